@@ -1,0 +1,51 @@
+"""What `fairgen.session.run_session` yields, in order: Started, PictureDone ..., Filled ..., Finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Started:
+    """The session's header was written; sampling begins."""
+
+    session: SessionRecord
+
+
+@dataclass(frozen=True)
+class PictureDone:
+    """One picture was sampled, read, decided on and written."""
+
+    record: PictureRecord
+    image: Image.Image
+    path: Path | None
+    """The file; None where the session has no folder."""
+    done: int
+    """Places of the set that are filled so far (unsteered: pictures so far)."""
+    total: int
+    """Places of the set."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The tries of a slot ran out; a discarded picture of the nearest class takes the place."""
+
+    record: FillRecord
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event."""
+
+    summary: Summary
+
+
+Event = Started | PictureDone | Filled | Finished
