@@ -1,0 +1,56 @@
+"""Landmarks -> patches of bare skin: cheeks, forehead, chin. Geometry only, never a rule about colour.
+
+A rule "skin is what has this colour" drops both ends of the scale; a polygon on the face mesh does not know the tone.
+Eyes, brows, lips, nostrils and the hair line stay outside. Left and right are the person's own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon as fill_polygon
+
+# Corners in MediaPipe's canonical numbering (468 points), in order around each patch.
+POLYGONS: dict[str, tuple[int, ...]] = {
+    "right_cheek": (117, 118, 119, 100, 36, 205, 187, 123),
+    "left_cheek": (346, 347, 348, 329, 266, 425, 411, 352),
+    "forehead": (69, 108, 151, 337, 299, 336, 9, 107),
+    "chin": (83, 18, 313, 421, 428, 199, 208, 201),
+}
+
+# A cheek whose outline is this much smaller than the other one's faces away: it is seen at a slant, in other light.
+_SLANT = 0.4
+
+
+def patch_masks(
+    landmarks: NDArray[np.float64], height: int, width: int
+) -> tuple[dict[str, NDArray[np.intp]], dict[str, str]]:
+    """The pixels of each patch.
+
+    Args:
+        landmarks: (468, 2) x, y in pixels.
+        height, width: of the picture in pixels.
+
+    Returns:
+        patch -> integer array (n, 2) of rows and columns inside the picture (n may be 0 for a tiny face), and
+        patch -> reason for patches left out (``faces_away``).
+    """
+    skipped = {name: "faces_away" for name in _facing_away(landmarks)}
+    pixels = {}
+    for name, corners in POLYGONS.items():
+        if name not in skipped:
+            x, y = landmarks[list(corners)].T
+            pixels[name] = np.stack(fill_polygon(y, x, shape=(height, width)), axis=1)
+    return pixels, skipped
+
+
+def _facing_away(landmarks: NDArray[np.float64]) -> list[str]:
+    areas = {name: _area(landmarks[list(POLYGONS[name])]) for name in ("right_cheek", "left_cheek")}
+    widest = max(areas.values())
+    return [name for name, area in areas.items() if area < _SLANT * widest]
+
+
+def _area(corners: NDArray[np.float64]) -> float:
+    """Signed area of a polygon (shoelace), made positive."""
+    x, y = corners.T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2.0
