@@ -1,0 +1,251 @@
+"""Run folder -> `Report` values, one for each prompt of the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fairgen.report import words
+from fairgen.report.images import data_uri
+from fairgen.report.numbers import arm_figures, bars, chance_band
+from fairgen.report.view import Arm, Fate, Picture, Report, ToneClass, Twin
+from fairgen.runfile import PictureRecord, Run, SessionRun
+
+
+def tone_classes(scale: str, keys: Iterable[str]) -> tuple[ToneClass, ...]:
+    """The classes of a scale, light to dark, with labels and swatches."""
+    from skin_tone.scales import SCALES
+
+    known = SCALES[scale]
+    return tuple(ToneClass(key, known.labels[key], known.swatches[key]) for key in keys)
+
+
+def lab_to_hex(lab: Iterable[float]) -> str:
+    """CIELAB (D65) -> ``#rrggbb``, clipped to the sRGB gamut."""
+    from skimage.color import lab2rgb
+
+    rgb = lab2rgb([[list(lab)]], illuminant="D65")[0][0]
+    return "#" + "".join(f"{round(255 * min(max(float(v), 0.0), 1.0)):02x}" for v in rgb)
+
+
+def picture_view(
+    *,
+    image: str,
+    file: str,
+    fate: Fate,
+    scale: str,
+    measured: str | None,
+    abstained: str | None,
+    readings: list[dict[str, Any]],
+    seed: int | None = None,
+    asked_for: str | None = None,
+    prompt: str = "",
+    note: str = "",
+) -> Picture:
+    """One picture from the JSON of its readings (largest face first)."""
+    first: Mapping[str, Any] = readings[0] if readings else {}
+    lab = first.get("lab")
+    chances = (first.get("probabilities") or {}).get(scale) or {}
+    read = measured is not None
+    ita = first.get("ita")
+    return Picture(
+        image=image,
+        file=file,
+        seed=seed,
+        fate=fate,
+        reason=note or words.reason_text(abstained),
+        read_as=measured,
+        certainty=float(chances[measured]) if measured in chances else None,
+        colour=lab_to_hex(lab) if read and lab is not None else None,
+        ita=float(ita) if read and ita is not None else None,
+        asked_for=asked_for,
+        prompt=prompt,
+        faces=sum(1 for r in readings if r.get("box") is not None),
+    )
+
+
+def reports_of(run: Run) -> list[Report]:
+    """The reports of a run, in the order of its prompts; the sessions of one prompt and target are its
+    arms.
+    """
+    groups: dict[tuple[str, str], list[SessionRun]] = {}
+    for session in run.sessions.values():
+        groups.setdefault((session.record.prompt, session.record.spec_hash), []).append(session)
+    return [_report(run, group) for group in groups.values()]
+
+
+def _report(run: Run, sessions: list[SessionRun]) -> Report:
+    sessions = sorted(sessions, key=lambda s: s.record.steered)
+    head = sessions[0].record
+    classes = tone_classes(head.scale, head.classes)
+    several = sum(s.record.steered for s in sessions) > 1
+    arms = tuple(_arm(run, s, several_steered=several) for s in sessions)
+    embedded = any(s.record.model.source == "embedded" for s in sessions)
+    notes = [words.SYNTHETIC_NOTE, words.TARGET_NOTE]
+    if embedded:
+        notes.insert(0, words.EMBEDDED_NOTE)
+    for s in sessions:
+        notes += s.summary.notes if s.summary else s.record.notes
+    notes += run.problems
+    counted = [a.figures.n for a in arms if a.figures]
+    shares = [b.share for a in arms for b in a.bars.values()]
+    return Report(
+        prompt=head.prompt,
+        spec_name=str(head.spec.get("name", "by hand")),
+        scale=head.scale,
+        classes=classes,
+        target=head.target,
+        chance_band=chance_band(head.target, min(counted)) if counted else {},
+        arms=arms,
+        headline=words.headline(arms),
+        subline=words.subline(arms, classes, head.target, head.prompt),
+        strip=words.EMBEDDED_STRIP if embedded else words.SYNTHETIC_STRIP,
+        twins=_twins(arms),
+        sentences=words.sentences(arms),
+        provenance=_provenance(run, sessions),
+        notes=tuple(dict.fromkeys(notes)),
+        embedded_model=embedded,
+        axis_max=axis_end([*shares, *head.target.values()]),
+    )
+
+
+def axis_end(shares: Iterable[float]) -> float:
+    """The end of the share axis: the next fifth above the largest share, at most 1."""
+    largest = max(shares, default=0.0)
+    return next(end for end in (0.2, 0.4, 0.6, 0.8, 1.0, float("inf")) if largest <= end * 0.98 or end >= 1.0)
+
+
+def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
+    record = session.record
+    label = "Steered" if record.steered else "Unsteered"
+    if record.steered and several_steered:
+        label = f"Steered ({record.steering})"
+    inside = session.final_set()
+    filled = {fill.index: fill for fill in session.fills}
+    names = {c.key: c.label for c in tone_classes(record.scale, record.classes)}
+    views = []
+    for picture in inside:
+        fill = filled.get(picture.index)
+        note = f"fills a place that lacked {names[fill.missing]}" if fill else ""
+        views.append(_picture(run, picture, record.scale, "kept" if picture.measured else "abstained", note))
+    for picture in session.left_out():
+        note = "its class was already full" if picture.measured else ""
+        views.append(
+            _picture(run, picture, record.scale, "discarded" if picture.measured else "abstained", note)
+        )
+    counts = {key: sum(p.measured == key for p in inside) for key in record.classes}
+    first = {
+        key: sum(p.measured == key for p in session.pictures if p.attempt == 0) for key in record.classes
+    }
+    return Arm(
+        key="steered" if record.steered else "unsteered",
+        label=label,
+        bars=bars(counts),
+        figures=arm_figures(counts, record.target, independent=not record.steered),
+        pictures=tuple(views),
+        first_pass=first,
+        first_pass_tv=session.summary.first_pass_tv if session.summary else None,
+    )
+
+
+def _picture(run: Run, record: PictureRecord, scale: str, fate: Fate, note: str) -> Picture:
+    return picture_view(
+        image=data_uri(run.path(record.file), run.folder),
+        file=record.file or "",
+        fate=fate,
+        scale=scale,
+        measured=record.measured,
+        abstained=record.abstained,
+        readings=record.readings,
+        seed=record.seed,
+        asked_for=record.wanted,
+        prompt=record.prompt,
+        note=note,
+    )
+
+
+def _twins(arms: tuple[Arm, ...]) -> tuple[Twin, ...]:
+    plain = next((a for a in arms if a.key == "unsteered"), None)
+    steered = next((a for a in arms if a.key == "steered"), None)
+    if plain is None or steered is None:
+        return ()
+    by_seed = {p.seed: p for p in plain.pictures if p.seed is not None}
+    return tuple(
+        Twin(p.seed, by_seed[p.seed], p) for p in steered.kept if p.seed is not None and p.seed in by_seed
+    )
+
+
+def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], ...]:
+    head = sessions[0].record
+    model = head.model
+    guidance = "the pipeline's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
+    seeds = sorted({p.seed for s in sessions for p in s.pictures})
+    rows = [
+        ("Model", f"{model.name} ({model.source})"),
+        (
+            "Pipeline",
+            f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
+            f"{model.width}×{model.height} px",
+        ),
+        ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
+        ("Device", f"{model.device}, {model.dtype}"),
+        ("Steering", "; ".join(_steering(s) for s in sessions)),
+        (
+            "Spec",
+            f"{head.spec.get('name', 'by hand')} (version {head.spec.get('version', '?')}, scale "
+            f"{head.scale})",
+        ),
+        ("Target is about", str(head.spec.get("about", ""))),
+        ("Why that target", str(head.spec.get("why", ""))),
+        ("Declared by", _declared(head.spec)),
+        ("Spec hash", head.spec_hash),
+        ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),
+        (
+            "Seeds",
+            f"{head.seed} for the set; {len(seeds)} seeds, {_spell(seeds)}" if seeds else str(head.seed),
+        ),
+        ("Started", f"{head.started_at:%Y-%m-%d %H:%M} UTC"),
+        ("fairgen", run.record.fairgen),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),
+        ("Command", _command(sessions)),
+    ]
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _declared(spec: Mapping[str, Any]) -> str:
+    by, on, approved = spec.get("declared_by"), spec.get("declared_on"), spec.get("approved_by")
+    if not by:
+        return ""
+    return f"{by} on {on}; {f'approved by {approved}' if approved else 'not approved by anybody'}"
+
+
+def _steering(session: SessionRun) -> str:
+    record = session.record
+    made = len(session.pictures)
+    extra = f", {json.dumps(record.technique, ensure_ascii=False, default=str)}" if record.technique else ""
+    tries = f"at most {record.max_tries} tries a place"
+    return f"{record.steering}: {made} pictures made for {record.count} places, {tries}{extra}"
+
+
+def _spell(seeds: list[int]) -> str:
+    shown = [str(s) for s in (seeds if len(seeds) <= 6 else [*seeds[:3], "…", *seeds[-2:]])]
+    return ", ".join(shown)
+
+
+def _command(sessions: list[SessionRun]) -> str:
+    import shlex
+
+    record = sessions[-1].record
+    words_ = ["fairgen", "generate", record.prompt, "--spec", str(record.spec.get("name", "spec.yaml"))]
+    words_ += [
+        "--count",
+        str(record.count),
+        "--model",
+        record.model.name,
+        "--steering",
+        record.steering,
+        "--seed",
+        str(record.seed),
+    ]
+    return shlex.join(words_)

@@ -1,0 +1,52 @@
+"""Counts -> the figures of a report; thin over `fairgen.stats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fairgen import stats
+from fairgen.report.view import Bar, Figures
+
+
+def bars(counts: Mapping[str, int]) -> dict[str, Bar]:
+    """Count and share of every class (0 for all where nothing was counted)."""
+    total = sum(counts.values())
+    return {key: Bar(count, count / total if total else 0.0) for key, count in counts.items()}
+
+
+def chance_band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, float]]:
+    """Class -> (low, high) share: where nine of ten independent samples of ``n`` pictures land.
+
+    The central 90 % of the binomial distribution with ``n`` draws and the declared share.
+    """
+    from scipy.stats import binom
+
+    low_high = {}
+    for key, share in target.items():
+        low, high = binom.interval(0.9, n, share)
+        low_high[key] = (float(low) / n, float(high) / n)
+    return low_high
+
+
+def arm_figures(
+    counts: Mapping[str, int], target: Mapping[str, float], *, independent: bool
+) -> Figures | None:
+    """Distances of a set from its target, None for an empty set; the test only where the pictures are
+    independent draws.
+    """
+    n = sum(counts.values())
+    if n == 0:
+        return None
+    tv = stats.total_variation(counts, target)
+    floor = stats.noise_floor(target, n)
+    return Figures(
+        n=n,
+        tv=tv,
+        alignment_error=stats.alignment_error(counts, target),
+        fd=stats.fd(counts, target),
+        kl=stats.kl(counts, target),
+        floor_tv=floor,
+        off=tv * n,
+        chance_off=floor * n,
+        p_value=stats.multinomial_test(counts, target) if independent else None,
+    )

@@ -1,0 +1,109 @@
+"""The report of pictures that some other generator made (``fairgen verify --out``)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fairgen
+from fairgen.report import words
+from fairgen.report.images import data_uri
+from fairgen.report.load import axis_end, picture_view, tone_classes
+from fairgen.report.numbers import arm_figures, bars, chance_band
+from fairgen.report.view import Arm, Report
+from fairgen.report.write import Written, csv_text, write_page, write_text
+from fairgen.runfile import disk_errors
+from fairgen.verify import Verification
+
+_COLUMNS = (
+    "file",
+    "measured",
+    "certainty",
+    "abstained",
+    "unreadable",
+    "lab_l",
+    "lab_a",
+    "lab_b",
+    "ita",
+    "faces",
+)
+
+
+def verification_report(done: Verification) -> Report:
+    """A `Report` with one arm: the pictures as they were found."""
+    spec, counts = done.spec, done.counts
+    classes = tone_classes(spec.scale, spec.target)
+    pictures = tuple(
+        picture_view(
+            image=data_uri(r.file),
+            file=str(r.file),
+            fate="kept" if r.measured else "abstained",
+            scale=spec.scale,
+            measured=r.measured,
+            abstained=r.abstained,
+            readings=list(r.readings),
+        )
+        for r in done.results
+        if r.unreadable is None
+    )
+    arms = (
+        Arm("found", "As found", bars(counts), arm_figures(counts, spec.target, independent=True), pictures),
+    )
+    n = sum(counts.values())
+    rows = [
+        ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
+        ("Spec", f"{spec.name} (version {spec.version}, scale {spec.scale})"),
+        ("Spec hash", spec.content_hash()),
+        ("fairgen", fairgen.__version__),
+    ]
+    return Report(
+        prompt="",
+        spec_name=spec.name,
+        scale=spec.scale,
+        classes=classes,
+        target=dict(spec.target),
+        chance_band=chance_band(spec.target, n) if n else {},
+        arms=arms,
+        headline=words.headline(arms),
+        subline=words.subline(arms, classes, spec.target, ""),
+        strip=words.FOUND_STRIP,
+        twins=(),
+        sentences=words.sentences(arms),
+        provenance=tuple(rows),
+        notes=(words.FOUND_NOTE, words.TARGET_NOTE),
+        axis_max=axis_end([*(b.share for b in arms[0].bars.values()), *spec.target.values()]),
+        unreadable=tuple((str(r.file), r.unreadable or "") for r in done.unreadable),
+    )
+
+
+def write_verification(done: Verification, folder: Path) -> Written:
+    """Write report.html, pictures.csv and summary.json into ``folder``; raises `UserError` where it cannot
+    be written.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for r in done.results:
+        first = r.readings[0] if r.readings else {}
+        lab = first.get("lab") or (None, None, None)
+        chances = (first.get("probabilities") or {}).get(done.spec.scale) or {}
+        rows.append(
+            {
+                "file": str(r.file),
+                "measured": r.measured,
+                "certainty": chances.get(r.measured),
+                "abstained": r.abstained,
+                "unreadable": r.unreadable,
+                "lab_l": lab[0],
+                "lab_a": lab[1],
+                "lab_b": lab[2],
+                "ita": first.get("ita"),
+                "faces": sum(1 for x in r.readings if x.get("box") is not None),
+            }
+        )
+    html = write_page([verification_report(done)], folder / "report.html")
+    table = write_text(folder / "pictures.csv", csv_text(_COLUMNS, rows))
+    summary = write_text(
+        folder / "summary.json", json.dumps(done.to_json(), ensure_ascii=False, indent=2) + "\n"
+    )
+    return Written(html, table, summary)

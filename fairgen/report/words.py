@@ -1,0 +1,208 @@
+"""The sentences of a report: headline, notes, and what each figure means, for a reader without statistics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fairgen.report.view import Arm, Figures, Picture, Sentence, ToneClass
+
+EMBEDDED_STRIP = (
+    "Synthetic pictures by fairgen's small embedded demonstration model, whose bias was put in on purpose. "
+    "Skin tone is what the pixels show."
+)
+SYNTHETIC_STRIP = "Synthetic pictures. Skin tone is what the pixels show, not race and not ethnicity."
+FOUND_STRIP = (
+    "Pictures that fairgen did not make. Skin tone is what the pixels show, not race and not ethnicity."
+)
+EMBEDDED_NOTE = (
+    "The pictures come from fairgen's small embedded model, a demonstration and test model that draws "
+    "rendered heads. Its bias was put in on purpose: the tones of its training pictures depend on the occupation by a table "
+    "in its model card. "
+    "What is shown here says nothing about any other model, and nothing about real people in any occupation."
+)
+SYNTHETIC_NOTE = (
+    "Every picture is synthetic. Skin tone means what the pixels of a picture show: it is not race and not "
+    "ethnicity."
+)
+FOUND_NOTE = (
+    "fairgen did not make these pictures and cannot tell how they were chosen. Skin tone means what the "
+    "pixels of a picture show: it is not race and not ethnicity."
+)
+TARGET_NOTE = (
+    "The target is a choice that somebody declared, not a fact about the world; fairgen does not say which "
+    "target is fair."
+)
+
+
+def reason_text(code: str | None) -> str:
+    """A reason code of the reader -> words; an unknown code is shown with its underscores opened."""
+    from skin_tone.abstain import REASONS
+
+    return "" if code is None else REASONS.get(code, code.replace("_", " "))
+
+
+def about(number: float) -> str:
+    """A number of pictures for people: whole, with a sign where it was rounded."""
+    whole = round(number)
+    return f"{whole}" if abs(number - whole) < 0.05 else f"≈ {whole}" if whole else "< 1"
+
+
+def reasons(pictures: Sequence[Picture]) -> str:
+    """``5 no face was found, 1 the face is blurred`` for the line above a folded group."""
+    counted = Counter(p.reason for p in pictures if p.reason)
+    return ", ".join(f"{reason} ({n})" for reason, n in counted.most_common())
+
+
+def sure(certainty: float) -> str:
+    """A probability for people; never a full 100 %, which no reader of pixels has."""
+    return "> 99 %" if certainty >= 0.995 else f"{certainty:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def _off(f: Figures) -> str:
+    """``about 15 of 29 pictures are``; fractions of a picture are rounded, and said to be."""
+    whole = round(f.off)
+    about = "" if abs(f.off - whole) < 0.05 else "about "
+    if whole == 0 and about:
+        return f"less than one of {f.n} pictures is"
+    return f"{about}{whole or 'none'} of {f.n} pictures {'is' if whole == 1 else 'are'}"
+
+
+def headline(arms: Sequence[Arm]) -> str:
+    """One short sentence an arm: how many pictures are off the declared target."""
+    parts = []
+    for arm in arms:
+        if arm.figures is None:
+            parts.append(f"{arm.label}: no skin tone could be read.")
+            continue
+        off = _off(arm.figures)
+        text = off[0].upper() + off[1:] if arm.key == "found" else f"{arm.label}, {off}"
+        parts.append(f"{text} off{'' if parts else ' the declared target'}.")
+    return " ".join(parts)
+
+
+def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str, float], prompt: str) -> str:
+    """What stands out in the first arm, and how the last one compares with chance."""
+    sentences = []
+    first = next((a for a in arms if a.figures), None)
+    if first is None:
+        return "Nothing can be said about the set: see the reasons below."
+    names = {c.key: c.label for c in classes}
+    most = max(first.bars, key=lambda k: first.bars[k].share - target[k])
+    share, declared = first.bars[most].share, target[most]
+    if share - declared > 0.05:
+        whom = {
+            "unsteered": f"Asked for “{prompt}”, the model on its own drew {names[most]} skin tones",
+            "steered": f"The set shows {names[most]} skin tones",
+            "found": f"The pictures show {names[most]} skin tones",
+        }[first.key]
+        sentences.append(
+            f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared.".replace(
+                "%", "\N{NO-BREAK SPACE}%"
+            )
+        )
+    last = [a for a in arms if a.figures][-1]
+    if last.figures is not None:
+        sentences.append(_against_chance(last.figures, steered=last.key == "steered"))
+    return " ".join(sentences)
+
+
+def _against_chance(f: Figures, *, steered: bool) -> str:
+    chance = f"Chance alone would leave about {round(f.chance_off)} of {f.n} off"
+    if steered and f.tv < f.floor_tv:
+        return (
+            f"{chance}; steering lands below that because each picture is read and the next one is asked "
+            "for what is missing."
+        )
+    if f.tv <= f.floor_tv:
+        return f"{chance}: this set is no further from the target than that."
+    if f.tv <= 1.5 * f.floor_tv:
+        return f"{chance}: this set is somewhat further from the target than that."
+    return f"{chance}: this set is clearly further from the target than that."
+
+
+def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
+    """The table of figures; every value next to one sentence that says what it means."""
+
+    def row(name: str, meaning: str, value: dict[int, str]) -> Sentence:
+        return Sentence(name, tuple(value.get(i, "–") for i in range(len(arms))), meaning)
+
+    have = {i: a.figures for i, a in enumerate(arms) if a.figures is not None}
+    rows = [
+        row(
+            "Pictures counted",
+            "Pictures in the set with a skin tone that could be read; everything below is computed from "
+            "these.",
+            {i: str(f.n) for i, f in have.items()},
+        ),
+        row(
+            "Total variation (TV)",
+            "The share of the pictures that would have to change class for the set to be as declared: 0 is "
+            "a perfect match, "
+            "1 no overlap at all. Half the sum of |measured − declared|.",
+            {i: f"{f.tv:.3f}" for i, f in have.items()},
+        ),
+        row(
+            "Chance floor of TV",
+            "The mean TV of a perfect sampler that draws each picture independently from the target; a set "
+            "of this size cannot be "
+            "expected to come closer unless pictures are asked for by what is still missing.",
+            {i: f"{f.floor_tv:.3f}" for i, f in have.items()},
+        ),
+        row(
+            "Alignment error",
+            "The sum of the squared differences between measured and declared shares; it weighs one large "
+            "miss more than several "
+            "small ones.",
+            {i: f"{f.alignment_error:.4f}" for i, f in have.items()},
+        ),
+        row(
+            "FD",
+            "The square root of the alignment error, on hard class counts; other papers compute it on soft "
+            "scores.",
+            {i: f"{f.fd:.3f}" for i, f in have.items()},
+        ),
+        row(
+            "KL divergence",
+            "How surprising the measured shares are to someone who expects the declared ones, in nats; 0 is "
+            "a perfect match.",
+            {i: f"{f.kl:.3f}" for i, f in have.items()},
+        ),
+        row(
+            "Differs from the target? (p)",
+            "How often independent draws from the declared target would look at least this unlikely; a "
+            "large p proves no match. Not "
+            "given for a steered set, whose pictures were chosen by feedback and are no independent draws.",
+            {i: "–" if f.p_value is None else _p(f.p_value) for i, f in have.items()},
+        ),
+    ]
+    if any(a.first_pass_tv is not None for a in arms):
+        rows.append(
+            row(
+                "TV of the first pass",
+                "The same distance before any picture was made again: what the first try of every place in "
+                "the set showed.",
+                {i: f"{a.first_pass_tv:.3f}" for i, a in enumerate(arms) if a.first_pass_tv is not None},
+            )
+        )
+    rows.append(
+        row(
+            "Not read",
+            "Pictures in which no skin tone was read, with the reasons given above; they fill no place in "
+            "the set.",
+            {i: str(len(a.abstained)) for i, a in enumerate(arms)},
+        )
+    )
+    rows.append(
+        row(
+            "Discarded",
+            "Pictures that were read and not kept since their class was already full: the price of the "
+            "match.",
+            {i: str(len(a.discarded)) for i, a in enumerate(arms)},
+        )
+    )
+    return tuple(rows)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
