@@ -1,7 +1,8 @@
 """Resolve pyproject.toml afresh and write requirements.txt and requirements-dev.txt, the tested locks.
 
-Run it by `make lock`, on Python 3.11, then run the tests before committing what changed. Local version labels such as
-`+cpu` are dropped, so that `torch==2.13.0` picks the CPU build where an index offers one and the usual build elsewhere.
+Run it by `make lock`, on Python 3.11, then run the tests before committing what changed. Local version labels
+such as `+cpu` are dropped, so that `torch==2.13.0` picks the CPU build where an index offers one and the
+usual build elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_TIME = """\
-# The tested lock of what fairgen runs on, for Python 3.11 and 3.12 (make lock writes it; pyproject.toml has the reasons).
+# The tested lock of what fairgen needs, for Python 3.11 and 3.12: `make lock` writes it, see pyproject.toml.
 """
 DEVELOPMENT = """\
 # The tested lock of what the tests and tools/portraits need on top (make lock writes it).
