@@ -1,8 +1,9 @@
 """When a reading must not be given, and the reason code.
 
-Each rule asks whether the picture still carries the tone, never whether the skin is light or dark: a rule on the skin's
-own lightness would refuse some tones more often than others. So "underexposed" looks at the brightest parts of the whole
-picture, and "clipped" asks for two channels at their ceiling (red alone reaches it on light skin in good light).
+Each rule asks whether the picture still carries the tone, never whether the skin is light or dark: a rule on
+the skin's own lightness would refuse some tones more often than others. So "underexposed" looks at the
+brightest parts of the whole picture, and "clipped" asks for two channels at their ceiling (red alone gets there
+on light skin in good light).
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ MIN_FACE_HEIGHT = 24.0
 MIN_SKIN_PIXELS = 40
 """Pixels over all patches, after trimming."""
 UNDEREXPOSED_L = 30.0
-"""L* that the brightest hundredth of a picture must reach: eye whites, teeth, clothes or background in any usable light."""
+"""L* that the brightest hundredth of a picture must reach: clothes, walls or gloss do in usable light."""
 CLIPPED_CODE = 252
 """sRGB code from which on a channel counts as clipped (compression smears 255 by a few codes)."""
 CLIPPED_SHARE = 0.5
 """Share of skin pixels with two or three clipped channels that makes a reading worthless."""
 MONOCHROME_CHROMA = 2.5
-"""C*ab below which 99 in 100 pixels of a picture must lie for it to count as having no colour; codecs leave about 1."""
+"""C*ab that 99 in 100 pixels of a picture without colour stay below; codecs leave about 1."""
 
 _SAMPLES = 128
 

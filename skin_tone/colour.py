@@ -39,8 +39,8 @@ def ita(lab: ArrayLike) -> float:
     """Individual typology angle in degrees: ``atan2(L* - 50, b*)``.
 
     Chardon, A., Cretois, I., Hourseau, C. (1991). Skin colour typology and suntanning pathways.
-    International Journal of Cosmetic Science 13, 191-208. Chardon writes arctan((L* - 50) / b*), which is the same
-    for b* > 0, as skin has in neutral light; atan2 stays defined and ordered for b* <= 0 (a strong blue cast).
+    International Journal of Cosmetic Science 13, 191-208. Chardon writes arctan((L* - 50) / b*), which is the
+    same for b* > 0, as skin has in neutral light; atan2 stays defined for b* <= 0 (a strong blue cast).
 
     Returns:
         Degrees in (-180, 180]; -90 to 90 for b* >= 0. High is light, low is dark.

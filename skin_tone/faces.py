@@ -1,4 +1,4 @@
-"""MediaPipe face mesh -> faces with 468 landmarks. The only file that knows MediaPipe (and imports it late)."""
+"""MediaPipe face mesh -> faces with 468 landmarks: the only file that knows MediaPipe; imports it late."""
 
 from __future__ import annotations
 
@@ -21,22 +21,26 @@ from skimage.exposure import equalize_adapthist
 from .picture import RGB
 
 LANDMARKS = 468
-# Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh of one face.
+# Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
+# of one face.
 _LONG_SIDE = 1024
-# Smaller pictures (the embedded model's are 128 px) are enlarged smoothly, so that contrast can be raised without blocks.
+# Smaller pictures (the embedded model's are 128 px) are enlarged smoothly, so that contrast can be raised
+# without blocks.
 _SMALL_SIDE = 256
 _CLIP_LIMIT = 0.04
 # Local contrast is slow on large pictures, and adds nothing there that this size does not show.
 _LOCAL_SIDE = 384
-# Floors of the two scores in face mesh: that a box holds a face, and that the mesh laid on it is one. The detector is
-# least sure of small, soft, low-contrast faces, and dark faces are those most often; the mesh score then sorts out.
+# Floors of the two scores in face mesh: that a box holds a face, and that the mesh laid on it is one. The
+# detector is least sure of small, soft, low-contrast faces, and dark faces are those most often; the mesh
+# score then sorts out.
 _DETECTION_SCORE = 0.5
 _PRESENCE_SCORE = 0.3
 
-# What MediaPipe's C++ side prints on standard error whenever a mesh is set up or first used; nothing to act on.
+# What MediaPipe's C++ side prints on standard error whenever a mesh is set up or first used; nothing to act
+# on.
 _KNOWN_NOISE = re.compile(
-    rb"XNNPACK delegate|before absl::InitializeLog|inference_feedback_manager\.cc|landmark_projection_calculator\.cc"
-    rb"|gl_context(_egl)?\.cc|Initialized MediaPipe"
+    rb"XNNPACK delegate|before absl::InitializeLog|inference_feedback_manager\.cc"
+    rb"|landmark_projection_calculator\.cc|gl_context(_egl)?\.cc|Initialized MediaPipe"
 )
 
 
@@ -46,7 +50,7 @@ class Face:
 
     Attributes:
         box: (x0, y0, x1, y1) in pixels around the landmarks, cut to the picture; x1 and y1 are exclusive.
-        landmarks: float64, shape (468, 2): x, y in pixels, by MediaPipe's canonical numbering; may lie outside.
+        landmarks: float64, shape (468, 2): x, y in pixels, in MediaPipe's numbering; may lie outside.
     """
 
     box: tuple[int, int, int, int]
@@ -59,7 +63,9 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces; one MediaPipe graph for its whole life. Close it, or use it in a ``with`` block. Thread-safe.
+    """Finds faces, with one MediaPipe graph for its whole life. Thread-safe.
+
+    Close it, or use it in a ``with`` block.
 
     Each picture is looked at on its own (no tracking), so the result depends on the picture alone.
 
@@ -86,10 +92,9 @@ class FaceFinder:
             if self._closed:
                 raise RuntimeError("this FaceFinder is closed: make a new one")
             for view in _views(rgb):
-                found = self._process(view)
-                if found:
-                    faces = [_face(points, width, height) for points in found]
-                    faces = [face for face in faces if face is not None]
+                placed = (_face(points, width, height) for points in self._process(view))
+                faces = [face for face in placed if face is not None]
+                if faces:
                     return sorted(faces, key=lambda face: (-_area(face.box), face.box))
         return []
 
@@ -113,7 +118,8 @@ class FaceFinder:
         """Landmarks per face as shares of the view's width and height."""
         if self._settled:
             return self._run(view)
-        # The graph still has parts to open until it has laid its first mesh, and each says so on standard error.
+        # The graph still has parts to open until it has laid its first mesh, and each says so on standard
+        # error.
         with _without_known_noise():
             if self._mesh is None:
                 self._mesh = _make_mesh(self._max_faces)
@@ -123,7 +129,9 @@ class FaceFinder:
 
     def _run(self, view: RGB) -> list[NDArray[np.float64]]:
         meshes = self._mesh.process(view).multi_face_landmarks or []
-        return [np.array([(p.x, p.y) for p in mesh.landmark[:LANDMARKS]], dtype=np.float64) for mesh in meshes]
+        return [
+            np.array([(p.x, p.y) for p in mesh.landmark[:LANDMARKS]], dtype=np.float64) for mesh in meshes
+        ]
 
 
 def _make_mesh(max_faces: int) -> Any:
@@ -141,8 +149,8 @@ def _make_mesh(max_faces: int) -> Any:
 def _views(rgb: RGB) -> Iterator[RGB]:
     """The picture as it is, then with its contrast raised overall, then locally.
 
-    The later views cost time only where the earlier ones show no face: mostly soft faces of low contrast, and a dark
-    face before a bright wall is one. Views are for finding only; colours are always read from the picture itself.
+    The later views cost time only where the earlier ones show no face: mostly soft faces of low contrast,
+    and a dark face before a bright wall is one. Views are for finding only: colours are read elsewhere.
     """
     picture = Image.fromarray(rgb)
     width, height = picture.size
@@ -157,7 +165,7 @@ def _views(rgb: RGB) -> Iterator[RGB]:
 
 
 def _local_contrast(rgb: RGB) -> RGB:
-    """Contrast-limited adaptive histogram equalisation of the brightness (Zuiderveld 1994), a grid of 4 x 4 tiles."""
+    """Contrast-limited adaptive histogram equalisation of brightness (Zuiderveld 1994), 4 x 4 tiles."""
     tile = (max(1, rgb.shape[0] // 4), max(1, rgb.shape[1] // 4))
     raised = equalize_adapthist(rgb, kernel_size=tile, clip_limit=_CLIP_LIMIT)
     return np.asarray(raised * 255.0 + 0.5, dtype=np.uint8)

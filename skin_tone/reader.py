@@ -13,20 +13,22 @@ from . import abstain, colour
 from .colour import Lab
 from .faces import Face, FaceFinder
 from .picture import RGB, as_rgb
-from .regions import patch_masks
+from .regions import patch_pixels
 from .scales import SCALES
 
 SIGMA_LIGHTNESS = 4.0
-"""Standard error of a face's L* that no single picture can tell: about a quarter of a stop of exposure on mid tones."""
+"""Standard error of a face's L* that one picture cannot tell: about a quarter of a stop on mid tones."""
 SIGMA_B = 2.5
 """Standard error of a face's b*: the white balance that a careful photographer would still call neutral."""
 
-# Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper one is nearer.
+# Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
+# one is nearer.
 _FENCE_ABOVE = 1.0
 _FENCE_BELOW = 2.0
 _MIN_SPREAD = 1.0  # L*; keeps a flat patch whole
 _MIN_PATCH_PIXELS = 8
-# The forehead may lie under a fringe and the chin under a beard: they count only if they agree with the cheeks.
+# The forehead may lie under a fringe and the chin under a beard: they count only if they agree with the
+# cheeks.
 _COVERED = ("forehead", "chin")
 _AGREE_DELTA_E = 15.0
 
@@ -34,7 +36,7 @@ _AGREE_DELTA_E = 15.0
 class ToneReading(BaseModel):
     """What was read from one face, or why nothing was.
 
-    The numbers describe the pixels of a picture: apparent skin colour, not race, ethnicity or a person's phototype.
+    The numbers describe pixels of a picture: apparent skin colour, not race, ethnicity or a phototype.
     If ``abstained`` is set, the measured fields are None or empty.
 
     Attributes:
@@ -111,7 +113,7 @@ def _read_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -> T
         return ToneReading(box=face.box, abstained="small_face")
     if picture_reason is not None:
         return ToneReading(box=face.box, abstained=picture_reason)
-    pixels, skipped = patch_masks(face.landmarks, rgb.shape[0], rgb.shape[1])
+    pixels, skipped = patch_pixels(face.landmarks, rgb.shape[0], rgb.shape[1])
     colours = {name: rgb[at[:, 0], at[:, 1]] for name, at in pixels.items()}
     clipped = {name: abstain.clipped_pixels(values) for name, values in colours.items()}
     total = sum(len(values) for values in colours.values())
@@ -155,7 +157,8 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
     dropped = {
         name: "disagrees"
         for name in _COVERED
-        if name in medians and min(float(np.linalg.norm(medians[name] - cheek)) for cheek in cheeks) > _AGREE_DELTA_E
+        if name in medians
+        and min(float(np.linalg.norm(medians[name] - cheek)) for cheek in cheeks) > _AGREE_DELTA_E
     }
     for name in dropped:
         del medians[name]
@@ -165,7 +168,8 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
 def _reading(face: Face, medians: dict[str, NDArray[np.float64]], skipped: dict[str, str]) -> ToneReading:
     patches = np.stack(list(medians.values()))
     middle = np.median(patches, axis=0)
-    # What the patches disagree about is not known any better for there being few of them: the spread counts in full.
+    # What the patches disagree about is not known any better for there being few of them: the spread counts
+    # in full.
     spread = patches.std(axis=0)
     lab = _lab(middle)
     sigma = colour.ita_sigma(

@@ -1,14 +1,14 @@
 """Landmarks -> patches of bare skin: cheeks, forehead, chin. Geometry only, never a rule about colour.
 
-A rule "skin is what has this colour" drops both ends of the scale; a polygon on the face mesh does not know the tone.
-Eyes, brows, lips, nostrils and the hair line stay outside. Left and right are the person's own.
+A rule "skin is what has this colour" drops both ends of the scale; a polygon on the face mesh does not know
+the tone. Eyes, brows, lips, nostrils and the hair line stay outside. Left and right are the person's own.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon as fill_polygon
+from skimage.draw import polygon
 
 # Corners in MediaPipe's canonical numbering (468 points), in order around each patch.
 POLYGONS: dict[str, tuple[int, ...]] = {
@@ -18,11 +18,12 @@ POLYGONS: dict[str, tuple[int, ...]] = {
     "chin": (83, 18, 313, 421, 428, 199, 208, 201),
 }
 
-# A cheek whose outline is this much smaller than the other one's faces away: it is seen at a slant, in other light.
+# A cheek whose outline is this much smaller than the other one's faces away: it is seen at a slant, in other
+# light.
 _SLANT = 0.4
 
 
-def patch_masks(
+def patch_pixels(
     landmarks: NDArray[np.float64], height: int, width: int
 ) -> tuple[dict[str, NDArray[np.intp]], dict[str, str]]:
     """The pixels of each patch.
@@ -35,12 +36,13 @@ def patch_masks(
         patch -> integer array (n, 2) of rows and columns inside the picture (n may be 0 for a tiny face), and
         patch -> reason for patches left out (``faces_away``).
     """
-    skipped = {name: "faces_away" for name in _facing_away(landmarks)}
+    skipped = dict.fromkeys(_facing_away(landmarks), "faces_away")
     pixels = {}
     for name, corners in POLYGONS.items():
         if name not in skipped:
             x, y = landmarks[list(corners)].T
-            pixels[name] = np.stack(fill_polygon(y, x, shape=(height, width)), axis=1)
+            rows_and_columns = polygon(y, x, shape=(height, width))  # type: ignore[no-untyped-call]
+            pixels[name] = np.stack(rows_and_columns, axis=1)
     return pixels, skipped
 
 

@@ -1,18 +1,20 @@
 """The scales: six ITA classes, Monk's ten, and light/medium/dark. All three are cut out of one axis, the ITA.
 
-Classes run from light to dark. A scale of K classes has K-1 borders in degrees of ITA, falling; a class takes in its
-lower border's upper side: ITA > border is lighter, ITA <= border is darker (as in Chardon 1991).
+Classes run from light to dark. A scale of K classes has K-1 falling borders in degrees of ITA: an ITA above a
+border is in a lighter class, an ITA on it or below in a darker one (as in Chardon 1991).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .colour import hex_to_lab, ita
 
 _MONK_SWATCHES = (
-    "#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96", "#a07e56", "#825c43", "#604134", "#3a312a", "#292420",
+    "#f6ede4", "#f3e7db", "#f7ead0", "#eadaba", "#d7bd96",
+    "#a07e56", "#825c43", "#604134", "#3a312a", "#292420",
 )  # fmt: skip
 
 
@@ -38,8 +40,10 @@ class Scale:
 
     def __post_init__(self) -> None:
         if len(self.borders) != len(self.classes) - 1:
-            raise ValueError(f"scale {self.name}: {len(self.classes)} classes need {len(self.classes) - 1} borders")
-        if any(low >= high for high, low in zip(self.borders, self.borders[1:], strict=False)):
+            raise ValueError(
+                f"scale {self.name}: {len(self.classes)} classes need {len(self.classes) - 1} borders"
+            )
+        if any(low >= high for high, low in pairwise(self.borders)):
             raise ValueError(f"scale {self.name}: borders must fall strictly")
         if set(self.labels) != set(self.classes) or set(self.swatches) != set(self.classes):
             raise ValueError(f"scale {self.name}: labels and swatches must name every class")
@@ -51,9 +55,9 @@ class Scale:
         return self.classes[sum(angle <= border for border in self.borders)]
 
     def probabilities(self, angle: float, sigma: float) -> dict[str, float]:
-        """Class -> probability, if the true ITA is normal about ``angle`` with standard deviation ``sigma`` (degrees).
+        """Class -> probability, if the true ITA is normal about ``angle`` with deviation ``sigma`` (degrees).
 
-        The two end classes take the tails. Sums to 1. ``sigma`` = 0 puts everything on :meth:`classify`'s class.
+        The end classes take the tails. Sums to 1. ``sigma`` = 0 puts everything on :meth:`classify`'s class.
         Raises ValueError when ``angle`` is not finite or ``sigma`` is negative or not finite.
         """
         if not math.isfinite(sigma) or sigma < 0:
@@ -63,14 +67,19 @@ class Scale:
             return {name: float(name == certain) for name in self.classes}
         if not math.isfinite(angle):
             raise ValueError(f"ITA must be a finite angle in degrees, got {angle}")
-        # above[k]: probability of being lighter than border k; differences of neighbours are the classes' shares.
-        above = [0.0, *(0.5 * math.erfc((border - angle) / (sigma * math.sqrt(2.0))) for border in self.borders), 1.0]
+        # above[k]: probability of being lighter than border k; differences of neighbours are the classes'
+        # shares.
+        above = [
+            0.0,
+            *(0.5 * math.erfc((border - angle) / (sigma * math.sqrt(2.0))) for border in self.borders),
+            1.0,
+        ]
         return {name: max(0.0, above[k + 1] - above[k]) for k, name in enumerate(self.classes)}
 
 
 def _midpoints(swatches: tuple[str, ...]) -> tuple[float, ...]:
     angles = [ita(hex_to_lab(swatch)) for swatch in swatches]
-    return tuple((lighter + darker) / 2.0 for lighter, darker in zip(angles, angles[1:], strict=False))
+    return tuple((lighter + darker) / 2.0 for lighter, darker in pairwise(angles))
 
 
 _ITA6 = Scale(
@@ -94,7 +103,7 @@ _ITA6 = Scale(
         "dark": "#6a4f43",
     },
     borders=(55.0, 41.0, 28.0, 10.0, -30.0),
-    source="Chardon, Cretois & Hourseau (1991), Int. J. Cosmetic Science 13, 191-208; 'dark' added below -30 degrees",
+    source="Chardon, Cretois & Hourseau (1991), Int. J. Cosmetic Science 13, 191-208; sixth class below -30",
 )
 
 _LMD3 = Scale(
@@ -111,11 +120,12 @@ _MONK10 = Scale(
     classes=tuple(f"monk_{k}" for k in range(1, 11)),
     labels={f"monk_{k}": f"Monk {k}" for k in range(1, 11)},
     swatches={f"monk_{k}": swatch for k, swatch in enumerate(_MONK_SWATCHES, start=1)},
-    # Not the nearest swatch: skin in photographs lies off the swatches (more chroma at both ends), and distance in
-    # colour space then drops nearly everything into classes 5 and 6. The swatches' ITA falls strictly from 1 to 10, so
-    # the scale's order is kept on the ITA axis: each border lies halfway between the ITA of two neighbours.
+    # Not the nearest swatch: skin in photographs lies off the swatches (more chroma at both ends), and
+    # distance in colour space then drops nearly everything into classes 5 and 6. The swatches' ITA falls
+    # strictly from 1 to 10, so the scale's order is kept on the ITA axis: each border lies halfway between
+    # the ITA of two neighbours.
     borders=_midpoints(_MONK_SWATCHES),
-    source="Monk Skin Tone Scale, E. Monk (2019), swatches as published; borders: midpoints of the swatches' ITA",
+    source="Monk Skin Tone Scale, E. Monk (2019): swatches as published; borders halfway between their ITA",
 )
 
 SCALES: dict[str, Scale] = {scale.name: scale for scale in (_ITA6, _MONK10, _LMD3)}
