@@ -2,8 +2,8 @@
 
 Each rule asks whether the picture still carries the tone, never whether the skin is light or dark: a rule on
 the skin's own lightness would refuse some tones more often than others. So "underexposed" looks at the
-brightest parts of the whole picture, and "clipped" asks for two channels at their ceiling (red alone gets there
-on light skin in good light).
+brightest parts of the whole picture, and "clipped" asks for two channels at their ceiling (red alone does
+so on light skin in good light).
 """
 
 from __future__ import annotations
