@@ -88,7 +88,7 @@ def allocate(
     seed: int = 0,
     turn: int = 0,
 ) -> dict[str, int]:
-    """The counts to aim for, as a spec's ``allocation`` asks: :func:`quota` if exact, :func:`draw` if expected.
+    """The counts to aim for, as a spec asks: :func:`quota` if ``exact``, :func:`draw` if ``expected``.
 
     *exact* makes this set match the target as closely as whole pictures can; *expected* lets each set vary
     as chance would, and only many sets together match.

@@ -1,0 +1,1 @@
+"""Where a spec comes from, one source a file."""

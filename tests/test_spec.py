@@ -1,0 +1,401 @@
+"""The fairness spec: what is accepted, what is refused and where, round trips, hashes, what ships."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fairgen.errors import UserError
+from fairgen.resources import specs_dir
+from fairgen.sources.uniform import uniform_spec
+from fairgen.spec import (
+    Citation,
+    FairnessSpec,
+    SpecError,
+    dump_spec,
+    list_specs,
+    load_spec,
+    parse_spec,
+    save_spec,
+    spec_from_shares,
+    spec_schema,
+)
+from fairgen.spec.strict_yaml import MAX_BYTES
+from skin_tone.scales import SCALES
+
+MINIMAL = """\
+name: mine
+version: 1
+scale: lmd3
+target:
+  light: 0.2
+  medium: 0.3
+  dark: 0.5
+source: user
+about: a shop
+why: a wish
+declared_by: me
+declared_on: 2026-11-23
+"""
+
+
+def test_minimal_document_loads_with_defaults() -> None:
+    spec = parse_spec(MINIMAL)
+    assert spec.target == {"light": 0.2, "medium": 0.3, "dark": 0.5}
+    assert (spec.allocation, spec.mapping, spec.citations, spec.approved_by) == ("exact", "", [], None)
+    assert spec.declared_on == date(2026, 11, 23)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        ("dark: 0.5", "dark: 0.6", 4, r"'target' sums to 1.1 and not to 1"),
+        ("dark: 0.5", "dark: 0.500002", 4, r"sums to 1.000002 and not to 1"),
+        ("light: 0.2", "light: -0.2", 5, r"'target.light' must be from 0 to 1, not -0.2"),
+        ("light: 0.2", "light: .nan", 5, "from 0 to 1, not nan"),
+        ("light: 0.2", "light: .inf", 5, "from 0 to 1, not inf"),
+        ("light: 0.2", "light: yes", 5, "must be a number from 0 to 1, or a fraction such as 1/6, not True"),
+        ("light: 0.2", "light: 1/0", 5, "fraction such as 1/6, not '1/0'"),
+        ("light: 0.2", "light: 3/2", 5, "fraction such as 1/6, not '3/2'"),
+        ("light: 0.2", "light: " + "9" * 50, 5, "a number longer than 40 characters"),
+        ("  light: 0.2\n", "", 4, "has no share for light"),
+        ("light: 0.2", "pale: 0.2", 5, "is no class of lmd3, whose classes are light, medium, dark"),
+        ("medium: 0.3", "light: 0.3", 6, "the key 'light' is given twice, first on line 5"),
+        ("scale: lmd3", "scale: fitzpatrick", 3, "must be 'ita6', 'monk10' or 'lmd3', not 'fitzpatrick'"),
+        ("why: a wish", "wyh: a wish", 10, "'wyh' is an unknown key: did you mean 'why'"),
+        ("why: a wish\n", "", None, "'why' is missing"),
+        ("why: a wish", "why: ' '", 10, "'why' must not be empty"),
+        ("name: mine", "name: 'My spec'", 1, "'name' must match"),
+        ("version: 1", "version: 1.5", 2, "'version' must be a valid integer"),
+        ("version: 1", "version: yes", 2, "'version' must be a valid integer"),
+        ("source: user", "source: uniform", 8, "the shares differ"),
+        ("source: user", "source: llm", None, "'elicitation' is given exactly when 'source' is 'llm'"),
+        ("declared_on: 2026-11-23", "declared_on: soon", 12, "must be a date such as 2026-11-23"),
+        ("declared_on: 2026-11-23", "declared_on: 2026-02-31", 12, "'2026-02-31' is not a valid date"),
+        ("why: a wish", "why: &a a wish", 10, "anchors and aliases"),
+        ("why: a wish", "why: *a", 10, "anchors and aliases"),
+        ("why: a wish", "why: !!python/name:os.system x", 10, "could not determine a constructor"),
+        ("why: a wish", "why: !x {a: 1}", 10, "the tag '!x' is not allowed"),
+        ("why: a wish", "why: [a", 11, "not valid YAML"),
+        ("why: a wish", "? [why]\n: x", 10, "a key must be a plain word"),
+        ("why: a wish", "why: a\0", 10, "control character"),
+        ("why: a wish", 'why: "a\\e[2J"', 10, "'why' holds control characters"),
+        ("why: a wish", "why: [a]", 10, "'why' must be text"),
+        ("target:\n", "target: 3\nx:\n", 4, "'target' must be a mapping"),
+        ("why: a wish", "why: w\nconfidence: {overall: 2}", 11, "'confidence.overall' must be from 0 to 1"),
+        ("why: a wish", "why: w\nconfidence:\n  classes: {tan: 1}", 12, "is no class of lmd3"),
+        ("why: a wish", "why: w\napproved_on: 2026-11-23", None, "name who approved"),
+    ],
+)
+def test_refusals_name_the_line_and_the_reason(old: str, new: str, line: int | None, reason: str) -> None:
+    assert old in MINIMAL
+    with pytest.raises(SpecError) as caught:
+        parse_spec(MINIMAL.replace(old, new), origin="mine.yaml")
+    assert any(problem.line == line for problem in caught.value.problems), caught.value.problems
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("mine.yaml, ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "the document is empty"),
+        (b"# only a comment\n", "the document is empty"),
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"hello", "must be a mapping"),
+        (b"a: 1\n---\nb: 2\n", "another document"),
+        (b"a: b\nc: \xff\xfe", "line 2: not UTF-8"),
+        (MINIMAL.encode("utf-16"), "not UTF-8"),
+        (b"x" * (MAX_BYTES + 1), "larger than 512 KiB"),
+        (b"[" * 5000, "levels deep"),
+        (b"a: [" + b"1," * 6000 + b"]", "more than 5000 values"),
+        (b"a: " + b"1:" * 200_000 + b"1", "a number longer than"),
+        (
+            b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",  # the start of a billion laughs
+            "line 1: anchors and aliases",
+        ),
+    ],
+)
+def test_hostile_documents_are_refused_quickly(raw: bytes, reason: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(SpecError, match=reason):
+        parse_spec(raw)
+    assert time.perf_counter() - began < 5
+
+
+def test_every_problem_is_kept_and_the_first_ones_are_named() -> None:
+    broken = (
+        MINIMAL.replace("light: 0.2", "light: x").replace("why", "wy").replace("version: 1", "version: 0")
+    )
+    with pytest.raises(SpecError) as caught:
+        parse_spec(broken)
+    assert len(caught.value.problems) == 4
+    assert str(caught.value).endswith("; and 1 more.")
+
+
+def test_shares_are_never_renormalised() -> None:
+    nearly = parse_spec(MINIMAL.replace("dark: 0.5", "dark: 0.5000009"))
+    assert nearly.target["dark"] == 0.5000009
+
+
+def test_fractions_and_json_are_read() -> None:
+    thirds = MINIMAL
+    for share in ("0.2", "0.3", "0.5"):
+        thirds = thirds.replace(f": {share}", ": 1/3")
+    assert set(parse_spec(thirds).target.values()) == {1 / 3}
+    spec = parse_spec(MINIMAL)
+    assert parse_spec(spec.model_dump_json()) == spec
+
+
+def test_target_takes_the_order_of_the_scale() -> None:
+    turned = MINIMAL.replace("  light: 0.2\n", "").replace("source:", "  light: 0.2\nsource:")
+    assert list(parse_spec(turned).target) == ["light", "medium", "dark"]
+    assert parse_spec(turned).content_hash() == parse_spec(MINIMAL).content_hash()
+
+
+TEXT = st.text(
+    st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t :#'\"-\u2028\ufeff"), max_size=90
+)
+REQUIRED = st.builds("{}x{}".format, TEXT, TEXT)
+UNIT = st.floats(0, 1)
+MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> FairnessSpec:
+    scale = SCALES[draw(st.sampled_from(sorted(SCALES)))]
+    weights = draw(st.lists(st.integers(0, 30), min_size=len(scale.classes), max_size=len(scale.classes)))
+    total = sum(weights) or len(weights)
+    target = {
+        name: (weight if sum(weights) else 1) / total
+        for name, weight in zip(scale.classes, weights, strict=True)
+    }
+    fields: dict[str, Any] = {
+        "name": draw(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)),
+        "version": draw(st.integers(1, 10**6)),
+        "scale": scale.name,
+        "target": target,
+        "source": "user",
+        "confidence": {
+            "overall": draw(st.none() | UNIT),
+            "classes": draw(st.dictionaries(st.sampled_from(scale.classes), st.none() | UNIT)),
+        },
+        "about": draw(REQUIRED),
+        "why": draw(REQUIRED),
+        "mapping": draw(TEXT),
+        "allocation": draw(st.sampled_from(["exact", "expected"])),
+        "declared_by": draw(REQUIRED),
+        "declared_on": draw(st.dates()),
+    }
+    if draw(st.booleans()):
+        checked = draw(st.sampled_from(["unchecked", "found", "not_found", "unreachable"]))
+        fields["citations"] = [
+            {
+                "title": draw(REQUIRED),
+                "year": draw(st.none() | st.integers(1000, 2100)),
+                "url": draw(st.none() | st.just("https://example.org/a?b=c#d")),
+                "quote": draw(st.none() | TEXT),
+                "claim": draw(REQUIRED),
+                "checked": checked,
+                "checked_at": None if checked == "unchecked" else draw(MOMENTS),
+            }
+        ]
+    if draw(st.booleans()):
+        fields["source"] = "llm"
+        fields["elicitation"] = {
+            "model": "some-model",
+            "asked_on": draw(st.dates()),
+            "prompt_hash": "sha256:" + "0" * 64,
+            "replies": draw(st.lists(st.text(max_size=80), min_size=1, max_size=3)),
+            "agreement": draw(st.none() | UNIT),
+        }
+    spec = FairnessSpec.model_validate(fields)
+    return spec.approved("A. Person", date(2026, 11, 24)) if draw(st.booleans()) else spec
+
+
+@given(specs())
+@settings(max_examples=150, deadline=None)
+def test_dump_and_parse_give_back_an_equal_spec(spec: FairnessSpec) -> None:
+    again = parse_spec(dump_spec(spec))
+    assert again == spec
+    assert again.content_hash() == spec.content_hash()
+
+
+def test_content_hash_follows_the_content_and_not_the_signature() -> None:
+    spec = parse_spec(MINIMAL)
+    assert spec.content_hash() == (
+        "sha256:" + "ef28b6e7bfe8de3d540f619b22d5f09bdd8d9a53d2b03cd2a8e65bfa0f8bdde6"
+    )
+    assert parse_spec("# a comment\n" + MINIMAL).content_hash() == spec.content_hash()
+    assert parse_spec(MINIMAL.replace("0.2", "1/5")).content_hash() == spec.content_hash()
+    assert parse_spec(MINIMAL.replace("a wish", "a whim")).content_hash() != spec.content_hash()
+    signed = spec.approved("A. Person", date(2026, 11, 24))
+    assert signed.content_hash() == spec.content_hash() == signed.approved_hash
+
+
+def test_a_signature_does_not_survive_a_change() -> None:
+    text = dump_spec(parse_spec(MINIMAL).approved("A. Person", date(2026, 11, 24)))
+    parse_spec(text)
+    with pytest.raises(SpecError, match="changed after it was approved"):
+        parse_spec(text.replace("a wish", "a whim"))
+    with pytest.raises(ValidationError, match="must not be empty"):
+        parse_spec(MINIMAL).approved(" ", date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "file:///etc/passwd", "http://", "x y", "http://[", "http://a b"]
+)
+def test_citations_take_only_web_addresses(url: str) -> None:
+    with pytest.raises(ValidationError, match="web address"):
+        Citation(title="t", claim="c", url=url)
+
+
+def test_a_checked_citation_says_when() -> None:
+    with pytest.raises(ValidationError, match="exactly when"):
+        Citation.model_validate({"title": "t", "claim": "c", "checked": "found", "checked_at": None})
+    with pytest.raises(ValidationError, match="exactly when"):
+        Citation(title="t", claim="c", checked_at=datetime(2026, 1, 1, tzinfo=UTC))
+    noted = Citation(title="t", claim="c", checked="found", checked_at=datetime(2026, 1, 1))
+    assert noted.checked_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_fallback_target_must_be_uniform() -> None:
+    fields = parse_spec(MINIMAL).model_dump()
+    fields["source"] = "llm"
+    fields["elicitation"] = {
+        "model": "m",
+        "asked_on": "2026-11-23",
+        "prompt_hash": "sha256:" + "0" * 64,
+        "replies": ["{}"],
+        "fallback": "no citations",
+    }
+    with pytest.raises(ValidationError, match="fell back to uniform, but the shares differ"):
+        FairnessSpec.model_validate(fields)
+    fields["target"] = dict.fromkeys(fields["target"], 1 / 3)
+    assert FairnessSpec.model_validate(fields).elicitation is not None
+
+
+def test_shipped_specs_load_and_uniform_is_ita6() -> None:
+    assert list_specs() == ["by-hand-example", "uniform-ita6", "uniform-lmd3", "uniform-monk10"]
+    for name in list_specs():
+        assert load_spec(name).name == name
+        assert load_spec(name).approved_by is None
+    assert load_spec("uniform") == load_spec("uniform-ita6")
+
+
+@pytest.mark.parametrize("scale", sorted(SCALES))
+def test_shipped_uniform_specs_are_what_the_source_makes(scale: str) -> None:
+    shipped = load_spec(f"uniform-{scale}")
+    assert shipped == uniform_spec(scale, declared_on=shipped.declared_on)
+    assert len(set(shipped.target.values())) == 1
+
+
+def test_the_example_by_hand_is_skewed_and_gives_its_reasons() -> None:
+    spec = load_spec("by-hand-example")
+    assert list(spec.target.values()) == sorted(spec.target.values())
+    assert spec.source == "user"
+    assert min(len(spec.about), len(spec.why), len(spec.mapping)) > 80
+
+
+def test_uniform_of_an_unknown_scale_is_refused() -> None:
+    with pytest.raises(UserError, match="no scale 'ita7': choose one of"):
+        uniform_spec("ita7")
+
+
+def test_published_schema_is_the_models() -> None:
+    published = json.loads((specs_dir() / "fairgen-spec.schema.json").read_text(encoding="utf-8"))
+    assert published == spec_schema(), "write it again: see docs or `fairgen.spec.spec_schema`"
+    assert published["additionalProperties"] is False
+    assert set(published["properties"]) == set(FairnessSpec.model_fields)
+    assert set(published["required"]) >= {"name", "scale", "target", "about", "why", "declared_by"}
+    by_scale = {rule["if"]["properties"]["scale"]["const"]: rule["then"] for rule in published["allOf"]}
+    assert by_scale["lmd3"]["properties"]["target"]["required"] == ["light", "medium", "dark"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("unifrom", r"did you mean uniform\?"),
+        ("nowhere.yaml", "no spec or file 'nowhere.yaml'"),
+        ("", "no spec or file ''"),
+        ("a\0b", "no spec or file|cannot be read"),
+        ("x" * 5000, "cannot be read: File name too long"),
+        (".", "is not a file"),
+        ("/dev/zero", "is not a file"),
+    ],
+)
+def test_what_is_no_spec_is_refused_in_one_sentence(name: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        load_spec(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_save_and_load_by_path(tmp_path: Path) -> None:
+    spec = parse_spec(MINIMAL)
+    path = tmp_path / "mine.yaml"
+    path.write_text("old", encoding="utf-8")
+    save_spec(spec, path)
+    assert load_spec(path) == load_spec(str(path)) == spec
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]
+    with pytest.raises(UserError, match="cannot be written"):
+        save_spec(spec, tmp_path / "nowhere" / "mine.yaml")
+    with pytest.raises(UserError, match="cannot be written"):
+        save_spec(spec, tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_an_unreadable_line_in_a_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "windows.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
+    assert load_spec(path) == parse_spec(MINIMAL)
+    path.write_bytes(path.read_bytes().replace(b"0.3", b"0.4"))
+    with pytest.raises(SpecError, match=r"windows.yaml, line 4: 'target' sums to 1.1"):
+        load_spec(path)
+
+
+def test_spec_from_shares() -> None:
+    spec = spec_from_shares(" light=1/4, medium=.25,dark=0.5,", scale="lmd3", declared_on=date(2026, 11, 23))
+    assert spec.target == {"light": 0.25, "medium": 0.25, "dark": 0.5}
+    assert (spec.source, spec.name, spec.declared_on) == ("user", "by-hand", date(2026, 11, 23))
+    assert parse_spec(dump_spec(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("shares", "scale", "reason"),
+    [
+        ("", "lmd3", "has no share for light, medium, dark"),
+        ("light", "lmd3", "'light' is not of the form class=share"),
+        ("light=.5,light=.5", "lmd3", "'target.light' is given twice"),
+        ("light=.5,medium=.5,dark=a", "lmd3", "or a fraction such as 1/6, not 'a'"),
+        ("light=.5,medium=.5,dark=nan", "lmd3", "from 0 to 1, not nan"),
+        ("light=.5,medium=.5,dark=.5", "lmd3", "sums to 1.5"),
+        ("light=1", "ita7", "'scale' must be 'ita6'"),
+    ],
+)
+def test_spec_from_shares_refuses(shares: str, scale: str, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        spec_from_shares(shares, scale=scale)
+
+
+@given(
+    st.binary(max_size=200) | st.text(max_size=200).map(lambda t: (MINIMAL + t).encode("utf-8", "replace"))
+)
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_a_spec_or_a_refusal(raw: bytes) -> None:
+    try:
+        spec = parse_spec(raw)
+    except SpecError as error:
+        refused = error.problems
+    else:
+        refused = []
+        assert parse_spec(dump_spec(spec)) == spec
+    assert refused or spec
