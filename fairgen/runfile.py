@@ -45,8 +45,8 @@ class ModelInfo(_Record):
     dtype: str
     steps: int
     guidance_scale: float | None = Field(description="None: the pipeline's own default")
-    height: int = Field(description="pixels")
-    width: int = Field(description="pixels")
+    height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
+    width: int | None = Field(description="pixels")
     weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
     versions: dict[str, str] = Field(description="package -> version, python included")
 
@@ -121,15 +121,15 @@ class PictureRecord(_Record):
 
 
 class FillRecord(_Record):
-    """A discarded picture that was put into a slot after all, because the slot's tries were used up."""
+    """A picture that was put into its slot after all, because the slot's tries were used up."""
 
     type: Literal["fill"] = "fill"
     schema_version: Literal[1] = 1
     session: str
     index: int = Field(description="the picture")
-    slot: int = Field(description="the slot that it now fills")
-    missing: str = Field(description="class that the quota still lacked")
-    measured: str = Field(description="class that the picture shows instead")
+    slot: int = Field(description="the slot that it fills")
+    missing: str = Field(description="class nearest to the picture's that the quota still lacked")
+    measured: str | None = Field(description="class that the picture shows instead; None: no tone was read")
     file: str | None = Field(description="the picture's path from now on")
 
 
@@ -166,8 +166,8 @@ class Summary(_Record):
     discarded: int = Field(description="pictures with a measured tone that are not in the set")
     abstained: int = Field(description="pictures in which no tone was read")
     abstentions: dict[str, int] = Field(description="reason code -> pictures")
-    filled: int = Field(description="slots filled with another class after the tries ran out")
-    missing: int = Field(description="count - kept: places of the set without a measured picture")
+    filled: int = Field(description="places filled with another class after the tries ran out")
+    missing: int = Field(description="count - kept: places of the set whose picture has no reading")
     words: dict[str, int] = Field(description="tone word -> pictures made with it")
     tv: float | None
     alignment_error: float | None
@@ -276,16 +276,17 @@ class SessionRun:
     def final_set(self) -> list[PictureRecord]:
         """The pictures that make up the set, in slot order.
 
-        Steered: the kept ones, with later fills applied (a filled picture comes back with its new slot and
-        file, decision "kept"). Unsteered: the first ``count`` pictures, those without a reading included
-        (decision "abstained").
+        Unsteered: the first ``count`` pictures. Steered: the kept ones, and those that filled a slot whose
+        tries ran out (they come back with their new file and the decision "kept"). Either has ``count``
+        pictures once the session is finished; those without a reading have the decision "abstained".
         """
         fills = {fill.index: fill for fill in self.fills}
         chosen = []
         for picture in self.pictures:
             fill = fills.get(picture.index)
             if fill is not None:
-                update = {"slot": fill.slot, "file": fill.file, "decision": "kept"}
+                decision = "abstained" if fill.measured is None else "kept"
+                update = {"slot": fill.slot, "file": fill.file, "decision": decision}
                 chosen.append(picture.model_copy(update=update))
             elif picture.decision == "kept" or not self.record.steered:
                 chosen.append(picture)

@@ -1,0 +1,333 @@
+"""Loads a diffusers text-to-image pipeline as it is and samples batches with it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import platform
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from PIL import Image
+
+from fairgen.errors import UserError
+from fairgen.modelfolder import ModelFolder, find_model
+from fairgen.runfile import ModelInfo
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+FLAGGED = "fairgen_safety_checker"
+"""Key in a picture's ``info`` when the model's own safety checker blanked it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to sample."""
+
+    prompt: str
+    seed: int
+    """0 ... 2**64 - 1."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the pipeline's call, such as negative_prompt; requests with equal ones share a
+    batch.
+    """
+
+
+def load_generator(
+    model: str = "embedded",
+    device: str = "auto",
+    *,
+    dtype: str = "auto",
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+) -> Generator:
+    """Load a model for sampling.
+
+    Args:
+        model: "embedded", a local folder in diffusers format, or a hub id (looked for on this machine first).
+            Only safetensors. device: "auto" takes CUDA, then MPS (Apple), then the CPU. dtype: "auto" is
+            float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16 for
+            transformers. steps: 1-1000. Default, like the next three: ``fairgen.json`` beside the weights,
+            else the pipeline's own. guidance_scale: 0-100. height, width: 16-4096 pixels, multiples of the
+            pipeline's step (8 for Stable Diffusion).
+
+    Raises:
+        UserError: the model does not exist, cannot be reached, is of the wrong kind, does not fit into
+            memory; the device is not
+            there; a value is out of range.
+    """
+    chosen = _device(device)
+    if dtype not in DTYPES:
+        raise UserError(f"There is no precision {dtype!r}: use one of {', '.join(DTYPES)}.")
+    with _quiet():
+        folder = find_model(model)
+        chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
+        pipe = _load(folder, chosen, chosen_dtype)
+    settings = _Settings.build(pipe, folder, steps, guidance_scale, height, width)
+    info = ModelInfo(
+        name=model,
+        source=folder.source,
+        pipeline=type(pipe).__name__,
+        scheduler=type(pipe.scheduler).__name__,
+        device=chosen,
+        dtype=chosen_dtype,
+        steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        height=settings.height,
+        width=settings.width,
+        weights=folder.weight_hashes(),
+        versions=_versions(),
+    )
+    return Generator(pipe, info)
+
+
+class Generator:
+    """A loaded pipeline with fixed settings.
+
+    The picture for a request hangs on the request alone, not on the batch it is sampled in, up to floating
+        point: every picture has a `torch.Generator` of its own, on the CPU, so that a seed means the same on
+        every device.
+    """
+
+    def __init__(self, pipe: Any, info: ModelInfo) -> None:
+        self.pipe = pipe
+        self.info = info
+        self._accepts = inspect.signature(type(pipe).__call__).parameters
+
+    @property
+    def default_batch_size(self) -> int:
+        """Raise `UserError` for a prompt that the model would cut short, losing a tone word at its end unseen."""
+        pixels = (self.info.height or 1024) * (self.info.width or 1024)
+        return 1 if self.info.device != "cuda" and pixels > 256 * 256 else 4
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Raise `UserError` for a prompt that the model would cut short: a tone word at its end would be lost
+        unseen.
+        """
+        tokenizers = [
+            t for name in ("tokenizer", "tokenizer_2", "tokenizer_3") if (t := getattr(self.pipe, name, None))
+        ]
+        # Where a pipeline has several text encoders, the one that reads furthest counts.
+        limit = max((t.model_max_length for t in tokenizers), default=None)
+        if limit is None:
+            return
+        reader = max(tokenizers, key=lambda t: t.model_max_length)
+        for prompt in prompts:
+            with _quiet():
+                length = len(reader(prompt, truncation=False).input_ids)
+            if length > limit:
+                raise UserError(
+                    f"The prompt {_shorten(prompt)!r} is too long for this model ({length} tokens, it reads "
+                    f"{limit}): shorten it."
+                )
+
+    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+        """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).
+
+        Raises `UserError` where the batch does not fit into memory, or an extra argument is unknown to the
+        pipeline.
+        """
+        pictures: dict[int, Image.Image] = {}
+        for group in _groups(requests):
+            batch = [requests[place] for place in group]
+            for place, picture in zip(group, self._sample(batch), strict=True):
+                pictures[place] = picture
+        return [pictures[place] for place in range(len(requests))]
+
+    def _sample(self, batch: Sequence[Request]) -> list[Image.Image]:
+        import torch
+
+        extra = batch[0].extra
+        unknown = set(extra) - set(self._accepts)
+        if unknown:
+            raise UserError(
+                f"{self.info.pipeline} takes no {', '.join(sorted(unknown))}: leave it out for this model."
+            )
+        arguments: dict[str, Any] = {
+            "prompt": [request.prompt for request in batch],
+            "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in batch],
+            "num_inference_steps": self.info.steps,
+            "output_type": "pil",
+        }
+        for name in ("guidance_scale", "height", "width"):
+            value = getattr(self.info, name)
+            if value is not None:
+                arguments[name] = value
+        try:
+            with _quiet():
+                output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(
+                f"{len(batch)} pictures at once do not fit into the memory of {self.info.device}: use a "
+                "smaller --batch-size."
+            ) from error
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
+        pictures = [picture.convert("RGB") for picture in output.images]
+        for picture, flagged in zip(pictures, flags, strict=True):
+            if flagged:
+                picture.info[FLAGGED] = True
+        return pictures
+
+
+def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:
+    return {name: [value] * count if isinstance(value, str) else value for name, value in extra.items()}
+
+
+def _groups(requests: Sequence[Request]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for place, request in enumerate(requests):
+        for group in groups:
+            if requests[group[0]].extra == request.extra:
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
+
+
+@dataclass(frozen=True)
+class _Settings:
+    steps: int
+    guidance_scale: float | None
+    height: int | None
+    width: int | None
+
+    @classmethod
+    def build(
+        cls,
+        pipe: Any,
+        folder: ModelFolder,
+        steps: int | None,
+        guidance_scale: float | None,
+        height: int | None,
+        width: int | None,
+    ) -> _Settings:
+        defaults = folder.defaults()
+        parameters = inspect.signature(type(pipe).__call__).parameters
+        for name, value in (("guidance_scale", guidance_scale), ("height", height), ("width", width)):
+            if value is not None and name not in parameters:
+                raise UserError(f"{type(pipe).__name__} takes no {name}: leave it out for this model.")
+        size = _native_size(pipe)
+        settings = cls(
+            steps if steps is not None else defaults.get("steps", parameters["num_inference_steps"].default),
+            guidance_scale if guidance_scale is not None else defaults.get("guidance_scale"),
+            height if height is not None else defaults.get("height", size),
+            width if width is not None else defaults.get("width", size),
+        )
+        settings._check(int(getattr(pipe, "vae_scale_factor", 8)))
+        return settings
+
+    def _check(self, multiple: int) -> None:
+        if not 1 <= self.steps <= 1000:
+            raise UserError(f"The number of steps must be from 1 to 1000, not {self.steps}.")
+        if self.guidance_scale is not None and not 0 <= self.guidance_scale <= 100:
+            raise UserError(f"The guidance scale must be from 0 to 100, not {self.guidance_scale}.")
+        for name, value in (("height", self.height), ("width", self.width)):
+            if value is not None and not (16 <= value <= 4096 and value % multiple == 0):
+                raise UserError(
+                    f"The {name} must be a multiple of {multiple} from 16 to 4096 pixels, not {value}."
+                )
+
+
+def _native_size(pipe: Any) -> int | None:
+    """Side of the pictures that the pipeline makes by itself, in pixels, where it can be told."""
+    core = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+    sample = getattr(pipe, "default_sample_size", None) or getattr(
+        getattr(core, "config", None), "sample_size", None
+    )
+    scale = getattr(pipe, "vae_scale_factor", None)
+    return sample * scale if isinstance(sample, int) and isinstance(scale, int) else None
+
+
+def _device(device: str) -> str:
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, there in available.items() if there)
+    if device not in available:
+        raise UserError(f"There is no device {device!r}: use one of {', '.join(DEVICES)}.")
+    if not available[device]:
+        raise UserError(f"This machine (or its torch) has no {device}: use --device auto or cpu.")
+    return device
+
+
+def _dtype(folder: ModelFolder, device: str) -> str:
+    # The embedded model is so small that half precision gains nothing; so its pictures agree across devices.
+    if device == "cpu" or folder.source == "embedded":
+        return "float32"
+    if device == "mps" or "unet" in folder.index:
+        return "float16"
+    return "bfloat16"
+
+
+def _load(folder: ModelFolder, device: str, dtype: str) -> Any:
+    import torch
+    from diffusers import DiffusionPipeline
+
+    try:
+        loader: Any = DiffusionPipeline  # its from_pretrained carries no types
+        pipe = loader.from_pretrained(
+            str(folder.path),
+            use_safetensors=True,
+            local_files_only=True,
+            variant=folder.variant,
+            torch_dtype=getattr(torch, dtype),
+        )
+        pipe = pipe.to(device)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise UserError(
+            f"The model {folder.name!r} does not fit into the memory of {device}: use --device cpu, or a "
+            "smaller model."
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        # Whatever diffusers and transformers raise for a folder whose files contradict each other.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"The model {folder.name!r} cannot be loaded as a {folder.pipeline_class}: {reason}"
+        ) from error
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' notices (deprecations, progress bars of weights) from the user; errors are raised
+    all the same.
+    """
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = (diffusers_logging, transformers_logging)
+    before = [library.get_verbosity() for library in libraries]
+    bars = transformers_logging.is_progress_bar_enabled()
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for library, level in zip(libraries, before, strict=True):
+            library.set_verbosity(level)
+        if bars:
+            for library in libraries:
+                library.enable_progress_bar()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "mediapipe"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,96 @@
+"""From a session's records to its summary: pure, so that a run is summed up again without its pictures."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from fairgen import stats
+from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+
+SAFETY_CHECKER = "safety_checker"
+"""Reason code of a picture that the model's own safety checker blanked."""
+
+
+def summarise(
+    record: SessionRecord,
+    pictures: Sequence[PictureRecord],
+    fills: Sequence[FillRecord],
+    *,
+    seconds: float,
+    out: str | None,
+) -> Summary:
+    """Counts, distances (`fairgen.stats`) and notes of a finished session; ``seconds`` is its wall time."""
+    filled = {fill.index for fill in fills}
+    measured = _counts(record.classes, [p for p in pictures if p.decision == "kept" or p.index in filled])
+    first = [p for p in pictures if p.attempt == 0]
+    first_pass = _counts(record.classes, first)
+    kept = sum(measured.values())
+    unread = [p for p in pictures if p.abstained is not None]
+    target = record.target
+    divergence = stats.kl(measured, target) if kept else None
+    return Summary(
+        session=record.session,
+        prompt=record.prompt,
+        model=record.model.name,
+        device=record.model.device,
+        spec=str(record.spec["name"]),
+        spec_hash=record.spec_hash,
+        scale=record.scale,
+        classes=record.classes,
+        target=target,
+        steering=record.steering,
+        steered=record.steered,
+        notes=record.notes + _notes(record, pictures, fills, record.count - kept),
+        seed=record.seed,
+        count=record.count,
+        requested=record.requested,
+        first_pass=first_pass,
+        first_pass_abstained=sum(p.abstained is not None for p in first),
+        measured=measured,
+        kept=kept,
+        generated=len(pictures),
+        discarded=len(pictures) - len(unread) - kept,
+        abstained=len(unread),
+        abstentions=dict(Counter(str(p.abstained) for p in unread)),
+        filled=sum(fill.measured is not None for fill in fills),
+        missing=record.count - kept,
+        words=dict(Counter(p.word for p in pictures if p.word is not None)),
+        tv=stats.total_variation(measured, target) if kept else None,
+        alignment_error=stats.alignment_error(measured, target) if kept else None,
+        fd=stats.fd(measured, target) if kept else None,
+        kl=divergence if divergence is not None and math.isfinite(divergence) else None,
+        noise_floor_tv=stats.noise_floor(target, record.count),
+        first_pass_tv=stats.total_variation(first_pass, target) if any(first_pass.values()) else None,
+        seconds=seconds,
+        out=out,
+    )
+
+
+def _notes(
+    record: SessionRecord, pictures: Sequence[PictureRecord], fills: Sequence[FillRecord], missing: int
+) -> list[str]:
+    notes = []
+    swapped = Counter(f"{fill.measured} instead of {fill.missing}" for fill in fills if fill.measured)
+    if swapped:
+        what = ", ".join(f"{number} {pair}" for pair, number in swapped.items())
+        notes.append(
+            f"After {record.max_tries} tries each, {swapped.total()} of {record.count} places were filled "
+            "with "
+            f"the nearest class: {what}."
+        )
+    if missing:
+        notes.append(
+            f"In {missing} of the {record.count} pictures of the set no skin tone could be read; "
+            "they count for no class."
+        )
+    blanked = sum(p.abstained == SAFETY_CHECKER for p in pictures)
+    if blanked:
+        notes.append(f"The model's own safety checker blanked {blanked} of {len(pictures)} pictures.")
+    return notes
+
+
+def _counts(classes: Sequence[str], pictures: Sequence[PictureRecord]) -> dict[str, int]:
+    counted = Counter(p.measured for p in pictures)
+    return {name: counted[name] for name in classes}
