@@ -23,8 +23,8 @@ EVEN = dict.fromkeys(ITA6.classes, 5)
 def draw_face(path: Path, tone: str, seed: int) -> None:
     """A head and shoulders in flat colours; ``tone`` is ``#rrggbb``."""
     rng = random.Random(seed)
-    ground = tuple(rng.randint(120, 215) for _ in range(3))
-    cloth = tuple(rng.randint(30, 140) for _ in range(3))
+    ground = (rng.randint(120, 215), rng.randint(120, 215), rng.randint(120, 215))
+    cloth = (rng.randint(30, 140), rng.randint(30, 140), rng.randint(30, 140))
     hair = rng.choice(["#2a1d16", "#4b3222", "#111111", "#8a7a66", "#6b4a2b"])
     picture = Image.new("RGB", (256, 256), ground)
     draw = ImageDraw.Draw(picture)

@@ -47,8 +47,10 @@ def data_uri(path: Path | None, root: Path | None = None) -> str:
     buffer = io.BytesIO()
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    extra = {"xmp": xmp} if isinstance(xmp, bytes) else {}
-    small.save(buffer, "JPEG", quality=88, optimize=True, **extra)
+    if isinstance(xmp, bytes):
+        small.save(buffer, "JPEG", quality=88, optimize=True, xmp=xmp)
+    else:
+        small.save(buffer, "JPEG", quality=88, optimize=True)
     return _encode(buffer.getvalue(), "image/jpeg")
 
 

@@ -105,7 +105,6 @@ def _report(run: Run, sessions: list[SessionRun]) -> Report:
         sentences=words.sentences(arms),
         provenance=_provenance(run, sessions),
         notes=tuple(dict.fromkeys(notes)),
-        embedded_model=embedded,
         axis_max=axis_end([*shares, *head.target.values()]),
     )
 
@@ -186,7 +185,7 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
         (
             "Pipeline",
             f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
-            f"{model.width}×{model.height} px",
+            f"{model.width}×{model.height} pixels",
         ),
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),

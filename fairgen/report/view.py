@@ -132,7 +132,6 @@ class Report:
     sentences: tuple[Sentence, ...]
     provenance: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
-    embedded_model: bool
     axis_max: float
     unreadable: tuple[tuple[str, str], ...] = ()
 

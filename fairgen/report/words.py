@@ -17,8 +17,8 @@ FOUND_STRIP = (
 )
 EMBEDDED_NOTE = (
     "The pictures come from fairgen's small embedded model, a demonstration and test model that draws "
-    "rendered heads. Its bias was put in on purpose: the tones of its training pictures depend on the occupation by a table "
-    "in its model card. "
+    "rendered heads. Its bias was put in on purpose: the tones of its training pictures depend on the "
+    "occupation by a table in its model card. "
     "What is shown here says nothing about any other model, and nothing about real people in any occupation."
 )
 SYNTHETIC_NOTE = (

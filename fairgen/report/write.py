@@ -51,7 +51,7 @@ class Written:
 
 
 def write_report(run_folder: str | Path, out: str | Path | None = None) -> Written:
-    """Write report.html, pictures.csv and summary.json of a run folder into ``out`` (default: the run folder).
+    """Write report.html, pictures.csv and summary.json of a run into ``out`` (default: the run folder).
 
     Raises `fairgen.errors.UserError` where the folder holds no run, holds no session, or cannot be written.
     """

@@ -1,0 +1,99 @@
+"""The ``fairgen`` command. One file a subcommand; nothing heavy is imported before a subcommand runs.
+
+Exit codes: 0 done; 2 bad input (one line that says what, and how to mend it); 3 done, but the target was
+not met within the tolerance although ``--require`` was given; 130 interrupted; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from fairgen.cli import demo, generate, model, report, spec, verify
+from fairgen.cli.common import Interrupted, one_line
+from fairgen.errors import UserError
+
+app = typer.Typer(
+    name="fairgen",
+    help="Steer and assess the skin-tone distribution of text-to-image output against a target that you "
+    "declare.",
+    epilog="Skin tone is what the pixels of a synthetic picture show: not race, not ethnicity.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("generate")(generate.generate)
+app.command("verify")(verify.verify)
+app.command("report")(report.report)
+app.command("demo")(demo.demo)
+app.add_typer(spec.app, name="spec")
+app.add_typer(model.app, name="model")
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from fairgen import __version__
+
+        typer.echo(f"fairgen {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", callback=_print_version, is_eager=True
+    ),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of an unexpected error (works after any command)."
+    ),
+) -> None:
+    del version, debug  # acted on by the callback and by run()
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code; errors become one line on
+    standard error.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    end = args.index("--") if "--" in args else len(args)
+    debug = "--debug" in args[:end]
+    args = [a for a in args[:end] if a != "--debug"] + args[end:]
+    try:
+        code = app(args=args, prog_name="fairgen", standalone_mode=False)
+    except (UserError, typer.TyperException) as error:
+        return _fail(2, _sentence(error))
+    except (KeyboardInterrupt, Interrupted) as error:
+        return _fail(130, str(error) or "Interrupted before anything was written.")
+    except typer.Abort:
+        return _fail(130, "Interrupted before anything was written.")
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(2, "No space is left on the disk: free some, or write elsewhere with --out.")
+        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+            return _fail(2, "The memory ran out: choose a smaller --batch-size, or --device cpu.")
+        hint = "" if debug else " (run again with --debug for the traceback)"
+        return _fail(1, f"Unexpected {type(error).__name__}: {error}{hint}")
+    if code == 130:  # typer turns a plain Ctrl-C into this code
+        return _fail(130, "Interrupted before anything was written.")
+    return int(code or 0)
+
+
+def main() -> None:
+    """The console script's entry: never returns."""
+    sys.exit(run())
+
+
+def _sentence(error: Exception) -> str:
+    return error.format_message() if isinstance(error, typer.TyperException) else str(error)
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"fairgen: {one_line(message)}", file=sys.stderr)
+    return code

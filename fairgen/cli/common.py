@@ -1,0 +1,197 @@
+"""What the subcommands share: consoles, option parsing, small tables. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fairgen.generator import Generator
+    from fairgen.runfile import Summary
+    from fairgen.spec import FairnessSpec
+    from skin_tone import SkinToneReader
+
+DEFAULT_SPEC = "uniform"
+
+SPEC = typer.Option(
+    DEFAULT_SPEC, "--spec", help="Declared target: a spec's name (see `fairgen spec list`) or its file."
+)
+TARGET = typer.Option(
+    None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".', show_default=False
+)
+OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.", show_default=False)
+FORCE = typer.Option(
+    False,
+    "--force",
+    help="Write into --out although it is not empty; a run that lies there is moved to previous-1.",
+)
+MODEL = typer.Option("embedded", "--model", help="'embedded', a hub id, or a folder in diffusers' format.")
+DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda, cuda:N or mps.")
+BATCH = typer.Option(
+    None,
+    "--batch-size",
+    help="Pictures sampled at once; by default what fits the device.",
+    show_default=False,
+)
+SEED = typer.Option(0, "--seed", help="Every picture's seed follows from it.")
+TOLERANCE = typer.Option(
+    0.1, "--tolerance", help="Largest TV from the declared target that --require accepts."
+)
+REQUIRE = typer.Option(
+    False, "--require", help="Exit with code 3 where the target is not met within --tolerance."
+)
+JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
+
+
+class Interrupted(Exception):
+    """Ctrl-C; the message says what was kept."""
+
+
+def one_line(text: str) -> str:
+    """Text for a terminal: one line, without control characters (a file's name may carry some)."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+
+
+def stdout() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """The console for progress."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def check_range(name: str, value: float | None, low: float, high: float) -> None:
+    """`UserError` where an option's value is outside [low, high]; NaN is always outside."""
+    if value is not None and not low <= value <= high:
+        raise UserError(f"{name} is {value:g}: give a number from {low:g} to {high:g}.")
+
+
+def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
+    """``--spec`` or, where given, ``--target``: shares by hand on the scale whose classes they name."""
+    from fairgen.spec import load_spec, spec_from_shares
+
+    if target is None:
+        return load_spec(spec)
+    from skin_tone.scales import SCALES
+
+    if spec != DEFAULT_SPEC:
+        raise UserError("--spec and --target both declare a target: give one of them.")
+    names = {pair.partition("=")[0].strip() for pair in target.split(",")}
+    # The scale that knows most of the names; among equals the one that lacks fewest.
+    scale = max(SCALES.values(), key=lambda s: (len(names & set(s.classes)), -len(s.classes)))
+    return spec_from_shares(target, scale=scale.name)
+
+
+@contextlib.contextmanager
+def loaded(model: str, device: str) -> Iterator[tuple[Generator, SkinToneReader]]:
+    """The generator of ``--model`` on ``--device``, and a reader that is closed afterwards."""
+    with stderr().status("Loading the model …"):
+        from fairgen.generator import load_generator
+        from skin_tone import SkinToneReader
+
+        generator = load_generator(model, device)
+        reader = SkinToneReader()
+    with reader:
+        yield generator, reader
+
+
+def distance_line(summaries: Iterable[tuple[str, Summary]]) -> str:
+    """``TV from the declared target: unsteered 0.53, steered 0.03; chance floor 0.16``."""
+    found = list(summaries)
+    parts = [f"{name} " + ("not known" if s.tv is None else f"{s.tv:.2f}") for name, s in found]
+    return (
+        f"TV from the declared target (0 = as declared): {', '.join(parts)}; "
+        f"chance floor {found[-1][1].noise_floor_tv:.2f}"
+    )
+
+
+def default_out(kind: str, words: str) -> Path:
+    """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:40].strip("-")
+    stem = "-".join(p for p in (kind, slug, f"{datetime.now():%Y%m%d-%H%M%S}") if p)
+    folder = Path("runs") / stem
+    number = 2
+    while folder.exists():
+        folder = Path("runs") / f"{stem}-{number}"
+        number += 1
+    return folder
+
+
+def claim_out(folder: Path, *, force: bool) -> Path:
+    """Make sure that a run may be written to ``folder``, which need not exist.
+
+    With ``force``, a run that lies there already is moved to ``folder/previous-1`` (2, 3 ...), whole; files
+    that are no part of a run are left alone. Raises `UserError` where ``folder`` is a file, or holds anything
+    without ``force``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file: name a folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not force:
+            raise UserError(f"--out {folder} is not empty: choose another folder, or add --force.")
+        _set_aside(folder)
+    return folder
+
+
+def _set_aside(folder: Path) -> None:
+    from fairgen.runfile import RUN_FILE, disk_errors, read_run
+
+    if not (folder / RUN_FILE).exists():
+        return
+    parts = {RUN_FILE, "report.html", "pictures.csv", "summary.json"}
+    parts |= {Path(name).name for name in read_run(folder).sessions}
+    aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
+    with disk_errors(aside):
+        aside.mkdir()
+        for part in sorted(parts):
+            if (folder / part).exists():
+                (folder / part).rename(aside / part)
+
+
+def distribution_table(
+    title: str,
+    labels: Mapping[str, str],
+    swatches: Mapping[str, str],
+    target: Mapping[str, float],
+    columns: Iterable[tuple[str, Mapping[str, int]]],
+) -> Table:
+    """Classes down, one column for the declared shares and one for each set of counts."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    sets = list(columns)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("skin tone")
+    table.add_column("declared", justify="right")
+    for name, _ in sets:
+        table.add_column(name, justify="right")
+    for key, share in target.items():
+        cells: list[Text | str] = [
+            Text.assemble(("██ ", swatches[key]), labels[key]),
+            f"{share:.1%}".replace("%", " %"),
+        ]
+        for _, counts in sets:
+            total = sum(counts.values())
+            count = counts.get(key, 0)
+            cells.append(f"{count:>3}  {count / total:>4.0%}".replace("%", " %") if total else "–")
+        table.add_row(*cells)
+    return table

@@ -1,0 +1,85 @@
+"""``fairgen generate PROMPT``: a set of pictures, steered to a declared target and measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from fairgen.cli import common
+from fairgen.errors import UserError
+
+
+def generate(
+    prompt: str = typer.Argument(
+        help="What the pictures shall show, such as 'a portrait of a doctor'.", show_default=False
+    ),
+    spec: str = common.SPEC,
+    target: str | None = common.TARGET,
+    count: int = typer.Option(12, "--count", min=1, max=10_000, help="Pictures wanted."),
+    model: str = common.MODEL,
+    steering: str = typer.Option("auto", "--steering", help="auto, none or prompt."),
+    seed: int = common.SEED,
+    out: Path | None = common.OUT,
+    force: bool = common.FORCE,
+    device: str = common.DEVICE,
+    batch_size: int | None = common.BATCH,
+    max_tries: int = typer.Option(
+        4, "--max-tries", min=1, max=100, help="Most pictures made for one place in the set."
+    ),
+    tolerance: float = common.TOLERANCE,
+    require: bool = common.REQUIRE,
+    as_json: bool = common.JSON,
+) -> None:
+    """Make a set of pictures whose skin tones come close to a declared target, and say how close."""
+    if not prompt.strip():
+        raise UserError('The prompt is empty: give one, such as "a portrait of a doctor".')
+    common.check_range("--tolerance", tolerance, 0, 1)
+    declared = common.resolve_spec(spec, target)
+    # Whatever can be refused is refused before a model is loaded.
+    from fairgen.steering import technique
+
+    technique(steering, declared.scale)
+    folder = common.claim_out(out or common.default_out("generate", prompt), force=force)
+
+    from fairgen.cli.live import watch
+    from fairgen.report import write_report
+    from fairgen.session import run_session
+
+    with common.loaded(model, device) as (generator, reader):
+        events = run_session(
+            generator,
+            reader,
+            prompt,
+            declared,
+            count,
+            steering=steering,
+            seed=seed,
+            batch_size=batch_size,
+            max_tries=max_tries,
+            out_dir=folder,
+        )
+        summary = watch(events, "Sampling", folder)
+    report = write_report(folder).html
+    if as_json:
+        typer.echo(json.dumps(summary.model_dump(mode="json") | {"report": str(report)}, ensure_ascii=False))
+    else:
+        from skin_tone import SCALES
+
+        scale = SCALES[summary.scale]
+        console = common.stdout()
+        columns = [("first pass", summary.first_pass), ("measured", summary.measured)]
+        table = common.distribution_table("", scale.labels, scale.swatches, summary.target, columns)
+        console.print(table)
+        console.print(common.distance_line([("measured", summary)]), soft_wrap=True)
+        console.print(
+            f"{summary.generated} pictures made for {summary.count} places: {summary.kept} kept, "
+            f"{summary.discarded} discarded, {summary.abstained} not read",
+            soft_wrap=True,
+        )
+        for note in summary.notes:
+            console.print(note, markup=False, soft_wrap=True)
+        typer.echo(f"Report: {report}")
+    if require and (summary.tv is None or summary.tv > tolerance):
+        raise typer.Exit(3)

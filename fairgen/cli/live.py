@@ -1,0 +1,71 @@
+"""Progress of a running session on standard error, with the distance from the target as it stands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from fairgen.events import Event
+    from fairgen.runfile import Summary
+
+
+def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
+    """Run a session to its end under a progress bar and return its summary.
+
+    The bar counts places of the set and shows the running TV. Where standard error is no terminal, a plain
+    line is printed for every tenth of the set instead. Ctrl-C becomes `common.Interrupted`, which says what
+    was kept.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from fairgen.events import Finished, PictureDone, Started
+
+    console = common.stderr()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[tv]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    counts: dict[str, int] = {}
+    target: Mapping[str, float] = {}
+    made, told = 0, 0
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(label, total=None, tv="")
+            for event in events:
+                if isinstance(event, Started):
+                    target = event.session.target
+                    progress.update(task, total=event.session.count)
+                elif isinstance(event, PictureDone):
+                    made += 1
+                    record = event.record
+                    if record.decision == "kept" and record.measured is not None:
+                        counts[record.measured] = counts.get(record.measured, 0) + 1
+                    tv = _tv(counts, target)
+                    progress.update(task, completed=event.done, tv=tv)
+                    tenth = 10 * event.done // max(event.total, 1)
+                    if not console.is_terminal and tenth > told:
+                        told = tenth
+                        print(f"{label}: {event.done} of {event.total}, {tv}", file=sys.stderr, flush=True)
+                elif isinstance(event, Finished):
+                    progress.update(task, completed=event.summary.count)
+                    return event.summary
+    except KeyboardInterrupt:
+        raise common.Interrupted(
+            f"Interrupted: the {made} pictures of this session and their readings are kept in {out}; "
+            f"`fairgen report {out}` shows them."
+        ) from None
+    raise RuntimeError("the session ended without a summary")
+
+
+def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> str:
+    from fairgen.stats import total_variation
+
+    return f"TV {total_variation(counts, target):.2f}" if counts else ""

@@ -1,0 +1,93 @@
+"""``fairgen verify PATH...``: read pictures that any generator made, and hold them against a spec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+from fairgen.errors import UserError
+
+if TYPE_CHECKING:
+    from fairgen.verify import Verification
+
+
+def verify(
+    paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some.", show_default=False),
+    spec: str = common.SPEC,
+    target: str | None = common.TARGET,
+    out: Path | None = typer.Option(
+        None, "--out", help="Write report.html, pictures.csv and summary.json here.", show_default=False
+    ),
+    force: bool = common.FORCE,
+    tolerance: float = common.TOLERANCE,
+    require: bool = common.REQUIRE,
+    as_json: bool = common.JSON,
+) -> None:
+    """Read the skin tones of pictures that any generator made, and hold them against a declared target.
+
+    Counts the largest face of each picture. Broken files are listed and counted, never skipped in silence.
+    """
+    common.check_range("--tolerance", tolerance, 0, 1)
+    declared = common.resolve_spec(spec, target)
+    from fairgen.verify import Verification, find_pictures, verify_pictures
+
+    files = find_pictures(paths)
+    if out is not None:
+        common.claim_out(out, force=force)
+    from rich.progress import track
+
+    from skin_tone import SkinToneReader
+
+    results = []
+    with SkinToneReader() as reader:
+        steps = verify_pictures(files, declared, reader)
+        for result in track(steps, "Reading", total=len(files), console=common.stderr(), transient=True):
+            results.append(result)
+    done = Verification(declared, tuple(results))
+    warn = common.stderr()
+    for bad in done.unreadable:
+        warn.print(common.one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
+    if len(done.unreadable) == len(files):
+        raise UserError(f"None of the {len(files)} files could be opened as a picture.")
+    document = done.to_json()
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        _show(done, document)
+    if out is not None:
+        from fairgen.report.verified import write_verification
+
+        written = write_verification(done, out)
+        if not as_json:
+            typer.echo(f"Report: {written.html}")
+    if require and (document["tv"] is None or document["tv"] > tolerance):
+        raise typer.Exit(3)
+
+
+def _show(done: Verification, document: dict[str, object]) -> None:
+    from fairgen.report.words import reason_text
+    from skin_tone import SCALES
+
+    console = common.stdout()
+    scale = SCALES[done.spec.scale]
+    columns = [("measured", done.counts)]
+    console.print(common.distribution_table("", scale.labels, scale.swatches, done.spec.target, columns))
+    if document["tv"] is not None:
+        console.print(
+            f"TV {document['tv']:.3f} from the declared target; chance floor "
+            f"{document['noise_floor_tv']:.3f} "
+            f"for {document['count']} pictures; differs from the target: p = {document['p_value']:.3g} "
+            "(if the pictures are independent draws)"
+        )
+    else:
+        console.print("No skin tone could be read in any picture.")
+    reasons = ", ".join(f"{reason_text(code)} ({n})" for code, n in done.abstentions.items())
+    console.print(
+        f"{document['files']} files: {document['count']} counted, {document['abstained']} not read", end=""
+    )
+    console.print(f" ({reasons})" if reasons else "", end="")
+    console.print(f", {len(done.unreadable)} not opened")
