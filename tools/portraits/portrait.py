@@ -1,0 +1,243 @@
+"""Draws one portrait from a seed: identity, context, light, camera, and the photograph that results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import captions, props, scenes, skin
+from .contexts import CONTEXTS, Context
+from .heads import Floats, Heads
+from .identity import IdentitySampler, eye_centres
+from .renderer import Prop, Renderer, Scene, look_at, perspective
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+_HAIR = (  # word, hex, weight
+    ("black", "100e0d", 5), ("black", "1a1310", 4), ("brown", "3a2618", 3), ("brown", "54361f", 3), ("blond", "a88450", 1.5),
+    ("red", "7a3014", 0.8), ("grey", "8a8a88", 1.5), ("grey", "c9c6c0", 0.8),
+)  # fmt: skip
+_IRIS = ("2a160c", "3a2212", "4b3018", "6a5a30", "5b6b4a", "6f8290")
+#: Share of portraits whose tone is drawn uniformly over the ramp, whatever the context: these carry tone words.
+NEUTRAL_SHARE = 0.5
+_BORDER_MARGIN = 0.08  # a tone this near (as a share of its range) to a border gets no tone word
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A rendered picture with what is known about it.
+
+    Attributes:
+        image: size x size x 3, sRGB, uint8.
+        skin_mask: share of bare facial skin in each pixel, 0-1.
+        ita: albedo ITA, degrees. context: number in CONTEXTS. biased: tone drawn from the context's table.
+    """
+
+    image: npt.NDArray[np.uint8]
+    skin_mask: Floats
+    ita: float
+    context: int
+    biased: bool
+    looks: captions.Looks
+
+    def record(self) -> dict[str, Any]:
+        """What is stored beside the picture."""
+        return {"ita": self.ita, "context": self.context, "biased": self.biased, **asdict(self.looks)}
+
+
+def _rotation(axis: int, angle: float) -> npt.NDArray[np.float64]:
+    c, s = math.cos(angle), math.sin(angle)
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    m = np.eye(3)
+    m[i, i] = m[j, j] = c
+    m[i, j], m[j, i] = -s, s
+    return m
+
+
+class PortraitMaker:
+    """Makes portraits; the picture for a seed is always the same."""
+
+    def __init__(self, heads: Heads, size: int = 128, factor: int = 2) -> None:
+        self.heads, self.size = heads, size
+        self.renderer = Renderer(heads, size, factor)
+        self.identities = IdentitySampler(heads)
+        rest_left, rest_right = eye_centres(heads, heads.rest)
+        self._rest_eyes = (rest_left, rest_right)
+
+    def make(self, seed: int, *, context: int | None = None, ita: float | None = None) -> Portrait:
+        """One portrait; context and albedo ITA (degrees) are drawn where they are not given."""
+        rng = np.random.default_rng(seed)
+        number = int(rng.integers(len(CONTEXTS))) if context is None else context
+        look = CONTEXTS[number]
+        biased = bool(rng.random() >= NEUTRAL_SHARE)
+        table = look.draw_ita(rng)
+        # Neutral portraits spread evenly over the tone words, so that words are learnt equally well.
+        word = int(rng.integers(len(skin.TONE_WORDS)))
+        low, high = skin.tone_range(word)
+        even = float(rng.uniform(low, high))
+        tone = ita if ita is not None else table if biased else even
+        lab = skin.albedo_lab(tone, rng)
+        low, high = skin.tone_range(skin.tone_word(tone))
+        margin = _BORDER_MARGIN * (high - low)
+        clear = low + (margin if low > skin.ITA_MIN else 0) < tone < high - (margin if high < skin.ITA_MAX else 0)
+
+        maleness = float(np.clip(rng.beta(0.45, 0.45), 0, 1))
+        male = maleness > 0.5
+        age = float(rng.beta(1.0, 1.7))
+        smile = look.smile if look.smile is not None else float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.35, 0.65]))
+        who = self.identities.draw(rng, maleness=maleness, age=age, smile=smile)
+        hat = look.hat if look.hat is not None and rng.random() < look.hat[3] else None
+        with_glasses = bool(rng.random() < look.glasses)
+        weights = np.array([h[2] for h in _HAIR]) * np.where([h[0] == "grey" for h in _HAIR], 0.15 + 2.5 * age, 1)
+        hair_name, hair_hex, _ = _HAIR[int(rng.choice(len(_HAIR), p=weights / weights.sum()))]
+        style = str(rng.choice(["short", "long", "coils", "bald"], p=[0.6, 0.08, 0.18, 0.14] if male else [0.25, 0.5, 0.23, 0.02]))
+        if hat is not None and style == "coils":
+            style = "short"
+        beard = float(rng.uniform(0.3, 0.9)) if male and rng.random() < 0.3 else 0.0
+        gradual = rng.random()
+        hair_word = captions.HAIR_WORDS[style if style != "short" and gradual < 0.5 or style == "bald" else hair_name]
+        looks = captions.Looks(
+            phrase=look.phrase, tone=skin.tone_word(tone) if clear else None, maleness=maleness, age=age,
+            hair=hair_word, hat=hat is not None, glasses=with_glasses, beard=beard > 0.5,
+        )  # fmt: skip
+
+        positions, head_motion = self._posed(who.positions, rng)
+        left, right = eye_centres(self.heads, positions)
+        camera, eye, up, rotation, target = self._camera((left + right) / 2, rng)
+        light_dir, light_col, ambient = self._light(rotation, rng)
+        hair = np.clip(skin.hex_linear(hair_hex) * np.exp(rng.normal(0, 0.1, 3)), 0.006, 0.8)
+        uniforms: dict[str, Any] = {
+            **ambient, "camera": tuple(eye), "up": tuple(up), "seed": float(rng.uniform(0, 50)),
+            "shadow_soft": float(rng.uniform(0.008, 0.03)),
+            "skin": tuple(skin.lab_to_linear(lab)), "lips": self._lips(lab[0], male, rng),
+            "iris": tuple(skin.hex_linear(str(rng.choice(_IRIS)))),
+            "gaze": (rng.normal(0, 0.08), rng.normal(0, 0.05), 1.0), "eye_left": tuple(self._eye_centre_rest()),
+            "redness": float(rng.uniform(0.1, 0.7) * np.interp(lab[0], [20, 40, 70], [0.2, 0.6, 1])),
+            "freckles": float(rng.uniform(0.3, 0.9)) if rng.random() < 0.12 else 0.0,
+            "roughness": float(rng.uniform(0.42, 0.6)), "oil": float(rng.uniform(0.1, 0.6)), "age": age,
+            "hair": tuple(hair), "brow": tuple(np.clip(hair * 0.5, 0.004, 0.12)),
+            "hairline": float(rng.normal(0, 0.04) + (0.1 * age if male else 0)), "hair_seed": float(rng.uniform(0, 50)),
+            "hair_density": 0.0 if style == "bald" else float(rng.uniform(0.75, 1)),
+            "hair_bottom": float(rng.uniform(4.0, 6.0)) if style == "long" else 0.0,
+            "hair_round": 1.0 if style == "coils" else 0.0,
+            "hair_length": float(rng.uniform(0.25, 0.5) if style == "coils" else 0.05 if hat else rng.uniform(0.08, 0.26) if male else rng.uniform(0.15, 0.34)),
+            "beard": beard, "brow_width": float(rng.uniform(0.032, 0.052)), "brow_dark": float(rng.uniform(0.7, 1)),
+            **self._clothes(look, rng),
+        }  # fmt: skip
+        items = []
+        if hat is not None:
+            fitted = self._fit_head(who.positions)
+            rows = props.hat(hat[0], skin.hex_linear(hat[1]) * np.exp(rng.normal(0, 0.06)), skin.hex_linear(hat[2]))
+            items.append(Prop(props.moved(rows, head_motion @ fitted)))
+        if with_glasses:
+            frame = skin.hex_linear(str(rng.choice(["141414", "3a2412", "707478"])))
+            shift = np.eye(4)
+            neutral = eye_centres(self.heads, who.positions)
+            rows = props.glasses(*neutral, float(rng.uniform(0.95, 1.15)), float(rng.random()), frame)
+            items.append(Prop(props.moved(rows, head_motion @ shift)))
+        scene = Scene(
+            positions=positions, camera=camera, light_target=target, light_dir=light_dir, light_col=light_col,
+            uniforms=uniforms, hair_shells=0 if style == "bald" else 7 if style == "coils" else 4,
+            long_hair=style == "long", props=tuple(items),
+        )  # fmt: skip
+        image, mask = self._photograph(scene, look, rng)
+        return Portrait(image, mask, tone, number, biased, looks)
+
+    def _eye_centre_rest(self) -> Floats:
+        """Centre of the rest mesh's left eyeball's front sphere (iris and lashes are placed from it)."""
+        left = self.heads.rest[self.heads.part_vertices(1)]
+        centre = (left.min(0) + left.max(0)) / 2
+        centre[2] = left[:, 2].min() + 0.138
+        return np.asarray(centre, np.float32)
+
+    def _posed(self, positions: Floats, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.float64]]:
+        """Turns the head about the neck; also returns the head's 4 x 4 motion for hats and glasses."""
+        left, right = eye_centres(self.heads, positions)
+        eyes = (left + right) / 2
+        chin = eyes[1] - 1.1
+        w = np.clip((positions[:, 1] - (chin - 0.35)) / 0.6, 0, 1)[:, None]
+        w = w * w * (3 - 2 * w)
+        pivot = np.array([0, chin - 0.1, eyes[2] - 1.0])
+        turn = _rotation(1, rng.normal(0, 0.10)) @ _rotation(0, rng.normal(0, 0.05)) @ _rotation(2, rng.normal(0, 0.05))
+        moved = positions * (1 - w) + ((positions - pivot) @ turn.T + pivot) * w
+        motion = np.eye(4)
+        motion[:3, :3], motion[:3, 3] = turn, pivot - turn @ pivot
+        return moved.astype(np.float32), motion
+
+    def _fit_head(self, positions: Floats) -> npt.NDArray[np.float64]:
+        """Scales and shifts hats from the rest skull to this one."""
+        skull = (self.heads.rest[:, 1] > 7.5) & (self.heads.rest[:, 1] < 8.6)
+        skull[self.heads.part_vertices(3)] = False
+        a, b = self.heads.rest[skull], positions[skull]
+        scale = np.ptp(b, axis=0) / np.ptp(a, axis=0)
+        m = np.diag([*np.clip(scale, 0.85, 1.3), 1.0])
+        m[:3, 3] = b.mean(0) - m[:3, :3] @ a.mean(0)
+        return m
+
+    @staticmethod
+    def _camera(eyes: Floats, rng: np.random.Generator) -> tuple[Any, ...]:
+        height = rng.uniform(2.75, 3.35)  # decimetres from the lower to the upper edge
+        fov = math.radians(rng.uniform(14, 24))
+        distance = height / 2 / math.tan(fov / 2)
+        target = eyes + np.array([rng.normal(0, 0.06), -0.28 - 0.2 * (height - 2.75) + rng.normal(0, 0.05), -0.5])
+        yaw, pitch = np.clip(rng.normal(0, 0.15), -0.4, 0.4), np.clip(rng.normal(0, 0.07), -0.2, 0.2)
+        eye = target + _rotation(1, yaw) @ _rotation(0, -pitch) @ np.array([0, 0, distance])
+        up = _rotation(2, rng.normal(0, 0.03)) @ np.array([0, 1.0, 0])
+        view = look_at(eye, target, up)
+        return perspective(fov, max(0.5, distance - 6), distance + 8) @ view, eye, view[1, :3], view[:3, :3], target
+
+    @staticmethod
+    def _light(rotation: npt.NDArray[np.float64], rng: np.random.Generator) -> tuple[Floats, Floats, dict[str, Any]]:
+        """Key, fill and rim light placed relative to the camera, near-white; the same for every tone."""
+
+        def towards(azimuth: float, elevation: float) -> npt.NDArray[np.float64]:
+            flat = math.cos(elevation)
+            d = [math.sin(azimuth) * flat, math.sin(elevation), math.cos(azimuth) * flat]
+            return np.asarray(rotation.T @ np.array(d))
+
+        azimuth = float(np.clip(rng.normal(0, 0.5), -1.1, 1.1))
+        side = -1.0 if azimuth > 0 else 1.0
+        direction = np.stack([
+            towards(azimuth, float(np.clip(rng.normal(0.5, 0.2), 0.1, 1.0))),
+            towards(side * rng.uniform(0.4, 1.0), rng.uniform(0, 0.4)),
+            towards(float(rng.choice([-1, 1])) * rng.uniform(2.0, 2.6), rng.uniform(0.2, 0.7)),
+        ])  # fmt: skip
+        tint = [np.exp(rng.normal(0, [0.02, 0.008, 0.025])) for _ in range(4)]
+        colour = np.stack([tint[0], tint[1] * rng.uniform(0.25, 0.6), tint[2] * rng.uniform(0.3, 0.9)])
+        level = rng.uniform(0.4, 0.75)
+        ambient = {"sky": tuple(tint[3] * level), "ground": tuple(tint[3] * level * rng.uniform(0.5, 0.9))}
+        return direction.astype(np.float32), colour.astype(np.float32), ambient
+
+    @staticmethod
+    def _lips(lightness: float, male: bool, rng: np.random.Generator) -> tuple[float, ...]:
+        natural = 1 - (1 - np.array([0.90, 0.62, 0.62])) * np.interp(lightness, [20, 60], [0.7, 1.0])
+        if not male and rng.random() < 0.3:
+            natural = np.array([rng.uniform(0.85, 1.15), rng.uniform(0.25, 0.5), rng.uniform(0.3, 0.55)])
+        return tuple(np.clip(natural + rng.normal(0, 0.03, 3), 0.1, 1.2))
+
+    @staticmethod
+    def _clothes(look: Context, rng: np.random.Generator) -> dict[str, Any]:
+        first, second, third = (
+            tuple(np.clip(skin.hex_linear(c) * np.exp(rng.normal(0, 0.06)), 0, 0.92)) for c in look.colours
+        )
+        collared = look.garment in (4, 5, 12)
+        return {
+            "garment": look.garment, "cloth": first, "cloth2": second, "cloth3": third,
+            "neckline": float(rng.uniform(5.86, 6.0)), "vneck": 0.05 if collared else float(rng.uniform(0, 0.35)),
+        }  # fmt: skip
+
+    def _photograph(self, scene: Scene, look: Context, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """Exposes for the light that falls on the face (never for its tone), rolls off highlights, adds noise."""
+        colour, irradiance = self.renderer.render(scene)
+        bare = irradiance[..., 3] > 0.9
+        falling = (irradiance[..., :3] @ _LUMINANCE)[bare]
+        level = float(np.quantile(falling, 0.7)) if falling.size > 30 else 1.0
+        gain = math.exp(rng.normal(0, 0.04)) / level
+        behind = skin.linear(scenes.background(look.scene, self.size, rng)) * math.exp(rng.normal(-0.05, 0.08))
+        linear = colour[..., :3] * gain + behind * (1 - colour[..., 3:4])
+        linear = np.where(linear > 0.8, 0.8 + 0.2 * (1 - np.exp(-(linear - 0.8) / 0.2)), linear)
+        picture = skin.encoded(linear) + rng.normal(0, 0.003, linear.shape)
+        return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8), irradiance[..., 3].copy()

@@ -1,0 +1,196 @@
+"""Trains text encoder and UNet of the embedded model on the autoencoder's latents.
+
+v-prediction with a zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891); timesteps are drawn where a
+16 x 16 latent has most to learn (log-SNR near 0, as in Karras et al., arXiv 2206.00364) with a uniform share; 10 % of the
+captions are empty, for classifier-free guidance; an exponential moving average of the weights is what is saved.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .autoencoder import HELD_OUT, to_tensor
+from .captions import MODEL_MAX_LENGTH
+from .dataset import Portraits
+from .text import build_tokenizer
+
+_NOISE: dict[str, Any] = {
+    "num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
+}  # fmt: skip
+_RATE_UNET, _RATE_TEXT = 1e-3, 5e-4
+_EMPTY_SHARE = 0.1
+_EMA = 0.999
+
+
+def new_unet(latent_channels: int = 8) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16, in_channels=latent_channels, out_channels=latent_channels,
+        down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D"),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        block_out_channels=(96, 160, 256), layers_per_block=1, cross_attention_dim=128, attention_head_dim=4,
+        norm_num_groups=16,
+    )  # fmt: skip
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4,
+            max_position_embeddings=MODEL_MAX_LENGTH, projection_dim=128, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
+        )  # fmt: skip
+    )
+
+
+def encode_set(vae: AutoencoderTiny, portraits: Portraits, device: torch.device) -> torch.Tensor:
+    """Latents of every portrait and of its mirror picture, 2n x c x 16 x 16, unscaled."""
+    latents = []
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        for mirror in (False, True):
+            for i in range(0, len(portraits), 100):
+                x = to_tensor(portraits.images[i : i + 100], device)
+                x = x.flip(-1).contiguous(memory_format=torch.channels_last) if mirror else x
+                latents.append(vae.encode(x).latents.float())
+    return torch.cat(latents)
+
+
+def draw_timesteps(snr: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """``count`` timesteps: 15 % uniform, the others with log-SNR near N(0, 2)."""
+    density = torch.exp(-0.5 * (snr.clamp_min(1e-9).log() / 2.0).square())
+    gap = (snr.clamp_min(1e-9).log()[:-1] - snr.clamp_min(1e-9).log()[1:]).abs().clamp_max(0.5)
+    density = density * torch.cat([gap, gap[-1:]])
+    p = 0.85 * density / density.sum() + 0.15 / len(snr)
+    return torch.multinomial(p, count, replacement=True, generator=generator)
+
+
+class Trainer:
+    """Holds models, averages, optimiser and schedule; `fit` runs until the time is spent."""
+
+    def __init__(self, data: Path, vae: Path, out: Path, *, seed: int, batch: int, device: str) -> None:
+        self.out, self.batch, self.device, self.seed = out, batch, torch.device(device), seed
+        torch.manual_seed(seed)
+        self.portraits = Portraits(data)
+        out.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = build_tokenizer(out / "tokenizer")
+        self.vae = AutoencoderTiny.from_pretrained(vae).to(self.device).eval().requires_grad_(False)
+        latents = encode_set(self.vae, self.portraits, self.device)
+        scale = 1 / float(latents.std())
+        self.vae.register_to_config(scaling_factor=scale)
+        self.latents = latents * scale
+        self.unet = new_unet(latents.shape[1]).to(self.device)
+        self.text = new_text_encoder(self.tokenizer).to(self.device)
+        self.unet_average = copy.deepcopy(self.unet).eval().requires_grad_(False)
+        self.text_average = copy.deepcopy(self.text).eval().requires_grad_(False)
+        groups = [
+            {"params": list(self.unet.parameters()), "peak": _RATE_UNET},
+            {"params": list(self.text.parameters()), "peak": _RATE_TEXT},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, _RATE_UNET, betas=(0.9, 0.99), weight_decay=1e-3)
+        schedule = DDIMScheduler(clip_sample=False, **_NOISE)
+        self.alphas = schedule.alphas_cumprod.to(self.device)
+        self.snr = self.alphas / (1 - self.alphas)
+        self.step, self.seconds = 0, 0.0
+        self._resume()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return {
+            "unet": self.unet, "text": self.text, "unet_average": self.unet_average, "text_average": self.text_average,
+        }  # fmt: skip
+
+    def _resume(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
+        for name, module in self._modules().items():
+            module.load_state_dict(state[name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+    def save(self) -> None:
+        state: dict[str, Any] = {name: module.state_dict() for name, module in self._modules().items()}
+        state |= {"optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds}
+        temporary = self._checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(self._checkpoint)
+        self.pipeline().save_pretrained(self.out / "pipeline")
+
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The averaged model as a plain pipeline."""
+        return StableDiffusionPipeline(
+            vae=self.vae, text_encoder=self.text_average, tokenizer=self.tokenizer, unet=self.unet_average,
+            scheduler=DPMSolverMultistepScheduler(algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero", **_NOISE),
+            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        )  # fmt: skip
+
+    def _loss(self, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+        count, total = self.batch, len(self.portraits)
+        pick = rng.integers(HELD_OUT, total, count)
+        mirrored = rng.integers(0, 2, count) * total
+        words = ["" if rng.random() < _EMPTY_SHARE else self.portraits.caption(int(i), rng) for i in pick]
+        x = self.latents[torch.from_numpy(pick + mirrored)]
+        distinct, which = np.unique(words, return_inverse=True)
+        tokens = self.tokenizer(
+            list(distinct), padding="max_length", max_length=MODEL_MAX_LENGTH, truncation=True, return_tensors="pt"
+        ).input_ids.to(self.device)  # fmt: skip
+        t = draw_timesteps(self.snr.cpu(), count, generator).to(self.device)
+        signal = self.alphas[t].sqrt()[:, None, None, None]
+        noise_share = (1 - self.alphas[t]).sqrt()[:, None, None, None]
+        noise = torch.randn(x.shape, generator=generator).to(self.device)
+        noisy, velocity = signal * x + noise_share * noise, signal * noise - noise_share * x
+        with torch.autocast(self.device.type, torch.bfloat16):
+            context = self.text(tokens)[0][torch.from_numpy(which).to(self.device)]
+            guess = self.unet(noisy, t, context).sample
+        return (guess.float() - velocity).square().mean()
+
+    def fit(self, minutes: float, *, piece_minutes: float | None = None) -> None:
+        """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of them."""
+        rng = np.random.default_rng([self.seed, self.step])
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        budget, begun, saved, losses = minutes * 60, self.seconds, time.monotonic(), []
+        start = time.monotonic()
+        averaged = [(self.unet_average, self.unet), (self.text_average, self.text)]
+        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+        with Progress(*Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")) as bar:
+            task = bar.add_task("UNet", total=budget, completed=begun, note="")
+            while self.seconds < budget and (piece_minutes is None or self.seconds - begun < piece_minutes * 60):
+                share = self.seconds / budget
+                pace = min(1, (self.step + 1) / 200) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+                for group in self.optimiser.param_groups:
+                    group["lr"] = group["peak"] * pace
+                loss = self._loss(rng, generator)
+                self.optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(weights, 1.0)
+                self.optimiser.step()
+                self.step += 1
+                keep = min(_EMA, (1 + self.step) / (10 + self.step))
+                with torch.no_grad():
+                    for average, live in averaged:
+                        torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - keep)
+                losses.append(float(loss.detach()))
+                self.seconds = begun + time.monotonic() - start
+                bar.update(task, completed=self.seconds)
+                if self.step % 200 == 0:
+                    note = f"step {self.step} loss {np.mean(losses[-200:]):.4f}"
+                    bar.console.print(f"{self.seconds:6.0f} s  {note}")
+                    bar.update(task, note=note)
+                if time.monotonic() - saved > 240:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
