@@ -1,1 +1,3 @@
-"""Renders synthetic portraits of known skin albedo and trains fairgen's embedded model on them (developers only)."""
+"""Renders synthetic portraits of known skin albedo and trains fairgen's embedded model on them (developers
+only).
+"""

@@ -12,9 +12,7 @@ _Data = Annotated[Path, typer.Option(help="Folder of the rendered shards.")]
 
 
 @app.command()
-def render(
-    data: _Data, count: int = 24_000, seed: int = 0, size: int = 128, workers: int = 2
-) -> None:
+def render(data: _Data, count: int = 24_000, seed: int = 0, size: int = 128, workers: int = 2) -> None:
     """Render portraits of known albedo; resumes where it stopped."""
     from .dataset import render as run
 
@@ -39,13 +37,20 @@ def sheet(out: Path, columns: int = 12, rows: int = 9, seed: int = 0, size: int 
 
 @app.command()
 def autoencoder(
-    data: _Data, out: Path, minutes: float = 20, piece_minutes: float | None = None, seed: int = 0, width: int = 48,
+    data: _Data,
+    out: Path,
+    minutes: float = 20,
+    piece_minutes: float | None = None,
+    seed: int = 0,
+    width: int = 48,
     device: str = "cpu",
-) -> None:  # fmt: skip
+) -> None:
     """Train the autoencoder; resumes from its checkpoint."""
     from .autoencoder import train_autoencoder
 
-    train_autoencoder(data, out, minutes=minutes, piece_minutes=piece_minutes, seed=seed, width=width, device=device)
+    train_autoencoder(
+        data, out, minutes=minutes, piece_minutes=piece_minutes, seed=seed, width=width, device=device
+    )
 
 
 @app.command()
@@ -60,10 +65,18 @@ def check_autoencoder(data: _Data, vae: Path, count: int = 400) -> None:
 
 @app.command()
 def train(
-    data: _Data, vae: Path, out: Path, minutes: float = 60, piece_minutes: float | None = None, batch: int = 64, seed: int = 0,
+    data: _Data,
+    vae: Path,
+    out: Path,
+    minutes: float = 60,
+    piece_minutes: float | None = None,
+    batch: int = 64,
+    seed: int = 0,
     device: str = "cpu",
-) -> None:  # fmt: skip
-    """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain StableDiffusionPipeline."""
+) -> None:
+    """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain
+    StableDiffusionPipeline.
+    """
     from .train import Trainer
 
     Trainer(data, vae, out, seed=seed, batch=batch, device=device).fit(minutes, piece_minutes=piece_minutes)
@@ -73,7 +86,9 @@ def train(
 def evaluate(
     model: Path, out: Path, steps: int = 14, guidance: float = 2.0, each: int = 6, seed: int = 0
 ) -> None:
-    """Measure the model over the 36 prompts and the tone words; writes figures and contact sheets into `out`."""
+    """Measure the model over the 36 prompts and the tone words; writes figures and contact sheets into
+    `out`.
+    """
     from rich import print as show
 
     from .evaluate import check_model, save_report, save_sheet

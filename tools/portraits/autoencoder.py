@@ -1,8 +1,8 @@
 """Trains the autoencoder (diffusers' AutoencoderTiny, 8x smaller, 8 channels) on rendered portraits.
 
-The loss is divided by local contrast: a plain L1 in sRGB cares least where contrast is lowest, so the details of *dark*
-faces would be lost first. Skin, eyes and mouth weigh more than the rest. The gate after training is the share of faces
-found in reconstructions, by tone (evaluate.py).
+The loss is divided by local contrast: a plain L1 in sRGB cares least where contrast is lowest, so the
+details of *dark* faces would be lost first. Skin, eyes and mouth weigh more than the rest. The gate after
+training is the share of faces found in reconstructions, by tone (evaluate.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def local_contrast(x: torch.Tensor) -> torch.Tensor:
 
 
 def reconstruction_loss(y: torch.Tensor, x: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
-    """Contrast-normalised L1 of values, of their gradients and of their 4x4 means; ``face``: n x 1 x h x w, 0-1."""
+    """Contrast-normalised L1 of values, of their gradients and of their 4x4 means; ``face``: n x 1 x h x
+    w, 0-1.
+    """
     weight = (1 + 2 * face) / (local_contrast(x) + 0.08)
     weight = weight / weight.mean((2, 3), keepdim=True)
     d = y - x
@@ -71,10 +73,19 @@ def _psnr(model: AutoencoderTiny, images: np.ndarray, device: torch.device) -> f
 
 
 def train_autoencoder(
-    data: Path, out: Path, *, minutes: float, seed: int = 0, width: int = 64, latent_channels: int = 8,
-    device: str = "cpu", piece_minutes: float | None = None,
-) -> None:  # fmt: skip
-    """Train for ``minutes`` in all; ``piece_minutes`` ends this run early. A checkpoint in ``out`` is resumed."""
+    data: Path,
+    out: Path,
+    *,
+    minutes: float,
+    seed: int = 0,
+    width: int = 64,
+    latent_channels: int = 8,
+    device: str = "cpu",
+    piece_minutes: float | None = None,
+) -> None:
+    """Train for ``minutes`` in all; ``piece_minutes`` ends this run early. A checkpoint in ``out`` is
+    resumed.
+    """
     dev = torch.device(device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -92,21 +103,32 @@ def train_autoencoder(
         rng = np.random.default_rng([seed, step])
 
     def save(seconds: float) -> None:
-        state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "seconds": seconds, "step": step}
+        state = {
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "seconds": seconds,
+            "step": step,
+        }
         temporary = checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(checkpoint)
         model.save_pretrained(out / "vae")
 
     start, budget, losses = time.monotonic(), minutes * 60, []
-    with Progress(*Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")) as bar:
+    with Progress(
+        *Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")
+    ) as bar:
         task = bar.add_task("autoencoder", total=budget, completed=spent, note="")
         while True:
             seconds = spent + time.monotonic() - start
             ended = piece_minutes is not None and seconds - spent > piece_minutes * 60
             if seconds >= budget or ended:
                 break
-            rate = _LEARNING_RATE * min(1, (step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * seconds / budget)) + 0.01)
+            rate = (
+                _LEARNING_RATE
+                * min(1, (step + 1) / 100)
+                * (0.5 * (1 + math.cos(math.pi * seconds / budget)) + 0.01)
+            )
             for group in optimiser.param_groups:
                 group["lr"] = rate
             pick = rng.integers(HELD_OUT, len(portraits), _BATCH)

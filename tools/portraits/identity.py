@@ -10,8 +10,12 @@ from .heads import EYE_LEFT, EYE_RIGHT, Floats, Heads
 
 _SHAPES = ("african", "asian", "caucasian")  # names of the mesh targets; blended freely, never tied to tone
 _OPPOSITES = (
-    ("-incr", "-decr"), ("-up", "-down"), ("-in", "-out"), ("-forward", "-backward"), ("-convex", "-concave"),
-)  # fmt: skip
+    ("-incr", "-decr"),
+    ("-up", "-down"),
+    ("-in", "-out"),
+    ("-forward", "-backward"),
+    ("-convex", "-concave"),
+)
 _DETAIL_FOLDERS = {"cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose"}
 _TOO_STRONG = ("head-age", "head-fat", "head-trans", "mouth-trans", "nose-trans", "neck-trans", "neck-back")
 
@@ -34,7 +38,11 @@ class IdentitySampler:
         for name in heads.targets:
             folder, _, leaf = name.partition("/")
             other = next((name[: -len(a)] + b for a, b in _OPPOSITES if name.endswith(a)), None)
-            if folder not in _DETAIL_FOLDERS or other not in heads.targets or any(k in name for k in _TOO_STRONG):
+            if (
+                folder not in _DETAIL_FOLDERS
+                or other not in heads.targets
+                or any(k in name for k in _TOO_STRONG)
+            ):
                 continue
             sided = leaf[:2] in ("l-", "r-")
             key = f"{folder}/{leaf[2:]}" if sided else name

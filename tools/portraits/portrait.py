@@ -17,11 +17,18 @@ from .renderer import Prop, Renderer, Scene, look_at, perspective
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _HAIR = (  # word, hex, weight
-    ("black", "100e0d", 5), ("black", "1a1310", 4), ("brown", "3a2618", 3), ("brown", "54361f", 3), ("blond", "a88450", 1.5),
-    ("red", "7a3014", 0.8), ("grey", "8a8a88", 1.5), ("grey", "c9c6c0", 0.8),
-)  # fmt: skip
+    ("black", "100e0d", 5),
+    ("black", "1a1310", 4),
+    ("brown", "3a2618", 3),
+    ("brown", "54361f", 3),
+    ("blond", "a88450", 1.5),
+    ("red", "7a3014", 0.8),
+    ("grey", "8a8a88", 1.5),
+    ("grey", "c9c6c0", 0.8),
+)
 _IRIS = ("2a160c", "3a2212", "4b3018", "6a5a30", "5b6b4a", "6f8290")
-#: Share of portraits whose tone is drawn uniformly over the ramp, whatever the context: these carry tone words.
+#: Share of portraits whose tone is drawn uniformly over the ramp, whatever the context: these carry tone
+# words.
 NEUTRAL_SHARE = 0.5
 _BORDER_MARGIN = 0.08  # a tone this near (as a share of its range) to a border gets no tone word
 
@@ -82,27 +89,48 @@ class PortraitMaker:
         lab = skin.albedo_lab(tone, rng)
         low, high = skin.tone_range(skin.tone_word(tone))
         margin = _BORDER_MARGIN * (high - low)
-        clear = low + (margin if low > skin.ITA_MIN else 0) < tone < high - (margin if high < skin.ITA_MAX else 0)
+        clear = (
+            low + (margin if low > skin.ITA_MIN else 0) < tone < high - (margin if high < skin.ITA_MAX else 0)
+        )
 
         maleness = float(np.clip(rng.beta(0.45, 0.45), 0, 1))
         male = maleness > 0.5
         age = float(rng.beta(1.0, 1.7))
-        smile = look.smile if look.smile is not None else float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.35, 0.65]))
+        smile = (
+            look.smile
+            if look.smile is not None
+            else float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.35, 0.65]))
+        )
         who = self.identities.draw(rng, maleness=maleness, age=age, smile=smile)
         hat = look.hat if look.hat is not None and rng.random() < look.hat[3] else None
         with_glasses = bool(rng.random() < look.glasses)
-        weights = np.array([h[2] for h in _HAIR]) * np.where([h[0] == "grey" for h in _HAIR], 0.15 + 2.5 * age, 1)
+        weights = np.array([h[2] for h in _HAIR]) * np.where(
+            [h[0] == "grey" for h in _HAIR], 0.15 + 2.5 * age, 1
+        )
         hair_name, hair_hex, _ = _HAIR[int(rng.choice(len(_HAIR), p=weights / weights.sum()))]
-        style = str(rng.choice(["short", "long", "coils", "bald"], p=[0.6, 0.08, 0.18, 0.14] if male else [0.25, 0.5, 0.23, 0.02]))
+        style = str(
+            rng.choice(
+                ["short", "long", "coils", "bald"],
+                p=[0.6, 0.08, 0.18, 0.14] if male else [0.25, 0.5, 0.23, 0.02],
+            )
+        )
         if hat is not None and style == "coils":
             style = "short"
         beard = float(rng.uniform(0.3, 0.9)) if male and rng.random() < 0.3 else 0.0
         gradual = rng.random()
-        hair_word = captions.HAIR_WORDS[style if style != "short" and gradual < 0.5 or style == "bald" else hair_name]
+        hair_word = captions.HAIR_WORDS[
+            style if (style != "short" and gradual < 0.5) or style == "bald" else hair_name
+        ]
         looks = captions.Looks(
-            phrase=look.phrase, tone=skin.tone_word(tone) if clear else None, maleness=maleness, age=age,
-            hair=hair_word, hat=hat is not None, glasses=with_glasses, beard=beard > 0.5,
-        )  # fmt: skip
+            phrase=look.phrase,
+            tone=skin.tone_word(tone) if clear else None,
+            maleness=maleness,
+            age=age,
+            hair=hair_word,
+            hat=hat is not None,
+            glasses=with_glasses,
+            beard=beard > 0.5,
+        )
 
         positions, head_motion = self._posed(who.positions, rng)
         left, right = eye_centres(self.heads, positions)
@@ -110,27 +138,48 @@ class PortraitMaker:
         light_dir, light_col, ambient = self._light(rotation, rng)
         hair = np.clip(skin.hex_linear(hair_hex) * np.exp(rng.normal(0, 0.1, 3)), 0.006, 0.8)
         uniforms: dict[str, Any] = {
-            **ambient, "camera": tuple(eye), "up": tuple(up), "seed": float(rng.uniform(0, 50)),
+            **ambient,
+            "camera": tuple(eye),
+            "up": tuple(up),
+            "seed": float(rng.uniform(0, 50)),
             "shadow_soft": float(rng.uniform(0.008, 0.03)),
-            "skin": tuple(skin.lab_to_linear(lab)), "lips": self._lips(lab[0], male, rng),
+            "skin": tuple(skin.lab_to_linear(lab)),
+            "lips": self._lips(lab[0], male, rng),
             "iris": tuple(skin.hex_linear(str(rng.choice(_IRIS)))),
-            "gaze": (rng.normal(0, 0.08), rng.normal(0, 0.05), 1.0), "eye_left": tuple(self._eye_centre_rest()),
+            "gaze": (rng.normal(0, 0.08), rng.normal(0, 0.05), 1.0),
+            "eye_left": tuple(self._eye_centre_rest()),
             "redness": float(rng.uniform(0.1, 0.7) * np.interp(lab[0], [20, 40, 70], [0.2, 0.6, 1])),
             "freckles": float(rng.uniform(0.3, 0.9)) if rng.random() < 0.12 else 0.0,
-            "roughness": float(rng.uniform(0.42, 0.6)), "oil": float(rng.uniform(0.1, 0.6)), "age": age,
-            "hair": tuple(hair), "brow": tuple(np.clip(hair * 0.5, 0.004, 0.12)),
-            "hairline": float(rng.normal(0, 0.04) + (0.1 * age if male else 0)), "hair_seed": float(rng.uniform(0, 50)),
+            "roughness": float(rng.uniform(0.42, 0.6)),
+            "oil": float(rng.uniform(0.1, 0.6)),
+            "age": age,
+            "hair": tuple(hair),
+            "brow": tuple(np.clip(hair * 0.5, 0.004, 0.12)),
+            "hairline": float(rng.normal(0, 0.04) + (0.1 * age if male else 0)),
+            "hair_seed": float(rng.uniform(0, 50)),
             "hair_density": 0.0 if style == "bald" else float(rng.uniform(0.75, 1)),
             "hair_bottom": float(rng.uniform(4.0, 6.0)) if style == "long" else 0.0,
             "hair_round": 1.0 if style == "coils" else 0.0,
-            "hair_length": float(rng.uniform(0.25, 0.5) if style == "coils" else 0.05 if hat else rng.uniform(0.08, 0.26) if male else rng.uniform(0.15, 0.34)),
-            "beard": beard, "brow_width": float(rng.uniform(0.032, 0.052)), "brow_dark": float(rng.uniform(0.7, 1)),
+            "hair_length": float(
+                rng.uniform(0.25, 0.5)
+                if style == "coils"
+                else 0.05
+                if hat
+                else rng.uniform(0.08, 0.26)
+                if male
+                else rng.uniform(0.15, 0.34)
+            ),
+            "beard": beard,
+            "brow_width": float(rng.uniform(0.032, 0.052)),
+            "brow_dark": float(rng.uniform(0.7, 1)),
             **self._clothes(look, rng),
-        }  # fmt: skip
+        }
         items = []
         if hat is not None:
             fitted = self._fit_head(who.positions)
-            rows = props.hat(hat[0], skin.hex_linear(hat[1]) * np.exp(rng.normal(0, 0.06)), skin.hex_linear(hat[2]))
+            rows = props.hat(
+                hat[0], skin.hex_linear(hat[1]) * np.exp(rng.normal(0, 0.06)), skin.hex_linear(hat[2])
+            )
             items.append(Prop(props.moved(rows, head_motion @ fitted)))
         if with_glasses:
             frame = skin.hex_linear(str(rng.choice(["141414", "3a2412", "707478"])))
@@ -139,10 +188,16 @@ class PortraitMaker:
             rows = props.glasses(*neutral, float(rng.uniform(0.95, 1.15)), float(rng.random()), frame)
             items.append(Prop(props.moved(rows, head_motion @ shift)))
         scene = Scene(
-            positions=positions, camera=camera, light_target=target, light_dir=light_dir, light_col=light_col,
-            uniforms=uniforms, hair_shells=0 if style == "bald" else 7 if style == "coils" else 4,
-            long_hair=style == "long", props=tuple(items),
-        )  # fmt: skip
+            positions=positions,
+            camera=camera,
+            light_target=target,
+            light_dir=light_dir,
+            light_col=light_col,
+            uniforms=uniforms,
+            hair_shells=0 if style == "bald" else 7 if style == "coils" else 4,
+            long_hair=style == "long",
+            props=tuple(items),
+        )
         image, mask = self._photograph(scene, look, rng)
         return Portrait(image, mask, tone, number, biased, looks)
 
@@ -161,7 +216,11 @@ class PortraitMaker:
         w = np.clip((positions[:, 1] - (chin - 0.35)) / 0.6, 0, 1)[:, None]
         w = w * w * (3 - 2 * w)
         pivot = np.array([0, chin - 0.1, eyes[2] - 1.0])
-        turn = _rotation(1, rng.normal(0, 0.10)) @ _rotation(0, rng.normal(0, 0.05)) @ _rotation(2, rng.normal(0, 0.05))
+        turn = (
+            _rotation(1, rng.normal(0, 0.10))
+            @ _rotation(0, rng.normal(0, 0.05))
+            @ _rotation(2, rng.normal(0, 0.05))
+        )
         moved = positions * (1 - w) + ((positions - pivot) @ turn.T + pivot) * w
         motion = np.eye(4)
         motion[:3, :3], motion[:3, 3] = turn, pivot - turn @ pivot
@@ -182,15 +241,25 @@ class PortraitMaker:
         height = rng.uniform(2.75, 3.35)  # decimetres from the lower to the upper edge
         fov = math.radians(rng.uniform(14, 24))
         distance = height / 2 / math.tan(fov / 2)
-        target = eyes + np.array([rng.normal(0, 0.06), -0.28 - 0.2 * (height - 2.75) + rng.normal(0, 0.05), -0.5])
+        target = eyes + np.array(
+            [rng.normal(0, 0.06), -0.28 - 0.2 * (height - 2.75) + rng.normal(0, 0.05), -0.5]
+        )
         yaw, pitch = np.clip(rng.normal(0, 0.15), -0.4, 0.4), np.clip(rng.normal(0, 0.07), -0.2, 0.2)
         eye = target + _rotation(1, yaw) @ _rotation(0, -pitch) @ np.array([0, 0, distance])
         up = _rotation(2, rng.normal(0, 0.03)) @ np.array([0, 1.0, 0])
         view = look_at(eye, target, up)
-        return perspective(fov, max(0.5, distance - 6), distance + 8) @ view, eye, view[1, :3], view[:3, :3], target
+        return (
+            perspective(fov, max(0.5, distance - 6), distance + 8) @ view,
+            eye,
+            view[1, :3],
+            view[:3, :3],
+            target,
+        )
 
     @staticmethod
-    def _light(rotation: npt.NDArray[np.float64], rng: np.random.Generator) -> tuple[Floats, Floats, dict[str, Any]]:
+    def _light(
+        rotation: npt.NDArray[np.float64], rng: np.random.Generator
+    ) -> tuple[Floats, Floats, dict[str, Any]]:
         """Key, fill and rim light placed relative to the camera, near-white; the same for every tone."""
 
         def towards(azimuth: float, elevation: float) -> npt.NDArray[np.float64]:
@@ -200,11 +269,13 @@ class PortraitMaker:
 
         azimuth = float(np.clip(rng.normal(0, 0.5), -1.1, 1.1))
         side = -1.0 if azimuth > 0 else 1.0
-        direction = np.stack([
-            towards(azimuth, float(np.clip(rng.normal(0.5, 0.2), 0.1, 1.0))),
-            towards(side * rng.uniform(0.4, 1.0), rng.uniform(0, 0.4)),
-            towards(float(rng.choice([-1, 1])) * rng.uniform(2.0, 2.6), rng.uniform(0.2, 0.7)),
-        ])  # fmt: skip
+        direction = np.stack(
+            [
+                towards(azimuth, float(np.clip(rng.normal(0.5, 0.2), 0.1, 1.0))),
+                towards(side * rng.uniform(0.4, 1.0), rng.uniform(0, 0.4)),
+                towards(float(rng.choice([-1, 1])) * rng.uniform(2.0, 2.6), rng.uniform(0.2, 0.7)),
+            ]
+        )
         tint = [np.exp(rng.normal(0, [0.02, 0.008, 0.025])) for _ in range(4)]
         colour = np.stack([tint[0], tint[1] * rng.uniform(0.25, 0.6), tint[2] * rng.uniform(0.3, 0.9)])
         level = rng.uniform(0.4, 0.75)
@@ -225,18 +296,28 @@ class PortraitMaker:
         )
         collared = look.garment in (4, 5, 12)
         return {
-            "garment": look.garment, "cloth": first, "cloth2": second, "cloth3": third,
-            "neckline": float(rng.uniform(5.86, 6.0)), "vneck": 0.05 if collared else float(rng.uniform(0, 0.35)),
-        }  # fmt: skip
+            "garment": look.garment,
+            "cloth": first,
+            "cloth2": second,
+            "cloth3": third,
+            "neckline": float(rng.uniform(5.86, 6.0)),
+            "vneck": 0.05 if collared else float(rng.uniform(0, 0.35)),
+        }
 
-    def _photograph(self, scene: Scene, look: Context, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """Exposes for the light that falls on the face (never for its tone), rolls off highlights, adds noise."""
+    def _photograph(
+        self, scene: Scene, look: Context, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """Exposes for the light that falls on the face (never for its tone), rolls off highlights, adds
+        noise.
+        """
         colour, irradiance = self.renderer.render(scene)
         bare = irradiance[..., 3] > 0.9
         falling = (irradiance[..., :3] @ _LUMINANCE)[bare]
         level = float(np.quantile(falling, 0.7)) if falling.size > 30 else 1.0
         gain = math.exp(rng.normal(0, 0.04)) / level
-        behind = skin.linear(scenes.background(look.scene, self.size, rng)) * math.exp(rng.normal(-0.05, 0.08))
+        behind = skin.linear(scenes.background(look.scene, self.size, rng)) * math.exp(
+            rng.normal(-0.05, 0.08)
+        )
         linear = colour[..., :3] * gain + behind * (1 - colour[..., 3:4])
         linear = np.where(linear > 0.8, 0.8 + 0.2 * (1 - np.exp(-(linear - 0.8) / 0.2)), linear)
         picture = skin.encoded(linear) + rng.normal(0, 0.003, linear.shape)

@@ -35,7 +35,9 @@ def _grid_faces(rows: int, columns: int) -> npt.NDArray[np.int64]:
 
 
 def _revolve(profile: list[tuple[float, float]], colour: Array, gloss: float, tilt: float = 0.10) -> Floats:
-    """A surface of revolution fitted to the skull. ``profile``: (radius in skull radii, height above its middle)."""
+    """A surface of revolution fitted to the skull. ``profile``: (radius in skull radii, height above its
+    middle).
+    """
     turn = np.linspace(0, 2 * np.pi, 33)
     r, y = np.array(profile).T
     points = np.stack(
@@ -91,18 +93,24 @@ def hat(kind: str, colour: Array, trim: Array) -> Floats:
         "cap": lambda: [_revolve(_dome(low, 1.12, 1.02), colour, 0.1), _visor(trim, 0.1, 0.5, low)],
         "peaked_cap": lambda: [
             _revolve([(1.0, low), (1.02, low + 0.2)], trim, 0.4),
-            _revolve([(1.02, low + 0.2), (1.28, low + 0.5), (1.1, low + 0.72), (0.0, low + 0.78)], colour, 0.2),
+            _revolve(
+                [(1.02, low + 0.2), (1.28, low + 0.5), (1.1, low + 0.72), (0.0, low + 0.78)], colour, 0.2
+            ),
             _visor(trim * 0.25, 0.8, 0.35, low),
             _badge(np.array([0.8, 0.6, 0.15]), 0.62, 0.13),
         ],
         "toque": lambda: [
             _revolve([(1.0, low), (1.0, low + 0.45)], colour, 0.1),
-            _revolve([(1.0, low + 0.45), (1.3, low + 0.9), (1.15, low + 1.25), (0.0, low + 1.35)], colour, 0.1),
+            _revolve(
+                [(1.0, low + 0.45), (1.3, low + 0.9), (1.15, low + 1.25), (0.0, low + 1.35)], colour, 0.1
+            ),
         ],
         "straw_hat": lambda: [
             _revolve([(1.95, low - 0.02), (1.5, low - 0.06), (1.02, low + 0.04)], colour, 0.1),
             _revolve([(1.03, low + 0.02), (1.03, low + 0.2)], trim, 0.1),
-            _revolve([(1.02, low + 0.2), (0.92, low + 0.75), (0.6, low + 0.85), (0.0, low + 0.86)], colour, 0.1),
+            _revolve(
+                [(1.02, low + 0.2), (0.92, low + 0.75), (0.6, low + 0.85), (0.0, low + 0.86)], colour, 0.1
+            ),
         ],
         "surgical_cap": lambda: [_revolve(_dome(low - 0.02, 1.15, 1.04), colour, 0.05)],
         "beanie": lambda: [
@@ -110,9 +118,11 @@ def hat(kind: str, colour: Array, trim: Array) -> Floats:
             _revolve(_dome(low + 0.2, 1.22, 1.04), colour, 0.05),
         ],
         "head_scarf": lambda: [_revolve(_dome(low - 0.04, 1.14, 1.05), colour, 0.1, tilt=0.3)],
-        "beret": lambda: [_revolve([(1.0, low), (1.35, low + 0.35), (1.0, low + 0.62), (0.0, low + 0.7)], colour, 0.05)],
+        "beret": lambda: [
+            _revolve([(1.0, low), (1.35, low + 0.35), (1.0, low + 0.62), (0.0, low + 0.7)], colour, 0.05)
+        ],
         "headphones": lambda: _headphones(colour),
-    }  # fmt: skip
+    }
     return np.concatenate(makers[kind]())
 
 
@@ -159,10 +169,14 @@ def glasses(left: Floats, right: Floats, width: float, roundness: float, colour:
         y = eye[1] - 0.03 + 0.185 * width * np.sign(s) * np.abs(s) ** power
         parts.append(_tube(np.stack([x, y, front - 0.22 * (x / 0.5) ** 2 * 0.5], 1), 0.022, colour, 0.6))
         sign = np.sign(eye[0])
-        ends = np.array([[eye[0] + sign * 0.235 * width, eye[1] + 0.04, front - 0.22], [0.9 * sign, eye[1] + 0.02, 0.35]])
+        ends = np.array(
+            [[eye[0] + sign * 0.235 * width, eye[1] + 0.04, front - 0.22], [0.9 * sign, eye[1] + 0.02, 0.35]]
+        )
         parts.append(_tube(np.linspace(ends[0], ends[1], 5), 0.02, colour, 0.6))
     inner = 0.235 * width
-    bridge = np.linspace([left[0] - inner, left[1], front - 0.01], [right[0] + inner, right[1], front - 0.01], 4)
+    bridge = np.linspace(
+        [left[0] - inner, left[1], front - 0.01], [right[0] + inner, right[1], front - 0.01], 4
+    )
     parts.append(_tube(bridge, 0.022, colour, 0.6))
     return np.concatenate(parts)
 

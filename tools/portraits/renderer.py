@@ -50,14 +50,18 @@ def orthographic(radius: float, near: float, far: float) -> Matrix:
 
 @dataclass(frozen=True)
 class Prop:
-    """Coloured triangles in world coordinates: rows of (x, y, z, nx, ny, nz, r, g, b, gloss), three rows a triangle."""
+    """Coloured triangles in world coordinates: rows of (x, y, z, nx, ny, nz, r, g, b, gloss), three rows a
+    triangle.
+    """
 
     vertices: Floats
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What one call of the renderer draws. Colours are linear; ``uniforms`` are those of body.frag and lighting.glsl."""
+    """What one call of the renderer draws. Colours are linear; ``uniforms`` are those of body.frag and
+    lighting.glsl.
+    """
 
     positions: Floats
     camera: Matrix
@@ -115,7 +119,9 @@ class Renderer:
         line = np.interp(h.rest[:, 2], *_SCALP_LINE)
         scalp = (h.rest[:, 1] > line - 0.3)[h.triangles].any(1) & (rest[..., 1].min(1) > 6.2)
         groups = {
-            "all": np.argsort(tri_part == LASHES, kind="stable"),  # lashes last: they let the lid shine through
+            "all": np.argsort(
+                tri_part == LASHES, kind="stable"
+            ),  # lashes last: they let the lid shine through
             "solid": np.flatnonzero(np.isin(tri_part, (BODY, EYE_LEFT, EYE_RIGHT))),
             "scalp": np.flatnonzero((tri_part == BODY) & scalp),
             "torso": np.flatnonzero((tri_part == BODY) & (rest[..., 1].min(1) < 6.2)),
@@ -175,7 +181,9 @@ class Renderer:
                 member.value = value
 
     def render(self, scene: Scene) -> tuple[Floats, Floats]:
-        """Premultiplied linear RGBA and (irradiance RGB, share of bare skin), each size x size x 4, top row first."""
+        """Premultiplied linear RGBA and (irradiance RGB, share of bare skin), each size x size x 4, top
+        row first.
+        """
         self._upload(scene.positions)
         light = orthographic(2.6, 0.1, 16) @ look_at(
             scene.light_target + scene.light_dir[0] * 8, scene.light_target, [0, 1, 0.01]

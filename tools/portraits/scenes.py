@@ -1,4 +1,6 @@
-"""Procedural backgrounds, one for each context, drawn with Pillow and softened as by a wide lens. Never tied to tone."""
+"""Procedural backgrounds, one for each context, drawn with Pillow and softened as by a wide lens. Never
+tied to tone.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Skin albedo on a melanin/haemoglobin ramp, indexed by the individual typology angle (ITA, Chardon 1991).
 
-The ramp is an arc through CIELAB (D65): chroma is highest for mid tones and stays at 10 and above for dark skin, as in
-spectrophotometric surveys of skin (Xiao et al., Skin Research and Technology 23, 2017). It is capped near L* 85, since
-no skin is white paper. Tone words and training tones are both defined on this albedo ITA.
+The ramp is an arc through CIELAB (D65): chroma is highest for mid tones and stays at 10 and above for dark
+skin, as in spectrophotometric surveys of skin (Xiao et al., Skin Research and Technology 23, 2017). It is
+capped near L* 85, since no skin is white paper. Tone words and training tones are both defined on this
+albedo ITA.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def tone_word(ita: float) -> int:
 
 
 def albedo_lab(ita: float, rng: np.random.Generator) -> Array:
-    """L*a*b* of skin with the given ITA (degrees): on the ramp, jittered in a* and b*, with L* chosen to keep the ITA."""
+    """L*a*b* of skin with the given ITA (degrees): on the ramp, jittered in a* and b*, with L* chosen to
+    keep the ITA.
+    """
     lightness = float(np.interp(ita, _ITA, _L))
     a = float(np.interp(lightness, _L, _A)) + rng.normal(0, 1.0)
     b = max(5.0, float(np.interp(lightness, _L, _B)) + rng.normal(0, 1.0))

@@ -15,7 +15,9 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Train and save the tokenizer. Every caption word becomes one token; anything else falls apart into letters."""
+    """Train and save the tokenizer. Every caption word becomes one token; anything else falls apart into
+    letters.
+    """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=_END))
     bpe.normalizer = normalizers.Lowercase()
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -23,8 +25,12 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     # Single letters and the words alone, often: merges then build exactly these words.
     corpus = words * 20 + _ALPHABET * 5 + [a + b for a in _ALPHABET for b in _ALPHABET]
     trainer = trainers.BpeTrainer(
-        vocab_size=1200, min_frequency=10, special_tokens=[_START, _END], end_of_word_suffix="</w>", initial_alphabet=_ALPHABET
-    )  # fmt: skip
+        vocab_size=1200,
+        min_frequency=10,
+        special_tokens=[_START, _END],
+        end_of_word_suffix="</w>",
+        initial_alphabet=_ALPHABET,
+    )
     bpe.train_from_iterator(corpus, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     bpe.model.save(str(folder))

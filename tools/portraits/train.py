@@ -1,8 +1,9 @@
 """Trains text encoder and UNet of the embedded model on the autoencoder's latents.
 
-v-prediction with a zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891); timesteps are drawn where a
-16 x 16 latent has most to learn (log-SNR near 0, as in Karras et al., arXiv 2206.00364) with a uniform share; 10 % of the
-captions are empty, for classifier-free guidance; an exponential moving average of the weights is what is saved.
+v-prediction with a zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891); timesteps are drawn
+where a 16 x 16 latent has most to learn (log-SNR near 0, as in Karras et al., arXiv 2206.00364) with a
+uniform share; 10 % of the captions are empty, for classifier-free guidance; an exponential moving average
+of the weights is what is saved.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderTiny,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -25,9 +32,14 @@ from .dataset import Portraits
 from .text import build_tokenizer
 
 _NOISE: dict[str, Any] = {
-    "num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
-    "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
-}  # fmt: skip
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
 _RATE_UNET, _RATE_TEXT = 1e-3, 5e-4
 _EMPTY_SHARE = 0.1
 _EMA = 0.999
@@ -35,22 +47,34 @@ _EMA = 0.999
 
 def new_unet(latent_channels: int = 8) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=16, in_channels=latent_channels, out_channels=latent_channels,
+        sample_size=16,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
         down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        block_out_channels=(96, 160, 256), layers_per_block=1, cross_attention_dim=128, attention_head_dim=4,
+        block_out_channels=(96, 160, 256),
+        layers_per_block=1,
+        cross_attention_dim=128,
+        attention_head_dim=4,
         norm_num_groups=16,
-    )  # fmt: skip
+    )
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4,
-            max_position_embeddings=MODEL_MAX_LENGTH, projection_dim=128, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
-        )  # fmt: skip
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MODEL_MAX_LENGTH,
+            projection_dim=128,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+        )
     )
 
 
@@ -110,8 +134,11 @@ class Trainer:
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         return {
-            "unet": self.unet, "text": self.text, "unet_average": self.unet_average, "text_average": self.text_average,
-        }  # fmt: skip
+            "unet": self.unet,
+            "text": self.text,
+            "unet_average": self.unet_average,
+            "text_average": self.text_average,
+        }
 
     def _resume(self) -> None:
         if not self._checkpoint.exists():
@@ -133,10 +160,17 @@ class Trainer:
     def pipeline(self) -> StableDiffusionPipeline:
         """The averaged model as a plain pipeline."""
         return StableDiffusionPipeline(
-            vae=self.vae, text_encoder=self.text_average, tokenizer=self.tokenizer, unet=self.unet_average,
-            scheduler=DPMSolverMultistepScheduler(algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero", **_NOISE),
-            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-        )  # fmt: skip
+            vae=self.vae,
+            text_encoder=self.text_average,
+            tokenizer=self.tokenizer,
+            unet=self.unet_average,
+            scheduler=DPMSolverMultistepScheduler(
+                algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero", **_NOISE
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
 
     def _loss(self, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
         count, total = self.batch, len(self.portraits)
@@ -146,8 +180,12 @@ class Trainer:
         x = self.latents[torch.from_numpy(pick + mirrored)]
         distinct, which = np.unique(words, return_inverse=True)
         tokens = self.tokenizer(
-            list(distinct), padding="max_length", max_length=MODEL_MAX_LENGTH, truncation=True, return_tensors="pt"
-        ).input_ids.to(self.device)  # fmt: skip
+            list(distinct),
+            padding="max_length",
+            max_length=MODEL_MAX_LENGTH,
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids.to(self.device)
         t = draw_timesteps(self.snr.cpu(), count, generator).to(self.device)
         signal = self.alphas[t].sqrt()[:, None, None, None]
         noise_share = (1 - self.alphas[t]).sqrt()[:, None, None, None]
@@ -159,16 +197,22 @@ class Trainer:
         return (guess.float() - velocity).square().mean()
 
     def fit(self, minutes: float, *, piece_minutes: float | None = None) -> None:
-        """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of them."""
+        """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of
+        them.
+        """
         rng = np.random.default_rng([self.seed, self.step])
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         budget, begun, saved, losses = minutes * 60, self.seconds, time.monotonic(), []
         start = time.monotonic()
         averaged = [(self.unet_average, self.unet), (self.text_average, self.text)]
         weights = [p for group in self.optimiser.param_groups for p in group["params"]]
-        with Progress(*Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")) as bar:
+        with Progress(
+            *Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")
+        ) as bar:
             task = bar.add_task("UNet", total=budget, completed=begun, note="")
-            while self.seconds < budget and (piece_minutes is None or self.seconds - begun < piece_minutes * 60):
+            while self.seconds < budget and (
+                piece_minutes is None or self.seconds - begun < piece_minutes * 60
+            ):
                 share = self.seconds / budget
                 pace = min(1, (self.step + 1) / 200) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
                 for group in self.optimiser.param_groups:
