@@ -9,7 +9,7 @@ import numpy as np
 from .skin import TONE_WORDS
 
 LEADS = ("a portrait of", "a photo of", "a headshot of", "a picture of", "a portrait photo of", "")
-MODEL_MAX_LENGTH = 24  # tokens a caption may have, start and end included
+MODEL_MAX_LENGTH = 32  # tokens a caption may have, start and end included
 
 
 @dataclass(frozen=True)
