@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from PIL import Image
 from fairgen import cli
 from fairgen.cli import common
 from fairgen.errors import UserError
+from fairgen.resources import specs_dir
 
 HEAVY = ("torch", "diffusers", "transformers", "mediapipe", "gradio", "skimage", "scipy", "PIL", "numpy")
 
@@ -41,12 +42,14 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         "assert fairgen.cli.run(['--help']) == 0\n"
         f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])\n"
     )
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time, since a wall clock would measure how busy the machine is.
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert "HEAVY []" in done.stdout
     assert "generate" in done.stdout
-    assert seconds < 2, "0.5 s on an idle machine; this one may be busy"
+    assert seconds < 1
 
 
 def test_public_names_load_lazily() -> None:
@@ -65,7 +68,7 @@ def test_public_names_load_lazily() -> None:
         (["nonsense"], "No such command"),
         (["verify", "--nonsense"], "No such option"),
         (["verify", "there-is-no-such-file.png"], "does not exist"),
-        (["verify", ".", "--spec", "unifrom"], "did you mean 'uniform'"),
+        (["verify", ".", "--spec", "unifrom"], "did you mean uniform"),
         (["verify", ".", "--target", "light=0.5,medium=0.5"], "dark"),
         (["verify", ".", "--target", "light:0.5"], "not of the form class=share"),
         (["verify", ".", "--target", "light=0.5,medium=0.3,dark=0.3"], "sums to"),
@@ -95,10 +98,12 @@ def test_a_mistake_gets_one_sentence_and_code_2(
 
 def test_spec_file_with_a_mistake_names_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("name: mine\nversion: 1\nscale: ita7\n")
+    text = (specs_dir() / "uniform-ita6.yaml").read_text()
+    path.write_text(text + "colour: red\n")
     line = _fails(capsys, 2, "spec", "check", str(path))
     assert "mine.yaml" in line
-    assert "line 3" in line
+    assert f"line {len(text.splitlines()) + 1}" in line
+    assert "colour" in line
 
 
 def test_spec_list_show_check(capsys: pytest.CaptureFixture[str]) -> None:

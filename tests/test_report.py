@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -13,11 +15,12 @@ from fake_run import write_fake_run
 from PIL import Image
 
 from fairgen.errors import UserError
+from fairgen.provenance import Provenance, write_png
 from fairgen.report import write_report
 from fairgen.report.images import data_uri
 from fairgen.report.load import axis_end, lab_to_hex, reports_of
 from fairgen.report.write import csv_text
-from fairgen.runfile import RUN_FILE, read_run
+from fairgen.runfile import RUN_FILE, now, read_run
 from skin_tone.colour import hex_to_lab
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> {{ 7*7 }} & "quotes"'
@@ -142,11 +145,29 @@ def test_run_file_cannot_make_the_report_read_other_files(tmp_path: Path) -> Non
 
 def test_large_picture_becomes_a_thumbnail_that_keeps_its_mark(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
-    noise = Image.effect_noise((900, 600), 80).convert("RGB")
-    noise.save(path)
+    mark = Provenance(
+        fairgen="0.1.0",
+        created_at=now(),
+        model="m",
+        weights="",
+        pipeline="p",
+        seed=1,
+        prompt="a nurse",
+        steps=1,
+        guidance_scale=None,
+        spec="uniform",
+        spec_hash="",
+        steering="none",
+        wanted=None,
+        session="s",
+        versions={},
+    )
+    write_png(Image.effect_noise((900, 600), 80).convert("RGB"), path, mark)
     uri = data_uri(path)
     assert uri.startswith("data:image/jpeg;base64,")
-    assert len(uri) < 200_000
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as small:
+        assert small.size == (384, 256)
+        assert b"trainedAlgorithmicMedia" in small.info["xmp"]
 
 
 @pytest.mark.parametrize("name", ["empty.png", "text.png", "missing.png"])

@@ -42,12 +42,13 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
             for event in events:
                 if isinstance(event, Started):
                     target = event.session.target
+                    counts = dict.fromkeys(target, 0)
                     progress.update(task, total=event.session.count)
                 elif isinstance(event, PictureDone):
                     made += 1
                     record = event.record
                     if record.decision == "kept" and record.measured is not None:
-                        counts[record.measured] = counts.get(record.measured, 0) + 1
+                        counts[record.measured] += 1
                     tv = _tv(counts, target)
                     progress.update(task, completed=event.done, tv=tv)
                     tenth = 10 * event.done // max(event.total, 1)
@@ -68,4 +69,4 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
 def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> str:
     from fairgen.stats import total_variation
 
-    return f"TV {total_variation(counts, target):.2f}" if counts else ""
+    return f"TV {total_variation(counts, target):.2f}" if any(counts.values()) else ""

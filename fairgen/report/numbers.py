@@ -50,3 +50,8 @@ def arm_figures(
         chance_off=floor * n,
         p_value=stats.multinomial_test(counts, target) if independent else None,
     )
+
+
+def intervals(counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    """Class -> simultaneous 95 % interval of its share; see `fairgen.stats`."""
+    return stats.simultaneous_intervals(counts)
