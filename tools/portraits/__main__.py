@@ -102,5 +102,16 @@ def evaluate(
     show(report)
 
 
+@app.command()
+def export(model: Path, figures: Path, training: Path, out: Path = Path("assets/embedded")) -> None:
+    """Put a trained pipeline into assets/: fp16 weights, sampling defaults and the model card.
+
+    FIGURES is evaluate's figures.json; TRAINING a text file that says how the model was trained.
+    """
+    from .export import export as run
+
+    print(f"{run(model, figures, training.read_text().strip(), out):.1f} MB of weights in {out}")
+
+
 if __name__ == "__main__":
     app()

@@ -26,6 +26,8 @@ from .contexts import CONTEXTS
 from .dataset import Portraits
 from .skin import ITA_MIN, TONE_WORDS, tone_range, tone_word
 
+BATCH = 16
+
 #: The tone word whose range is (or lies in) each ita6 class; two for the wide ones.
 CLASS_WORDS = {
     "very_light": ("very fair",),
@@ -77,7 +79,12 @@ class Sample:
 
 
 def sample(
-    model: Path, jobs: list[tuple[str, int, int | None, int]], *, steps: int, guidance: float, batch: int = 16
+    model: Path,
+    jobs: list[tuple[str, int, int | None, int]],
+    *,
+    steps: int,
+    guidance: float,
+    batch: int = BATCH,
 ) -> tuple[list[Sample], float]:
     """Generate and read; a job is (prompt, context, tone word, seed). Also returns seconds a picture."""
     pipe = DiffusionPipeline.from_pretrained(model)
@@ -136,6 +143,7 @@ def check_model(
     report = {
         "steps": steps,
         "guidance_scale": guidance,
+        "batch": BATCH,
         "pictures": len(samples),
         "seconds_a_picture": seconds,
         "faces_found": float(np.mean([s.found for s in samples])),

@@ -1,0 +1,67 @@
+"""Writes the trained pipeline into assets/embedded: fp16 safetensors, sampling defaults, model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import torch
+from diffusers import StableDiffusionPipeline
+
+from .contexts import CONTEXTS, UNIFORM_SHARE
+from .portrait import NEUTRAL_SHARE
+from .skin import TONE_WORDS, tone_range
+
+_MOST_MEGABYTES = 45
+
+
+def export(model: Path, figures: Path, training: str, out: Path) -> float:
+    """Replace ``out`` by the model in ``model``, with the card made from evaluate's ``figures``. Returns megabytes.
+
+    Raises:
+        ValueError: the weights pass 45 MB.
+    """
+    report: dict[str, Any] = json.loads(figures.read_text())
+    pipe = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float16)
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        folder = Path(scratch) / "model"
+        pipe.save_pretrained(folder, safe_serialization=True)
+        size = sum(f.stat().st_size for f in folder.rglob("*.safetensors")) / 1e6
+        if size > _MOST_MEGABYTES:
+            raise ValueError(
+                f"the weights take {size:.1f} MB; at most {_MOST_MEGABYTES} MB go into the repository"
+            )
+        settings = {
+            "steps": report["steps"],
+            "guidance_scale": report["guidance_scale"],
+            "height": 128,
+            "width": 128,
+        }
+        (folder / "fairgen.json").write_text(json.dumps(settings, indent=1) + "\n")
+        (folder / "README.md").write_text(card(report, training, size))
+        shutil.rmtree(out, ignore_errors=True)
+        folder.replace(out)
+    return size
+
+
+def card(report: dict[str, Any], training: str, megabytes: float) -> str:
+    """The model card, Markdown."""
+    template = jinja2.Template(
+        (Path(__file__).parent / "model_card.md.j2").read_text(),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    return template.render(
+        figures=report,
+        training=training,
+        megabytes=megabytes,
+        contexts=CONTEXTS,
+        tones=[(word, *tone_range(k)) for k, word in enumerate(TONE_WORDS)],
+        neutral_share=f"{NEUTRAL_SHARE:g}",
+        uniform_share=f"{UNIFORM_SHARE:g}",
+    )
