@@ -20,7 +20,7 @@ _MOST_MEGABYTES = 45
 
 
 def export(model: Path, figures: Path, training: str, out: Path) -> float:
-    """Replace ``out`` by the model in ``model``, with a card made from evaluate's ``figures``; returns megabytes.
+    """Replace ``out`` by the model in ``model``, with a card made from evaluate's ``figures``: megabytes.
 
     Raises:
         ValueError: the weights pass 45 MB.
