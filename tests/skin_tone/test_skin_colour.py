@@ -72,13 +72,17 @@ def test_ita_does_not_fall_with_lightness(lab: tuple[float, float, float], more:
     assert colour.ita((lightness + more, a, b)) >= colour.ita((lightness, a, b)) - 1e-9
 
 
-@given(st.floats(-20, 20), st.floats(12, 40), st.floats(-15, 15))
-def test_ita_sigma_is_the_spread_of_the_ita(lightness_from_50: float, b: float, a: float) -> None:
-    lab = (50.0 + lightness_from_50, a, b)
-    rng = np.random.default_rng(1)
-    noisy = np.asarray(lab) + rng.normal(size=(4000, 3)) * (0.5, 0.0, 0.3)
-    spread = np.std([colour.ita(row) for row in noisy])
-    assert colour.ita_sigma(lab, 0.5, 0.3) == pytest.approx(spread, rel=0.08)
+@given(st.floats(-40, 40), st.floats(5, 40), st.floats(-15, 15), st.floats(0, 5), st.floats(0, 5))
+def test_ita_sigma_follows_the_slopes_of_the_ita(
+    lightness_from_50: float, b: float, a: float, sigma_lightness: float, sigma_b: float
+) -> None:
+    lightness, step = 50.0 + lightness_from_50, 1e-4
+    by_lightness = colour.ita((lightness + step, a, b)) - colour.ita((lightness - step, a, b))
+    by_b = colour.ita((lightness, a, b + step)) - colour.ita((lightness, a, b - step))
+    expected = math.hypot(by_lightness * sigma_lightness, by_b * sigma_b) / (2 * step)
+    assert colour.ita_sigma((lightness, a, b), sigma_lightness, sigma_b) == pytest.approx(
+        expected, rel=1e-4, abs=1e-6
+    )
 
 
 def test_ita_sigma_where_the_angle_is_undefined() -> None:
