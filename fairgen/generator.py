@@ -101,22 +101,19 @@ class Generator:
 
     @property
     def default_batch_size(self) -> int:
-        """Raise `UserError` for a prompt that the model would cut short, losing a tone word at its end unseen."""
+        """Pictures sampled at once unless the user says otherwise: 4; 1 for large ones without CUDA."""
         pixels = (self.info.height or 1024) * (self.info.width or 1024)
         return 1 if self.info.device != "cuda" and pixels > 256 * 256 else 4
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
-        """Raise `UserError` for a prompt that the model would cut short: a tone word at its end would be lost
-        unseen.
-        """
-        tokenizers = [
-            t for name in ("tokenizer", "tokenizer_2", "tokenizer_3") if (t := getattr(self.pipe, name, None))
-        ]
-        # Where a pipeline has several text encoders, the one that reads furthest counts.
-        limit = max((t.model_max_length for t in tokenizers), default=None)
-        if limit is None:
+        """Raise `UserError` for a prompt that the model would cut short: the tone word at its end goes."""
+        names = ("tokenizer", "tokenizer_2", "tokenizer_3")
+        tokenizers = [found for name in names if (found := getattr(self.pipe, name, None)) is not None]
+        if not tokenizers:
             return
-        reader = max(tokenizers, key=lambda t: t.model_max_length)
+        # Where a pipeline has several text encoders, the one that reads furthest counts.
+        reader = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
+        limit = reader.model_max_length
         for prompt in prompts:
             with _quiet():
                 length = len(reader(prompt, truncation=False).input_ids)
@@ -300,25 +297,28 @@ def _quiet() -> Iterator[None]:
     """Keep the libraries' notices (deprecations, progress bars of weights) from the user; errors are raised
     all the same.
     """
-    from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    libraries = (diffusers_logging, transformers_logging)
-    before = [library.get_verbosity() for library in libraries]
-    bars = transformers_logging.is_progress_bar_enabled()
-    for library in libraries:
-        library.set_verbosity_error()
-        library.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), _hushed(transformers_logging):
+        warnings.simplefilter("ignore")
+        # Importing diffusers makes transformers speak already, so it comes second.
+        from diffusers.utils import logging as diffusers_logging
+
+        with _hushed(diffusers_logging):
             yield
+
+
+@contextlib.contextmanager
+def _hushed(library: Any) -> Iterator[None]:
+    level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
     finally:
-        for library, level in zip(libraries, before, strict=True):
-            library.set_verbosity(level)
+        library.set_verbosity(level)
         if bars:
-            for library in libraries:
-                library.enable_progress_bar()
+            library.enable_progress_bar()
 
 
 def _versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 # Parts of a pipeline that have weights of their own, by the library class that model_index.json names.
 _WITHOUT_WEIGHTS = re.compile(
-    r"(Tokenizer\w*|\w*Scheduler|\w*Processor\w*|\w*FeatureExtractor\w*|\w*Guider\w*|\w*Guidance)$"
+    r"(\w*Tokenizer\w*|\w*Scheduler|\w*Processor\w*|\w*FeatureExtractor\w*|\w*Guider\w*|\w*Guidance)$"
 )
 
 
@@ -97,7 +97,7 @@ def find_model(model: str) -> ModelFolder:
 
         return check_folder(model, embedded_model_dir(), "embedded")
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return check_folder(model, path, "folder")
     if path.is_file():
         raise UserError(
@@ -129,8 +129,7 @@ def check_folder(name: str, path: Path, source: Literal["embedded", "folder", "h
             if any(True for pattern in _PICKLES for _ in (path / part).glob(pattern)):
                 raise UserError(
                     f"The model {name!r} has the weights of its {part} only as pickle files, which can run "
-                    "code when they are "
-                    "loaded: use a version with safetensors."
+                    "code when they are loaded: use a version with safetensors."
                 )
             raise UserError(
                 f"The model {name!r} lacks the weights of its {part}: download or copy it again, whole."
@@ -155,22 +154,14 @@ def _check_class(name: str, index: dict[str, Any]) -> None:
     if not (isinstance(pipeline, type) and issubclass(pipeline, diffusers.DiffusionPipeline)):
         raise UserError(
             f"The installed diffusers {diffusers.__version__} does not know the pipeline {class_name!r} of "
-            f"the model {name!r}: "
-            "upgrade diffusers, or use another model."
+            f"the model {name!r}: upgrade diffusers, or use another model."
         )
     parameters = inspect.signature(pipeline.__call__).parameters
-    # Names of inputs that a picture from words alone does not have: a picture to change, a video's length, a
-    # sound's.
-    other_inputs = {
-        "strength",
-        "mask_image",
-        "control_image",
-        "num_frames",
-        "audio_length_in_s",
-        "audio_end_in_s",
-    }
-    known = pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values() and "ControlNet" not in class_name
-    if not known and ("prompt" not in parameters or other_inputs & set(parameters)):
+    # Inputs of other kinds: a picture to change, a video's length, a sound's.
+    other_inputs = {"strength", "mask_image", "control_image", "num_frames", "audio_length_in_s"}
+    known = pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
+    from_words = known or ("prompt" in parameters and not other_inputs & set(parameters))
+    if "ControlNet" in class_name or not from_words:
         raise UserError(
             f"The model {name!r} is a {class_name}, which does not make pictures from words: use a "
             "text-to-image model."

@@ -57,8 +57,9 @@ class PromptVariants(Technique):
 
     1. own words with fewer readings take their turn first;
     2. while the best judged word gives c in less than half of its readings (mean probability below
-    `GOOD_ENOUGH`), the next word of the ladder is tried, towards the side on which the readings missed;
-    3. otherwise the judged words within `MARGIN` of the best mean probability of c take turns.
+       `GOOD_ENOUGH`), the next word of the ladder is tried, towards the wanted class;
+    3. otherwise the judged words within `MARGIN` of the best mean probability of c take turns (where none
+       gives c at all: the one that comes nearest on the scale).
 
     Sources: the paper's prompt variants for the words; the correction is ours. Probabilities rather than ITA
     means, so that it works on every scale and at the open ends of one.
@@ -122,14 +123,17 @@ class PromptVariants(Technique):
         if fresh:
             return fresh
         judged = [word for word in TONE_WORDS if self._judged(word)]
-        best = max(judged, key=lambda word: self._score(word, wanted))
+        place = self._classes.index(wanted)
+        best = max(
+            judged, key=lambda word: (round(self._score(word, wanted), 2), -abs(self._position(word) - place))
+        )
         if self._score(best, wanted) < GOOD_ENOUGH:
-            too_dark = self._position(best) > self._classes.index(wanted)
+            too_dark = self._position(best) > place
             neighbour = TONE_WORDS.index(best) + (-1 if too_dark else 1)
             if 0 <= neighbour < len(TONE_WORDS) and not self._judged(TONE_WORDS[neighbour]):
                 return [TONE_WORDS[neighbour]]
         floor = self._score(best, wanted) - MARGIN
-        return [word for word in judged if self._score(word, wanted) >= floor]
+        return [word for word in judged if self._score(word, wanted) >= floor] if floor > 0 else [best]
 
 
 TEMPLATE = "{prompt} with {word} skin"
