@@ -1,0 +1,51 @@
+"""How far a set is from its declared target, what chance alone would give, and how sure one can be.
+
+Pure functions over counts (class -> number of pictures). Classes that a count leaves out count as 0. All
+randomness is seeded. Which function may be used when:
+
+* distances (:func:`total_variation` ...) describe the set that is there, however it came about;
+* :func:`noise_floor` and :func:`noise_band` say what a perfect *independent* sampler would get;
+* :func:`simultaneous_intervals`, :func:`multinomial_test` and :func:`equivalence_test` are about the sampler
+  behind the set and need independent draws: after feedback or retries they hold for the first pass only;
+* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set.
+"""
+
+from fairgen.stats.distances import (
+    NoiseBand,
+    alignment_error,
+    fd,
+    jensen_shannon,
+    kl,
+    noise_band,
+    noise_floor,
+    total_variation,
+)
+from fairgen.stats.inference import (
+    Bootstrap,
+    IntervalMethod,
+    bootstrap,
+    equivalence_test,
+    has_exact_test,
+    interval_method,
+    multinomial_test,
+    simultaneous_intervals,
+)
+
+__all__ = [
+    "Bootstrap",
+    "IntervalMethod",
+    "NoiseBand",
+    "alignment_error",
+    "bootstrap",
+    "equivalence_test",
+    "fd",
+    "has_exact_test",
+    "interval_method",
+    "jensen_shannon",
+    "kl",
+    "multinomial_test",
+    "noise_band",
+    "noise_floor",
+    "simultaneous_intervals",
+    "total_variation",
+]
