@@ -85,7 +85,7 @@ class FaceFinder:
     def find(self, rgb: RGB) -> list[Face]:
         """The faces of an RGB picture (uint8, H x W x 3), largest first; empty if there is none.
 
-        Raises RuntimeError after :meth:`close`.
+        Raises RuntimeError after :meth:`close`, and ImportError if MediaPipe does not load on this machine.
         """
         height, width = rgb.shape[:2]
         with self._lock:
@@ -135,7 +135,13 @@ class FaceFinder:
 
 
 def _make_mesh(max_faces: int) -> Any:
-    import mediapipe
+    try:
+        import mediapipe
+    except ImportError as error:
+        raise ImportError(
+            f"MediaPipe does not load ({error}): where libGL or libgthread is named, run apt-get install libgl1 "
+            "libglib2.0-0, or put opencv-contrib-python-headless in the place of opencv-contrib-python."
+        ) from error
 
     return mediapipe.solutions.face_mesh.FaceMesh(
         static_image_mode=True,
