@@ -139,8 +139,8 @@ def _make_mesh(max_faces: int) -> Any:
         import mediapipe
     except ImportError as error:
         raise ImportError(
-            f"MediaPipe does not load ({error}): where libGL or libgthread is named, run apt-get install libgl1 "
-            "libglib2.0-0, or put opencv-contrib-python-headless in the place of opencv-contrib-python."
+            f"MediaPipe does not load ({error}): where libGL or libgthread is named, run apt-get install "
+            "libgl1 libglib2.0-0, or put opencv-contrib-python-headless in place of opencv-contrib-python."
         ) from error
 
     return mediapipe.solutions.face_mesh.FaceMesh(

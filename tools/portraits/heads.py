@@ -86,7 +86,7 @@ class Heads:
 
     def part_vertices(self, part: int) -> Ints:
         """Indices of the vertices of one part (EYE_LEFT, ...)."""
-        return np.unique(self.corners[self.corners[:, 2] == part, 0])
+        return np.asarray(np.unique(self.corners[self.corners[:, 2] == part, 0]), np.int64)
 
     @property
     def corner_part(self) -> Floats:

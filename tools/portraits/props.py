@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -81,7 +83,7 @@ def hat(kind: str, colour: Array, trim: Array) -> Floats:
         KeyError: for an unknown ``kind``.
     """
     low = 0.36  # the rim, just above the brows
-    makers = {
+    makers: dict[str, Callable[[], list[Floats]]] = {
         "hard_hat": lambda: [
             _revolve([(1.3, low - 0.05), (1.06, low + 0.02), *_dome(low + 0.02, 1.25, 1.06)], colour, 0.7),
             _visor(colour, 0.7, 0.35, low + 0.02),

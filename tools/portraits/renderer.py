@@ -162,7 +162,7 @@ class Renderer:
             cosine = np.maximum(normals @ d, 0)
             seen += (q[:, 2] - 0.0015 < depth[px[:, 1], px[:, 0]]) * cosine
             weight += cosine
-        return (seen / weight).astype(np.float32)
+        return np.asarray(seen / weight, np.float32)
 
     def _draw_shadow(self, matrix: Matrix, props: tuple[Any, ...]) -> None:
         self._shadow_canvas.use()
