@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections import Counter
@@ -15,6 +16,7 @@ from fairgen.errors import UserError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fairgen.report.view import Figures
     from fairgen.spec import FairnessSpec
     from skin_tone import SkinToneReader
 
@@ -67,14 +69,21 @@ class Verification:
         """Files that could not be opened."""
         return tuple(r for r in self.results if r.unreadable is not None)
 
+    def figures(self) -> Figures | None:
+        """Distances and tests of the counted pictures; None where there is none."""
+        from fairgen.report.numbers import arm_figures
+
+        read = [r.readings[0]["probabilities"][self.spec.scale] for r in self.results if r.measured]
+        return arm_figures(self.counts, self.spec.target, read, independent=True)
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``fairgen verify --json`` prints (design section 7; null where a key has no
         meaning here).
         """
-        from fairgen.report.numbers import arm_figures, intervals
+        from fairgen.report.numbers import intervals
 
         counts = self.counts
-        figures = arm_figures(counts, self.spec.target, independent=True)
+        figures = self.figures()
         return {
             "prompt": None,
             "model": None,
@@ -98,9 +107,11 @@ class Verification:
             "tv": figures.tv if figures else None,
             "alignment_error": figures.alignment_error if figures else None,
             "fd": figures.fd if figures else None,
-            "kl": figures.kl if figures else None,
+            "kl": figures.kl if figures and math.isfinite(figures.kl) else None,
             "noise_floor_tv": figures.floor_tv if figures else None,
             "p_value": figures.p_value if figures else None,
+            "p_meets_within_0.1": figures.p_meets if figures else None,
+            "tv_reading_error": list(figures.tv_read) if figures else None,
             "intervals": {key: list(pair) for key, pair in intervals(counts).items()} if figures else None,
         }
 

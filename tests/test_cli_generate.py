@@ -187,8 +187,5 @@ def test_generate_on_the_embedded_model(
     assert json.loads(capsys.readouterr().out)["files"] >= 4
 
 
-def test_distance_line_says_when_nothing_was_read(drawn: DrawnModel) -> None:
-    from fairgen.runfile import Summary
-
-    nothing = Summary.model_construct(tv=None, noise_floor_tv=0.16)
-    assert "unsteered not known" in distance_line([("unsteered", nothing)])
+def test_distance_line_says_when_nothing_was_read() -> None:
+    assert "unsteered not known; chance floor 0.16" in distance_line([("unsteered", None)], 0.16)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.generator import Generator
-    from fairgen.runfile import Summary
     from fairgen.spec import FairnessSpec
     from skin_tone import SkinToneReader
 
@@ -113,14 +112,10 @@ def loaded(model: str, device: str) -> Iterator[tuple[Generator, SkinToneReader]
         yield generator, reader
 
 
-def distance_line(summaries: Iterable[tuple[str, Summary]]) -> str:
-    """``TV from the declared target: unsteered 0.53, steered 0.03; chance floor 0.16``."""
-    found = list(summaries)
-    parts = [f"{name} " + ("not known" if s.tv is None else f"{s.tv:.2f}") for name, s in found]
-    return (
-        f"TV from the declared target (0 = as declared): {', '.join(parts)}; "
-        f"chance floor {found[-1][1].noise_floor_tv:.2f}"
-    )
+def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -> str:
+    """``TV from the declared target (0 = as declared): unsteered 0.53, steered 0.03; chance floor 0.16``."""
+    parts = [f"{name} " + ("not known" if tv is None else f"{tv:.2f}") for name, tv in distances]
+    return f"TV from the declared target (0 = as declared): {', '.join(parts)}; chance floor {floor:.2f}"
 
 
 def default_out(kind: str, words: str) -> Path:

@@ -54,16 +54,17 @@ def verify(
     if len(done.unreadable) == len(files):
         raise UserError(f"None of the {len(files)} files could be opened as a picture.")
     document = done.to_json()
-    if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
-    else:
-        _show(done, document)
+    written = None
     if out is not None:
         from fairgen.report.verified import write_verification
 
         written = write_verification(done, out)
-        if not as_json:
-            typer.echo(f"Report: {written.html}")
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        _show(done, document)
+    if written is not None and not as_json:
+        typer.echo(f"Report: {written.html}")
     if require and (document["tv"] is None or document["tv"] > tolerance):
         raise typer.Exit(3)
 

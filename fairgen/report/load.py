@@ -141,7 +141,12 @@ def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
         key="steered" if record.steered else "unsteered",
         label=label,
         bars=bars(counts),
-        figures=arm_figures(counts, record.target, independent=not record.steered),
+        figures=arm_figures(
+            counts,
+            record.target,
+            [p.readings[0]["probabilities"][record.scale] for p in inside if p.measured],
+            independent=not record.steered,
+        ),
         pictures=tuple(views),
         first_pass=first,
         first_pass_tv=session.summary.first_pass_tv if session.summary else None,
@@ -235,9 +240,14 @@ def _spell(seeds: list[int]) -> str:
 def _command(sessions: list[SessionRun]) -> str:
     import shlex
 
+    from fairgen.spec import list_specs
+
     record = sessions[-1].record
-    words_ = ["fairgen", "generate", record.prompt, "--spec", str(record.spec.get("name", "spec.yaml"))]
-    words_ += [
+    name = str(record.spec.get("name"))
+    shares = ",".join(f"{key}={share!r}" for key, share in record.target.items())
+    command = ["fairgen", "generate", record.prompt]
+    command += ["--spec", name] if name in list_specs() else ["--target", shares]
+    command += [
         "--count",
         str(record.count),
         "--model",
@@ -247,4 +257,4 @@ def _command(sessions: list[SessionRun]) -> str:
         "--seed",
         str(record.seed),
     ]
-    return shlex.join(words_)
+    return shlex.join(command)

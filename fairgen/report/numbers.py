@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fairgen import stats
 from fairgen.report.view import Bar, Figures
+
+MEETS_WITHIN = 0.1
+"""Total variation within which a set counts as meeting its target."""
 
 
 def bars(counts: Mapping[str, int]) -> dict[str, Bar]:
@@ -29,10 +32,16 @@ def chance_band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, f
 
 
 def arm_figures(
-    counts: Mapping[str, int], target: Mapping[str, float], *, independent: bool
+    counts: Mapping[str, int],
+    target: Mapping[str, float],
+    probabilities: Sequence[Mapping[str, float]],
+    *,
+    independent: bool,
 ) -> Figures | None:
-    """Distances of a set from its target, None for an empty set; the test only where the pictures are
-    independent draws.
+    """Distances of a set from its target; None for an empty set.
+
+    ``probabilities`` are the reader's, class -> probability, one a counted picture. The two tests are given
+    only where the pictures are independent draws.
     """
     n = sum(counts.values())
     if n == 0:
@@ -49,6 +58,8 @@ def arm_figures(
         off=tv * n,
         chance_off=floor * n,
         p_value=stats.multinomial_test(counts, target) if independent else None,
+        p_meets=stats.equivalence_test(counts, target, MEETS_WITHIN) if independent else None,
+        tv_read=stats.bootstrap(probabilities, target, redraw_pictures=False).tv,
     )
 
 

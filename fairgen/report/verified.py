@@ -9,7 +9,7 @@ import fairgen
 from fairgen.report import words
 from fairgen.report.images import data_uri
 from fairgen.report.load import axis_end, picture_view, tone_classes
-from fairgen.report.numbers import arm_figures, bars, chance_band
+from fairgen.report.numbers import bars, chance_band
 from fairgen.report.view import Arm, Report
 from fairgen.report.write import Written, csv_text, write_page, write_text
 from fairgen.runfile import disk_errors
@@ -46,9 +46,7 @@ def verification_report(done: Verification) -> Report:
         for r in done.results
         if r.unreadable is None
     )
-    arms = (
-        Arm("found", "As found", bars(counts), arm_figures(counts, spec.target, independent=True), pictures),
-    )
+    arms = (Arm("found", "As found", bars(counts), done.figures(), pictures),)
     n = sum(counts.values())
     rows = [
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),

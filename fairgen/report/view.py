@@ -54,7 +54,10 @@ class Figures:
     """How far a set of ``n`` counted pictures is from the declared target.
 
     ``off`` is the number of pictures that would have to change class (n times the total variation),
-    ``chance_off`` the mean of the same number for a perfect sampler that draws each picture independently.
+    ``chance_off`` the mean of that number for a perfect sampler that draws each picture independently.
+    ``p_value`` is small where the sampler differs from the target, ``p_meets`` where it is near it; both
+    None unless the pictures are independent draws. ``tv_read`` is the 95 % range of the TV that reading
+    errors alone give.
     """
 
     n: int
@@ -66,6 +69,8 @@ class Figures:
     off: float
     chance_off: float
     p_value: float | None
+    p_meets: float | None
+    tv_read: tuple[float, float]
 
 
 @dataclass(frozen=True)

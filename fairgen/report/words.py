@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
+from fairgen.report.numbers import MEETS_WITHIN
 from fairgen.report.view import Arm, Figures, Picture, Sentence, ToneClass
 
 EMBEDDED_STRIP = (
@@ -165,8 +167,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "KL divergence",
             "How surprising the measured shares are to someone who expects the declared ones, in nats; 0 is "
-            "a perfect match.",
-            {i: f"{f.kl:.3f}" for i, f in have.items()},
+            "a perfect match, ∞ a class that the target excludes.",
+            {i: f"{f.kl:.3f}" if math.isfinite(f.kl) else "∞" for i, f in have.items()},
         ),
         row(
             "Differs from the target? (p)",
@@ -174,6 +176,22 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
             "large p proves no match. Not "
             "given for a steered set, whose pictures were chosen by feedback and are no independent draws.",
             {i: "–" if f.p_value is None else _p(f.p_value) for i, f in have.items()},
+        ),
+        row(
+            f"Meets the target within TV {MEETS_WITHIN:g}? (p)",
+            "Below 0.05, the model behind these pictures is shown to lie within that distance of the "
+            "target. That "
+            "takes some hundred pictures even for a perfect match; a small set proves nothing. Not given "
+            "for a "
+            "steered set.",
+            {i: "–" if f.p_meets is None else _p(f.p_meets) for i, f in have.items()},
+        ),
+        row(
+            "TV, reading error allowed for",
+            "The range, 95 times in 100, when the class of each picture is drawn anew by how sure the "
+            "reader was of "
+            "it; errors mostly push the distance up, so a set that matches exactly can only move away.",
+            {i: f"{f.tv_read[0]:.2f}–{f.tv_read[1]:.2f}" for i, f in have.items()},
         ),
     ]
     if any(a.first_pass_tv is not None for a in arms):
