@@ -196,7 +196,8 @@ class Recorder:
         return Provenance(
             fairgen=fairgen.__version__,
             created_at=now(),
-            model=record.model.name,
+            # A picture travels further than the run folder: the path of a user's folder stays out of it.
+            model=Path(record.model.name).name if record.model.source == "folder" else record.model.name,
             weights=self._weights,
             pipeline=record.model.pipeline,
             seed=job.seed,

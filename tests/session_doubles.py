@@ -15,7 +15,7 @@ from skin_tone import ToneReading
 from skin_tone.scales import SCALES
 
 INFO = ModelInfo(
-    name="double",
+    name="/home/somebody/double",
     source="folder",
     pipeline="None",
     scheduler="None",

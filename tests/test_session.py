@@ -210,6 +210,7 @@ def test_the_run_folder_holds_everything(tmp_path: Path) -> None:
         assert digital_source_type(path) == TRAINED_ALGORITHMIC_MEDIA
         provenance = read_provenance(path)
         assert provenance is not None
+        assert provenance.model == "double", "no path of the user's machine travels with a picture"
         assert (provenance.seed, provenance.prompt, provenance.spec_hash) == (
             p.seed,
             p.prompt,
