@@ -228,6 +228,7 @@ def test_verify_lists_bad_pictures(capsys: pytest.CaptureFixture[str], tmp_path:
     page = (out / "report.html").read_text()
     assert "cut.png" in page
     assert "no skin tone could be read" in page
+    assert "picture on this page is synthetic" not in page, "fairgen did not make these"
 
 
 def test_verify_without_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
