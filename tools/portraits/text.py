@@ -34,7 +34,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     bpe.train_from_iterator(corpus, trainer)
     folder.mkdir(parents=True, exist_ok=True)
     bpe.model.save(str(folder))
-    tokenizer = CLIPTokenizer.from_pretrained(str(folder), model_max_length=MODEL_MAX_LENGTH)
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(str(folder), model_max_length=MODEL_MAX_LENGTH)
     vocabulary = json.loads((folder / "vocab.json").read_text())
     for word in words:
         if len(tokenizer.tokenize(word)) != 1:
