@@ -50,16 +50,18 @@ def load_generator(
 
     Args:
         model: "embedded", a local folder in diffusers format, or a hub id (looked for on this machine first).
-            Only safetensors. device: "auto" takes CUDA, then MPS (Apple), then the CPU. dtype: "auto" is
-            float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16 for
-            transformers. steps: 1-1000. Default, like the next three: ``fairgen.json`` beside the weights,
-            else the pipeline's own. guidance_scale: 0-100. height, width: 16-4096 pixels, multiples of the
-            pipeline's step (8 for Stable Diffusion).
+            Only safetensors.
+        device: "auto" takes CUDA, then MPS (Apple), then the CPU.
+        dtype: "auto" is float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16
+            for transformers.
+        steps: 1-1000. Default, like the next three: ``fairgen.json`` beside the weights, else the pipeline's
+            own.
+        guidance_scale: 0-100.
+        height, width: 16-4096 pixels, multiples of the pipeline's step (8 for Stable Diffusion).
 
     Raises:
         UserError: the model does not exist, cannot be reached, is of the wrong kind, does not fit into
-            memory; the device is not
-            there; a value is out of range.
+            memory; the device is not there; a value is out of range.
     """
     chosen = _device(device)
     if dtype not in DTYPES:

@@ -103,9 +103,9 @@ def run_session(
         round_size: pictures between two feedback steps, 1-64; changes the pictures.
         max_tries: most pictures made for one slot, 1-100.
         turn: where the tie-break of the quota starts (`fairgen.plan.quota`); an audit passes the prompt's
-            number. out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing,
-            appended to where it
-            holds a run. None: nothing is written.
+            number.
+        out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
+            where it holds a run. None: nothing is written.
         session: its id in the run file; default: the technique's name, or "unsteered".
 
     Raises:
