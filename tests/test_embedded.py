@@ -1,0 +1,98 @@
+"""The embedded model through the real commands and the real reader: what a newcomer runs first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fairgen.generator import Generator, Request
+from fairgen.provenance import digital_source_type
+from fairgen.runfile import read_run
+from skin_tone import SkinToneReader
+
+pytestmark = pytest.mark.embedded
+
+
+def fairgen(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fairgen", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> tuple[Path, dict[str, Any]]:
+    """`fairgen demo` with twelve pictures in each arm, from a folder that is not the checkout's."""
+    folder = tmp_path_factory.mktemp("demo")
+    done = fairgen("demo", "--count", "12", "--out", "run", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run", json.loads(done.stdout)
+
+
+def test_the_demo_steers_towards_the_target(demo: tuple[Path, dict[str, Any]]) -> None:
+    unsteered, steered = demo[1]["unsteered"], demo[1]["steered"]
+    assert unsteered["count"] == steered["count"] == 12
+    assert unsteered["tv"] >= 0.35  # the bias that was put in comes out
+    assert steered["tv"] < unsteered["tv"] / 2
+    assert sum(steered["measured"].values()) + steered["abstained"] <= steered["generated"]
+
+
+def test_the_demo_leaves_marked_pictures_and_a_report(demo: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = demo
+    report = Path(document["report"])
+    assert report.is_file()
+    assert "http-equiv" not in report.read_text("utf-8")
+    pictures = sorted(folder.rglob("*.png"))
+    assert len(pictures) == 12 + document["steered"]["generated"]
+    for path in pictures:
+        assert Image.open(path).size == (128, 128)
+        assert str(digital_source_type(path)).endswith("/trainedAlgorithmicMedia")
+
+
+def test_twins_share_their_seed(demo: tuple[Path, dict[str, Any]]) -> None:
+    sessions = list(read_run(demo[0]).sessions.values())
+    first = [{p.slot: p.seed for p in session.pictures if p.attempt == 0} for session in sessions]
+    assert first[0] == first[1]
+    assert len(set(first[0].values())) == 12
+
+
+def test_verify_reads_what_was_made(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    done = fairgen("verify", str(demo[0] / "unsteered"), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["measured"] == demo[1]["unsteered"]["measured"]
+
+
+def test_pictures_do_not_depend_on_their_batch(embedded_generator: Generator) -> None:
+    requests = [
+        Request(f"a portrait of a {who}", seed) for seed, who in enumerate(("CEO", "janitor", "chef"))
+    ]
+    together = embedded_generator.generate(requests)
+    for request, picture in zip(requests, together, strict=True):
+        (alone,) = embedded_generator.generate([request])
+        assert np.abs(np.asarray(alone, int) - np.asarray(picture, int)).max() <= 3
+
+
+def test_tones_follow_the_words(embedded_generator: Generator) -> None:
+    means = []
+    with SkinToneReader() as reader:
+        for word in ("very fair", "olive", "brown", "very dark"):
+            requests = [Request(f"a portrait of a teacher with {word} skin", seed) for seed in range(6)]
+            read = [reader.read(picture)[0].ita for picture in embedded_generator.generate(requests)]
+            means.append(np.mean([ita for ita in read if ita is not None]))
+    assert all(lighter > darker + 10 for lighter, darker in pairwise(means))
+
+
+def test_plain_diffusers_loads_it(embedded_model: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(embedded_model)
+    pipe.set_progress_bar_config(disable=True)
+    picture = pipe("a portrait of a doctor", num_inference_steps=4, height=128, width=128).images[0]
+    assert picture.size == (128, 128)
+    assert np.asarray(picture).std() > 20
