@@ -29,7 +29,7 @@ INFO = ModelInfo(
     versions={"python": "3"},
 )
 CENTRES = (62.0, 48.0, 34.0, 19.0, 2.0, -18.0, -42.0, -58.0)
-"""ITA in degrees that the eight tone words mean to an unbiased model; the middle of the ita6 classes."""
+"""ITA in degrees that the eight tone words mean to a model with no skew; the middle of the ita6 classes."""
 
 
 @dataclass
