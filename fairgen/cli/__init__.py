@@ -13,8 +13,12 @@ from collections.abc import Sequence
 
 import typer
 
-from fairgen.cli import demo, generate, model, report, spec, verify
+from fairgen.cli import model, spec
 from fairgen.cli.common import Interrupted, one_line
+from fairgen.cli.demo import demo as demo_command
+from fairgen.cli.generate import generate as generate_command
+from fairgen.cli.report import report as report_command
+from fairgen.cli.verify import verify as verify_command
 from fairgen.errors import UserError
 
 app = typer.Typer(
@@ -27,10 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("generate")(generate.generate)
-app.command("verify")(verify.verify)
-app.command("report")(report.report)
-app.command("demo")(demo.demo)
+app.command("generate")(generate_command)
+app.command("verify")(verify_command)
+app.command("report")(report_command)
+app.command("demo")(demo_command)
 app.add_typer(spec.app, name="spec")
 app.add_typer(model.app, name="model")
 

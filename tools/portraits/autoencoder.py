@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
@@ -35,7 +36,7 @@ def new_autoencoder(width: int = 64, latent_channels: int = 8) -> AutoencoderTin
     )
 
 
-def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
+def to_tensor(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
     """uint8 n x h x w x 3 to float n x 3 x h x w in -1..1."""
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     return (x.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
@@ -64,7 +65,7 @@ def reconstruction_loss(y: torch.Tensor, x: torch.Tensor, face: torch.Tensor) ->
     return values + 0.8 * (across + down) + 0.5 * coarse.abs().mean() + 2 * coarse.square().mean()
 
 
-def _psnr(model: AutoencoderTiny, images: np.ndarray, device: torch.device) -> float:
+def _psnr(model: AutoencoderTiny, images: npt.NDArray[np.uint8], device: torch.device) -> float:
     values = []
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
         for i in range(0, len(images), 50):
@@ -120,7 +121,7 @@ def train_autoencoder(
     with Progress(
         *Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")
     ) as bar:
-        task = bar.add_task("autoencoder", total=budget, completed=spent, note="")
+        task = bar.add_task("autoencoder", total=budget, completed=int(spent), note="")
         while True:
             seconds = spent + time.monotonic() - start
             ended = piece_minutes is not None and seconds - spent > piece_minutes * 60

@@ -67,6 +67,10 @@ def check_autoencoder(data: Path, vae: Path, count: int = 400) -> dict[str, Any]
     return table
 
 
+Job = tuple[str, int, int | None, int]
+"""Prompt, number of the context, number of the tone word or None, seed."""
+
+
 @dataclass(frozen=True)
 class Sample:
     prompt: str
@@ -80,7 +84,7 @@ class Sample:
 
 def sample(
     model: Path,
-    jobs: list[tuple[str, int, int | None, int]],
+    jobs: list[Job],
     *,
     steps: int,
     guidance: float,
@@ -122,8 +126,8 @@ def check_model(
     prompt and,
     for each tone word, one picture a prompt. A picture without a face counts as a miss everywhere."""
     contexts = range(len(CONTEXTS))
-    plain = [(prompt_of(c), c, None, seed + 1000 * c + k) for c in contexts for k in range(each)]
-    toned = [
+    plain: list[Job] = [(prompt_of(c), c, None, seed + 1000 * c + k) for c in contexts for k in range(each)]
+    toned: list[Job] = [
         (f"{prompt_of(c)} with {w} skin", c, k, seed + 500_000 + 1000 * c + k)
         for c in contexts
         for k, w in enumerate(TONE_WORDS)

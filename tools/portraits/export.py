@@ -56,7 +56,7 @@ def card(report: dict[str, Any], training: str, megabytes: float) -> str:
         keep_trailing_newline=True,
         trim_blocks=True,
     )
-    return template.render(
+    page: str = template.render(
         figures=report,
         training=training,
         megabytes=megabytes,
@@ -65,3 +65,4 @@ def card(report: dict[str, Any], training: str, megabytes: float) -> str:
         neutral_share=f"{NEUTRAL_SHARE:g}",
         uniform_share=f"{UNIFORM_SHARE:g}",
     )
+    return page

@@ -2,8 +2,8 @@
 
 v-prediction with a zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.08891); timesteps are drawn
 where a 16 x 16 latent has most to learn (log-SNR near -1, in the way of Karras et al., arXiv 2206.00364)
-and, for one half, evenly; 10 % of the captions are empty, for classifier-free guidance; an exponential moving average
-of the weights is what is saved.
+and, for one half, evenly; 10 % of the captions are empty, for classifier-free guidance; an
+exponential moving average of the weights is what is saved.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def encode_set(vae: AutoencoderTiny, portraits: Portraits, device: torch.device)
 def draw_timesteps(snr: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """``count`` timesteps: half uniform, half with log-SNR near N(-1, 2).
 
-    The uniform half is what teaches tone words: the colour of a face shows through noise until late, since it fills
-    many latent cells, so that words decide it only where next to nothing of the picture is left.
+    The uniform half is what teaches tone words: the colour of a face shows through noise until late, since it
+    fills many latent cells, so that words decide it only where next to nothing of the picture is left.
     """
     log_snr = snr.clamp_min(1e-9).log()
     gap = (log_snr[:-1] - log_snr[1:]).abs().clamp_max(0.5)
@@ -201,7 +201,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             context = self.text(tokens)[0][torch.from_numpy(which).to(self.device)]
             guess = self.unet(noisy, t, context).sample
-        return (guess.float() - velocity).square().mean()
+        loss: torch.Tensor = (guess.float() - velocity).square().mean()
+        return loss
 
     def fit(self, minutes: float, *, piece_minutes: float | None = None) -> None:
         """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of
@@ -216,7 +217,7 @@ class Trainer:
         with Progress(
             *Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")
         ) as bar:
-            task = bar.add_task("UNet", total=budget, completed=begun, note="")
+            task = bar.add_task("UNet", total=budget, completed=int(begun), note="")
             while self.seconds < budget and (
                 piece_minutes is None or self.seconds - begun < piece_minutes * 60
             ):
@@ -226,7 +227,7 @@ class Trainer:
                     group["lr"] = group["peak"] * pace
                 loss = self._loss(rng, generator)
                 self.optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
                 self.optimiser.step()
                 self.step += 1
