@@ -222,6 +222,12 @@ def specs(draw: st.DrawFn) -> FairnessSpec:
     return spec.approved("A. Person", date(2026, 11, 24)) if draw(st.booleans()) else spec
 
 
+@pytest.mark.parametrize("text", ["a\u2028b", "a\n\u2029b", "a\n b", "x" * 90 + "\u2028"])
+def test_unusual_line_breaks_survive(text: str) -> None:
+    spec = load_spec("uniform").model_copy(update={"about": text})
+    assert parse_spec(dump_spec(spec)).about == text
+
+
 @given(specs())
 @settings(max_examples=150, deadline=None)
 def test_dump_and_parse_give_back_an_equal_spec(spec: FairnessSpec) -> None:

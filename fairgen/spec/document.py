@@ -168,7 +168,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else ">" if len(value) > 80 else None
+    if any(mark in value for mark in "\x85\u2028\u2029"):
+        style: str | None = '"'  # line breaks to YAML, which would fold them: escaped
+    else:
+        style = "|" if "\n" in value else ">" if len(value) > 80 else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
