@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -136,7 +137,10 @@ class FaceFinder:
 
 def _make_mesh(max_faces: int) -> Any:
     try:
-        import mediapipe
+        with warnings.catch_warnings():
+            # protobuf 4, which MediaPipe asks for, on Python 3.12; as an error it would break the import
+            warnings.filterwarnings("ignore", "Type google._upb._message", DeprecationWarning)
+            import mediapipe
     except ImportError as error:
         raise ImportError(
             f"MediaPipe does not load ({error}): where libGL or libgthread is named, run apt-get install "
