@@ -4,6 +4,11 @@ v-prediction with a zero terminal signal-to-noise ratio (Lin et al., arXiv 2305.
 where a 16 x 16 latent has most to learn (log-SNR near -1, in the way of Karras et al., arXiv 2206.00364)
 and, for one half, evenly; 10 % of the captions are empty, for classifier-free guidance; an
 exponential moving average of the weights is what is saved.
+
+A caption is short and its padding long, and cross-attention finds the padding first: left to itself the
+UNet learns the context, which soon stands in every padding state, and stays blind to tone words. So a
+linear head (thrown away afterwards) must tell the tone word from the padding states, which carries it there
+from the first minutes on.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from .autoencoder import HELD_OUT, to_tensor
 from .captions import MODEL_MAX_LENGTH
 from .dataset import Portraits
+from .skin import TONE_WORDS
 from .text import build_tokenizer
 
 _NOISE: dict[str, Any] = {
@@ -42,7 +48,11 @@ _NOISE: dict[str, Any] = {
 }
 _RATE_UNET, _RATE_TEXT = 1e-3, 1e-3
 _EMPTY_SHARE = 0.1
+_HEAD_SHARE = 0.05  # weight of the tone head's cross-entropy beside the denoising loss
 _EMA = 0.999
+_LONGEST_FIRST = sorted(
+    range(len(TONE_WORDS)), key=lambda k: -len(TONE_WORDS[k])
+)  # "very dark" before "dark"
 
 
 def new_unet(latent_channels: int = 8) -> UNet2DConditionModel:
@@ -113,17 +123,18 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         self.tokenizer = build_tokenizer(out / "tokenizer")
         self.vae = AutoencoderTiny.from_pretrained(vae).to(self.device).eval().requires_grad_(False)
-        latents = encode_set(self.vae, self.portraits, self.device)
+        latents = self._encoded()
         scale = 1 / float(latents.std())
         self.vae.register_to_config(scaling_factor=scale)
         self.latents = latents * scale
         self.unet = new_unet(latents.shape[1]).to(self.device)
         self.text = new_text_encoder(self.tokenizer).to(self.device)
+        self.head = torch.nn.Linear(self.text.config.hidden_size, len(TONE_WORDS) + 1).to(self.device)
         self.unet_average = copy.deepcopy(self.unet).eval().requires_grad_(False)
         self.text_average = copy.deepcopy(self.text).eval().requires_grad_(False)
         groups = [
             {"params": list(self.unet.parameters()), "peak": _RATE_UNET},
-            {"params": list(self.text.parameters()), "peak": _RATE_TEXT},
+            {"params": [*self.text.parameters(), *self.head.parameters()], "peak": _RATE_TEXT},
         ]
         self.optimiser = torch.optim.AdamW(groups, _RATE_UNET, betas=(0.9, 0.99), weight_decay=1e-3)
         schedule = DDIMScheduler(clip_sample=False, **_NOISE)
@@ -131,6 +142,19 @@ class Trainer:
         self.snr = self.alphas / (1 - self.alphas)
         self.step, self.seconds = 0, 0.0
         self._resume()
+
+    def _encoded(self) -> torch.Tensor:
+        """The set's latents, kept beside the checkpoint for the next piece of the training."""
+        kept = self.out / "latents.pt"
+        if kept.exists():
+            latents: torch.Tensor = torch.load(kept, map_location=self.device, weights_only=True)
+            if len(latents) == 2 * len(self.portraits):
+                return latents
+        latents = encode_set(self.vae, self.portraits, self.device)
+        temporary = kept.with_suffix(".tmp")
+        torch.save(latents, temporary)
+        temporary.replace(kept)
+        return latents
 
     @property
     def _checkpoint(self) -> Path:
@@ -140,6 +164,7 @@ class Trainer:
         return {
             "unet": self.unet,
             "text": self.text,
+            "head": self.head,
             "unet_average": self.unet_average,
             "text_average": self.text_average,
         }
@@ -199,10 +224,20 @@ class Trainer:
         noise = torch.randn(x.shape, generator=generator).to(self.device)
         noisy, velocity = signal * x + noise_share * noise, signal * noise - noise_share * x
         with torch.autocast(self.device.type, torch.bfloat16):
-            context = self.text(tokens)[0][torch.from_numpy(which).to(self.device)]
+            states = self.text(tokens)[0]
+            context = states[torch.from_numpy(which).to(self.device)]
             guess = self.unet(noisy, t, context).sample
         loss: torch.Tensor = (guess.float() - velocity).square().mean()
-        return loss
+        return loss + _HEAD_SHARE * self._tone_loss(states.float(), tokens, list(distinct))
+
+    def _tone_loss(self, states: torch.Tensor, tokens: torch.Tensor, words: list[str]) -> torch.Tensor:
+        """Cross-entropy of the tone word (or of its absence) as told from every padding state."""
+        told = [
+            next((k for k in _LONGEST_FIRST if f"{TONE_WORDS[k]} skin" in w), len(TONE_WORDS)) for w in words
+        ]
+        wanted = torch.tensor(told, device=self.device)[:, None].expand(tokens.shape)
+        padding = tokens == self.tokenizer.pad_token_id
+        return torch.nn.functional.cross_entropy(self.head(states)[padding], wanted[padding])
 
     def fit(self, minutes: float, *, piece_minutes: float | None = None) -> None:
         """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of
