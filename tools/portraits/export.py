@@ -35,6 +35,9 @@ def export(model: Path, figures: Path, training: str, out: Path) -> float:
             raise ValueError(
                 f"the weights take {size:.1f} MB; at most {_MOST_MEGABYTES} MB go into the repository"
             )
+        # transformers loads in the precision that the config names; diffusers' other parts load as float32.
+        config = folder / "text_encoder" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
         settings = {
             "steps": report["steps"],
             "guidance_scale": report["guidance_scale"],
