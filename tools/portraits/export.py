@@ -35,6 +35,10 @@ def export(model: Path, figures: Path, training: str, out: Path) -> float:
             raise ValueError(
                 f"the weights take {size:.1f} MB; at most {_MOST_MEGABYTES} MB go into the repository"
             )
+        for config in (folder / "model_index.json", *folder.glob("*/config.json")):
+            values = json.loads(config.read_text())
+            values.pop("_name_or_path", None)  # a path of the machine that trained it
+            config.write_text(json.dumps(values, indent=2) + "\n")
         # transformers loads in the precision that the config names; diffusers' other parts load as float32.
         config = folder / "text_encoder" / "config.json"
         config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
