@@ -50,7 +50,8 @@ def test_the_demo_leaves_marked_pictures_and_a_report(demo: tuple[Path, dict[str
     pictures = sorted(folder.rglob("*.png"))
     assert len(pictures) == 12 + document["steered"]["generated"]
     for path in pictures:
-        assert Image.open(path).size == (128, 128)
+        with Image.open(path) as picture:
+            assert picture.size == (128, 128)
         assert str(digital_source_type(path)).endswith("/trainedAlgorithmicMedia")
 
 
