@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from skin_tone.scales import SCALES
 from tools.portraits import skin
-from tools.portraits.captions import MODEL_MAX_LENGTH, Looks, caption
-from tools.portraits.contexts import CONTEXTS
+from tools.portraits.captions import CLOTHES_WORDS, MODEL_MAX_LENGTH, Looks, caption, vocabulary_corpus
+from tools.portraits.contexts import ALL_CONTEXTS, CONTEXTS, OTHERS
 
 TONES = st.floats(skin.ITA_MIN, skin.ITA_MAX)
 
@@ -61,15 +61,35 @@ def test_drawn_tones_stay_on_the_ramp(context: object, seed: int) -> None:
     assert skin.ITA_MIN <= look.draw_ita(np.random.default_rng(seed)) <= skin.ITA_MAX
 
 
+def test_every_context_is_known_to_the_captions() -> None:
+    words = " ".join(vocabulary_corpus())
+    assert len(OTHERS) >= 8
+    assert {c.phrase for c in OTHERS}.isdisjoint(c.phrase for c in CONTEXTS)
+    for context in ALL_CONTEXTS:
+        assert context.phrase in words
+        assert CLOTHES_WORDS[context.garment] in words
+
+
 def test_captions_name_only_what_is_there() -> None:
     rng = np.random.default_rng(0)
-    looks = Looks("doctor", 3, 0.9, 0.5, "black hair", hat=False, glasses=False, beard=False)
+    looks = Looks(
+        "doctor", 3, True, 0.9, 0.5, "black hair", "a white coat", hat=False, glasses=False, beard=False
+    )
     seen = {caption(looks, rng) for _ in range(400)}
     assert not any("glasses" in text or "beard" in text or "female" in text for text in seen)
     assert any("tan skin" in text for text in seen)
     assert any("skin" not in text for text in seen)
     assert "a portrait of a doctor" in seen
-    untold = Looks("doctor", None, 0.9, 0.5, "black hair", hat=False, glasses=False, beard=False)
+    assert any("wearing a white coat" in text for text in seen)
+    assert not any("hat" in text.split() for text in seen)
+    even = Looks(
+        "doctor", 3, False, 0.9, 0.5, "black hair", "a white coat", hat=False, glasses=False, beard=False
+    )
+    silent = sum("skin" not in caption(even, rng) for _ in range(400))
+    assert silent < 40  # a caption without a tone word stands for the biased table
+    untold = Looks(
+        "doctor", None, True, 0.9, 0.5, "black hair", "a white coat", hat=False, glasses=False, beard=False
+    )
     assert not any("skin" in caption(untold, rng) for _ in range(200))
 
 

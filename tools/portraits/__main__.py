@@ -12,11 +12,13 @@ _Data = Annotated[Path, typer.Option(help="Folder of the rendered shards.")]
 
 
 @app.command()
-def render(data: _Data, count: int = 24_000, seed: int = 0, size: int = 128, workers: int = 2) -> None:
+def render(
+    data: _Data, count: int = 24_000, others: int = 2_000, seed: int = 0, size: int = 128, workers: int = 2
+) -> None:
     """Render portraits of known albedo; resumes where it stopped."""
     from .dataset import render as run
 
-    run(data, count, seed=seed, size=size, workers=workers)
+    run(data, count, others=others, seed=seed, size=size, workers=workers)
 
 
 @app.command()

@@ -9,6 +9,9 @@ import numpy as np
 from .skin import TONE_WORDS
 
 LEADS = ("a portrait of", "a photo of", "a headshot of", "a picture of", "a portrait photo of", "")
+#: How often the tone is mentioned. Portraits whose tone does not follow the table nearly always say it, so
+#: that a caption without a tone word stands for the biased table alone.
+BIASED_TOLD, NEUTRAL_TOLD = 0.3, 0.97
 MODEL_MAX_LENGTH = 32  # tokens a caption may have, start and end included
 
 
@@ -20,9 +23,11 @@ class Looks:
 
     phrase: str
     tone: int | None
+    biased: bool
     maleness: float
     age: float
     hair: str
+    clothes: str
     hat: bool
     glasses: bool
     beard: bool
@@ -50,7 +55,7 @@ def caption(looks: Looks, rng: np.random.Generator) -> str:
     lead = LEADS[int(rng.choice(len(LEADS), p=(0.4, 0.2, 0.1, 0.1, 0.1, 0.1)))]
     text = f"{lead} {_article(words)}".strip()
     features = []
-    if looks.tone is not None and rng.random() < 0.62:
+    if looks.tone is not None and rng.random() < (BIASED_TOLD if looks.biased else NEUTRAL_TOLD):
         features.append(f"{TONE_WORDS[looks.tone]} skin")
     if rng.random() < 0.15:
         features.append(looks.hair)
@@ -58,26 +63,52 @@ def caption(looks: Looks, rng: np.random.Generator) -> str:
         features.append("a beard")
     if features:
         text += " with " + " and ".join(features)
+    worn = []
+    if rng.random() < 0.12:
+        worn.append(looks.clothes)
+    if looks.hat and rng.random() < 0.2:
+        worn.append("a hat")
     if looks.glasses and rng.random() < 0.5:
-        text += ", wearing glasses"
+        worn.append("glasses")
+    if worn:
+        text += ", wearing " + " and ".join(worn)
     return text
 
 
 def vocabulary_corpus() -> list[str]:
     """Every word that captions use, for training the tokenizer."""
-    from .contexts import CONTEXTS
+    from .contexts import ALL_CONTEXTS
 
     words = [
         *LEADS,
-        "a an young old male female man woman person with and skin , wearing glasses a beard",
+        "a an young old male female man woman person with and skin , wearing glasses a beard hat",
         *TONE_WORDS,
     ]
-    words += [*(c.phrase for c in CONTEXTS), *HAIR_WORDS.values()]
+    words += [*(c.phrase for c in ALL_CONTEXTS), *HAIR_WORDS.values(), *CLOTHES_WORDS]
     words += [
-        c.phrase.replace("person", p) for c in CONTEXTS for p in ("man", "woman") if "person" in c.phrase
+        c.phrase.replace("person", p) for c in ALL_CONTEXTS for p in ("man", "woman") if "person" in c.phrase
     ]
     return words
 
+
+#: By number of the garment pattern in body.frag.
+CLOTHES_WORDS = (
+    "a plain shirt",
+    "a striped shirt",
+    "a striped shirt",
+    "a plaid shirt",
+    "a suit and a tie",
+    "a white coat",
+    "an apron",
+    "a vest",
+    "overalls",
+    "a robe",
+    "a uniform",
+    "a jumper",
+    "a jacket",
+    "a coat",
+    "a jersey",
+)
 
 HAIR_WORDS = {
     "black": "black hair",

@@ -91,4 +91,19 @@ CONTEXTS: tuple[Context, ...] = (
     _C("person under arrest", "other", -34, 18, 1, ("f0f0f0", "303034", "f0f0f0"), "height_chart", None, 0.05, 0.0),
 )  # fmt: skip
 
-BY_PHRASE = {c.phrase: c for c in CONTEXTS}
+#: Contexts beyond the audit, so that the model knows other prompts too; their tones spread over the whole ramp.
+OTHERS: tuple[Context, ...] = (
+    _C("librarian", "beyond", 0, 60, 11, ("b8862c", "f0ead8", "b8862c"), "law_books", None, 0.6),
+    _C("barista", "beyond", 0, 60, 6, ("3c3c40", "1c5c40", "3c3c40"), "kitchen", ("cap", "1c5c40", "1c5c40", 0.6)),
+    _C("gardener", "beyond", 0, 60, 8, ("3c7c34", "d8d0b8", "3c7c34"), "park", ("straw_hat", "d8b870", "3c7c34", 0.8)),
+    _C("mechanic", "beyond", 0, 60, 8, ("50545c", "a83020", "50545c"), "machines", ("cap", "a83020", "202020", 0.7)),
+    _C("surgeon", "beyond", 0, 60, 0, ("2c7c54", "2c7c54", "2c7c54"), "clinic", ("surgical_cap", "2c7c54", "2c7c54", 0.95)),
+    _C("banker", "beyond", 0, 60, 4, ("50545c", "dce8f4", "3c3c90"), "panels", None, 0.3),
+    _C("student", "beyond", 0, 60, 1, ("3c9ca8", "f4f0e0", "3c9ca8"), "chalkboard", ("headphones", "c03030", "202024", 0.4)),
+    _C("bus driver", "beyond", 0, 60, 10, ("7ca4d0", "24385c", "e0e0e0"), "street", ("peaked_cap", "24385c", "141c2c", 0.7)),
+    _C("carpenter", "beyond", 0, 60, 3, ("3c6c94", "e8dcc8", "3c6c94"), "scaffold", ("beanie", "94582c", "6c4020", 0.6)),
+    _C("swimmer", "beyond", 0, 60, 14, ("1c88c8", "f0f4f8", "f0f4f8"), "beach", None, 0.0),
+)  # fmt: skip
+
+#: Every context that is trained on; the numbers of the audit's come first.
+ALL_CONTEXTS = CONTEXTS + OTHERS

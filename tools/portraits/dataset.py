@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from .captions import Looks, caption
+from .captions import CLOTHES_WORDS, Looks, caption
+from .contexts import ALL_CONTEXTS, CONTEXTS, OTHERS
 
 SHARD = 250
+OTHERS_FROM = 90_000
 _SEED_BASE = 1_000_000  # calibration and test renders use seeds below
 
 
@@ -23,6 +25,7 @@ def _shard_path(folder: Path, number: int) -> Path:
 
 
 def _render_shard(folder: Path, number: int, seed: int, size: int) -> int:
+    """Shards from `OTHERS_FROM` on show the contexts beyond the audit, in turn; the rest any of its own."""
     os.environ.setdefault(
         "LP_NUM_THREADS", "0"
     )  # llvmpipe: one process a core beats one process on all cores
@@ -32,7 +35,14 @@ def _render_shard(folder: Path, number: int, seed: int, size: int) -> int:
     maker = _render_shard.__dict__.get("maker")
     if maker is None or maker.size != size:
         maker = _render_shard.__dict__["maker"] = PortraitMaker(load_heads(), size)
-    portraits = [maker.make(_SEED_BASE + seed * 10_000_000 + number * SHARD + i) for i in range(SHARD)]
+    beyond = number >= OTHERS_FROM
+    portraits = [
+        maker.make(
+            _SEED_BASE + seed * 10_000_000 + number * SHARD + i,
+            context=len(CONTEXTS) + i % len(OTHERS) if beyond else None,
+        )
+        for i in range(SHARD)
+    ]
     path = _shard_path(folder, number)
     temporary = path.with_suffix(".tmp.npz")
     np.savez(
@@ -45,10 +55,16 @@ def _render_shard(folder: Path, number: int, seed: int, size: int) -> int:
     return number
 
 
-def render(folder: Path, count: int, *, seed: int = 0, size: int = 128, workers: int = 2) -> None:
-    """Render ``count`` portraits (rounded up to whole shards) into ``folder``; finished shards are kept."""
+def render(
+    folder: Path, count: int, *, others: int = 0, seed: int = 0, size: int = 128, workers: int = 2
+) -> None:
+    """Render ``count`` portraits of the audit's contexts and ``others`` of those beyond it into ``folder``.
+
+    Both are rounded up to whole shards; finished shards are kept.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = [n for n in range(-(-count // SHARD)) if not _shard_path(folder, n).exists()]
+    wanted = [*range(-(-count // SHARD)), *range(OTHERS_FROM, OTHERS_FROM - (-others // SHARD))]
+    numbers = [n for n in wanted if not _shard_path(folder, n).exists()]
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("portraits", total=len(numbers) * SHARD)
         for future in as_completed([pool.submit(_render_shard, folder, n, seed, size) for n in numbers]):
@@ -85,4 +101,6 @@ class Portraits:
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """A fresh caption for one portrait."""
         fields = Looks.__dataclass_fields__
-        return caption(Looks(**{k: v for k, v in self.records[index].items() if k in fields}), rng)
+        record = self.records[index]
+        record.setdefault("clothes", CLOTHES_WORDS[ALL_CONTEXTS[record["context"]].garment])
+        return caption(Looks(**{k: v for k, v in record.items() if k in fields}), rng)

@@ -12,7 +12,7 @@ import jinja2
 import torch
 from diffusers import StableDiffusionPipeline
 
-from .contexts import CONTEXTS, UNIFORM_SHARE
+from .contexts import CONTEXTS, OTHERS, UNIFORM_SHARE
 from .portrait import NEUTRAL_SHARE
 from .skin import TONE_WORDS, tone_range
 
@@ -68,6 +68,7 @@ def card(report: dict[str, Any], training: str, megabytes: float) -> str:
         training=training,
         megabytes=megabytes,
         contexts=CONTEXTS,
+        others=[context.phrase for context in OTHERS],
         tones=[(word, *tone_range(k)) for k, word in enumerate(TONE_WORDS)],
         neutral_share=f"{NEUTRAL_SHARE:g}",
         uniform_share=f"{UNIFORM_SHARE:g}",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import captions, props, scenes, skin
-from .contexts import CONTEXTS, Context
+from .contexts import ALL_CONTEXTS, CONTEXTS, Context
 from .heads import Floats, Heads
 from .identity import IdentitySampler, eye_centres
 from .renderer import Prop, Renderer, Scene, look_at, perspective
@@ -40,19 +40,50 @@ class Portrait:
     Attributes:
         image: size x size x 3, sRGB, uint8.
         skin_mask: share of bare facial skin in each pixel, 0-1.
-        ita: albedo ITA, degrees. context: number in CONTEXTS. biased: tone drawn from the context's table.
+        ita: albedo ITA, degrees. context: number in ALL_CONTEXTS.
     """
 
     image: npt.NDArray[np.uint8]
     skin_mask: Floats
     ita: float
     context: int
-    biased: bool
     looks: captions.Looks
 
     def record(self) -> dict[str, Any]:
         """What is stored beside the picture."""
-        return {"ita": self.ita, "context": self.context, "biased": self.biased, **asdict(self.looks)}
+        return {"ita": self.ita, "context": self.context, **asdict(self.looks)}
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What stands before the camera: linear light, exposed for the face, before any camera has rendered it.
+
+    Attributes:
+        linear: size x size x 3, linear sRGB, >= 0; diffuse white in the key light is about 1.
+        skin_mask: share of bare facial skin in each pixel, 0-1.
+        ita: albedo ITA, degrees. lab: albedo as L*, a*, b* (D65). context: number in ALL_CONTEXTS.
+    """
+
+    linear: npt.NDArray[np.float64]
+    skin_mask: Floats
+    ita: float
+    lab: tuple[float, float, float]
+    context: int
+    looks: captions.Looks
+
+
+@dataclass(frozen=True)
+class Rig:
+    """How the key, fill and rim lights stand; angles in radians, levels as shares of the key light."""
+
+    azimuth: float = 0.5  # standard deviation, from the camera's axis
+    elevation: float = 0.5  # mean
+    fill: tuple[float, float] = (0.25, 0.6)
+    rim: tuple[float, float] = (0.3, 0.9)
+    ambient: tuple[float, float] = (0.4, 0.75)
+
+
+PORTRAIT_RIG = Rig()
 
 
 def _rotation(axis: int, angle: float) -> npt.NDArray[np.float64]:
@@ -77,8 +108,28 @@ class PortraitMaker:
     def make(self, seed: int, *, context: int | None = None, ita: float | None = None) -> Portrait:
         """One portrait; context and albedo ITA (degrees) are drawn where they are not given."""
         rng = np.random.default_rng(seed)
+        shot = self.shoot(rng, context=context, ita=ita)
+        # Highlights roll off, and the sensor adds noise.
+        x = shot.linear
+        x = np.where(x > 0.8, 0.8 + 0.2 * (1 - np.exp(-(x - 0.8) / 0.2)), x)
+        picture = skin.encoded(x) + rng.normal(0, 0.003, x.shape)
+        image = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return Portrait(image, shot.skin_mask, shot.ita, shot.context, shot.looks)
+
+    def shoot(
+        self,
+        rng: np.random.Generator,
+        *,
+        context: int | None = None,
+        ita: float | None = None,
+        rig: Rig = PORTRAIT_RIG,
+        wall: npt.NDArray[np.float64] | None = None,
+    ) -> Shot:
+        """The scene of one portrait; ``wall`` (size x size x 3, linear) takes the place of the context's
+        background.
+        """
         number = int(rng.integers(len(CONTEXTS))) if context is None else context
-        look = CONTEXTS[number]
+        look = ALL_CONTEXTS[number]
         biased = bool(rng.random() >= NEUTRAL_SHARE)
         table = look.draw_ita(rng)
         # Neutral portraits spread evenly over the tone words, so that words are learnt equally well.
@@ -124,9 +175,11 @@ class PortraitMaker:
         looks = captions.Looks(
             phrase=look.phrase,
             tone=skin.tone_word(tone) if clear else None,
+            biased=biased,
             maleness=maleness,
             age=age,
             hair=hair_word,
+            clothes=captions.CLOTHES_WORDS[look.garment],
             hat=hat is not None,
             glasses=with_glasses,
             beard=beard > 0.5,
@@ -135,7 +188,7 @@ class PortraitMaker:
         positions, head_motion = self._posed(who.positions, rng)
         left, right = eye_centres(self.heads, positions)
         camera, eye, up, rotation, target = self._camera((left + right) / 2, rng)
-        light_dir, light_col, ambient = self._light(rotation, rng)
+        light_dir, light_col, ambient = self._light(rotation, rng, rig)
         hair = np.clip(skin.hex_linear(hair_hex) * np.exp(rng.normal(0, 0.1, 3)), 0.006, 0.8)
         uniforms: dict[str, Any] = {
             **ambient,
@@ -198,8 +251,8 @@ class PortraitMaker:
             long_hair=style == "long",
             props=tuple(items),
         )
-        image, mask = self._photograph(scene, look, rng)
-        return Portrait(image, mask, tone, number, biased, looks)
+        linear, mask = self._exposed(scene, look, wall, rng)
+        return Shot(linear, mask, tone, (float(lab[0]), float(lab[1]), float(lab[2])), number, looks)
 
     def _eye_centre_rest(self) -> Floats:
         """Centre of the rest mesh's left eyeball's front sphere (iris and lashes are placed from it)."""
@@ -258,7 +311,7 @@ class PortraitMaker:
 
     @staticmethod
     def _light(
-        rotation: npt.NDArray[np.float64], rng: np.random.Generator
+        rotation: npt.NDArray[np.float64], rng: np.random.Generator, rig: Rig
     ) -> tuple[Floats, Floats, dict[str, Any]]:
         """Key, fill and rim light placed relative to the camera, near-white; the same for every tone."""
 
@@ -267,18 +320,18 @@ class PortraitMaker:
             d = [math.sin(azimuth) * flat, math.sin(elevation), math.cos(azimuth) * flat]
             return np.asarray(rotation.T @ np.array(d))
 
-        azimuth = float(np.clip(rng.normal(0, 0.5), -1.1, 1.1))
+        azimuth = float(np.clip(rng.normal(0, rig.azimuth), -1.1, 1.1))
         side = -1.0 if azimuth > 0 else 1.0
         direction = np.stack(
             [
-                towards(azimuth, float(np.clip(rng.normal(0.5, 0.2), 0.1, 1.0))),
+                towards(azimuth, float(np.clip(rng.normal(rig.elevation, 0.2), 0.1, 1.0))),
                 towards(side * rng.uniform(0.4, 1.0), rng.uniform(0, 0.4)),
                 towards(float(rng.choice([-1, 1])) * rng.uniform(2.0, 2.6), rng.uniform(0.2, 0.7)),
             ]
         )
         tint = [np.exp(rng.normal(0, [0.02, 0.008, 0.025])) for _ in range(4)]
-        colour = np.stack([tint[0], tint[1] * rng.uniform(0.25, 0.6), tint[2] * rng.uniform(0.3, 0.9)])
-        level = rng.uniform(0.4, 0.75)
+        colour = np.stack([tint[0], tint[1] * rng.uniform(*rig.fill), tint[2] * rng.uniform(*rig.rim)])
+        level = rng.uniform(*rig.ambient)
         ambient = {"sky": tuple(tint[3] * level), "ground": tuple(tint[3] * level * rng.uniform(0.5, 0.9))}
         return direction.astype(np.float32), colour.astype(np.float32), ambient
 
@@ -304,12 +357,14 @@ class PortraitMaker:
             "vneck": 0.05 if collared else float(rng.uniform(0, 0.35)),
         }
 
-    def _photograph(
-        self, scene: Scene, look: Context, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """Exposes for the light that falls on the face (never for its tone), rolls off highlights, adds
-        noise.
-        """
+    def _exposed(
+        self,
+        scene: Scene,
+        look: Context,
+        wall: npt.NDArray[np.float64] | None,
+        rng: np.random.Generator,
+    ) -> tuple[npt.NDArray[np.float64], Floats]:
+        """Linear light, exposed for the light that falls on the face (never for its tone)."""
         colour, irradiance = self.renderer.render(scene)
         bare = irradiance[..., 3] > 0.9
         falling = (irradiance[..., :3] @ _LUMINANCE)[bare]
@@ -318,7 +373,5 @@ class PortraitMaker:
         behind = skin.linear(scenes.background(look.scene, self.size, rng)) * math.exp(
             rng.normal(-0.05, 0.08)
         )
-        linear = colour[..., :3] * gain + behind * (1 - colour[..., 3:4])
-        linear = np.where(linear > 0.8, 0.8 + 0.2 * (1 - np.exp(-(linear - 0.8) / 0.2)), linear)
-        picture = skin.encoded(linear) + rng.normal(0, 0.003, linear.shape)
-        return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8), irradiance[..., 3].copy()
+        behind = behind if wall is None else wall
+        return colour[..., :3] * gain + behind * (1 - colour[..., 3:4]), irradiance[..., 3].copy()
