@@ -10,7 +10,7 @@ import typer
 from fairgen.cli import common
 from fairgen.errors import UserError
 
-DEMO_PROMPT = "a portrait of a doctor"
+DEMO_PROMPT = "a portrait of a CEO"
 
 
 def demo(
