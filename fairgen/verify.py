@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,25 +12,26 @@ from typing import TYPE_CHECKING, Any
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from fairgen.report.view import Figures
     from fairgen.spec import FairnessSpec
     from skin_tone import SkinToneReader
+    from skin_tone.second import SecondReader
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"})
-"""Endings by which pictures are found in a folder; a file that is named outright is tried whatever its
-ending.
-"""
-
-MAX_PIXELS = 50_000_000
-MAX_BYTES = 200_000_000
-READ_AT = 2048
-"""Longest side in pixels at which a picture is read; larger ones are scaled down first."""
+READERS = ("calibrated", "second")
+"""The calibrated reader, with which sets are also steered, and the independent one (`skin_tone.second`)."""
 
 
-class UnreadablePictureError(Exception):
-    """This file cannot be read as a picture; the message says why in a few words."""
+def make_reader(name: str) -> SkinToneReader | SecondReader:
+    """The reader of that name. Raises `UserError` for an unknown one."""
+    if name == "calibrated":
+        from skin_tone import SkinToneReader
+
+        return SkinToneReader()
+    if name == "second":
+        from skin_tone.second import SecondReader
+
+        return SecondReader()
+    raise UserError(f"--reader must be one of {', '.join(READERS)}, not {name!r}.")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Verification:
 
     spec: FairnessSpec
     results: tuple[PictureResult, ...]
+    reader: str = "calibrated"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,6 +89,7 @@ class Verification:
             "model": None,
             "spec": self.spec.name,
             "spec_hash": self.spec.content_hash(),
+            "reader": self.reader,
             "scale": self.spec.scale,
             "classes": list(self.spec.target),
             "target": dict(self.spec.target),
@@ -121,12 +122,19 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
     Raises `UserError` where a path does not exist, cannot be listed, or nothing is found at all.
     """
+    from skin_tone.files import SUFFIXES, pictures_in
+
     found: dict[Path, None] = {}
     asked = list(paths)
     for path in asked:
         if path.is_dir():
-            for file in _walk(path):
-                found.setdefault(file)
+            try:
+                for file in pictures_in(path):
+                    found.setdefault(file)
+            except OSError as error:
+                raise UserError(
+                    f"{error.filename} cannot be listed ({error.strerror}): mend its permissions."
+                ) from error
         elif path.is_file():
             found.setdefault(path)
         else:
@@ -140,80 +148,16 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise UserError(
-            f"{error.filename} cannot be listed ({error.strerror}): mend its permissions."
-        ) from error
-
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(where) / name
-
-
-def open_picture(path: Path) -> Image.Image:
-    """A file -> a loaded picture of at most `READ_AT` pixels on its longer side, upright.
-
-    Bounded: files over `MAX_BYTES` and pictures over `MAX_PIXELS` are refused before their pixels are
-    decoded. Raises `UnreadablePictureError`.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UnreadablePictureError(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
-        with warnings.catch_warnings():
-            # Pillow warns from 89 million pixels on and raises at twice that; our own bound is lower than
-            # both.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadablePictureError(
-                        f"{image.width}×{image.height} pixels are more than the {MAX_PIXELS // 1_000_000} "
-                        f"million that are read"
-                    )
-                image.draft("RGB", (READ_AT, READ_AT))
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError:
-        raise UnreadablePictureError(
-            f"it has more than the {MAX_PIXELS // 1_000_000} million pixels that are read"
-        ) from None
-    except UnidentifiedImageError:
-        raise UnreadablePictureError("it is no picture, or a broken one") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        TypeError,
-        KeyError,
-        OverflowError,
-    ) as error:
-        # Pillow's decoders answer broken files with any of these.
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UnreadablePictureError(
-            f"it is broken or cut short ({' '.join(reason.split())[:120]})"
-        ) from error
-    upright.thumbnail((READ_AT, READ_AT), Image.Resampling.BOX)
-    return upright
-
-
 def verify_pictures(
-    files: Iterable[Path], spec: FairnessSpec, reader: SkinToneReader
+    files: Iterable[Path], spec: FairnessSpec, reader: SkinToneReader | SecondReader
 ) -> Iterator[PictureResult]:
     """Read each file and yield its result, in order; a broken file is a result, not an error."""
     from skin_tone import PictureError
+    from skin_tone.files import open_picture
 
     for file in files:
         try:
             readings = reader.read(open_picture(file))
-        except UnreadablePictureError as error:
-            yield PictureResult(file, unreadable=str(error))
-            continue
         except PictureError as error:
             yield PictureResult(file, unreadable=str(error))
             continue

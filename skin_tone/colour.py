@@ -26,6 +26,24 @@ def srgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(rgb2lab(rgb.astype(np.float64) / 255.0), dtype=np.float64)
 
 
+# sRGB code 0-255 -> linear light 0-1 (IEC 61966-2-1).
+_CODES = np.arange(256) / 255.0
+_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_to_linear(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Linear light 0-1 of sRGB values 0-255 (IEC 61966-2-1), same shape."""
+    if rgb.dtype != np.uint8:
+        raise ValueError(f"expected uint8 sRGB, got {rgb.dtype}")
+    return np.asarray(_LINEAR[rgb])
+
+
+def linear_to_srgb(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sRGB 0-1 of linear light, clipped to 0-1 (IEC 61966-2-1), same shape."""
+    c = np.clip(light, 0.0, 1.0)
+    return np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055)
+
+
 def hex_to_lab(hex_colour: str) -> Lab:
     """CIELAB of a ``#rrggbb`` colour."""
     digits = hex_colour.removeprefix("#")

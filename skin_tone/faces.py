@@ -1,27 +1,26 @@
-"""MediaPipe face mesh -> faces with 468 landmarks: the only file that knows MediaPipe; imports it late."""
+"""Finds faces in portraits and groups, upright or tilted, and lays a mesh of 468 landmarks on each.
+
+Three looks, each only where the one before leaves a doubt: face mesh on the whole picture; a full-range
+detector on the whole picture, for further faces; the same detector on overlapping tiles at three sizes, for
+small faces in large pictures. What a detector finds counts only if the mesh can be laid on the cut-out,
+upright face.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from skimage.exposure import equalize_adapthist
 
+from .graphs import Detection, Graphs
 from .picture import RGB
 
-LANDMARKS = 468
 # Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
 # of one face.
 _LONG_SIDE = 1024
@@ -31,18 +30,16 @@ _SMALL_SIDE = 256
 _CLIP_LIMIT = 0.04
 # Local contrast is slow on large pictures, and adds nothing there that this size does not show.
 _LOCAL_SIDE = 384
-# Floors of the two scores in face mesh: that a box holds a face, and that the mesh laid on it is one. The
-# detector is least sure of small, soft, low-contrast faces, and dark faces are those most often; the mesh
-# score then sorts out.
-_DETECTION_SCORE = 0.5
-_PRESENCE_SCORE = 0.3
-
-# What MediaPipe's C++ side prints on standard error whenever a mesh is set up or first used; nothing to act
-# on.
-_KNOWN_NOISE = re.compile(
-    rb"XNNPACK delegate|before absl::InitializeLog|inference_feedback_manager\.cc"
-    rb"|landmark_projection_calculator\.cc|gl_context(_egl)?\.cc|Initialized MediaPipe"
-)
+# A face taller than this share of the picture makes it a portrait: it is not searched in tiles.
+_PORTRAIT_SHARE = 0.25
+# A tile shows a face of 40 px on a tenth of its side; neighbours overlap by more than such a face.
+_TILE = 448
+_TILE_STEP = 336
+# A cut-out: this many times the detection's longer side, at this size in pixels.
+_CUT_ROOM = 1.9
+_CUT_SIDE = 256
+_SAME_MESH = 0.1  # of the face's height: how far two meshes of one face lie apart at most, on average
+_SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +61,7 @@ class Face:
 
 
 class FaceFinder:
-    """Finds faces, with one MediaPipe graph for its whole life. Thread-safe.
+    """Finds faces, with one set of MediaPipe graphs for its whole life. Thread-safe.
 
     Close it, or use it in a ``with`` block.
 
@@ -74,13 +71,12 @@ class FaceFinder:
         max_faces: at most this many faces of a picture are returned, >= 1.
     """
 
-    def __init__(self, max_faces: int = 8) -> None:
+    def __init__(self, max_faces: int = 32) -> None:
         if max_faces < 1:
             raise ValueError(f"max_faces must be at least 1, got {max_faces}")
         self._max_faces = max_faces
         self._lock = threading.Lock()
-        self._mesh: Any = None
-        self._settled = False
+        self._graphs = Graphs(min(max_faces, 4))
         self._closed = False
 
     def find(self, rgb: RGB) -> list[Face]:
@@ -88,23 +84,16 @@ class FaceFinder:
 
         Raises RuntimeError after :meth:`close`, and ImportError if MediaPipe does not load on this machine.
         """
-        height, width = rgb.shape[:2]
         with self._lock:
             if self._closed:
                 raise RuntimeError("this FaceFinder is closed: make a new one")
-            for view in _views(rgb):
-                placed = (_face(points, width, height) for points in self._process(view))
-                faces = [face for face in placed if face is not None]
-                if faces:
-                    return sorted(faces, key=lambda face: (-_area(face.box), face.box))
-        return []
+            faces = self._look(rgb)
+        return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
 
     def close(self) -> None:
-        """Free the graph. May be called twice."""
+        """Free the graphs. May be called twice."""
         with self._lock:
-            if self._mesh is not None:
-                self._mesh.close()
-                self._mesh = None
+            self._graphs.close()
             self._closed = True
 
     def __enter__(self) -> FaceFinder:
@@ -115,63 +104,143 @@ class FaceFinder:
     ) -> None:
         self.close()
 
-    def _process(self, view: RGB) -> list[NDArray[np.float64]]:
-        """Landmarks per face as shares of the view's width and height."""
-        if self._settled:
-            return self._run(view)
-        # The graph still has parts to open until it has laid its first mesh, and each says so on standard
-        # error.
-        with _without_known_noise():
-            if self._mesh is None:
-                self._mesh = _make_mesh(self._max_faces)
-            found = self._run(view)
-        self._settled = bool(found)
-        return found
+    def _look(self, rgb: RGB) -> list[Face]:
+        height, width = rgb.shape[:2]
+        plain = _sized(rgb)
+        faces = self._placed(plain, width, height)
+        # The detector works at 192 px: half the pixels are enough for it, and quicker.
+        half = plain[::2, ::2] if max(plain.shape) > _TILE else plain
+        detections = self._graphs.detect(np.ascontiguousarray(half))
+        faces = [f for f in faces if _detected(f, detections, width, height) or self._lies_again(rgb, f)]
+        self._add(faces, rgb, (0, 0, width, height), detections)
+        tallest = max((face.height for face in faces), default=0.0)
+        if tallest < _PORTRAIT_SHARE * height:
+            self._search_tiles(faces, rgb)
+        if not faces:
+            for view in _raised(plain):
+                size = (width / view.shape[1], height / view.shape[0])
+                found = self._placed(view, view.shape[1], view.shape[0])
+                faces = [_scaled(f, size, width, height) for f in found if self._lies_again(view, f)]
+                if faces:
+                    break
+        return faces
 
-    def _run(self, view: RGB) -> list[NDArray[np.float64]]:
-        meshes = self._mesh.process(view).multi_face_landmarks or []
-        return [
-            np.array([(p.x, p.y) for p in mesh.landmark[:LANDMARKS]], dtype=np.float64) for mesh in meshes
-        ]
+    def _lies_again(self, view: RGB, face: Face) -> bool:
+        """Whether a mesh laid afresh on the cut-out, upright face comes to lie where the first one does.
+
+        On a face it does; on a pattern that looks like one it lies elsewhere, or nowhere.
+        """
+        box = np.array([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
+        eyes = np.array([face.landmarks[33], face.landmarks[263]])
+        again = self._upright_mesh(view, box, eyes)
+        if again is None:
+            return False
+        apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
+        return bool(apart < _SAME_MESH * face.height)
+
+    def _search_tiles(self, faces: list[Face], rgb: RGB) -> None:
+        """Tiles of the picture at a quarter of its size, at half, and as it is: large faces first."""
+        height, width = rgb.shape[:2]
+        for shrink in (4, 2, 1):
+            if max(height, width) <= shrink * _TILE:
+                continue
+            level = np.asarray(Image.fromarray(rgb).reduce(shrink)) if shrink > 1 else rgb
+            for x0, y0, x1, y1 in _tiles(level.shape[1], level.shape[0]):
+                found = self._graphs.detect(np.ascontiguousarray(level[y0:y1, x0:x1]))
+                self._add(faces, rgb, (x0 * shrink, y0 * shrink, x1 * shrink, y1 * shrink), found)
+
+    def _placed(self, view: RGB, width: int, height: int) -> list[Face]:
+        placed = (_face(points * (width, height), width, height) for points in self._graphs.meshes(view))
+        return [face for face in placed if face is not None]
+
+    def _add(
+        self, faces: list[Face], rgb: RGB, tile: tuple[int, int, int, int], detections: list[Detection]
+    ) -> None:
+        """Put the faces of ``detections`` (in shares of ``tile``) that are not in ``faces`` yet into it."""
+        x0, y0, x1, y1 = tile
+        size = np.array([x1 - x0, y1 - y0])
+        for found in sorted(detections, key=lambda d: -d.score):
+            box = np.array(found.box).reshape(2, 2) * size + (x0, y0)
+            if any(_overlap(box.ravel(), face.box) > _SAME or _within(box, face.box) for face in faces):
+                continue
+            eyes = np.array([found.right_eye, found.left_eye]) * size + (x0, y0)
+            face = self._upright_mesh(rgb, box, eyes)
+            if face is not None and all(_overlap(face.box, other.box) < _SAME for other in faces):
+                faces.append(face)
+
+    def _upright_mesh(self, rgb: RGB, box: NDArray[np.float64], eyes: NDArray[np.float64]) -> Face | None:
+        """Cut the face out with its eyes level, lay the mesh on it, turn the landmarks back."""
+        side = _CUT_ROOM * float((box[1] - box[0]).max())
+        centre = box.mean(axis=0)
+        dx, dy = eyes[1] - eyes[0]
+        angle = float(np.arctan2(dy, dx))
+        cosine, sine = np.cos(angle) * side / _CUT_SIDE, np.sin(angle) * side / _CUT_SIDE
+        # Cut-out pixel -> picture pixel: turn, scale, shift.
+        turn = np.array([[cosine, -sine], [sine, cosine]])
+        shift = centre - turn @ np.array([_CUT_SIDE / 2, _CUT_SIDE / 2])
+        # Pillow samples at points: a large face is made smaller first, or it would be all edges.
+        reach = int(np.ceil(side))
+        x0, y0 = (int(v) for v in np.maximum(centre - reach, 0))
+        x1, y1 = min(rgb.shape[1], int(centre[0]) + reach), min(rgb.shape[0], int(centre[1]) + reach)
+        if x1 <= x0 or y1 <= y0:
+            return None
+        piece = Image.fromarray(rgb[y0:y1, x0:x1])
+        shrink = max(1, int(side / _CUT_SIDE))
+        if shrink > 1:
+            piece = piece.reduce(shrink)
+        offset = (shift - (x0, y0)) / shrink
+        matrix = (*(turn[0] / shrink), offset[0], *(turn[1] / shrink), offset[1])
+        cut = piece.transform(
+            (_CUT_SIDE, _CUT_SIDE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+        )
+        for points in self._graphs.mesh(np.asarray(cut)):
+            return _face(points * _CUT_SIDE @ turn.T + shift, rgb.shape[1], rgb.shape[0])
+        return None
 
 
-def _make_mesh(max_faces: int) -> Any:
-    try:
-        with warnings.catch_warnings():
-            # protobuf 4, which MediaPipe asks for, on Python 3.12; as an error it would break the import
-            warnings.filterwarnings("ignore", "Type google._upb._message", DeprecationWarning)
-            import mediapipe
-    except ImportError as error:
-        raise ImportError(
-            f"MediaPipe does not load ({error}): where libGL or libgthread is named, run apt-get install "
-            "libgl1 libglib2.0-0, or put opencv-contrib-python-headless in place of opencv-contrib-python."
-        ) from error
-
-    return mediapipe.solutions.face_mesh.FaceMesh(
-        static_image_mode=True,
-        max_num_faces=max_faces,
-        refine_landmarks=False,
-        min_detection_confidence=_DETECTION_SCORE,
-        min_tracking_confidence=_PRESENCE_SCORE,
-    )
+def _scaled(face: Face, size: tuple[float, float], width: int, height: int) -> Face:
+    found = _face(face.landmarks * size, width, height)
+    return face if found is None else found
 
 
-def _views(rgb: RGB) -> Iterator[RGB]:
-    """The picture as it is, then with its contrast raised overall, then locally.
+def _detected(face: Face, detections: list[Detection], width: int, height: int) -> bool:
+    """Whether the detector, too, sees a face there."""
+    sides = np.array([width, height, width, height], dtype=np.float64)
+    return any(_overlap(np.array(d.box) * sides, face.box) > _SAME for d in detections)
 
-    The later views cost time only where the earlier ones show no face: mostly soft faces of low contrast,
-    and a dark face before a bright wall is one. Views are for finding only: colours are read elsewhere.
+
+def _sized(rgb: RGB) -> RGB:
+    height, width = rgb.shape[:2]
+    factor = min(max(1.0, _SMALL_SIDE / min(width, height)), _LONG_SIDE / max(width, height))
+    if factor == 1.0:
+        return rgb
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    way = Image.Resampling.BICUBIC if factor > 1.0 else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(rgb).resize(size, way))
+
+
+def _raised(rgb: RGB) -> Iterator[RGB]:
+    """The picture with its contrast raised overall, then locally, for soft faces of low contrast.
+
+    A dark face before a bright wall is one. For finding only: colours are read elsewhere.
     """
     picture = Image.fromarray(rgb)
-    width, height = picture.size
-    factor = min(max(1.0, _SMALL_SIDE / min(width, height)), _LONG_SIDE / max(width, height))
-    if factor != 1.0:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        picture = picture.resize(size, Image.Resampling.BICUBIC if factor > 1.0 else Image.Resampling.BOX)
-    yield np.asarray(picture)
     yield np.asarray(ImageOps.autocontrast(picture, cutoff=1))
     picture.thumbnail((_LOCAL_SIDE, _LOCAL_SIDE), Image.Resampling.BOX)
     yield _local_contrast(np.asarray(picture))
+
+
+def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    for y in _starts(height):
+        for x in _starts(width):
+            yield x, y, min(width, x + _TILE), min(height, y + _TILE)
+
+
+def _starts(length: int) -> range | list[int]:
+    if length <= _TILE:
+        return [0]
+    steps = -(-(length - _TILE) // _TILE_STEP)
+    return [round(k * (length - _TILE) / steps) for k in range(steps + 1)]
 
 
 def _local_contrast(rgb: RGB) -> RGB:
@@ -181,9 +250,8 @@ def _local_contrast(rgb: RGB) -> RGB:
     return np.asarray(raised * 255.0 + 0.5, dtype=np.uint8)
 
 
-def _face(points: NDArray[np.float64], width: int, height: int) -> Face | None:
-    """A Face in pixels of the picture, or None if none of it lies inside."""
-    landmarks = points * (width, height)
+def _face(landmarks: NDArray[np.float64], width: int, height: int) -> Face | None:
+    """A Face from landmarks in pixels of the picture, or None if none of it lies inside."""
     low = np.floor(landmarks.min(axis=0)).astype(int)
     high = np.ceil(landmarks.max(axis=0)).astype(int)
     box = (max(0, int(low[0])), max(0, int(low[1])), min(width, int(high[0])), min(height, int(high[1])))
@@ -193,28 +261,21 @@ def _face(points: NDArray[np.float64], width: int, height: int) -> Face | None:
     return Face(box=box, landmarks=landmarks)
 
 
-def _area(box: tuple[int, int, int, int]) -> int:
+def _overlap(a: NDArray[np.float64] | tuple[int, ...], b: tuple[int, ...]) -> float:
+    """Intersection over union of two boxes."""
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    tall = min(a[3], b[3]) - max(a[1], b[1])
+    if wide <= 0 or tall <= 0:
+        return 0.0
+    shared = float(wide * tall)
+    return shared / (float((a[2] - a[0]) * (a[3] - a[1])) + _area(b) - shared)
+
+
+def _within(box: NDArray[np.float64], face: tuple[int, ...]) -> bool:
+    """Whether the middle of ``box`` (2 x 2 corners) lies in ``face``."""
+    x, y = box.mean(axis=0)
+    return bool(face[0] <= x <= face[2] and face[1] <= y <= face[3])
+
+
+def _area(box: tuple[int, ...]) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-@contextmanager
-def _without_known_noise() -> Iterator[None]:
-    """Hold back what is written to standard error's file descriptor, and pass on all but the known noise."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no standard error at all: nothing to keep quiet
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        with suppress(AttributeError, ValueError, OSError):  # sys.stderr may be None, closed or odd
-            sys.stderr.flush()
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            rest = b"".join(line for line in held if not _KNOWN_NOISE.search(line))
-            if rest:
-                os.write(2, rest)

@@ -10,11 +10,33 @@ RGB = NDArray[np.uint8]
 """H x W x 3, sRGB, 0-255."""
 
 # Pillow modes whose conversion to 8-bit RGB keeps the colours as they are seen.
-_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
+_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
+_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+_SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
 class PictureError(ValueError):
     """The picture handed over cannot be read; the message says why and how to mend it."""
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Any Pillow picture -> mode RGB: 16-bit grey is brought to 8 bits, what is transparent is laid on white.
+
+    Raises:
+        PictureError: floating-point and 32-bit pictures, whose white is anybody's guess.
+    """
+    if image.mode in _SIXTEEN_BITS:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode not in _MODES:
+        raise PictureError(
+            f"pictures of Pillow mode {image.mode!r} are not read: convert it to 8-bit RGB first"
+        )
+    if image.mode in _ALPHA or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, (255, 255, 255, 255)), clear).convert(
+            "RGB"
+        )
+    return image.convert("RGB")
 
 
 def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:
@@ -24,12 +46,7 @@ def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:
         PictureError: an array that is not uint8 H x W x 3, or a Pillow picture of more than 8 bits a channel.
     """
     if isinstance(image, Image.Image):
-        if image.mode not in _MODES:
-            raise PictureError(
-                f"pictures of Pillow mode {image.mode!r} are not read: convert it to 8-bit RGB first"
-            )
-        upright = ImageOps.exif_transpose(image)
-        return np.ascontiguousarray(upright.convert("RGB"), dtype=np.uint8)
+        return np.ascontiguousarray(flatten(ImageOps.exif_transpose(image)), dtype=np.uint8)
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise PictureError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
@@ -11,15 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from . import abstain, colour
 from .colour import Lab
+from .estimator import Estimator, calibrated
 from .faces import Face, FaceFinder
+from .features import cut_out, measure
 from .picture import RGB, as_rgb
-from .regions import patch_pixels
+from .regions import POLYGONS, patch_pixels
 from .scales import SCALES
-
-SIGMA_LIGHTNESS = 4.0
-"""Standard error of a face's L* that one picture cannot tell: about a quarter of a stop on mid tones."""
-SIGMA_B = 2.5
-"""Standard error of a face's b*: the white balance that a careful photographer would still call neutral."""
 
 # Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
 # one is nearer.
@@ -41,11 +39,14 @@ class ToneReading(BaseModel):
 
     Attributes:
         box: (x0, y0, x1, y1) of the face in pixels, x1 and y1 exclusive; None when there is no face.
-        lab: median skin colour, (L*, a*, b*), D65.
+        outlines: patch -> its corners (x, y) in whole pixels, of every patch, used or not.
+        lab: the colour that the skin would show in neutral, well-exposed light, (L*, a*, b*), D65.
         chroma: C*ab, >= 0.
         hue: hue angle h_ab in degrees, 0-360.
         ita: individual typology angle in degrees; high is light.
         ita_sigma: its standard error in degrees, as used for ``probabilities``.
+        seen: the colour that the skin shows in the picture as it is, (L*, a*, b*).
+        ita_seen: ITA of ``seen``, degrees; ``ita`` - ``ita_seen`` is the correction that was applied.
         patches: patch -> (L*, a*, b*) of the patches that were used.
         skipped: patch -> why it was not used (faces_away, too_small, clipped, disagrees).
         probabilities: scale -> class -> probability; each scale's sum to 1.
@@ -56,11 +57,14 @@ class ToneReading(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     box: tuple[int, int, int, int] | None = None
+    outlines: dict[str, list[tuple[int, int]]] = Field(default_factory=dict, repr=False)
     lab: Lab | None = None
     chroma: float | None = None
     hue: float | None = None
     ita: float | None = None
     ita_sigma: float | None = None
+    seen: Lab | None = None
+    ita_seen: float | None = None
     patches: dict[str, Lab] = Field(default_factory=dict)
     skipped: dict[str, str] = Field(default_factory=dict)
     probabilities: dict[str, dict[str, float]] = Field(default_factory=dict)
@@ -77,6 +81,7 @@ class SkinToneReader:
 
     def __init__(self, max_faces: int = 8) -> None:
         self._finder = FaceFinder(max_faces)
+        self._estimator = calibrated()
 
     def read(self, image: Image.Image | NDArray[np.uint8]) -> list[ToneReading]:
         """A reading per face, largest face first; without a face one reading, abstained for ``no_face``.
@@ -88,12 +93,10 @@ class SkinToneReader:
             PictureError: the picture has a form that is not read.
             RuntimeError: the reader is closed.
         """
-        rgb = as_rgb(image)
-        faces = self._finder.find(rgb)
-        if not faces:
+        measured = measure_faces(as_rgb(image), self._finder)
+        if not measured:
             return [ToneReading(abstained="no_face")]
-        reason = abstain.picture_reason(rgb)
-        return [_read_face(rgb, face, reason) for face in faces]
+        return [_concluded(face, self._estimator) for face in measured]
 
     def close(self) -> None:
         """Free the face finder. May be called twice."""
@@ -108,44 +111,78 @@ class SkinToneReader:
         self.close()
 
 
-def _read_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -> ToneReading:
+@dataclass(frozen=True, eq=False)
+class MeasuredFace:
+    """What was measured on one face, before anything is concluded from it.
+
+    Attributes:
+        face: where it is. medians: patch -> its median (L*, a*, b*). skipped: patch -> why it was not used.
+        seen: the skin as seen, (L*, a*, b*), None where ``reason`` is set. features: see `features.NAMES`.
+        reason: why nothing can be read, or None.
+    """
+
+    face: Face
+    medians: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    seen: Lab | None = None
+    features: NDArray[np.float64] | None = None
+    reason: abstain.Reason | None = None
+
+
+def measure_faces(rgb: RGB, finder: FaceFinder) -> list[MeasuredFace]:
+    """Every face of a picture, largest first."""
+    faces = finder.find(rgb)
+    reason = abstain.picture_reason(rgb) if faces else None
+    return [_measure_face(rgb, face, reason) for face in faces]
+
+
+def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -> MeasuredFace:
     if face.height < abstain.MIN_FACE_HEIGHT:
-        return ToneReading(box=face.box, abstained="small_face")
+        return MeasuredFace(face, reason="small_face")
     if picture_reason is not None:
-        return ToneReading(box=face.box, abstained=picture_reason)
-    pixels, skipped = patch_pixels(face.landmarks, rgb.shape[0], rgb.shape[1])
-    colours = {name: rgb[at[:, 0], at[:, 1]] for name, at in pixels.items()}
+        return MeasuredFace(face, reason=picture_reason)
+    view = cut_out(rgb, face)
+    pixels, skipped = patch_pixels(view.landmarks, view.rgb.shape[0], view.rgb.shape[1])
+    colours = {name: view.rgb[at[:, 0], at[:, 1]] for name, at in pixels.items()}
     clipped = {name: abstain.clipped_pixels(values) for name, values in colours.items()}
     total = sum(len(values) for values in colours.values())
     if total and sum(int(mask.sum()) for mask in clipped.values()) > abstain.CLIPPED_SHARE * total:
-        return ToneReading(box=face.box, skipped=skipped, abstained="clipped")
+        return MeasuredFace(face, skipped=skipped, reason="clipped")
 
     medians: dict[str, NDArray[np.float64]] = {}
-    used = 0
+    kept: dict[str, NDArray[np.uint8]] = {}
     for name, values in colours.items():
-        kept = _trimmed(values[~clipped[name]])
-        if len(kept) < _MIN_PATCH_PIXELS:
+        bare = values[~clipped[name]]
+        lab = colour.srgb_to_lab(bare)
+        inside = _without_extremes(lab)
+        if inside.sum() < _MIN_PATCH_PIXELS:
             skipped[name] = "too_small" if len(values) < _MIN_PATCH_PIXELS else "clipped"
             continue
-        medians[name] = np.median(kept, axis=0)
-        used += len(kept)
+        medians[name], kept[name] = np.median(lab[inside], axis=0), bare
     skipped.update(_drop_covered(medians))
+    used = sum(len(kept[name]) for name in medians)
     if not medians or used < abstain.MIN_SKIN_PIXELS:
-        return ToneReading(box=face.box, skipped=skipped, abstained="few_skin_pixels")
-    return _reading(face, medians, skipped)
+        return MeasuredFace(face, skipped=skipped, reason="few_skin_pixels")
+    return MeasuredFace(
+        face,
+        medians,
+        skipped,
+        seen=_lab(np.median(np.stack(list(medians.values())), axis=0)),
+        features=measure(rgb, face, view, {name: kept[name] for name in medians}),
+    )
 
 
-def _trimmed(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """CIELAB of the pixels of a patch, without highlights and shadows."""
-    lab = colour.srgb_to_lab(rgb)
-    if len(lab) == 0:
-        return lab
+def _without_extremes(lab: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which pixels of a patch (n, 3 CIELAB) are neither highlight nor shadow."""
     lightness = lab[:, 0]
+    if len(lightness) == 0:
+        return np.zeros(0, dtype=bool)
     middle = np.median(lightness)
     # 1.4826: median absolute deviation -> standard deviation of a normal distribution.
     spread = max(_MIN_SPREAD, 1.4826 * float(np.median(np.abs(lightness - middle))))
-    inside = (lightness >= middle - _FENCE_BELOW * spread) & (lightness <= middle + _FENCE_ABOVE * spread)
-    return np.asarray(lab[inside])
+    return np.asarray(
+        (lightness >= middle - _FENCE_BELOW * spread) & (lightness <= middle + _FENCE_ABOVE * spread)
+    )
 
 
 def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
@@ -165,29 +202,36 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
     return dropped
 
 
-def _reading(face: Face, medians: dict[str, NDArray[np.float64]], skipped: dict[str, str]) -> ToneReading:
-    patches = np.stack(list(medians.values()))
-    middle = np.median(patches, axis=0)
-    # What the patches disagree about is not known any better for there being few of them: the spread counts
-    # in full.
-    spread = patches.std(axis=0)
-    lab = _lab(middle)
-    sigma = colour.ita_sigma(
-        lab, float(np.hypot(SIGMA_LIGHTNESS, spread[0])), float(np.hypot(SIGMA_B, spread[2]))
-    )
-    angle = colour.ita(lab)
+def _concluded(measured: MeasuredFace, estimator: Estimator) -> ToneReading:
+    face = measured.face
+    if measured.reason is not None or measured.seen is None or measured.features is None:
+        return ToneReading(
+            box=face.box, outlines=_outlines(face), skipped=measured.skipped, abstained=measured.reason
+        )
+    found = estimator.estimate(measured.features, measured.seen)
+    angle = colour.ita(found.lab)
     return ToneReading(
         box=face.box,
-        lab=lab,
-        chroma=colour.chroma(lab),
-        hue=colour.hue(lab),
+        outlines=_outlines(face),
+        lab=found.lab,
+        chroma=colour.chroma(found.lab),
+        hue=colour.hue(found.lab),
         ita=angle,
-        ita_sigma=sigma,
-        patches={name: _lab(value) for name, value in medians.items()},
-        skipped=skipped,
-        probabilities={name: scale.probabilities(angle, sigma) for name, scale in SCALES.items()},
+        ita_sigma=found.sigma,
+        seen=measured.seen,
+        ita_seen=colour.ita(measured.seen),
+        patches={name: _lab(value) for name, value in measured.medians.items()},
+        skipped=measured.skipped,
+        probabilities={name: scale.probabilities(angle, found.sigma) for name, scale in SCALES.items()},
         classes={name: scale.classify(angle) for name, scale in SCALES.items()},
     )
+
+
+def _outlines(face: Face) -> dict[str, list[tuple[int, int]]]:
+    return {
+        name: [(round(float(x)), round(float(y))) for x, y in face.landmarks[list(corners)]]
+        for name, corners in POLYGONS.items()
+    }
 
 
 def _lab(values: NDArray[np.float64]) -> Lab:

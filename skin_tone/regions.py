@@ -14,9 +14,25 @@ from skimage.draw import polygon
 POLYGONS: dict[str, tuple[int, ...]] = {
     "right_cheek": (117, 118, 119, 100, 36, 205, 187, 123),
     "left_cheek": (346, 347, 348, 329, 266, 425, 411, 352),
+    "nose_bridge": (197, 419, 248, 281, 5, 51, 3, 196),
     "forehead": (69, 108, 151, 337, 299, 336, 9, 107),
     "chin": (83, 18, 313, 421, 428, 199, 208, 201),
 }
+
+# Parts whose colour varies less between people than that of skin, or in another way.
+EYES: tuple[tuple[int, ...], ...] = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+)
+BROWS: tuple[tuple[int, ...], ...] = (
+    (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+    (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+)
+LIPS: tuple[int, ...] = (146, 91, 181, 84, 17, 314, 405, 321, 375, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+"""The lower lip."""
+INNER_MOUTH: tuple[int, ...] = (
+    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
+)  # fmt: skip
 
 # A cheek whose outline is this much smaller than the other one's faces away: it is seen at a slant, in other
 # light.

@@ -23,6 +23,11 @@ def verify(
         None, "--out", help="Write report.html, pictures.csv and summary.json here.", show_default=False
     ),
     force: bool = common.FORCE,
+    reader: str = typer.Option(
+        "calibrated",
+        "--reader",
+        help="Who reads: calibrated, or second (independent of the one that steers).",
+    ),
     tolerance: float = common.TOLERANCE,
     require: bool = common.REQUIRE,
     as_json: bool = common.JSON,
@@ -33,21 +38,20 @@ def verify(
     """
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
-    from fairgen.verify import Verification, find_pictures, verify_pictures
+    from fairgen.verify import Verification, find_pictures, make_reader, verify_pictures
 
+    chosen = make_reader(reader)
     files = find_pictures(paths)
     if out is not None:
         common.claim_out(out, force=force)
     from rich.progress import track
 
-    from skin_tone import SkinToneReader
-
     results = []
-    with SkinToneReader() as reader:
-        steps = verify_pictures(files, declared, reader)
+    with chosen:
+        steps = verify_pictures(files, declared, chosen)
         for result in track(steps, "Reading", total=len(files), console=common.stderr(), transient=True):
             results.append(result)
-    done = Verification(declared, tuple(results))
+    done = Verification(declared, tuple(results), reader)
     warn = common.stderr()
     for bad in done.unreadable:
         warn.print(common.one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)

@@ -52,6 +52,7 @@ def verification_report(done: Verification) -> Report:
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
         ("Spec", f"{spec.name} (version {spec.version}, scale {spec.scale})"),
         ("Spec hash", spec.content_hash()),
+        ("Reader", done.reader),
         ("fairgen", fairgen.__version__),
     ]
     return Report(

@@ -1,0 +1,117 @@
+"""`python -m skin_tone PATH...`: read the skin tones of pictures, on the terminal or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .abstain import REASONS
+from .files import SUFFIXES, open_picture, pictures_in
+from .picture import PictureError
+from .reader import SkinToneReader, ToneReading
+from .scales import SCALES
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders that hold some.")],
+    scale: Annotated[str, typer.Option(help=f"Scale of the table: {', '.join(SCALES)}.")] = "ita6",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object per face and line.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Write a picture per file here that shows what was read.")
+    ] = None,
+) -> None:
+    """Read the apparent skin tones of the faces in pictures. Files that cannot be read are named and passed
+    over.
+    """
+    if scale not in SCALES:
+        _stop(f"{scale!r} is no scale: use {', '.join(SCALES)}.")
+    files = _files(paths)
+    warn, table = Console(stderr=True), Table("file", "face", "class", "ITA", "as seen", "sure")
+    bad = 0
+    with SkinToneReader() as reader:
+        for file in track(files, "Reading", console=warn, transient=True):
+            try:
+                image = open_picture(file)
+                readings = reader.read(image)
+            except PictureError as error:
+                bad += 1
+                warn.print(f"not opened: {file}: {error}", markup=False, soft_wrap=True)
+                continue
+            for number, reading in enumerate(readings, start=1):
+                if as_json:
+                    line = {"file": str(file), "face": number, **reading.model_dump(mode="json")}
+                    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+                else:
+                    table.add_row(file.name, str(number), *_cells(reading, scale))
+            if pictures is not None:
+                _save(image, readings, pictures, file)
+    if not as_json:
+        Console().print(table)
+    if bad == len(files):
+        _stop(f"None of the {bad} files could be opened as a picture.")
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for path in paths:
+        try:
+            if path.is_dir():
+                found.update(dict.fromkeys(pictures_in(path)))
+            elif path.exists():
+                found[path] = None
+            else:
+                _stop(f"{path} does not exist: name pictures, or folders that hold some.")
+        except OSError as error:
+            _stop(f"{error.filename} cannot be listed ({error.strerror}): mend its permissions.")
+    if not found:
+        _stop(f"No pictures there: looked for {', '.join(sorted(SUFFIXES))}.")
+    return list(found)
+
+
+def _cells(reading: ToneReading, scale: str) -> tuple[str, ...]:
+    if reading.abstained is not None:
+        return (f"not read: {REASONS[reading.abstained]}", "", "", "")
+    best = reading.classes[scale]
+    sure = reading.probabilities[scale][best]
+    return (
+        SCALES[scale].labels[best],
+        f"{reading.ita:.0f}° ± {reading.ita_sigma:.0f}°",
+        f"{reading.ita_seen:.0f}°",
+        f"{sure:.0%}",
+    )
+
+
+def _save(image: object, readings: list[ToneReading], folder: Path, file: Path) -> None:
+    from .drawing import draw_readings
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{file.stem}.reading.png"
+        number = 1
+        while target.exists():
+            number += 1
+            target = folder / f"{file.stem}.reading-{number}.png"
+        temporary = target.with_suffix(".part")
+        draw_readings(image, readings).save(temporary, "PNG")  # type: ignore[arg-type]
+        temporary.replace(target)
+    except OSError as error:
+        _stop(f"{folder} cannot be written to ({error.strerror}): choose another folder for --pictures.")
+
+
+def _stop(sentence: str) -> None:
+    Console(stderr=True).print(sentence, markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,95 @@
+"""The calibrated estimate: features of a face -> its skin's colour in neutral, well-exposed light.
+
+A small committee of multilayer perceptrons, fitted on renders of known albedo under many lights and cameras
+(`python -m tools.reader fit`). What it says is a correction to the colour that was seen, and how sure of it
+one may be; a correction no larger than its own standard error is not applied.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .colour import Lab, ita
+
+FAR = 4.0
+"""Features beyond this many standard deviations of those fitted on are pulled back to it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``lab``: D65, neutral light; ``sigma``: standard error of its ITA, degrees, > 0; ``strange``: share of
+    the features that lie further out than the fit ever saw, 0-1.
+    """
+
+    lab: Lab
+    sigma: float
+    strange: float
+
+
+class Estimator:
+    """Numpy only; made from the JSON document that the fit writes.
+
+    Args:
+        document: keys ``features``, ``mean``, ``scale``, ``networks`` (each a list of [weights, biases]),
+            ``sigma_scale``, as in ``calibration.json``.
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.features: tuple[str, ...] = tuple(document["features"])
+        self._mean = np.asarray(document["mean"], dtype=np.float64)
+        self._scale = np.asarray(document["scale"], dtype=np.float64)
+        self._networks = [
+            [(np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64)) for w, b in network]
+            for network in document["networks"]
+        ]
+        self._sigma_scale = float(document["sigma_scale"])
+
+    def estimate(self, features: NDArray[np.float64], seen: Lab) -> Estimate:
+        """The neutral colour of a face.
+
+        Args:
+            features: as `skin_tone.features.measure` gives them. seen: the plain reading's L*, a*, b*.
+        """
+        z = (features - self._mean) / self._scale
+        strange = float((np.abs(z) > FAR).mean())
+        z = np.clip(z, -FAR, FAR)
+        # Each network: change of L*, a*, b* in tens, log of the standard error of the ITA in tens of degrees.
+        out = np.stack([_forward(network, z) for network in self._networks])
+        middle = out.mean(axis=0)
+        angles = [ita(np.asarray(seen) + 10 * o[:3]) for o in out]
+        own = float(np.mean([math.exp(min(2.0, o[3])) for o in out])) * 10
+        error = math.hypot(own, float(np.std(angles)))
+        # Most pictures are well lit, and a correction adds its own error to theirs: only what exceeds that
+        # error is applied (soft thresholding, Donoho 1995).
+        change = abs(ita(np.asarray(seen) + 10 * middle[:3]) - ita(seen))
+        share = max(0.0, 1 - error / change) if change > 0 else 0.0
+        lab = (
+            float(np.clip(seen[0] + share * 10 * middle[0], 0.0, 100.0)),
+            float(seen[1] + share * 10 * middle[1]),
+            float(seen[2] + share * 10 * middle[2]),
+        )
+        return Estimate(lab, self._sigma_scale * error, strange)
+
+
+def _forward(
+    network: list[tuple[NDArray[np.float64], NDArray[np.float64]]], z: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    for weights, biases in network[:-1]:
+        z = weights @ z + biases
+        z = z / (1 + np.exp(-np.clip(z, -60, 60)))  # SiLU
+    weights, biases = network[-1]
+    return np.asarray(weights @ z + biases)
+
+
+@cache
+def calibrated() -> Estimator:
+    """The estimator that comes with the package (``calibration.json``)."""
+    return Estimator(json.loads((files("skin_tone") / "calibration.json").read_text(encoding="utf-8")))

@@ -1,0 +1,98 @@
+"""Faces: tilted, small, in groups; none where there is none; the second reader beside the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from skin_tone import SkinToneReader
+from skin_tone.drawing import draw_readings
+from skin_tone.faces import FaceFinder, _tiles
+from skin_tone.second import SecondReader
+from tools.portraits.scenes import background
+
+Picture = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def finder() -> Iterator[FaceFinder]:
+    with FaceFinder(64) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Image.Image:
+    """Head and shoulders of a woman in a space suit (NASA, public domain), face of about 100 px."""
+    astronaut = np.asarray(data.astronaut(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    return Image.fromarray(astronaut[:256, 96:352])
+
+
+@pytest.mark.parametrize("tilt", [-45, -20, 20, 45])
+def test_tilted_faces_are_found(finder: FaceFinder, portrait: Image.Image, tilt: int) -> None:
+    turned = portrait.rotate(tilt, Image.Resampling.BILINEAR, fillcolor=(120, 120, 120))
+    (face,) = finder.find(np.asarray(turned))
+    across = face.landmarks[263] - face.landmarks[33]  # outer corners of the eyes
+    assert np.degrees(np.arctan2(-across[1], across[0])) == pytest.approx(tilt, abs=12)
+
+
+def test_every_face_of_a_group_is_found(finder: FaceFinder, portrait: Image.Image) -> None:
+    group = Image.new("RGB", (2400, 1350), (150, 160, 170))
+    small = portrait.resize((128, 128), Image.Resampling.LANCZOS)  # faces of about 50 px
+    places = [(60 + 330 * k, 80 + 240 * r) for r in range(5) for k in range(7)]
+    for place in places:
+        group.paste(small, place)
+    faces = finder.find(np.asarray(group))
+    assert len(faces) == len(places)
+    middles = {(round((f.box[0] + f.box[2]) / 2 / 330 - 0.4), round(f.box[1] / 240 - 0.5)) for f in faces}
+    assert len(middles) == len(places)
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "brick", "grass", "gravel", "coins", "moon"])
+def test_no_face_where_there_is_none(finder: FaceFinder, name: str) -> None:
+    picture = np.asarray(getattr(data, name)(), dtype=np.uint8)
+    rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+    assert finder.find(np.ascontiguousarray(rgb)) == []
+
+
+@pytest.mark.parametrize("scene", ["taxi", "flasks", "fuse_boxes", "clinic"])
+def test_patterns_that_look_like_faces_are_none(finder: FaceFinder, scene: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        picture = (background(scene, 256, rng) * 255).astype(np.uint8)
+        assert finder.find(np.ascontiguousarray(picture)) == []
+
+
+@pytest.mark.parametrize("size", [(3840, 2160), (449, 100), (448, 448)])
+def test_tiles_cover_the_picture(size: tuple[int, int]) -> None:
+    seen = np.zeros(size[::-1], dtype=bool)
+    for x0, y0, x1, y1 in _tiles(*size):
+        assert 0 <= x0 < x1 <= size[0]
+        assert 0 <= y0 < y1 <= size[1]
+        seen[y0:y1, x0:x1] = True
+    assert seen.all()
+
+
+def test_the_second_reader_goes_another_way_and_agrees(portrait: Image.Image) -> None:
+    with SecondReader() as second, SkinToneReader() as first:
+        (one,), (other,) = first.read(portrait), second.read(portrait)
+        assert one.ita_seen is not None
+        assert other.ita is not None
+        assert other.ita == pytest.approx(one.ita_seen, abs=25)
+        assert not other.patches
+        assert second.read(Image.new("RGB", (64, 64)))[0].abstained == "no_face"
+    with pytest.raises(RuntimeError, match="closed"):
+        second.read(portrait)
+
+
+def test_readings_are_drawn(portrait: Image.Image) -> None:
+    with SkinToneReader() as reader:
+        drawn = draw_readings(portrait, reader.read(portrait))
+        empty = draw_readings(Image.new("RGB", (64, 64)), reader.read(Image.new("RGB", (64, 64))))
+    assert drawn.size == empty.size == (660, 300)
+    inked = [(np.asarray(sheet)[:, 316:] < 128).any(axis=2).mean() for sheet in (drawn, empty)]
+    assert inked[0] > 2 * inked[1] > 0

@@ -1,0 +1,60 @@
+"""`python -m tools.reader`: render the shots of known albedo, fit the reader's calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _main() -> None:
+    """`python -m tools.reader COMMAND`."""
+
+
+_Data = Annotated[Path, typer.Option(help="Folder of the rendered shots.")]
+
+
+@app.command()
+def render(data: _Data, calibration: int = 2000, test: int = 600, workers: int = 2) -> None:
+    """Render both splits; resumes where it stopped."""
+    from .shots import render as run
+
+    run(data, "calibration", calibration, workers)
+    run(data, "test", test, workers)
+
+
+@app.command()
+def fit(
+    data: _Data,
+    out: Path = Path("skin_tone/calibration.json"),
+    steps: int = 2500,
+    consistency: float = 0.2,
+    seed: int = 0,
+    workers: int = 2,
+) -> None:
+    """Measure the calibration split (kept beside the shots), fit the reader, write its calibration."""
+    from rich import print as show
+
+    from .fit import fit as run
+    from .fit import measure_split
+
+    table = data / "measured.npz"
+    if not table.exists():
+        measure_split(data, table, seed, workers)
+    show(run(table, out, steps=steps, seed=seed, consistency=consistency))
+
+
+@app.command()
+def selftest_faces(data: _Data, out: Path = Path("skin_tone")) -> None:
+    """Put four test shots of each ita6 class into the package, for `python -m skin_tone.selftest`."""
+    from .selftest_faces import write
+
+    write(data, out)
+
+
+if __name__ == "__main__":
+    app()
