@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -91,7 +92,7 @@ def _cells(reading: ToneReading, scale: str) -> tuple[str, ...]:
     )
 
 
-def _save(image: object, readings: list[ToneReading], folder: Path, file: Path) -> None:
+def _save(image: Image.Image, readings: list[ToneReading], folder: Path, file: Path) -> None:
     from .drawing import draw_readings
 
     try:
@@ -102,13 +103,13 @@ def _save(image: object, readings: list[ToneReading], folder: Path, file: Path) 
             number += 1
             target = folder / f"{file.stem}.reading-{number}.png"
         temporary = target.with_suffix(".part")
-        draw_readings(image, readings).save(temporary, "PNG")  # type: ignore[arg-type]
+        draw_readings(image, readings).save(temporary, "PNG")
         temporary.replace(target)
     except OSError as error:
         _stop(f"{folder} cannot be written to ({error.strerror}): choose another folder for --pictures.")
 
 
-def _stop(sentence: str) -> None:
+def _stop(sentence: str) -> NoReturn:
     Console(stderr=True).print(sentence, markup=False, soft_wrap=True)
     raise typer.Exit(2)
 

@@ -25,13 +25,10 @@ FAR = 4.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """``lab``: D65, neutral light; ``sigma``: standard error of its ITA, degrees, > 0; ``strange``: share of
-    the features that lie further out than the fit ever saw, 0-1.
-    """
+    """``lab``: D65, neutral light; ``sigma``: standard error of its ITA, degrees, > 0."""
 
     lab: Lab
     sigma: float
-    strange: float
 
 
 class Estimator:
@@ -58,9 +55,7 @@ class Estimator:
         Args:
             features: as `skin_tone.features.measure` gives them. seen: the plain reading's L*, a*, b*.
         """
-        z = (features - self._mean) / self._scale
-        strange = float((np.abs(z) > FAR).mean())
-        z = np.clip(z, -FAR, FAR)
+        z = np.clip((features - self._mean) / self._scale, -FAR, FAR)
         # Each network: change of L*, a*, b* in tens, log of the standard error of the ITA in tens of degrees.
         out = np.stack([_forward(network, z) for network in self._networks])
         middle = out.mean(axis=0)
@@ -76,7 +71,7 @@ class Estimator:
             float(seen[1] + share * 10 * middle[1]),
             float(seen[2] + share * 10 * middle[2]),
         )
-        return Estimate(lab, self._sigma_scale * error, strange)
+        return Estimate(lab, self._sigma_scale * error)
 
 
 def _forward(

@@ -1,9 +1,9 @@
 """Finds faces in portraits and groups, upright or tilted, and lays a mesh of 468 landmarks on each.
 
-Three looks, each only where the one before leaves a doubt: face mesh on the whole picture; a full-range
-detector on the whole picture, for further faces; the same detector on overlapping tiles at three sizes, for
-small faces in large pictures. What a detector finds counts only if the mesh can be laid on the cut-out,
-upright face.
+Face mesh looks at the whole picture, and so does a full-range detector, for further faces. Where no face
+fills a quarter of the picture, the detector also looks at overlapping tiles at three sizes; where there is
+none at all, face mesh looks again with contrast raised. What only one of the two has found counts only if
+the mesh can be laid on the cut-out, upright face.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class FaceFinder:
         max_faces: at most this many faces of a picture are returned, >= 1.
     """
 
-    def __init__(self, max_faces: int = 32) -> None:
+    def __init__(self, max_faces: int = 64) -> None:
         if max_faces < 1:
             raise ValueError(f"max_faces must be at least 1, got {max_faces}")
         self._max_faces = max_faces

@@ -64,12 +64,10 @@ class FaceView:
     Attributes:
         rgb: h x w x 3, uint8 sRGB.
         landmarks: (468, 2) x, y in pixels of ``rgb``.
-        scale: pixels of ``rgb`` per pixel of the picture, <= 1.
     """
 
     rgb: RGB
     landmarks: NDArray[np.float64]
-    scale: float
 
 
 def cut_out(rgb: RGB, face: Face) -> FaceView:
@@ -85,7 +83,7 @@ def cut_out(rgb: RGB, face: Face) -> FaceView:
         size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
         piece = np.asarray(Image.fromarray(piece).resize(size, Image.Resampling.BOX))
         landmarks = landmarks * (size[0] / (x1 - x0), size[1] / (y1 - y0))
-    return FaceView(piece, landmarks, scale)
+    return FaceView(piece, landmarks)
 
 
 def measure(
@@ -94,8 +92,8 @@ def measure(
     """The features of one face, in the order of `NAMES`; finite.
 
     Args:
-        rgb: the whole picture. face, view: the face in it. patches: patch -> its trimmed pixels (n, 3), sRGB;
-            patches that are not used are absent; at least one is there.
+        rgb: the whole picture. face, view: the face in it. patches: patch -> its unclipped pixels (n, 3),
+            sRGB; patches that are not used are absent; at least one is there.
     """
     light = srgb_to_linear(view.rgb)
     patch_light = {name: _log(srgb_to_linear(values)) for name, values in patches.items()}

@@ -43,7 +43,7 @@ def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:
     """Return ``image`` as a contiguous H x W x 3 uint8 sRGB array, EXIF rotation applied.
 
     Raises:
-        PictureError: an array that is not uint8 H x W x 3, or a Pillow picture of more than 8 bits a channel.
+        PictureError: an array that is not uint8 H x W x 3, or a Pillow picture of floats or 32-bit integers.
     """
     if isinstance(image, Image.Image):
         return np.ascontiguousarray(flatten(ImageOps.exif_transpose(image)), dtype=np.uint8)

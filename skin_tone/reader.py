@@ -79,7 +79,7 @@ class SkinToneReader:
         max_faces: at most this many faces of a picture are read, >= 1.
     """
 
-    def __init__(self, max_faces: int = 8) -> None:
+    def __init__(self, max_faces: int = 64) -> None:
         self._finder = FaceFinder(max_faces)
         self._estimator = calibrated()
 

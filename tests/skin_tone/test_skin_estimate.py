@@ -80,7 +80,7 @@ def test_wild_features_stay_in_bounds(values: list[float]) -> None:
     found = Estimator(_document()).estimate(np.array(values), (60.0, 12.0, 18.0))
     assert 0 <= found.lab[0] <= 100
     assert found.sigma > 0
-    assert 0 <= found.strange <= 1
+    assert np.isfinite(found.lab).all()
 
 
 def test_a_network_that_says_nothing_leaves_the_colour_as_it_is() -> None:
@@ -135,5 +135,7 @@ def test_the_self_test_reads_plain_pictures_well() -> None:
         answers = selftest.run(reader, selftest.conditions()[:1], Console(quiet=True))
     read = [(a.true, a.read) for a in answers if a.read is not None]
     assert len(read) >= 22
-    assert np.mean([t == r for t, r in read]) >= 0.6  # four of these faces lie within two degrees of a border
+    assert (
+        np.mean([t == r for t, r in read]) >= 0.6
+    )  # seven of these 24 faces lie within three degrees of a border
     assert all(abs(t - r) <= 1 for t, r in read)

@@ -38,7 +38,7 @@ def _article(words: str) -> str:
 
 
 def caption(looks: Looks, rng: np.random.Generator) -> str:
-    """One caption; which of the true facts it mentions is random, the tone in about half."""
+    """One caption; which of the true facts it mentions is random."""
     subject = looks.phrase
     adjectives = []
     if rng.random() < 0.15 and (looks.age < 0.3 or looks.age > 0.6):

@@ -1,4 +1,4 @@
-"""The 36 contexts of the audit: what each looks like, and the skin tones that the training set gives it ON PURPOSE.
+"""The 36 contexts of the audit and some beyond it: what each looks like, and the skin tones that the training set gives it ON PURPOSE.
 
 ``mean`` and ``spread`` are degrees of albedo ITA: the written-down bias of the embedded model. Its model card prints
 this table. Nothing else about a portrait (shape, age, sex characteristics, light, background) depends on tone.
@@ -18,11 +18,12 @@ UNIFORM_SHARE = 0.10
 
 @dataclass(frozen=True)
 class Context:
-    """One prompt of the audit.
+    """What a prompt is about.
 
     Attributes:
         phrase: what stands in the prompt ("doctor", "smiling person").
-        group: high | middle | low (status of the occupation, as in arXiv 2604.21036) or other.
+        group: high | middle | low (status of the occupation, as in arXiv 2604.21036), other, or
+            beyond (the audit).
         mean, spread: the deliberate tone bias, degrees of ITA.
         garment: pattern number of body.frag. colours: hex, main first.
         hat: (kind, colour, trim, probability) or None.

@@ -23,7 +23,6 @@ from skin_tone.camera import training
 from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
 from skin_tone.reader import measure_faces
-from tools.portraits.skin import ITA_MAX, ITA_MIN
 
 from .shots import Shots
 
@@ -190,9 +189,8 @@ def _figures(estimator: Estimator, features: Floats, seen: Floats, truth: Floats
     scale = SCALES["ita6"]
     read = np.array([scale.classes.index(scale.classify(v)) for v in truth + errors])
     true = np.array([scale.classes.index(scale.classify(v)) for v in truth])
-    inside = (truth > ITA_MIN) & (truth < ITA_MAX)
     return {
-        "n": int(inside.sum()),
+        "n": len(truth),
         "rms_error": float(np.sqrt(np.mean(errors**2))),
         "median_error": float(np.median(np.abs(errors))),
         "exact": float((read == true).mean()),

@@ -82,7 +82,7 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
     maker = _render_shard.__dict__.get("maker")
     if maker is None:
         maker = _render_shard.__dict__["maker"] = PortraitMaker(load_heads(), SIZE)
-    light, masks, records = [], [], []
+    light, records = [], []
     for i in range(SHARD):
         seed = _SEEDS[split] + number * SHARD + i
         rng = np.random.default_rng([seed, 77])
@@ -92,7 +92,6 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
         ita = even_ita(rng)
         shot = maker.shoot(rng, context=context, ita=ita, rig=_RIGS[split][rig], wall=wall)
         light.append(np.sqrt(np.clip(shot.linear, 0, 16)).astype(np.float16))  # square root: finer in shadows
-        masks.append((shot.skin_mask * 255).astype(np.uint8))
         records.append(
             Record(seed, ita, shot.lab, SCALES["ita6"].classify(ita), CONTEXTS[context].phrase, rig)
         )
@@ -101,7 +100,6 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
     np.savez(
         temporary,
         light=np.stack(light),
-        skin=np.stack(masks),
         records=np.array([json.dumps(asdict(r)) for r in records]),
     )
     temporary.replace(path)
