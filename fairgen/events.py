@@ -1,4 +1,6 @@
-"""What `fairgen.session.run_session` yields, in order: Started, PictureDone ..., Filled ..., Finished."""
+"""What `fairgen.session.run_session` yields, in order: Calibrating ... (where the model has no calibration),
+Started, PictureDone ..., Filled ..., Finished.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,17 @@ from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """The model's dose-response is measured first, since there is none for these settings."""
+
+    model: str
+    technique: str
+    done: int
+    """Pictures so far, from 0."""
+    total: int
 
 
 @dataclass(frozen=True)
@@ -48,4 +61,4 @@ class Finished:
     summary: Summary
 
 
-Event = Started | PictureDone | Filled | Finished
+Event = Calibrating | Started | PictureDone | Filled | Finished

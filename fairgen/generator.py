@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import platform
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from fairgen.errors import UserError
 from fairgen.modelfolder import ModelFolder, find_model
 from fairgen.runfile import ModelInfo
+from fairgen.sampling import SamplingSettings
+
+if TYPE_CHECKING:
+    from fairgen.steering import Steering
+    from fairgen.steering.conditioning import TonePath
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+_PATHS = 64
+"""Encoded prompts that are kept."""
 FLAGGED = "fairgen_safety_checker"
 """Key in a picture's ``info`` when the model's own safety checker blanked it."""
 
@@ -34,6 +44,8 @@ class Request:
     """Further arguments of the pipeline's call, such as negative_prompt; requests with equal ones share a
     batch.
     """
+    strength: float = 0.0
+    """Of the steering that `Generator.generate` is given; 0 leaves the picture as the model makes it."""
 
 
 def load_generator(
@@ -70,7 +82,7 @@ def load_generator(
         folder = find_model(model)
         chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
         pipe = _load(folder, chosen, chosen_dtype)
-    settings = _Settings.build(pipe, folder, steps, guidance_scale, height, width)
+    settings = SamplingSettings.build(pipe, folder.defaults(), steps, guidance_scale, height, width)
     info = ModelInfo(
         name=model,
         source=folder.source,
@@ -85,7 +97,57 @@ def load_generator(
         weights=folder.weight_hashes(),
         versions=_versions(),
     )
+    return Generator(pipe, info, folder.path)
+
+
+def wrap_pipeline(
+    pipe: Any,
+    *,
+    name: str | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+) -> Generator:
+    """A generator around somebody else's pipeline, which stays as it is, on its device and in its precision.
+
+    Args:
+        name: what it is called in run files and under what its calibrations are kept; default: where it was
+            loaded from. steps, guidance_scale, height, width: as in `load_generator`.
+
+    Raises:
+        UserError: a value is out of range, or unknown to the pipeline.
+    """
+    origin = name or str(getattr(pipe, "name_or_path", "") or getattr(pipe.config, "_name_or_path", "") or "")
+    settings = SamplingSettings.build(pipe, {}, steps, guidance_scale, height, width)
+    info = ModelInfo(
+        name=origin or type(pipe).__name__,
+        source="pipeline",
+        pipeline=type(pipe).__name__,
+        scheduler=type(pipe.scheduler).__name__,
+        device=str(pipe.device),
+        dtype=str(pipe.dtype).removeprefix("torch."),
+        steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        height=settings.height,
+        width=settings.width,
+        weights={"denoiser": _fingerprint(getattr(pipe, "unet", None) or pipe.transformer)},
+        versions=_versions(),
+    )
     return Generator(pipe, info)
+
+
+def _fingerprint(module: Any) -> str:
+    """'sha256:<hex>' over names, shapes and norms of a module's weights: cheap, and the same on every device
+    only to a few digits, to which the norms are rounded.
+    """
+    import torch
+
+    held = hashlib.sha256()
+    with torch.no_grad():
+        for key, value in sorted(module.state_dict().items()):
+            held.update(f"{key}{tuple(value.shape)}{float(value.float().norm()):.3g}".encode())
+    return f"sha256:{held.hexdigest()}"
 
 
 class Generator:
@@ -96,10 +158,13 @@ class Generator:
         every device.
     """
 
-    def __init__(self, pipe: Any, info: ModelInfo) -> None:
+    def __init__(self, pipe: Any, info: ModelInfo, folder: Path | None = None) -> None:
         self.pipe = pipe
         self.info = info
+        self.folder = folder
+        """Where the model lies, if it was loaded from a folder."""
         self._accepts = inspect.signature(type(pipe).__call__).parameters
+        self._paths: OrderedDict[str, TonePath] = OrderedDict()
 
     @property
     def default_batch_size(self) -> int:
@@ -125,20 +190,55 @@ class Generator:
                     f"{limit}): shorten it."
                 )
 
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).
 
-        Raises `UserError` where the batch does not fit into memory, or an extra argument is unknown to the
-        pipeline.
+        ``steering``: how the strengths of the requests act; None: they must be 0.
+
+        Raises `UserError` where the batch does not fit into memory, an extra argument is unknown to the
+        pipeline, or the pipeline cannot be steered this way.
         """
         pictures: dict[int, Image.Image] = {}
         for group in _groups(requests):
             batch = [requests[place] for place in group]
-            for place, picture in zip(group, self._sample(batch), strict=True):
+            for place, picture in zip(group, self._sample(batch, steering), strict=True):
                 pictures[place] = picture
         return [pictures[place] for place in range(len(requests))]
 
-    def _sample(self, batch: Sequence[Request]) -> list[Image.Image]:
+    def _guidance(
+        self, batch: Sequence[Request], steering: Steering | None
+    ) -> contextlib.AbstractContextManager[object]:
+        if not any(request.strength for request in batch):
+            return contextlib.nullcontext()
+        if steering is None:
+            raise ValueError("requests with a strength need to be told how it acts")
+        from fairgen.steering.conditioning import tone_path
+        from fairgen.steering.guidance import ToneGuidance
+
+        extra = batch[0].extra
+        prompts = [request.prompt for request in batch]
+        for prompt in prompts:
+            # What else the pipeline is called with may change the embeddings.
+            if extra or prompt not in self._paths:
+                self._paths[prompt] = tone_path(self.pipe, prompt, settings=extra)
+            self._paths.move_to_end(prompt)
+        while len(self._paths) > max(_PATHS, len(batch)):
+            self._paths.popitem(last=False)
+        paths = {prompt: self._paths[prompt] for prompt in prompts}
+        if extra:
+            self._paths.clear()
+        return ToneGuidance(
+            self.pipe,
+            prompts,
+            [request.strength for request in batch],
+            technique=steering.technique,
+            start=steering.start,
+            stop=steering.stop,
+            guidance_scale=self.info.guidance_scale,
+            paths=paths,
+        )
+
+    def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
         extra = batch[0].extra
@@ -158,7 +258,7 @@ class Generator:
             if value is not None:
                 arguments[name] = value
         try:
-            with _quiet():
+            with _quiet(), self._guidance(batch, steering):
                 output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(
@@ -187,60 +287,6 @@ def _groups(requests: Sequence[Request]) -> list[list[int]]:
         else:
             groups.append([place])
     return groups
-
-
-@dataclass(frozen=True)
-class _Settings:
-    steps: int
-    guidance_scale: float | None
-    height: int | None
-    width: int | None
-
-    @classmethod
-    def build(
-        cls,
-        pipe: Any,
-        folder: ModelFolder,
-        steps: int | None,
-        guidance_scale: float | None,
-        height: int | None,
-        width: int | None,
-    ) -> _Settings:
-        defaults = folder.defaults()
-        parameters = inspect.signature(type(pipe).__call__).parameters
-        for name, value in (("guidance_scale", guidance_scale), ("height", height), ("width", width)):
-            if value is not None and name not in parameters:
-                raise UserError(f"{type(pipe).__name__} takes no {name}: leave it out for this model.")
-        size = _native_size(pipe)
-        settings = cls(
-            steps if steps is not None else defaults.get("steps", parameters["num_inference_steps"].default),
-            guidance_scale if guidance_scale is not None else defaults.get("guidance_scale"),
-            height if height is not None else defaults.get("height", size),
-            width if width is not None else defaults.get("width", size),
-        )
-        settings._check(int(getattr(pipe, "vae_scale_factor", 8)))
-        return settings
-
-    def _check(self, multiple: int) -> None:
-        if not 1 <= self.steps <= 1000:
-            raise UserError(f"The number of steps must be from 1 to 1000, not {self.steps}.")
-        if self.guidance_scale is not None and not 0 <= self.guidance_scale <= 100:
-            raise UserError(f"The guidance scale must be from 0 to 100, not {self.guidance_scale}.")
-        for name, value in (("height", self.height), ("width", self.width)):
-            if value is not None and not (16 <= value <= 4096 and value % multiple == 0):
-                raise UserError(
-                    f"The {name} must be a multiple of {multiple} from 16 to 4096 pixels, not {value}."
-                )
-
-
-def _native_size(pipe: Any) -> int | None:
-    """Side of the pictures that the pipeline makes by itself, in pixels, where it can be told."""
-    core = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
-    sample = getattr(pipe, "default_sample_size", None) or getattr(
-        getattr(core, "config", None), "sample_size", None
-    )
-    scale = getattr(pipe, "vae_scale_factor", None)
-    return sample * scale if isinstance(sample, int) and isinstance(scale, int) else None
 
 
 def _device(device: str) -> str:

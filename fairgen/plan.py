@@ -177,12 +177,20 @@ class ResponseModel:
         classes: the scale, light to dark.
         hit: prior probability of a hit, in (0, 1].
         weight: how many observations the prior is worth, > 0.
+        prior: in place of ``hit``: class asked for -> class -> probability.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, classes: Sequence[str], *, hit: float = 0.7, weight: float = 6.0) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        hit: float = 0.7,
+        weight: float = 6.0,
+        prior: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
         if not 0.0 < hit <= 1.0 or not weight > 0.0 or not classes:
             raise ValueError(
                 f"hit in (0, 1], weight > 0 and classes are needed, got {hit}, {weight}, {classes}"
@@ -190,11 +198,15 @@ class ResponseModel:
         self.classes = tuple(classes)
         self._place = {name: i for i, name in enumerate(self.classes)}
         k = len(self.classes)
-        prior = hit * np.eye(k)
+        belief = hit * np.eye(k)
         for i in range(k):
             for j in (i - 1, i + 1):
-                prior[i, min(max(j, 0), k - 1)] += (1.0 - hit) / 2.0
-        self._mass = weight * prior
+                belief[i, min(max(j, 0), k - 1)] += (1.0 - hit) / 2.0
+        if prior is not None:
+            # A hundredth of the plain belief keeps every neighbour possible.
+            given = np.array([[prior[a][b] for b in self.classes] for a in self.classes])
+            belief = 0.99 * given + 0.01 * belief
+        self._mass = weight * belief
 
     def observe(self, requested: str, measured: str) -> None:
         """Count one request and what was measured in its picture."""

@@ -38,7 +38,7 @@ class ModelInfo(_Record):
     """What sampled the pictures, precisely enough to sample them again."""
 
     name: str = Field(description="the model as it was asked for: 'embedded', a hub id or a folder")
-    source: Literal["embedded", "folder", "hub"]
+    source: Literal["embedded", "folder", "hub", "pipeline"]
     pipeline: str = Field(description="class name of the diffusers pipeline")
     scheduler: str
     device: str
@@ -85,6 +85,9 @@ class SessionRecord(_Record):
     requested: dict[str, int] = Field(description="class -> whole-number quota; sums to count")
     round_size: int = Field(description="pictures between two feedback steps")
     max_tries: int = Field(description="at most this many pictures for a slot")
+    feedback: bool = Field(
+        default=True, description="False: the quota was asked for blindly and every picture kept (open loop)"
+    )
     batch_size: int
     technique: dict[str, Any] = Field(default_factory=dict, description="the technique's own parameters")
     model: ModelInfo
@@ -169,6 +172,11 @@ class Summary(_Record):
     filled: int = Field(description="places filled with another class after the tries ran out")
     missing: int = Field(description="count - kept: places of the set whose picture has no reading")
     words: dict[str, int] = Field(description="tone word -> pictures made with it")
+    faces: dict[str, int] = Field(
+        default_factory=dict,
+        description="measured classes of every face in the final set, where a picture shows more than one",
+    )
+    faces_tv: float | None = Field(default=None, description="distance of ``faces`` from the target")
     tv: float | None
     alignment_error: float | None
     fd: float | None

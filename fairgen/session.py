@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,12 +27,31 @@ import numpy as np
 
 from fairgen import plan
 from fairgen.errors import UserError
-from fairgen.events import Event, Started
+from fairgen.events import Calibrating, Event, Started
 from fairgen.generator import FLAGGED, Request
 from fairgen.recorder import Job, Made, Recorder, session_name
 from fairgen.runfile import Decision, ModelInfo, PictureRecord, SessionRecord, now
 from fairgen.spec import FairnessSpec
-from fairgen.steering import Technique, technique
+from fairgen.steering import (
+    CONTINUOUS,
+    PromptVariants,
+    Steered,
+    Steering,
+    Technique,
+    check_technique,
+    chosen,
+    named_tone,
+    technique,
+)
+from fairgen.steering.calibration import (
+    SHORT,
+    Calibration,
+    calibrate,
+    find_calibration,
+    save_calibration,
+)
+from fairgen.steering.conditioning import ANCHORS, family
+from fairgen.steering.prompt_variants import with_word
 from fairgen.summary import SAFETY_CHECKER
 
 if TYPE_CHECKING:
@@ -54,7 +73,9 @@ class PictureMaker(Protocol):
     @property
     def default_batch_size(self) -> int: ...
     def check_prompts(self, prompts: Sequence[str]) -> None: ...
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]: ...
+    def generate(
+        self, requests: Sequence[Request], steering: Steering | None = None
+    ) -> list[Image.Image]: ...
 
 
 class ToneReader(Protocol):
@@ -84,6 +105,7 @@ def run_session(
     batch_size: int | None = None,
     round_size: int = ROUND_SIZE,
     max_tries: int = MAX_TRIES,
+    feedback: bool = True,
     turn: int = 0,
     out_dir: str | Path | None = None,
     session: str | None = None,
@@ -97,11 +119,15 @@ def run_session(
     Args:
         prompt: one line, at most 1,000 characters.
         count: pictures wanted, 1-10,000.
-        steering: a name ("auto", "none", "prompt"), None for "none", or a fresh technique.
+        steering: a name ("auto", "none", "prompt", "embedding", "semantic"), None for "none", or a fresh
+            technique. "auto" is "embedding" where the pipeline allows it, else "prompt". For "embedding" and
+            "semantic" the model's calibration is looked up; where there is none, a short one is run first
+            and kept.
         seed: 0 or more.
         batch_size: pictures sampled at once, 1-64; default: the generator's.
         round_size: pictures between two feedback steps, 1-64; changes the pictures.
         max_tries: most pictures made for one slot, 1-100.
+        feedback: False asks for the quota blindly and keeps every picture (open loop), for comparisons.
         turn: where the tie-break of the quota starts (`fairgen.plan.quota`); an audit passes the prompt's
             number.
         out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
@@ -117,12 +143,12 @@ def run_session(
         _checked_prompt(prompt),
         spec,
         _between("count", count, 1, MAX_COUNT),
-        technique(steering or "none", spec.scale) if not isinstance(steering, Technique) else steering,
-        steering if isinstance(steering, str) else steering.name if steering else "none",
+        check_technique(steering or "none") if not isinstance(steering, Technique) else steering,
         _between("seed", seed, 0, 2**63 - 1),
         _between("batch size", generator.default_batch_size if batch_size is None else batch_size, 1, 64),
         _between("round size", round_size, 1, 64),
         _between("number of tries", max_tries, 1, 100),
+        feedback,
         turn,
         None if out_dir is None else Path(out_dir),
         session,
@@ -156,70 +182,139 @@ class _Session:
         prompt: str,
         spec: FairnessSpec,
         count: int,
-        chosen: Technique | None,
-        steering: str,
+        steering: str | Technique,
         seed: int,
         batch_size: int,
         round_size: int,
         max_tries: int,
+        feedback: bool,
         turn: int,
         out_dir: Path | None,
         name: str | None,
     ) -> None:
         self.generator = generator
         self.reader = reader
-        off = chosen.stays_off(prompt) if chosen else None
-        self.technique = None if off else chosen
-        generator.check_prompts([prompt, *(self.technique.prompts(prompt) if self.technique else [])])
-        self.record = SessionRecord(
-            session=session_name(out_dir, name, chosen.name if chosen else "unsteered"),
+        self.prompt, self.spec, self.count, self.seed = prompt, spec, count, seed
+        self.batch_size, self.round_size, self.max_tries = batch_size, round_size, max_tries
+        self.feedback, self.turn, self.out_dir = feedback, turn, out_dir
+        pipe = getattr(generator, "pipe", None)
+        self.steering = steering if isinstance(steering, Technique) else chosen(steering, pipe)
+        named = self.steering.name if isinstance(self.steering, Technique) else self.steering
+        self.asked_for = named
+        self.name = session_name(out_dir, name, "unsteered" if named == "none" else named)
+        generator.check_prompts([prompt])
+        self.calibrated: Calibration | None = None
+        if self.steering in CONTINUOUS and named_tone(prompt) is None:
+            family(pipe)
+            generator.check_prompts([with_word(prompt, word) for _, word in ANCHORS])
+            folder = getattr(generator, "folder", None)
+            self.calibrated = find_calibration(
+                generator.info, named, folder / "calibrations" if folder is not None else None
+            )
+
+    def run(self) -> Iterator[Event]:
+        started = time.perf_counter()
+        notes: list[str] = []
+        selected: Technique | None
+        if isinstance(self.steering, Technique):
+            selected = self.steering
+        elif self.steering in CONTINUOUS and named_tone(self.prompt) is not None:
+            # Steering stays off, so there is nothing to calibrate; the words say it.
+            selected = PromptVariants(self.spec.scale)
+        else:
+            if self.steering in CONTINUOUS and self.calibrated is None:
+                self.calibrated = yield from self._calibrate(self.steering)
+                notes.append(
+                    f"The model had no calibration for these settings: a short one was run first "
+                    f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
+                )
+            selected = technique(self.steering, self.spec.scale, self.calibrated)
+        off = selected.stays_off(self.prompt) if selected else None
+        self.technique = None if off else selected
+        if self.technique is not None:
+            self.generator.check_prompts(self.technique.prompts(self.prompt))
+        self.record = self._record(selected, notes + ([off] if off else []))
+        self.recorder = Recorder(self.record, self.out_dir)
+        with self.recorder as recorder:
+            yield Started(self.record)
+            if self.technique is None:
+                yield from self._plain([None] * self.count)
+            elif not self.feedback:
+                yield from self._plain(self.technique.steer(self.prompt, self._blindly()))
+            else:
+                yield from self._steered(self.technique)
+            yield recorder.finish(time.perf_counter() - started)
+
+    def _calibrate(self, name: str) -> Generator[Event, None, Calibration]:
+        model = self.generator.info.name
+        done = 0
+        yield Calibrating(model, name, done, SHORT.pictures)
+        steps = calibrate(self.generator, self.reader, name, plan=SHORT, batch_size=self.batch_size)
+        while True:
+            try:
+                done += next(steps)
+            except StopIteration as stop:
+                calibration: Calibration = stop.value
+                break
+            yield Calibrating(model, name, done, SHORT.pictures)
+        save_calibration(calibration, self.generator.info)
+        return calibration
+
+    def _record(self, selected: Technique | None, notes: list[str]) -> SessionRecord:
+        spec = self.spec
+        return SessionRecord(
+            session=self.name,
             started_at=now(),
-            prompt=prompt,
-            count=count,
-            seed=seed,
-            steering=chosen.name if chosen and steering == "auto" else steering,
+            prompt=self.prompt,
+            count=self.count,
+            seed=self.seed,
+            steering=self.asked_for,
             steered=self.technique is not None,
-            notes=[off] if off else [],
+            notes=notes,
             spec=spec.model_dump(mode="json"),
             spec_hash=spec.content_hash(),
             scale=spec.scale,
             classes=list(spec.target),
             target=dict(spec.target),
-            requested=plan.allocate(spec.target, count, spec.allocation, seed=seed, turn=turn),
-            round_size=round_size,
-            max_tries=max_tries if self.technique else 1,
-            batch_size=batch_size,
-            technique=chosen.parameters() if chosen else {},
-            model=generator.info,
+            requested=plan.allocate(spec.target, self.count, spec.allocation, seed=self.seed, turn=self.turn),
+            round_size=self.round_size,
+            max_tries=self.max_tries if self.technique and self.feedback else 1,
+            feedback=self.feedback and self.technique is not None,
+            batch_size=self.batch_size,
+            technique=selected.parameters() if selected else {},
+            model=self.generator.info,
         )
-        self.recorder = Recorder(self.record, out_dir)
 
-    def run(self) -> Iterator[Event]:
-        started = time.perf_counter()
-        with self.recorder as recorder:
-            yield Started(self.record)
-            yield from self._steered(self.technique) if self.technique else self._plain()
-            yield recorder.finish(time.perf_counter() - started)
+    def _blindly(self) -> list[str]:
+        """The quota, one class after the other as an open loop asks for them."""
+        asked: Counter[str] = Counter()
+        order = []
+        for _ in range(self.count):
+            order.append(plan.next_tone(self.record.requested, asked))
+            asked[order[-1]] += 1
+        return order
 
-    def _plain(self) -> Iterator[Event]:
+    def _plain(self, variants: Sequence[Steered | None]) -> Iterator[Event]:
+        """Every picture is kept: without steering, or with steering that is not told what came out."""
         record = self.record
         jobs = [
-            Job(slot, 0, slot_seed(record.seed, slot, 0), 0, record.prompt, None)
-            for slot in range(record.count)
+            Job(slot, 0, slot_seed(record.seed, slot, 0), 0, v.prompt if v else record.prompt, v)
+            for slot, v in enumerate(variants)
         ]
         for made in self._make(jobs):
             yield self.recorder.picture(
                 made, "abstained" if made.measured is None else "kept", made.job.slot + 1
             )
 
-    def _steered(self, chosen: Technique) -> Iterator[Event]:
+    def _steered(self, technique: Technique) -> Iterator[Event]:
         record = self.record
-        controller = plan.Controller(record.requested, record.max_tries)
+        belief = plan.ResponseModel(list(record.requested), prior=technique.expected())
+        controller = plan.Controller(record.requested, record.max_tries, belief)
         by_ask: dict[plan.Ask, PictureRecord] = {}
         number = 0
         while not controller.done:
             asks = controller.ask(record.round_size)
-            steered = chosen.steer(record.prompt, [ask.tone for ask in asks])
+            steered = technique.steer(record.prompt, [ask.tone for ask in asks])
             jobs = [
                 Job(
                     ask.slot,
@@ -233,7 +328,7 @@ class _Session:
             ]
             for ask, made in zip(asks, self._make(jobs), strict=True):
                 if made.measured is not None and made.job.steered is not None:
-                    chosen.observe(made.job.steered, made.readings[0].probabilities[record.scale])
+                    technique.observe(made.job.steered, made.readings[0])
                 before = Counter(controller.kept)
                 fits = made.measured is not None and plan.is_open(record.requested, before, made.measured)
                 verdict = controller.record(ask, made.measured)
@@ -252,7 +347,11 @@ class _Session:
         for start in range(0, len(jobs), size):
             batch = jobs[start : start + size]
             clock = time.perf_counter()
-            images = self.generator.generate([Request(job.prompt, job.seed) for job in batch])
+            requests = [
+                Request(job.prompt, job.seed, strength=job.steered.strength if job.steered else 0.0)
+                for job in batch
+            ]
+            images = self.generator.generate(requests, self.technique.steering if self.technique else None)
             share = (time.perf_counter() - clock) / len(batch)
             for job, image in zip(batch, images, strict=True):
                 clock = time.perf_counter()

@@ -23,11 +23,13 @@ def summarise(
 ) -> Summary:
     """Counts, distances (`fairgen.stats`) and notes of a finished session; ``seconds`` is its wall time."""
     filled = {fill.index for fill in fills}
-    measured = _counts(record.classes, [p for p in pictures if p.decision == "kept" or p.index in filled])
     first = [p for p in pictures if p.attempt == 0]
     first_pass = _counts(record.classes, first)
-    kept = sum(measured.values())
     unread = [p for p in pictures if p.abstained is not None]
+    inside = [p for p in pictures if p.decision == "kept" or p.index in filled]
+    faces = _faces(record, inside)
+    measured = _counts(record.classes, inside)
+    kept = sum(measured.values())
     target = record.target
     divergence = stats.kl(measured, target) if kept else None
     return Summary(
@@ -42,7 +44,7 @@ def summarise(
         target=target,
         steering=record.steering,
         steered=record.steered,
-        notes=record.notes + _notes(record, pictures, fills, record.count - kept),
+        notes=record.notes + _notes(record, pictures, fills, record.count - kept) + _crowd(inside, faces),
         seed=record.seed,
         count=record.count,
         requested=record.requested,
@@ -57,6 +59,8 @@ def summarise(
         filled=sum(fill.measured is not None for fill in fills),
         missing=record.count - kept,
         words=dict(Counter(p.word for p in pictures if p.word is not None)),
+        faces=faces,
+        faces_tv=stats.total_variation(faces, target) if faces else None,
         tv=stats.total_variation(measured, target) if kept else None,
         alignment_error=stats.alignment_error(measured, target) if kept else None,
         fd=stats.fd(measured, target) if kept else None,
@@ -89,6 +93,25 @@ def _notes(
     if blanked:
         notes.append(f"The model's own safety checker blanked {blanked} of {len(pictures)} pictures.")
     return notes
+
+
+def _faces(record: SessionRecord, pictures: Sequence[PictureRecord]) -> dict[str, int]:
+    """Classes of every face of the set that was read; empty where no picture shows more than one face."""
+    if all(len(p.readings) < 2 for p in pictures):
+        return {}
+    read = [r["classes"].get(record.scale) for p in pictures for r in p.readings]
+    counted = Counter(tone for tone in read if tone is not None)
+    return {name: counted[name] for name in record.classes}
+
+
+def _crowd(pictures: Sequence[PictureRecord], faces: dict[str, int]) -> list[str]:
+    if not faces:
+        return []
+    several = sum(len(p.readings) > 1 for p in pictures)
+    return [
+        f"{several} of {len(pictures)} pictures show more than one face. A picture takes its place by its "
+        f"largest face; all {sum(faces.values())} faces that were read are counted under `faces`."
+    ]
 
 
 def _counts(classes: Sequence[str], pictures: Sequence[PictureRecord]) -> dict[str, int]:

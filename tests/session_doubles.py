@@ -10,6 +10,7 @@ from PIL import Image
 
 from fairgen.generator import Request
 from fairgen.runfile import ModelInfo
+from fairgen.steering import Steering
 from fairgen.steering.prompt_variants import TONE_WORDS
 from skin_tone import ToneReading
 from skin_tone.scales import SCALES
@@ -47,7 +48,7 @@ class ConfusedGenerator:
     def check_prompts(self, prompts: Sequence[str]) -> None:
         assert all(prompts)
 
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         self.batches.append(len(requests))
         return [self._picture(request) for request in requests]
 

@@ -14,6 +14,7 @@ from fairgen import cli
 from fairgen.cli.common import distance_line
 from fairgen.generator import Request
 from fairgen.runfile import ModelInfo, read_run
+from fairgen.steering import Steering
 from skin_tone import ToneReading
 
 WORDS = {
@@ -55,7 +56,7 @@ class DrawnModel:
     def check_prompts(self, prompts: Sequence[str]) -> None:
         pass
 
-    def generate(self, requests: Sequence[Request]) -> list[Image.Image]:
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         pictures = []
         for request in requests:
             if self.stop_after is not None and self.made >= self.stop_after:
@@ -87,7 +88,7 @@ class PixelReader:
 @pytest.fixture
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DrawnModel:
     model = DrawnModel(tmp_path)
-    monkeypatch.setattr("fairgen.generator.load_generator", lambda *_: model)
+    monkeypatch.setattr("fairgen.generator.load_generator", lambda *_, **__: model)
     monkeypatch.setattr("skin_tone.SkinToneReader", PixelReader)
     monkeypatch.chdir(tmp_path)
     return model

@@ -157,7 +157,7 @@ def test_pictures_without_a_reading_fill_no_quota() -> None:
 
 def test_a_picture_that_the_safety_checker_blanked_is_not_read() -> None:
     class Blanking(ConfusedGenerator):
-        def generate(self, requests: Any) -> Any:
+        def generate(self, requests: Any, steering: Any = None) -> Any:
             pictures = super().generate(requests)
             pictures[0].info[FLAGGED] = True
             return pictures
@@ -241,7 +241,7 @@ def test_stopping_leaves_everything_whole(tmp_path: Path) -> None:
 
 def test_ctrl_c_while_sampling(tmp_path: Path) -> None:
     class Interrupted(ConfusedGenerator):
-        def generate(self, requests: Any) -> Any:
+        def generate(self, requests: Any, steering: Any = None) -> Any:
             if len(self.batches) == 2:
                 raise KeyboardInterrupt
             return super().generate(requests)
@@ -285,7 +285,7 @@ def test_requests_carry_seed_and_prompt() -> None:
     seen: list[Request] = []
 
     class Watching(ConfusedGenerator):
-        def generate(self, requests: Any) -> Any:
+        def generate(self, requests: Any, steering: Any = None) -> Any:
             seen.extend(requests)
             return super().generate(requests)
 

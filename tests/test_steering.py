@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from fairgen.errors import UserError
 from fairgen.steering import PromptVariants, Steered, Technique, named_tone, technique
 from fairgen.steering.prompt_variants import CLASS_WORDS, TONE_WORDS, with_word
+from skin_tone import ToneReading
 from skin_tone.scales import SCALES
 
 ITA6 = SCALES["ita6"].classes
 
 
-def certain(tone: str, scale: str = "ita6") -> dict[str, float]:
-    return {name: float(name == tone) for name in SCALES[scale].classes}
+def certain(tone: str, scale: str = "ita6") -> ToneReading:
+    return ToneReading(probabilities={scale: {name: float(name == tone) for name in SCALES[scale].classes}})
 
 
 def feed(steering: PromptVariants, word: str, tone: str, times: int = 3) -> None:
@@ -85,7 +86,7 @@ def test_the_measured_word_wins_over_the_table() -> None:
     feed(steering, "tan", "brown")
     feed(steering, "olive", "tan")
     assert {s.word for s in steering.steer("x", ["tan"] * 4)} == {"olive"}
-    assert steering.measured("olive") == certain("tan")
+    assert steering.measured("olive") == certain("tan").probabilities["ita6"]
     assert steering.measured("fair") is None
 
 

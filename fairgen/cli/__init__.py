@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import typer
 
 from fairgen.cli import model, spec
+from fairgen.cli.calibrate import calibrate as calibrate_command
 from fairgen.cli.common import Interrupted, one_line
 from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("generate")(generate_command)
+app.command("calibrate")(calibrate_command)
 app.command("verify")(verify_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from collections.abc import Generator as Work
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from skin_tone import SkinToneReader
 
 DEFAULT_SPEC = "uniform"
+_T = TypeVar("_T")
 
 SPEC = typer.Option(
     DEFAULT_SPEC, "--spec", help="Declared target: a spec's name (see `fairgen spec list`) or its file."
@@ -100,16 +102,53 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 
 
 @contextlib.contextmanager
-def loaded(model: str, device: str) -> Iterator[tuple[Generator, SkinToneReader]]:
+def loaded(
+    model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+) -> Iterator[tuple[Generator, SkinToneReader]]:
     """The generator of ``--model`` on ``--device``, and a reader that is closed afterwards."""
     with stderr().status("Loading the model …"):
         from fairgen.generator import load_generator
         from skin_tone import SkinToneReader
 
-        generator = load_generator(model, device)
+        generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
         reader = SkinToneReader()
     with reader:
         yield generator, reader
+
+
+def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
+    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing."""
+    from rich.progress import Progress
+
+    console = stderr()
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(label, total=total)
+            while True:
+                try:
+                    progress.advance(task, next(work))
+                except StopIteration as stop:
+                    result: _T = stop.value
+                    return result
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted while {label.lower()}: nothing was kept.") from None
+
+
+def read_prompts(path: Path) -> list[str]:
+    """The prompts of a file, one a line; empty lines and lines that begin with # are left out.
+
+    Raises `UserError` where the file cannot be read or holds none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text: save it as plain text, one prompt a line.") from error
+    except OSError as error:
+        raise UserError(f"The prompts {path} cannot be read ({error.strerror}).") from error
+    prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not prompts:
+        raise UserError(f"{path} holds no prompts: write one a line.")
+    return prompts
 
 
 def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -> str:

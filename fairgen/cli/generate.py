@@ -19,7 +19,7 @@ def generate(
     target: str | None = common.TARGET,
     count: int = typer.Option(12, "--count", min=1, max=10_000, help="Pictures wanted."),
     model: str = common.MODEL,
-    steering: str = typer.Option("auto", "--steering", help="auto, none or prompt."),
+    steering: str = typer.Option("auto", "--steering", help="auto, none, prompt, embedding or semantic."),
     seed: int = common.SEED,
     out: Path | None = common.OUT,
     force: bool = common.FORCE,
@@ -38,9 +38,9 @@ def generate(
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
     # Whatever can be refused is refused before a model is loaded.
-    from fairgen.steering import technique
+    from fairgen.steering import check_technique
 
-    technique(steering, declared.scale)
+    check_technique(steering)
     folder = common.claim_out(out or common.default_out("generate", prompt), force=force)
 
     from fairgen.cli.live import watch

@@ -23,7 +23,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from fairgen.events import Finished, PictureDone, Started
+    from fairgen.events import Calibrating, Finished, PictureDone, Started
 
     console = common.stderr()
     columns = (
@@ -40,10 +40,19 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task(label, total=None, tv="")
             for event in events:
-                if isinstance(event, Started):
+                if isinstance(event, Calibrating):
+                    if event.done == 0:
+                        console.print(
+                            f"{event.model} has no calibration for {event.technique!r} steering yet: a short "
+                            f"one of {event.total} pictures comes first.",
+                            markup=False,
+                            soft_wrap=True,
+                        )
+                    progress.update(task, description="Calibrating", total=event.total, completed=event.done)
+                elif isinstance(event, Started):
                     target = event.session.target
                     counts = dict.fromkeys(target, 0)
-                    progress.update(task, total=event.session.count)
+                    progress.update(task, description=label, total=event.session.count, completed=0)
                 elif isinstance(event, PictureDone):
                     made += 1
                     record = event.record
@@ -59,6 +68,8 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
                     progress.update(task, completed=event.summary.count)
                     return event.summary
     except KeyboardInterrupt:
+        if not target:
+            raise common.Interrupted("Interrupted while calibrating: nothing was kept.") from None
         raise common.Interrupted(
             f"Interrupted: the {made} pictures of this session and their readings are kept in {out}; "
             f"`fairgen report {out}` shows them."

@@ -2,21 +2,85 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from fairgen.errors import UserError
-from fairgen.steering.base import Steered, Technique, named_tone
+from fairgen.steering.base import Steered, Steering, Technique, named_tone
 from fairgen.steering.prompt_variants import PromptVariants
 
-TECHNIQUES = ("auto", "none", "prompt")
-"""What `technique` accepts. "auto" is the best that there is for any model."""
+if TYPE_CHECKING:
+    from fairgen.steering.calibration import Calibration
+    from fairgen.steering.guidance import Action
+
+CONTINUOUS = ("embedding", "semantic")
+"""Techniques with a strength, which need the model's dose-response."""
+TECHNIQUES = ("auto", "none", "prompt", *CONTINUOUS)
+"""What `technique` accepts. "auto" is "embedding" where the pipeline can be steered in its embeddings, else
+"prompt" (`chosen`)."""
 
 
-def technique(name: str, scale: str) -> Technique | None:
-    """A fresh technique by name for a scale; None for "none". Raises `UserError` for another name."""
-    if name == "none":
+def check_technique(name: str) -> str:
+    """The name, if there is such a technique; else `UserError`."""
+    if name not in TECHNIQUES:
+        raise UserError(f"There is no steering {name!r}: use one of {', '.join(TECHNIQUES)}.")
+    return name
+
+
+def chosen(name: str, pipe: Any) -> str:
+    """What "auto" stands for with this pipeline; other names as they are."""
+    from fairgen.steering.conditioning import steerable
+
+    if check_technique(name) != "auto":
+        return name
+    return CONTINUOUS[0] if steerable(pipe) else PromptVariants.name
+
+
+def technique(name: str, scale: str, calibration: Calibration | None = None) -> Technique | None:
+    """A fresh technique by name for a scale; None for "none".
+
+    Raises:
+        UserError: there is no such name, or it needs a calibration and got none.
+    """
+    if check_technique(name) == "none":
         return None
     if name in ("auto", PromptVariants.name):
         return PromptVariants(scale)
-    raise UserError(f"There is no steering {name!r}: use one of {', '.join(TECHNIQUES)}.")
+    if calibration is None:
+        raise UserError(f"Steering {name!r} needs the model's dose-response: run `fairgen calibrate` first.")
+    from fairgen.steering.embedding_direction import EmbeddingDirection
+    from fairgen.steering.semantic_guidance import SemanticGuidance
+
+    return (EmbeddingDirection if name == EmbeddingDirection.name else SemanticGuidance)(scale, calibration)
 
 
-__all__ = ["TECHNIQUES", "PromptVariants", "Steered", "Technique", "named_tone", "technique"]
+def own_stop(name: str) -> float:
+    """Fraction of the steps after which a continuous technique stops by itself."""
+    from fairgen.steering.semantic_guidance import STOP
+
+    return STOP if name == "semantic" else 1.0
+
+
+def action(name: str, pipe: Any, guidance_scale: float | None) -> Action:
+    """What a continuous technique does in a call of the denoiser. Raises `UserError` for another name."""
+    from fairgen.steering.embedding_direction import SwapEmbeddings
+    from fairgen.steering.semantic_guidance import AddDifference
+
+    if name not in CONTINUOUS:
+        raise UserError(f"There is no guidance {name!r}: use one of {', '.join(CONTINUOUS)}.")
+    return SwapEmbeddings() if name == "embedding" else AddDifference(pipe, guidance_scale)
+
+
+__all__ = [
+    "CONTINUOUS",
+    "TECHNIQUES",
+    "PromptVariants",
+    "Steered",
+    "Steering",
+    "Technique",
+    "action",
+    "check_technique",
+    "chosen",
+    "named_tone",
+    "own_stop",
+    "technique",
+]

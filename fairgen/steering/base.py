@@ -15,7 +15,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from skin_tone import ToneReading
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,17 @@ class Steered:
     """The tone word in the prompt, where the technique uses words."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """What else was done, for the run file; JSON values only."""
+    strength: float = 0.0
+    """For techniques with a continuous effect; 0 leaves the picture as it is."""
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How a technique acts inside sampling: its name, and between which fractions of the steps."""
+
+    technique: str
+    start: float = 0.0
+    stop: float = 1.0
 
 
 class Technique(ABC):
@@ -48,11 +62,20 @@ class Technique(ABC):
     def parameters(self) -> dict[str, Any]:
         """What the technique was set to, as JSON values, for the run file."""
 
-    def observe(self, steered: Steered, probabilities: Mapping[str, float]) -> None:  # noqa: B027
-        """Told for every picture in which a tone was read: the probability of each class.
+    @property
+    def steering(self) -> Steering | None:
+        """How it acts inside sampling; None for a technique of words alone."""
+        return None
+
+    def observe(self, steered: Steered, reading: ToneReading) -> None:  # noqa: B027
+        """Told for every picture in which a tone was read.
 
         A technique that learns nothing leaves this as it is.
         """
+
+    def expected(self) -> Mapping[str, Mapping[str, float]] | None:
+        """Class asked for -> class -> probability of reading it, where the technique knows beforehand."""
+        return None
 
     def stays_off(self, prompt: str) -> str | None:
         """A sentence why this prompt must not be steered, or None."""

@@ -4,10 +4,13 @@ all others."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fairgen.errors import UserError
 from fairgen.steering.base import Steered, Technique
+
+if TYPE_CHECKING:
+    from skin_tone import ToneReading
 
 TONE_WORDS = ("very fair", "fair", "olive", "tan", "brown", "dark brown", "dark", "very dark")
 """Light -> dark. The embedded model was trained with these eight; other models know them as ordinary
@@ -95,11 +98,11 @@ class PromptVariants(Technique):
     def parameters(self) -> dict[str, Any]:
         return {"words": {tone: list(words) for tone, words in self.words.items()}, "template": TEMPLATE}
 
-    def observe(self, steered: Steered, probabilities: Mapping[str, float]) -> None:
+    def observe(self, steered: Steered, reading: ToneReading) -> None:
         if steered.word is None:
             return
         self._readings[steered.word] += 1
-        for tone, share in probabilities.items():
+        for tone, share in reading.probabilities[self.scale].items():
             self._sums[steered.word][tone] += share
 
     def measured(self, word: str) -> dict[str, float] | None:

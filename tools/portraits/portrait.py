@@ -61,10 +61,14 @@ class Shot:
     Attributes:
         linear: size x size x 3, linear sRGB, >= 0; diffuse white in the key light is about 1.
         skin_mask: share of bare facial skin in each pixel, 0-1.
+        alpha: size x size, share of each pixel that person and clothes cover, 0-1.
+        behind: size x size x 3, linear light of the background alone.
         ita: albedo ITA, degrees. lab: albedo as L*, a*, b* (D65). context: number in ALL_CONTEXTS.
     """
 
     linear: npt.NDArray[np.float64]
+    alpha: Floats
+    behind: npt.NDArray[np.float64]
     skin_mask: Floats
     ita: float
     lab: tuple[float, float, float]
@@ -124,12 +128,13 @@ class PortraitMaker:
         ita: float | None = None,
         rig: Rig = PORTRAIT_RIG,
         wall: npt.NDArray[np.float64] | None = None,
+        look: Context | None = None,
     ) -> Shot:
         """The scene of one portrait; ``wall`` (size x size x 3, linear) takes the place of the context's
-        background.
+        background, and ``look`` that of what the context says of clothes, hat, glasses and smile.
         """
         number = int(rng.integers(len(CONTEXTS))) if context is None else context
-        look = ALL_CONTEXTS[number]
+        look = ALL_CONTEXTS[number] if look is None else look
         biased = bool(rng.random() >= NEUTRAL_SHARE)
         table = look.draw_ita(rng)
         # Neutral portraits spread evenly over the tone words, so that words are learnt equally well.
@@ -251,8 +256,10 @@ class PortraitMaker:
             long_hair=style == "long",
             props=tuple(items),
         )
-        linear, mask = self._exposed(scene, look, wall, rng)
-        return Shot(linear, mask, tone, (float(lab[0]), float(lab[1]), float(lab[2])), number, looks)
+        linear, alpha, behind, mask = self._exposed(scene, look, wall, rng)
+        return Shot(
+            linear, alpha, behind, mask, tone, (float(lab[0]), float(lab[1]), float(lab[2])), number, looks
+        )
 
     def _eye_centre_rest(self) -> Floats:
         """Centre of the rest mesh's left eyeball's front sphere (iris and lashes are placed from it)."""
@@ -363,8 +370,10 @@ class PortraitMaker:
         look: Context,
         wall: npt.NDArray[np.float64] | None,
         rng: np.random.Generator,
-    ) -> tuple[npt.NDArray[np.float64], Floats]:
-        """Linear light, exposed for the light that falls on the face (never for its tone)."""
+    ) -> tuple[npt.NDArray[np.float64], Floats, npt.NDArray[np.float64], Floats]:
+        """Linear light, cover, background and bare skin, exposed for the light on the face, never for its
+        tone.
+        """
         colour, irradiance = self.renderer.render(scene)
         bare = irradiance[..., 3] > 0.9
         falling = (irradiance[..., :3] @ _LUMINANCE)[bare]
@@ -374,4 +383,5 @@ class PortraitMaker:
             rng.normal(-0.05, 0.08)
         )
         behind = behind if wall is None else wall
-        return colour[..., :3] * gain + behind * (1 - colour[..., 3:4]), irradiance[..., 3].copy()
+        linear = colour[..., :3] * gain + behind * (1 - colour[..., 3:4])
+        return linear, colour[..., 3].copy(), behind, irradiance[..., 3].copy()

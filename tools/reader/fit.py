@@ -1,8 +1,8 @@
 """Fits the reader's calibration: features -> neutral skin colour and its uncertainty.
 
-Each shot of the calibration split is photographed by several cameras. Beside the error itself, the loss
-counts how far the estimates of one shot lie apart: light must not change what is read. Some contexts
-are kept out to set the width of the stated uncertainty.
+Each shot of the calibration split is photographed by several cameras, before another backdrop each time; a
+part goes through the embedded model's autoencoder, since generated faces lack the same details. Beside the
+error itself, the loss counts how far the estimates of one shot lie apart: light must not change what is read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from rich.progress import Progress
 
 from skin_tone import SCALES
@@ -23,10 +24,13 @@ from skin_tone.camera import training
 from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
 from skin_tone.reader import measure_faces
+from tools.portraits.contexts import CONTEXTS
 
-from .shots import Shots
+from .backdrops import any_backdrop
+from .shots import SHARD, SIZE, Shots, contexts_of
 
 VIEWS = 8
+_GENERATED = 0.2
 _HELD_CONTEXTS = 4  # of 24: shots of contexts that were fitted on would flatter the stated uncertainty
 _MEMBERS = 4
 _HIDDEN = (64, 32)
@@ -36,36 +40,66 @@ _SCENE_ABSENT = 0.7
 _OF_SCENE = torch.tensor([name.startswith(("scene", "border", "clothes")) for name in NAMES])
 
 Floats = npt.NDArray[np.float64]
+_Row = tuple[int, Floats, Floats, bool]
+"""Number of the shot, features, L*a*b* as seen, whether it went through the autoencoder."""
 
 
-def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[tuple[int, Floats, Floats]]:
+class _Autoencoder:
+    """The embedded model's: 128 px pictures as a generated one could hold them."""
+
+    def __init__(self) -> None:
+        from diffusers import AutoencoderTiny
+
+        torch.set_num_threads(1)
+        self.model: Any = AutoencoderTiny.from_pretrained("assets/embedded/vae", torch_dtype=torch.float32)
+
+    def __call__(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        small = np.asarray(Image.fromarray(rgb).resize((128, 128), Image.Resampling.BOX))
+        x = torch.from_numpy(small.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            y = self.model(x).sample[0].permute(1, 2, 0)
+        return np.asarray(((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+
+
+def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
     from skin_tone.faces import FaceFinder
 
-    shots = Shots(folder, "calibration")
-    finder = _measure_piece.__dict__.setdefault("finder", FaceFinder())
+    held: dict[str, Any] = _measure_piece.__dict__
+    shots: Shots = held.setdefault("shots", None) or Shots(folder, "calibration")
+    held["shots"] = shots
+    finder = held.setdefault("finder", None) or FaceFinder()
+    held["finder"] = finder
+    autoencoder = held.setdefault("autoencoder", None) or _Autoencoder()
+    held["autoencoder"] = autoencoder
+    scenes = tuple(CONTEXTS[i].scene for i in contexts_of("calibration"))
     rows = []
     for i in range(begin, min(end, len(shots))):
-        light = shots.light(i)
         for view in range(VIEWS):
             rng = np.random.default_rng([seed, i, view])
-            measured = measure_faces(training(rng).photograph(light, rng), finder)
+            light = shots.light(i, any_backdrop(rng, SIZE, scenes) if view else None)
+            picture = training(rng).photograph(light, rng)
+            generated = bool(rng.random() < _GENERATED)
+            if generated:
+                picture = autoencoder(picture)
+            measured = measure_faces(picture, finder)
             if measured and measured[0].features is not None and measured[0].seen is not None:
-                rows.append((i, measured[0].features, np.asarray(measured[0].seen)))
+                rows.append((i, measured[0].features, np.asarray(measured[0].seen), generated))
     return rows
 
 
 def measure_split(folder: Path, out: Path, seed: int = 0, workers: int = 2) -> None:
     """Photograph and measure the calibration split; writes the table ``out`` (npz)."""
     shots = Shots(folder, "calibration")
-    rows: list[tuple[int, Floats, Floats]] = []
+    rows: list[_Row] = []
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("measuring", total=len(shots))
         pieces = [
-            pool.submit(_measure_piece, folder, begin, begin + 20, seed) for begin in range(0, len(shots), 20)
+            pool.submit(_measure_piece, folder, begin, begin + SHARD, seed)
+            for begin in range(0, len(shots), SHARD)
         ]
         for piece in as_completed(pieces):
             rows += piece.result()
-            progress.advance(bar, 20)
+            progress.advance(bar, SHARD)
     rows.sort(key=lambda row: row[0])
     temporary = out.with_suffix(".tmp.npz")
     np.savez(
@@ -73,6 +107,7 @@ def measure_split(folder: Path, out: Path, seed: int = 0, workers: int = 2) -> N
         shot=np.array([r[0] for r in rows]),
         features=np.stack([r[1] for r in rows]),
         seen=np.stack([r[2] for r in rows]),
+        generated=np.array([r[3] for r in rows]),
         ita=np.array([shots.records[r[0]].ita for r in rows]),
         lab=np.array([shots.records[r[0]].lab for r in rows]),
         context=np.array([shots.records[r[0]].context for r in rows]),

@@ -1,7 +1,8 @@
 """Renders the two splits that the reader is calibrated and tested on: scenes in linear light, albedo known.
 
 The splits share nothing but the renderer: other seeds draw other heads, hair and clothes; contexts (and with
-them backgrounds and garments) are dealt out to one split or the other; lights stand otherwise.
+them backgrounds) are dealt out to one split or the other; lights stand otherwise. In the calibration split
+clothes are drawn at random, and any backdrop can be put behind the person afterwards.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from skin_tone import SCALES
 from tools.portraits import skin
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.portrait import PORTRAIT_RIG, Rig
+
+from .backdrops import any_look, plain_wall
 
 Split = Literal["calibration", "test"]
 SHARD = 40
@@ -57,16 +60,6 @@ def contexts_of(split: Split) -> list[int]:
     return [i for i in range(len(CONTEXTS)) if (i % 3 == 1) == (split == "test")]
 
 
-def _wall(rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A plain wall, near grey mostly, unevenly lit."""
-    level = float(np.exp(rng.uniform(np.log(0.05), np.log(0.95))))
-    tint = np.exp(rng.normal(0, 0.05 if rng.random() < 0.6 else 0.35, 3))
-    y, x = np.mgrid[0 : 1 : SIZE * 1j, 0 : 1 : SIZE * 1j]
-    slope = rng.normal(0, 0.35, 2)
-    shade = np.exp(slope[0] * (x - 0.5) + slope[1] * (y - 0.5))
-    return np.asarray(np.clip(level * tint * shade[..., None], 0.01, 1.1))
-
-
 def even_ita(rng: np.random.Generator) -> float:
     """An albedo ITA whose ita6 class is drawn evenly."""
     edges = (skin.ITA_MAX, *SCALES["ita6"].borders, skin.ITA_MIN)
@@ -82,16 +75,19 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
     maker = _render_shard.__dict__.get("maker")
     if maker is None:
         maker = _render_shard.__dict__["maker"] = PortraitMaker(load_heads(), SIZE)
-    light, records = [], []
+    front, behind, alpha, records = [], [], [], []
     for i in range(SHARD):
         seed = _SEEDS[split] + number * SHARD + i
         rng = np.random.default_rng([seed, 77])
         rig = int(rng.integers(len(_RIGS[split])))
-        wall = _wall(rng) if rng.random() < _PLAIN_WALL else None
+        wall = plain_wall(rng, SIZE) if rng.random() < _PLAIN_WALL else None
         context = int(rng.choice(contexts_of(split)))
         ita = even_ita(rng)
-        shot = maker.shoot(rng, context=context, ita=ita, rig=_RIGS[split][rig], wall=wall)
-        light.append(np.sqrt(np.clip(shot.linear, 0, 16)).astype(np.float16))  # square root: finer in shadows
+        look = any_look(rng, CONTEXTS[context]) if split == "calibration" else None
+        shot = maker.shoot(rng, context=context, ita=ita, rig=_RIGS[split][rig], wall=wall, look=look)
+        front.append(_stored(shot.linear - shot.behind * (1 - shot.alpha[..., None])))
+        behind.append(_stored(shot.behind))
+        alpha.append((shot.alpha * 255 + 0.5).astype(np.uint8))
         records.append(
             Record(seed, ita, shot.lab, SCALES["ita6"].classify(ita), CONTEXTS[context].phrase, rig)
         )
@@ -99,7 +95,9 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
     temporary = path.with_suffix(".tmp.npz")
     np.savez(
         temporary,
-        light=np.stack(light),
+        front=np.stack(front),
+        behind=np.stack(behind),
+        alpha=np.stack(alpha),
         records=np.array([json.dumps(asdict(r)) for r in records]),
     )
     temporary.replace(path)
@@ -120,25 +118,35 @@ def render(folder: Path, split: Split, count: int, workers: int = 2) -> None:
             progress.advance(bar, SHARD)
 
 
+def _stored(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
+    """The square root is finer in the shadows."""
+    return np.sqrt(np.clip(light, 0, 16)).astype(np.float16)
+
+
 class Shots:
-    """One split in memory: ``records``, and `light(i)` as H x W x 3 linear light."""
+    """One split: ``records``, and `light(i)` as H x W x 3 linear light. One shard at a time is in memory."""
 
     def __init__(self, folder: Path, split: Split, limit: int | None = None) -> None:
-        paths = sorted(folder.glob(f"{split}_????.npz"))
-        if not paths:
+        self._paths = sorted(folder.glob(f"{split}_????.npz"))
+        if not self._paths:
             raise FileNotFoundError(f"{folder} holds no {split} shots: run `python -m tools.reader render`")
-        roots: list[npt.NDArray[np.float16]] = []
         records: list[dict[str, Any]] = []
-        for path in paths:
+        for path in self._paths:
             with np.load(path) as shard:
-                roots.append(shard["light"])
                 records += [json.loads(str(r)) for r in shard["records"]]
-        self._roots = np.concatenate(roots)[:limit]
         self.records = [Record(**r) for r in records[:limit]]
+        self._loaded: tuple[int, dict[str, npt.NDArray[Any]]] = (-1, {})
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def light(self, index: int) -> npt.NDArray[np.float64]:
-        """Linear light of one shot."""
-        return np.asarray(np.square(self._roots[index].astype(np.float64)))
+    def light(self, index: int, behind: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
+        """Linear light of one shot, before its own background or before ``behind`` (of the same size)."""
+        number, at = divmod(index, SHARD)
+        if self._loaded[0] != number:
+            with np.load(self._paths[number]) as shard:
+                self._loaded = (number, {key: shard[key] for key in ("front", "behind", "alpha")})
+        shard = self._loaded[1]
+        open_ = 1 - shard["alpha"][at].astype(np.float64)[..., None] / 255
+        back = np.square(shard["behind"][at].astype(np.float64)) if behind is None else behind
+        return np.asarray(np.square(shard["front"][at].astype(np.float64)) + back * open_)

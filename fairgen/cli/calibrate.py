@@ -1,0 +1,119 @@
+"""``fairgen calibrate``: a model's dose-response, so that strengths need no tuning by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+from fairgen.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from fairgen.steering.calibration import Calibration
+
+_TILE = 128
+
+
+def calibrate(
+    model: str = common.MODEL,
+    steering: str = typer.Option("embedding", "--steering", help="embedding or semantic."),
+    prompts: Path | None = typer.Option(
+        None, "--prompts", help="Prompts to measure on, one a line; by default six that no audit uses."
+    ),
+    seeds: int = typer.Option(4, "--seeds", min=1, max=100, help="Pictures of each prompt at each strength."),
+    steps: int | None = typer.Option(None, "--steps", help="Sampling steps; by default the model's."),
+    guidance_scale: float | None = typer.Option(
+        None, "--guidance-scale", help="By default the model's. A curve holds for one scale alone."
+    ),
+    sheet: Path | None = typer.Option(
+        None, "--sheet", help="Save the pictures, a row for each strength, as this PNG.", show_default=False
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", help="Folder to keep it in; by default the user's own.", show_default=False
+    ),
+    seed: int = common.SEED,
+    device: str = common.DEVICE,
+    batch_size: int | None = common.BATCH,
+    as_json: bool = common.JSON,
+) -> None:
+    """Measure how dark each strength makes a model's pictures, and keep the curve for later runs."""
+    from fairgen.steering import CONTINUOUS
+
+    if steering not in CONTINUOUS:
+        raise UserError(f"Steering {steering!r} has no strength to calibrate: use {' or '.join(CONTINUOUS)}.")
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UserError(f"--sheet {sheet} must end in .png.")
+    chosen = common.read_prompts(prompts) if prompts is not None else None
+    with common.loaded(model, device, steps=steps, guidance_scale=guidance_scale) as (generator, reader):
+        from fairgen.steering.calibration import PROMPTS, Plan, save_calibration
+        from fairgen.steering.calibration import calibrate as measure
+
+        plan = Plan(prompts=tuple(chosen) if chosen else PROMPTS, seeds=seeds)
+        generator.check_prompts(plan.prompts)
+        tiles: dict[float, list[Image.Image]] = {}
+        work = measure(
+            generator,
+            reader,
+            steering,
+            plan=plan,
+            seed=seed,
+            batch_size=batch_size,
+            keep=lambda strength, picture: tiles.setdefault(strength, []).append(picture),
+        )
+        found = common.with_progress(work, "Calibrating", plan.pictures)
+        path = save_calibration(found, generator.info, out)
+    if sheet is not None:
+        _save_sheet(tiles, sheet)
+    if as_json:
+        typer.echo(json.dumps(found.model_dump(mode="json") | {"file": str(path)}, ensure_ascii=False))
+        return
+    _show(found)
+    typer.echo(f"Kept: {path}")
+
+
+def _show(found: Calibration) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = common.stdout()
+    doses = Table("strength", "mean ITA", "spread", "read", "not read", box=SIMPLE_HEAD)
+    for dose in found.doses:
+        values = ["–" if v is None else f"{v:.1f}°" for v in (dose.ita, dose.spread)]
+        doses.add_row(f"{dose.strength:+.1f}", *values, str(dose.read), str(dose.not_read))
+    console.print(doses)
+    starts = Table("start", "reach", "change elsewhere (CIEDE2000)", box=SIMPLE_HEAD)
+    for row in found.starts:
+        change = "–" if row.elsewhere is None else f"{row.elsewhere:.2f}"
+        starts.add_row(f"{row.start:.2f}", f"{row.reach:.0%}", change)
+    console.print(starts)
+    console.print(
+        f"Rank correlation of strength and ITA {found.spearman:.3f} (-1: monotone). Steering starts after "
+        f"{found.start:.0%} of the steps.",
+        soft_wrap=True,
+    )
+    if found.spearman > -0.9:
+        console.print(
+            "The effect is not monotone: expect many misses with this model, or use --steering prompt.",
+            soft_wrap=True,
+        )
+
+
+def _save_sheet(tiles: dict[float, list[Image.Image]], path: Path) -> None:
+    from PIL import Image
+
+    from fairgen.runfile import disk_errors
+
+    rows = [tiles[strength] for strength in sorted(tiles)]
+    page = Image.new("RGB", (_TILE * max(map(len, rows)), _TILE * len(rows)), "white")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            page.paste(picture.resize((_TILE, _TILE)), (x * _TILE, y * _TILE))
+    temporary = path.with_name(f".{path.name}.tmp")
+    with disk_errors(path):
+        page.save(temporary, "PNG")
+        temporary.replace(path)

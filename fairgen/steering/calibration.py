@@ -1,0 +1,363 @@
+"""Calibration: how dark each strength makes a model's pictures, and from which step on it may act.
+
+`calibrate` measures both on a few prompts; the result is kept by model, guidance scale, steps, size and
+technique, since all of these move the curve. `find_calibration` looks among the user's, then beside the
+model's weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy.stats import spearmanr
+
+from fairgen.errors import UserError
+from fairgen.runfile import ModelInfo, disk_errors, now
+from fairgen.steering.base import Steering
+from fairgen.steering.response import DoseResponse
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from fairgen.generator import Request
+    from skin_tone import ToneReading
+
+STRENGTHS = (-1.2, -0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9, 1.2)
+PROMPTS = (
+    "a portrait of a person",
+    "a portrait of a librarian",
+    "a portrait of a banker",
+    "a portrait of a mechanic",
+    "a portrait of a student",
+    "a portrait of a gardener",
+)
+STARTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
+_ENDS = (-0.9, 0.9)
+_REACH = 0.93
+"""Share of the full way from light to dark that a later start must still go."""
+_FEWEST = 3
+"""Readings that a strength needs to be used for the curve."""
+
+
+class Dose(BaseModel):
+    """Pictures of one strength: how many were read and how many not, mean ITA and its spread in degrees."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    strength: float
+    read: int = Field(ge=0)
+    not_read: int = Field(ge=0)
+    ita: float | None
+    spread: float | None
+
+
+class Start(BaseModel):
+    """One start: share of the way from light to dark that is still gone, and what else changes by then
+    (median CIEDE2000 outside the face, against the unsteered twin).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    start: float
+    reach: float
+    elsewhere: float | None
+
+
+class Calibration(BaseModel):
+    """A model's dose-response for one technique, and how it was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: Literal[1] = 1
+    model: str
+    pipeline: str
+    weights: str = Field(description="'sha256:<hex>' over the hashes of the model's weights")
+    technique: str
+    steps: int
+    guidance_scale: float | None
+    height: int | None
+    width: int | None
+    start: float = Field(ge=0, lt=1)
+    stop: float = Field(gt=0, le=1)
+    curve: DoseResponse
+    doses: tuple[Dose, ...]
+    starts: tuple[Start, ...]
+    spearman: float = Field(description="rank correlation of strength and mean ITA; -1 is a monotone effect")
+    prompts: tuple[str, ...]
+    seeds: int = Field(description="pictures of each prompt at each strength")
+    fairgen: str
+    made_at: datetime
+
+    def content_hash(self) -> str:
+        """'sha256:<hex>' of everything but the date."""
+        text = self.model_dump_json(exclude={"made_at"})
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+class _Maker(Protocol):
+    @property
+    def info(self) -> ModelInfo: ...
+    @property
+    def default_batch_size(self) -> int: ...
+    def generate(
+        self, requests: Sequence[Request], steering: Steering | None = None
+    ) -> list[Image.Image]: ...
+
+
+class _Reader(Protocol):
+    def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: prompts at every strength, seeds of each; ``starts`` at both ends."""
+
+    prompts: tuple[str, ...] = PROMPTS
+    seeds: int = 4
+    starts: tuple[float, ...] = STARTS
+    start_seeds: int = 2
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that are made in all."""
+        scan = len(self.starts) * len(_ENDS) + 1 if len(self.starts) > 1 else 0
+        return len(self.prompts) * (len(STRENGTHS) * self.seeds + scan * self.start_seeds)
+
+
+SHORT = Plan(prompts=PROMPTS[:3], seeds=2, starts=(0.0, 0.05, 0.1, 0.2), start_seeds=1)
+"""What a session does for a model that has none."""
+
+
+def calibrate(
+    generator: _Maker,
+    reader: _Reader,
+    technique: str,
+    *,
+    plan: Plan | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    keep: Callable[[float, Image.Image], object] = lambda _strength, _picture: None,
+) -> Generator[int, None, Calibration]:
+    """Measure a model. Yields after each batch how many pictures it had; returns the calibration.
+
+    Args:
+        technique: "embedding" or "semantic".
+        keep: given each picture of the dose-response with its strength.
+
+    Raises:
+        UserError: the model cannot be steered this way, or too few of its pictures can be read.
+    """
+    from fairgen import __version__
+    from fairgen.steering import own_stop
+
+    measure = _Measurement(generator, reader, batch_size or generator.default_batch_size, seed)
+    chosen = plan or Plan()
+    stop = own_stop(technique)
+    starts = (yield from _scan(measure, technique, stop, chosen)) if len(chosen.starts) > 1 else ()
+    start = max((s.start for s in starts if s.reach >= _REACH), default=chosen.starts[0])
+    rows = yield from measure(Steering(technique, start, stop), chosen.prompts, STRENGTHS, chosen.seeds, keep)
+    doses = tuple(
+        _dose(strength, [row for row in rows if row.strength == strength]) for strength in STRENGTHS
+    )
+    usable = [d for d in doses if d.strength != 0 and d.read >= _FEWEST and d.ita is not None]
+    if len(usable) < 4:
+        read = sum(d.read for d in doses)
+        raise UserError(
+            f"Only {read} of {len(rows)} calibration pictures of {generator.info.name!r} could be read, so "
+            "its dose-response is not known: use --steering prompt, or more --steps."
+        )
+    pooled = float(np.mean([d.spread for d in usable if d.spread is not None]))
+    measured = [(d.strength, d.ita) for d in doses if d.ita is not None]
+    info = generator.info
+    return Calibration(
+        model=info.name if info.source != "folder" else Path(info.name).name,
+        pipeline=info.pipeline,
+        weights=weights_digest(info),
+        technique=technique,
+        steps=info.steps,
+        guidance_scale=info.guidance_scale,
+        height=info.height,
+        width=info.width,
+        start=start,
+        stop=stop,
+        curve=DoseResponse(
+            strengths=tuple(d.strength for d in usable),
+            ita=tuple(round(d.ita or 0.0, 2) for d in usable),
+            # Few pictures stand behind each spread: half of it is taken from all of them.
+            spread=tuple(round(max(1.0, (pooled + (d.spread or pooled)) / 2), 2) for d in usable),
+        ),
+        doses=doses,
+        starts=starts,
+        spearman=round(float(spearmanr(*zip(*measured, strict=True)).statistic), 4),
+        prompts=chosen.prompts,
+        seeds=chosen.seeds,
+        fairgen=__version__,
+        made_at=now(),
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    strength: float
+    prompt: str
+    ita: float | None
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    generator: _Maker
+    reader: _Reader
+    batch: int
+    seed: int
+
+    def __call__(
+        self,
+        steering: Steering,
+        prompts: Sequence[str],
+        strengths: Sequence[float],
+        seeds: int,
+        keep: Callable[[float, Image.Image], object] = lambda _strength, _picture: None,
+    ) -> Generator[int, None, list[_Row]]:
+        from fairgen.generator import Request
+
+        # The same seeds at every strength: the difference is the strength's alone.
+        jobs = [
+            Request(prompt, self.seed + 1000 * place + k, strength=strength)
+            for strength in strengths
+            for place, prompt in enumerate(prompts)
+            for k in range(seeds)
+        ]
+        rows = []
+        for begin in range(0, len(jobs), self.batch):
+            batch = jobs[begin : begin + self.batch]
+            for job, picture in zip(batch, self.generator.generate(batch, steering), strict=True):
+                rows.append(_Row(job.strength, job.prompt, self.reader.read(picture)[0].ita, picture))
+                keep(job.strength, picture)
+            yield len(batch)
+        return rows
+
+
+def _dose(strength: float, rows: Sequence[_Row]) -> Dose:
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        if row.ita is not None:
+            by_prompt.setdefault(row.prompt, []).append(row.ita)
+    values = [value for group in by_prompt.values() for value in group]
+    inside = [value - float(np.mean(group)) for group in by_prompt.values() for value in group]
+    free = len(values) - len(by_prompt)
+    return Dose(
+        strength=strength,
+        read=len(values),
+        not_read=len(rows) - len(values),
+        ita=round(float(np.mean(values)), 2) if values else None,
+        spread=round(float(np.sqrt(np.sum(np.square(inside)) / free)), 2) if free > 0 else None,
+    )
+
+
+def _scan(
+    measure: _Measurement, technique: str, stop: float, plan: Plan
+) -> Generator[int, None, tuple[Start, ...]]:
+    """How far each start still reaches, against the earliest."""
+    from skin_tone.faces import FaceFinder
+
+    plain = yield from measure(Steering(technique, 0.0, stop), plan.prompts, (0.0,), plan.start_seeds)
+    ways, elsewhere = [], []
+    with FaceFinder(1) as finder:
+        faces = [finder.find(np.asarray(row.picture)) for row in plain]
+        for start in plan.starts:
+            rows = yield from measure(Steering(technique, start, stop), plan.prompts, _ENDS, plan.start_seeds)
+            ends = [[row.ita for row in rows if row.strength == end and row.ita is not None] for end in _ENDS]
+            ways.append(float(np.mean(ends[0]) - np.mean(ends[1])) if all(ends) else 0.0)
+            elsewhere.append(_elsewhere(rows, plain * len(_ENDS), faces * len(_ENDS)))
+    return tuple(
+        Start(start=start, reach=round(way / ways[0], 3) if ways[0] > 0 else 0.0, elsewhere=change)
+        for start, way, change in zip(plan.starts, ways, elsewhere, strict=True)
+    )
+
+
+def _elsewhere(
+    rows: Sequence[_Row], plain: Sequence[_Row], faces: Sequence[Sequence[object]]
+) -> float | None:
+    from fairgen.likeness import elsewhere_difference
+    from skin_tone.faces import Face
+
+    changes = [
+        elsewhere_difference(row.picture, twin.picture, found[0].landmarks)
+        for row, twin, found in zip(rows, plain, faces, strict=True)
+        if found and isinstance(found[0], Face)
+    ]
+    return round(float(np.median(changes)), 3) if changes else None
+
+
+# Keeping ----------------------------------------------------------------------------------------------
+
+
+def weights_digest(info: ModelInfo) -> str:
+    """One 'sha256:<hex>' for all of a model's weights."""
+    text = json.dumps(dict(sorted(info.weights.items())))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def calibration_file(info: ModelInfo, technique: str) -> str:
+    """The file's name: what the curve depends on, and a digest of all of it."""
+    key = [
+        weights_digest(info),
+        info.pipeline,
+        info.steps,
+        info.guidance_scale,
+        info.height,
+        info.width,
+        technique,
+    ]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    return f"{technique}-{info.steps}-steps-{digest}.json"
+
+
+def user_folder() -> Path:
+    """Where a user's calibrations lie: ``$FAIRGEN_HOME/calibrations``, else the platform's data folder."""
+    import platformdirs
+
+    home = os.environ.get("FAIRGEN_HOME")
+    return (
+        Path(home) if home else Path(platformdirs.user_data_dir("fairgen", appauthor=False))
+    ) / "calibrations"
+
+
+def save_calibration(calibration: Calibration, info: ModelInfo, folder: Path | None = None) -> Path:
+    """Keep it in ``folder`` (default: the user's). Raises `UserError` where the disk refuses."""
+    path = (folder or user_folder()) / calibration_file(info, calibration.technique)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    return path
+
+
+def find_calibration(info: ModelInfo, technique: str, beside: Path | None = None) -> Calibration | None:
+    """The calibration for exactly these settings: the user's own first, then the one in ``beside``.
+
+    Raises:
+        UserError: the file is there but broken.
+    """
+    name = calibration_file(info, technique)
+    for folder in (user_folder(), beside):
+        if folder is None or not (path := folder / name).is_file():
+            continue
+        try:
+            return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError, OSError) as error:
+            raise UserError(
+                f"The calibration {path} cannot be read: delete it, and it is made again."
+            ) from error
+    return None

@@ -1,0 +1,79 @@
+"""Semantic guidance: what the denoiser would do for the toned prompt, less what it does for the plain one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fairgen.errors import UserError
+from fairgen.steering.conditioning import Conditioning, Family
+from fairgen.steering.continuous import ContinuousTechnique
+from fairgen.steering.guidance import Action, Call
+
+if TYPE_CHECKING:
+    import torch
+
+STOP = 0.6
+"""Fraction of the steps after which the term is left out: later steps draw detail, not tone."""
+
+
+class AddDifference(Action):
+    """``eps -> eps + g (eps(x, T(s)) - eps(x, prompt))`` on every row of the batch, ``g`` the guidance scale
+    (1 where the batch has no unconditional rows).
+
+    The same term on both halves of a batch with classifier-free guidance shifts the guided result by exactly
+    that term, whether the model predicts noise, velocity or flow; with this ``g`` the result is what guidance
+    towards the toned prompt alone would give. One further evaluation of the conditional rows a step: 1.5x
+    while it acts with classifier-free guidance, 2x without.
+
+    Source: semantic guidance (Brack et al., arXiv 2301.12247), with one term and no threshold.
+    """
+
+    uses_callback = False
+
+    def __init__(self, pipe: Any, guidance_scale: float | None = None) -> None:
+        self._pipe = pipe
+        self._given = guidance_scale
+        self._term: torch.Tensor | None = None
+
+    def scale(self, call: Call) -> float:
+        """``g`` for this call."""
+        if call.conditional_only:
+            return 1.0
+        if self._given is not None:
+            return self._given
+        # Only known while the pipeline is being called; some do not keep it.
+        found = getattr(self._pipe, "guidance_scale", None)
+        if found is None:
+            found = inspect.signature(type(self._pipe).__call__).parameters["guidance_scale"].default
+        return float(found)
+
+    def before(self, call: Call, text: Sequence[Conditioning], kind: Family) -> None:
+        """Nothing: the plain prediction is needed as it is."""
+
+    def after(
+        self, call: Call, output: torch.Tensor, text: Sequence[Conditioning], kind: Family
+    ) -> torch.Tensor:
+        import torch
+
+        if not call.pictures:
+            # A pipeline that predicts the unconditional half in a call of its own: the same term again.
+            if self._term is None:
+                raise UserError(
+                    "This pipeline predicts the unconditional half first, which semantic steering cannot "
+                    "follow: use --steering embedding."
+                )
+            return output + self._term
+        with torch.no_grad():
+            result = call.denoiser(**call.toned(text, kind, only=True))
+        toned = result[0] if isinstance(result, tuple) else result.sample
+        self._term = self.scale(call) * (toned - output[call.rows])
+        copies = call.batch // len(call.pictures)
+        return output + self._term.repeat(copies, *[1] * (output.ndim - 1))
+
+
+class SemanticGuidance(ContinuousTechnique):
+    """Signed strength in [-1.3, 1.3] along light -> dark; acts up to `STOP` of the steps."""
+
+    name: ClassVar[str] = "semantic"
