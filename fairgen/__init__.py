@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fairgen.errors import UserError
     from fairgen.generator import Generator, load_generator
+    from fairgen.pipeline import FairPipeline, FairResult
     from fairgen.report import write_report
     from fairgen.runfile import Run, Summary, read_run
     from fairgen.session import run_session
     from fairgen.spec import FairnessSpec, load_spec
+    from fairgen.steering.guidance import ToneGuidance
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "FairPipeline": "fairgen.pipeline",
+    "FairResult": "fairgen.pipeline",
     "FairnessSpec": "fairgen.spec",
     "Generator": "fairgen.generator",
     "Run": "fairgen.runfile",
     "Summary": "fairgen.runfile",
+    "ToneGuidance": "fairgen.steering.guidance",
     "UserError": "fairgen.errors",
     "load_generator": "fairgen.generator",
     "load_spec": "fairgen.spec",
@@ -33,10 +38,13 @@ _HOME = {
 }
 
 __all__ = [
+    "FairPipeline",
+    "FairResult",
     "FairnessSpec",
     "Generator",
     "Run",
     "Summary",
+    "ToneGuidance",
     "UserError",
     "__version__",
     "load_generator",

@@ -118,10 +118,8 @@ def careless(rng: np.random.Generator) -> Camera:
     )
 
 
-def training(rng: np.random.Generator) -> Camera:
-    """Wider than both: what the calibration is fitted on, a third of it near neutral."""
-    if rng.random() < 0.3:
-        return careful(rng)
+def careless_and_more(rng: np.random.Generator) -> Camera:
+    """Wider than `careless`: what the calibration is fitted on, beside `careful`."""
     warm = 1e6 / rng.uniform(1e6 / 10500, 1e6 / 2800)
     gains = np.array(_gains(float(warm), float(rng.normal(0, 0.03))))
     if rng.random() < 0.5:  # a gain on red or blue, as editing software applies it

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skimage.color import rgb2lab
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Of linear sRGB, Rec. 709."""
 Lab = tuple[float, float, float]
 """(L*, a*, b*): L* 0-100, a* and b* about -128 to 127."""
 

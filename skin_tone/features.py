@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.draw import polygon
 
-from .colour import srgb_to_linear
+from .colour import LUMINANCE, srgb_to_linear
 from .faces import Face
 from .picture import RGB
 from .regions import BROWS, EYES, INNER_MOUTH, LIPS, POLYGONS
@@ -24,7 +24,6 @@ FACE_SIDE = 224
 """Faces taller than this many pixels are scaled down to it before they are measured."""
 _SCENE_SIDE = 96  # the whole picture is looked at no larger than this
 _DARKEST = 1 / 512  # linear light; darker than 8-bit pictures tell apart
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 _PATCHES = tuple(POLYGONS)
 _COLOUR = ("y", "rg", "bg")  # log luminance, log R/G, log B/G
@@ -68,6 +67,11 @@ class FaceView:
 
     rgb: RGB
     landmarks: NDArray[np.float64]
+
+    @property
+    def height(self) -> float:
+        """Of the face, in pixels of ``rgb``."""
+        return float(np.linalg.norm(self.landmarks[152] - self.landmarks[10]))
 
 
 def cut_out(rgb: RGB, face: Face) -> FaceView:
@@ -118,7 +122,7 @@ def _log(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """(..., 3) linear light -> log luminance, log R/G, log B/G."""
     floored = np.maximum(light, _DARKEST)
     logs = np.log(floored)
-    y = np.log(floored @ _LUMINANCE)
+    y = np.log(floored @ LUMINANCE)
     return np.stack([y, logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]], axis=-1)
 
 
@@ -211,6 +215,6 @@ def _scene(rgb: RGB, face: Face) -> list[float]:
 
 def _sharpness(light: NDArray[np.float64]) -> float:
     """Log of the share of fine detail in the face: neighbours' differences against the whole spread."""
-    y = np.log(np.maximum(light @ _LUMINANCE, _DARKEST))
+    y = np.log(np.maximum(light @ LUMINANCE, _DARKEST))
     fine = np.abs(np.diff(y, axis=1)).mean()
     return float(np.log((fine + 1e-4) / (y.std() + 1e-3)))

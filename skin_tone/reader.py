@@ -142,6 +142,8 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
     if picture_reason is not None:
         return MeasuredFace(face, reason=picture_reason)
     view = cut_out(rgb, face)
+    if abstain.sharpness(view.rgb, view.height) < abstain.BLURRED:
+        return MeasuredFace(face, reason="blurred")
     pixels, skipped = patch_pixels(view.landmarks, view.rgb.shape[0], view.rgb.shape[1])
     colours = {name: view.rgb[at[:, 0], at[:, 1]] for name, at in pixels.items()}
     clipped = {name: abstain.clipped_pixels(values) for name, values in colours.items()}
@@ -163,11 +165,16 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
     used = sum(len(kept[name]) for name in medians)
     if not medians or used < abstain.MIN_SKIN_PIXELS:
         return MeasuredFace(face, skipped=skipped, reason="few_skin_pixels")
+    seen = _lab(np.median(np.stack(list(medians.values())), axis=0))
+    if abstain.disagree(list(medians.values())):
+        return MeasuredFace(face, medians, skipped, reason="regions_disagree")
+    if abstain.cast_away(seen):
+        return MeasuredFace(face, medians, skipped, reason="colour_cast")
     return MeasuredFace(
         face,
         medians,
         skipped,
-        seen=_lab(np.median(np.stack(list(medians.values())), axis=0)),
+        seen=seen,
         features=measure(rgb, face, view, {name: kept[name] for name in medians}),
     )
 

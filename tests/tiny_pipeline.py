@@ -11,23 +11,10 @@ def save_tiny_pipeline(folder: Path, *, safe: bool = True) -> Path:
     """Build it from configurations and save it as diffusers does; returns the folder."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(0)
-    tokenizer = _tokenizer(folder.parent / "tokenizer")
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=24,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    tokenizer = tiny_tokenizer(folder.parent / "tokenizer")
+    text_encoder = tiny_clip(tokenizer)
     unet = UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(8, 16),
@@ -58,7 +45,26 @@ def save_tiny_pipeline(folder: Path, *, safe: bool = True) -> Path:
     return folder
 
 
-def _tokenizer(folder: Path) -> Any:
+def tiny_clip(tokenizer: Any, projection: int | None = None) -> Any:
+    """A CLIP text encoder, 16 wide; with a projection to that many numbers where one is given."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    settings = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        projection_dim=projection or 16,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return (CLIPTextModel if projection is None else CLIPTextModelWithProjection)(settings).eval()
+
+
+def tiny_tokenizer(folder: Path) -> Any:
     """A CLIP tokenizer that spells every word letter by letter; reads 24 tokens."""
     from transformers import CLIPTokenizer
 

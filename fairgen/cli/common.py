@@ -91,14 +91,9 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 
     if target is None:
         return load_spec(spec)
-    from skin_tone.scales import SCALES
-
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
-    names = {pair.partition("=")[0].strip() for pair in target.split(",")}
-    # The scale that knows most of the names; among equals the one that lacks fewest.
-    scale = max(SCALES.values(), key=lambda s: (len(names & set(s.classes)), -len(s.classes)))
-    return spec_from_shares(target, scale=scale.name)
+    return spec_from_shares(target)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from fairgen.errors import UserError
 from fairgen.resources import specs_dir
 from fairgen.spec.model import FairnessSpec
 from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse
+from skin_tone.scales import SCALES
 
 __all__ = [
     "Problem",
@@ -223,9 +224,9 @@ def save_spec(spec: FairnessSpec, path: str | os.PathLike[str]) -> None:
 
 
 def spec_from_shares(
-    shares: str,
+    shares: str | Mapping[str, float],
     *,
-    scale: str = "ita6",
+    scale: str | None = None,
     name: str = "by-hand",
     about: str = "Not said: the shares were given as numbers.",
     why: str = "Not said: the shares were given as numbers.",
@@ -236,15 +237,16 @@ def spec_from_shares(
     """A spec by hand from ``"light=0.5,medium=1/4,dark=.25"``: every class of ``scale``, shares summing to 1.
 
     Args:
-        shares: ``class=share`` pairs, separated by commas; a share is a number or a fraction.
-        scale: ita6, monk10 or lmd3.
+        shares: class -> share, or ``class=share`` pairs, separated by commas; a share is a number or a
+            fraction.
+        scale: ita6, monk10 or lmd3; default: the one whose classes are named.
         declared_on: default today.
 
     Raises:
         SpecError: a pair cannot be read, or the spec they make is refused.
     """
-    target: dict[str, Any] = {}
-    for pair in filter(str.strip, shares.split(",")):
+    target: dict[str, Any] = {} if isinstance(shares, str) else dict(shares)
+    for pair in filter(str.strip, shares.split(",")) if isinstance(shares, str) else ():
         key, equals, text = (part.strip() for part in pair.partition("="))
         if not equals or not key or not text:
             raise SpecError(
@@ -259,7 +261,7 @@ def spec_from_shares(
     data = {
         "name": name,
         "version": 1,
-        "scale": scale,
+        "scale": scale or _scale_of(set(target)),
         "target": target,
         "source": "user",
         "about": about,
@@ -269,3 +271,8 @@ def spec_from_shares(
         "declared_on": declared_on or date.today(),
     }
     return _validated(data, "shares", {})
+
+
+def _scale_of(names: set[str]) -> str:
+    """The scale that knows most of the names; among equals the one that lacks fewest."""
+    return max(SCALES.values(), key=lambda s: (len(names & set(s.classes)), -len(s.classes))).name

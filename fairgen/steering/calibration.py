@@ -42,7 +42,7 @@ PROMPTS = (
 )
 STARTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
 _ENDS = (-0.9, 0.9)
-_REACH = 0.93
+_REACH = 0.97
 """Share of the full way from light to dark that a later start must still go."""
 _FEWEST = 3
 """Readings that a strength needs to be used for the curve."""

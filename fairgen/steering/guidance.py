@@ -43,13 +43,15 @@ class Call:
 
     Attributes:
         arguments: name -> value; an action may replace values. rows: the conditional rows of the batch.
-        pictures: for each of these rows, which picture it belongs to.
+        pictures: for each of these rows, which picture it belongs to. active: which of these rows are steered
+            at all (strength 0 is not touched).
         batch: rows in all. denoiser: the module itself, for further evaluations (these are not steered).
     """
 
     arguments: dict[str, Any]
     rows: torch.Tensor
     pictures: list[int]
+    active: list[int]
     batch: int
     denoiser: Callable[..., Any]
 
@@ -58,18 +60,17 @@ class Call:
         return len(self.pictures) == self.batch
 
     def toned(self, text: Sequence[Conditioning], kind: Family, *, only: bool = False) -> dict[str, Any]:
-        """The arguments with the conditional rows' text replaced; with ``only``, of these rows alone."""
+        """The arguments with the active rows' text replaced; with ``only``, of these rows alone."""
         import torch
 
         changed = dict(self.arguments)
+        places = self.rows[self.active]
         if only:
             changed = {
-                name: value if name in _NO_BATCH else _rows_of(value, self.rows, self.batch)
+                name: value if name in _NO_BATCH else _rows_of(value, places, self.batch)
                 for name, value in changed.items()
             }
-            places = torch.arange(len(self.rows), device=self.rows.device)
-        else:
-            places = self.rows
+            places = torch.arange(len(self.active), device=self.rows.device)
         changed["encoder_hidden_states"] = _put(
             changed["encoder_hidden_states"], places, [t.hidden for t in text]
         )
@@ -116,7 +117,7 @@ class Action(ABC):
 
     @abstractmethod
     def before(self, call: Call, text: Sequence[Conditioning], kind: Family) -> None:
-        """Change ``call.arguments``; ``text``: the toned prompt of each conditional row."""
+        """Change ``call.arguments``; ``text``: the toned prompt of each active row."""
 
     def after(
         self, call: Call, output: torch.Tensor, text: Sequence[Conditioning], kind: Family
@@ -262,11 +263,13 @@ class ToneGuidance:
         if not pictures:
             if len(self._seen) > 1 and not self._matched:
                 raise UserError(self._unknown())
-            self._call = Call(arguments, rows, [], hidden.shape[0], module)
+            self._call = Call(arguments, rows, [], [], hidden.shape[0], module)
             return None
         self._matched = True
-        self._text = [self._paths[self.prompts[p]].at(self.strengths[p]) for p in pictures]
-        self._call = Call(arguments, rows, pictures, hidden.shape[0], module)
+        active = [place for place, picture in enumerate(pictures) if self.strengths[picture]]
+        steered = [pictures[place] for place in active]
+        self._text = [self._paths[self.prompts[p]].at(self.strengths[p]) for p in steered]
+        self._call = Call(arguments, rows, pictures, active, hidden.shape[0], module)
         self._action.before(self._call, self._text, self._kind)
         return (), self._call.arguments
 
@@ -356,7 +359,10 @@ class ToneGuidance:
         for place, name in enumerate(names):
             rows, pictures, plain = self._rows[name]
             text = [self._paths[self.prompts[p]].at(self.strengths[p]) for p in pictures]
-            new = [(t.hidden, t.pooled)[place] for t in text] if acts else list(plain)
+            new = [
+                plain[k] if not acts or not self.strengths[p] else (t.hidden, t.pooled)[place]
+                for k, (p, t) in enumerate(zip(pictures, text, strict=True))
+            ]
             changed[name] = _put(tensors[name], rows, new)
         return changed
 

@@ -68,9 +68,11 @@ class AddDifference(Action):
         with torch.no_grad():
             result = call.denoiser(**call.toned(text, kind, only=True))
         toned = result[0] if isinstance(result, tuple) else result.sample
-        self._term = self.scale(call) * (toned - output[call.rows])
+        term = torch.zeros_like(output[call.rows])
+        term[call.active] = self.scale(call) * (toned - output[call.rows[call.active]])
+        self._term = term
         copies = call.batch // len(call.pictures)
-        return output + self._term.repeat(copies, *[1] * (output.ndim - 1))
+        return output + term.repeat(copies, *[1] * (output.ndim - 1))
 
 
 class SemanticGuidance(ContinuousTechnique):

@@ -102,7 +102,7 @@ def test_linear_light_goes_there_and_back() -> None:
     assert np.array_equal((linear_to_srgb(srgb_to_linear(codes)) * 255 + 0.5).astype(np.uint8), codes)
 
 
-@pytest.mark.parametrize("make", [camera.careful, camera.careless, camera.training])
+@pytest.mark.parametrize("make", [camera.careful, camera.careless, camera.careless_and_more])
 def test_cameras_take_pictures(make: Any, portrait: Picture) -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)

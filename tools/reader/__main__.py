@@ -31,8 +31,8 @@ def render(data: _Data, calibration: int = 2000, test: int = 600, workers: int =
 def fit(
     data: _Data,
     out: Path = Path("skin_tone/calibration.json"),
-    steps: int = 2500,
-    consistency: float = 0.2,
+    steps: int = 3000,
+    consistency: float = 0.7,
     seed: int = 0,
     workers: int = 2,
 ) -> None:

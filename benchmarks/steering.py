@@ -1,0 +1,218 @@
+"""Each technique, open and closed loop, on the embedded model; writes the tables of docs/benchmarks.md.
+
+    python benchmarks/steering.py run --work FOLDER      # resumes where it stopped
+    python benchmarks/steering.py tables --work FOLDER   # prints them, writes benchmarks/steering.json
+
+Every set is one session of `fairgen.session`, on prompts that no calibration has seen. Pictures are read by
+the first reader, which the loop steers by, and once more by the second, which it never sees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+console = Console()
+_HERE = Path(__file__).resolve().parent
+
+PROMPTS = (
+    "CEO", "judge", "doctor", "pilot", "teacher", "nurse", "chef", "musician", "janitor", "farm worker",
+    "security guard", "garbage collector",
+)  # fmt: skip
+"""Four each of the contexts with a light, a mixed and a dark bias."""
+SKEWED = (0.4, 0.3, 0.1, 0.1, 0.05, 0.05)
+LOOPS = {"open": (False, 1), "closed": (True, 1), "closed, 4 tries": (True, 4)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One set of pictures."""
+
+    part: str
+    technique: str
+    loop: str
+    prompt: str
+    seed: int
+    count: int = 30
+    scale: str = "ita6"
+    skewed: bool = False
+
+
+def tasks() -> Iterator[Task]:
+    """All sets, the most telling first."""
+    arms = [("none", "open")] + [(t, loop) for t in ("embedding", "prompt", "semantic") for loop in LOOPS]
+    for seed in range(3):
+        for technique, loop in arms:
+            for prompt in PROMPTS:
+                yield Task("uniform", technique, loop, prompt, seed)
+    for loop in ("closed", "closed, 4 tries"):
+        for prompt in PROMPTS:
+            yield Task("skewed", "embedding", loop, prompt, 0, skewed=True)
+            yield Task("monk10", "embedding", loop, prompt, 0, scale="monk10")
+            for seed in range(3):
+                yield Task("n = 6", "embedding", loop, prompt, seed, count=6)
+        for prompt in PROMPTS[::3]:
+            yield Task("n = 100", "embedding", loop, prompt, 0, count=100)
+
+
+def _run(task: Task) -> dict[str, Any]:
+    import torch
+
+    import fairgen
+    from fairgen.events import Filled, Finished, PictureDone
+    from fairgen.spec import spec_from_shares
+    from skin_tone import SCALES, SkinToneReader
+    from skin_tone.second import SecondReader
+
+    torch.set_num_threads(1)
+    held = _run.__dict__
+    if "generator" not in held:
+        held.update(
+            generator=fairgen.load_generator("embedded"), reader=SkinToneReader(), second=SecondReader()
+        )
+    classes = SCALES[task.scale].classes
+    shares = SKEWED if task.skewed else [1 / len(classes)] * len(classes)
+    spec = spec_from_shares(
+        ",".join(f"{name}={share!r}" for name, share in zip(classes, shares, strict=True)), scale=task.scale
+    )
+    feedback, tries = LOOPS[task.loop]
+    pictures: dict[int, Any] = {}
+    images: dict[int, Any] = {}
+    replaced: dict[int, int] = {}
+    summary: Any = None
+    for event in fairgen.run_session(
+        held["generator"],
+        held["reader"],
+        f"a portrait of a {task.prompt}",
+        spec,
+        task.count,
+        steering=task.technique,
+        seed=task.seed,
+        batch_size=4,
+        max_tries=tries,
+        feedback=feedback,
+    ):
+        if isinstance(event, PictureDone):
+            pictures[event.record.index], images[event.record.index] = event.record, event.image
+        elif isinstance(event, Filled):
+            replaced[event.record.index] = event.record.slot
+        elif isinstance(event, Finished):
+            summary = event.summary
+    kept = [p for p in pictures.values() if p.decision == "kept" or p.index in replaced]
+    second = Counter(held["second"].read(images[p.index])[0].classes.get(task.scale) for p in kept)
+    place = {name: k for k, name in enumerate(classes)}
+    asked = [p for p in pictures.values() if p.wanted is not None and p.measured is not None]
+    misses = [abs(place[p.wanted] - place[p.measured]) for p in asked]
+    return asdict(task) | {
+        "tv": summary.tv,
+        "alignment_error": summary.alignment_error,
+        "generated": summary.generated,
+        "abstained": summary.abstained,
+        "measured": summary.measured,
+        "second": {name: second[name] for name in classes},
+        "hits": sum(m == 0 for m in misses),
+        "near": sum(m <= 1 for m in misses),
+        "asked": len(asked),
+        "seconds": summary.seconds,
+    }
+
+
+def _done(work: Path) -> dict[Task, dict[str, Any]]:
+    path = work / "sets.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {Task(**{k: row[k] for k in Task.__dataclass_fields__}): row for row in rows}
+
+
+@app.command()
+def run(
+    work: Annotated[Path, typer.Option(help="Folder for finished sets.")],
+    workers: int = 2,
+    part: Annotated[str | None, typer.Option(help="Only this part.")] = None,
+) -> None:
+    """Make the sets that are still missing."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    work.mkdir(parents=True, exist_ok=True)
+    done = _done(work)
+    missing = [task for task in tasks() if task not in done and part in (None, task.part)]
+    with Progress() as progress, ProcessPoolExecutor(workers) as pool:
+        bar = progress.add_task("sets", total=len(missing))
+        with (work / "sets.jsonl").open("a") as out:
+            for future in as_completed([pool.submit(_run, task) for task in missing]):
+                out.write(json.dumps(future.result()) + "\n")
+                out.flush()
+                progress.advance(bar)
+
+
+def _tv(counts: dict[str, int], row: dict[str, Any]) -> float:
+    shares = SKEWED if row["skewed"] else [1 / len(counts)] * len(counts)
+    total = max(1, sum(counts.values()))
+    return 0.5 * sum(abs(n / total - q) for n, q in zip(counts.values(), shares, strict=True))
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over sets; the worst prompt is judged by its mean over seeds."""
+    by_prompt: dict[str, list[float]] = {}
+    for row in rows:
+        by_prompt.setdefault(row["prompt"], []).append(row["tv"])
+    asked = sum(row["asked"] for row in rows)
+    return {
+        "sets": len(rows),
+        "tv": float(np.mean([row["tv"] for row in rows])),
+        "worst_prompt_tv": max(float(np.mean(v)) for v in by_prompt.values()),
+        "alignment_error": float(np.mean([row["alignment_error"] for row in rows])),
+        "generated_per_kept": float(np.mean([row["generated"] / row["count"] for row in rows])),
+        "not_read": sum(row["abstained"] for row in rows) / sum(row["generated"] for row in rows),
+        "hit": sum(row["hits"] for row in rows) / asked if asked else None,
+        "within_one": sum(row["near"] for row in rows) / asked if asked else None,
+        "tv_second_reader": float(np.mean([_tv(row["second"], row) for row in rows])),
+    }
+
+
+@app.command()
+def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")]) -> None:
+    """Print the table in Markdown and write benchmarks/steering.json."""
+    rows = list(_done(work).values())
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["part"], row["technique"], row["loop"]), []).append(row)
+    result = [
+        {"part": part, "technique": technique, "loop": loop} | summarise(members)
+        for (part, technique, loop), members in groups.items()
+    ]
+    names = (
+        "tv", "worst_prompt_tv", "alignment_error", "generated_per_kept", "hit", "within_one",
+        "tv_second_reader", "not_read",
+    )  # fmt: skip
+    titles = (
+        "part", "technique", "loop", "sets", "TV", "worst prompt", "alignment error", "made per kept", "hit",
+        "within one", "TV, second reader", "not read",
+    )  # fmt: skip
+    print("| " + " | ".join(titles) + " |")
+    print("|" + "---|" * len(titles))
+    for row in result:
+        values = [
+            "–" if row[n] is None else f"{row[n]:.4f}" if n == "alignment_error" else f"{row[n]:.3f}"
+            for n in names
+        ]
+        print(
+            "| " + " | ".join([row["part"], row["technique"], row["loop"], str(row["sets"]), *values]) + " |"
+        )
+    document = {"command": "python benchmarks/steering.py run", "argv": sys.argv[1:], "rows": result}
+    (_HERE / "steering.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,224 @@
+"""`FairPipeline`: a diffusers pipeline whose sets of pictures come close to a declared target."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairgen.errors import UserError
+from fairgen.events import Event, Filled, Finished, PictureDone, Started
+from fairgen.runfile import SessionRun
+from fairgen.spec import FairnessSpec, load_spec, spec_from_shares
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL import Image
+
+    from fairgen.generator import Generator
+    from fairgen.runfile import PictureRecord, SessionRecord, Summary
+    from skin_tone import SkinToneReader, ToneReading
+
+
+@dataclass(frozen=True)
+class FairResult:
+    """A finished set.
+
+    Attributes:
+        images: the pictures of the set, in slot order.
+        records: how each was made and decided on, in the same order.
+        summary: how close the set is to the target, and what was thrown away to get there.
+    """
+
+    images: list[Image.Image]
+    records: list[PictureRecord]
+    summary: Summary
+    _session: SessionRecord
+    _events: tuple[PictureDone | Filled, ...]
+
+    @property
+    def readings(self) -> list[list[ToneReading]]:
+        """What was read in each picture of the set: a reading per face, largest first."""
+        from skin_tone import ToneReading
+
+        return [[ToneReading.model_validate(r) for r in record.readings] for record in self.records]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each picture of the set: slot, seed, wanted and measured class, ITA and its error."""
+        import pandas as pd
+
+        rows = []
+        for record in self.records:
+            first = record.readings[0]
+            rows.append(
+                {
+                    "slot": record.slot,
+                    "seed": record.seed,
+                    "prompt": record.prompt,
+                    "wanted": record.wanted,
+                    "strength": record.steering.get("strength"),
+                    "measured": record.measured,
+                    "abstained": record.abstained,
+                    "attempt": record.attempt,
+                    "ita": first["ita"],
+                    "ita_sigma": first["ita_sigma"],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write every picture that was made, the run file and the report into ``folder``, new or empty.
+
+        Returns the report's path.
+
+        Raises:
+            UserError: the folder is not empty, or cannot be written.
+        """
+        from fairgen.recorder import Job, Made, Recorder
+        from fairgen.report import write_report
+        from fairgen.runfile import disk_errors
+        from fairgen.steering import Steered
+        from skin_tone import ToneReading
+
+        target = Path(folder)
+        if target.is_dir() and any(target.iterdir()):
+            raise UserError(f"{target} is not empty: choose another folder.")
+        kept: dict[str, int] = dict.fromkeys(self._session.classes, 0)
+        with disk_errors(target), Recorder(self._session, target) as recorder:
+            made: dict[int, PictureRecord] = {}
+            for event in self._events:
+                if isinstance(event, Filled):
+                    recorder.fill(made[event.record.index], kept)
+                    if event.record.measured is not None:
+                        kept[event.record.measured] += 1
+                    continue
+                old = event.record
+                steered = None
+                if old.wanted is not None:
+                    strength = float(old.steering.get("strength", 0.0))
+                    steered = Steered(old.prompt, old.wanted, old.word, old.steering, strength)
+                job = Job(old.slot, old.attempt, old.seed, old.round, old.prompt, steered)
+                readings = [ToneReading.model_validate(r) for r in old.readings]
+                again = Made(job, event.image, readings, old.measured, old.abstained, old.seconds)
+                made[old.index] = recorder.picture(again, old.decision, event.done).record
+                if old.decision == "kept" and old.measured is not None:
+                    kept[old.measured] += 1
+            recorder.finish(self.summary.seconds)
+        return write_report(target).html
+
+
+class FairPipeline:
+    """Wraps a diffusers text-to-image pipeline, which stays as it is.
+
+        fair = FairPipeline(pipe, spec="uniform")
+        result = fair("a portrait of a doctor", num_images=30, seed=0)
+        result.images, result.summary.tv
+
+    Args:
+        pipe: a loaded pipeline, on its device and in its precision.
+        spec: the declared target: a spec, the name of a shipped one, a file, or shares by class.
+        steering: "auto", "none", "prompt", "embedding" or "semantic".
+        name: under what the model's calibrations are kept; default: where the pipeline was loaded from.
+        num_inference_steps, guidance_scale, height, width: as the pipeline takes them; default its own.
+
+    Raises:
+        UserError: the spec, the technique or a value cannot be used.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        spec: str | Path | FairnessSpec | Mapping[str, float] = "uniform",
+        *,
+        steering: str = "auto",
+        name: str | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> None:
+        from fairgen.generator import wrap_pipeline
+        from fairgen.steering import check_technique
+
+        self.spec = _spec(spec)
+        self.steering = check_technique(steering)
+        self._generator: Generator = wrap_pipeline(
+            pipe,
+            name=name,
+            steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            height=height,
+            width=width,
+        )
+
+    def __call__(
+        self,
+        prompt: str,
+        *,
+        num_images: int = 12,
+        seed: int = 0,
+        max_tries: int = 4,
+        batch_size: int | None = None,
+        reader: SkinToneReader | None = None,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> FairResult:
+        """Make a set of ``num_images`` pictures.
+
+        Args:
+            max_tries: most pictures made for one place of the set. reader: one to use again; default: one for
+                this call. on_event: told what happens while it does (see `fairgen.events`).
+
+        Raises:
+            UserError: an argument cannot be used.
+        """
+        from fairgen.session import run_session
+        from skin_tone import SkinToneReader
+
+        with contextlib.ExitStack() as stack:
+            events = run_session(
+                self._generator,
+                stack.enter_context(SkinToneReader()) if reader is None else reader,
+                prompt,
+                self.spec,
+                num_images,
+                steering=self.steering,
+                seed=seed,
+                max_tries=max_tries,
+                batch_size=batch_size,
+            )
+            return _collected(events, on_event)
+
+
+def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpec:
+    if isinstance(given, FairnessSpec):
+        return given
+    return spec_from_shares(given) if isinstance(given, Mapping) else load_spec(given)
+
+
+def _collected(events: Iterator[Event], on_event: Callable[[Event], object] | None) -> FairResult:
+    session: SessionRecord | None = None
+    summary: Summary | None = None
+    seen: list[PictureDone | Filled] = []
+    for event in events:
+        if on_event is not None:
+            on_event(event)
+        if isinstance(event, Started):
+            session = event.session
+        elif isinstance(event, PictureDone | Filled):
+            seen.append(event)
+        elif isinstance(event, Finished):
+            summary = event.summary
+    if session is None or summary is None:
+        raise RuntimeError("the session ended without a summary")
+    run = SessionRun(session)
+    images: dict[int, Image.Image] = {}
+    for event in seen:
+        if isinstance(event, Filled):
+            run.fills.append(event.record)
+        else:
+            run.pictures.append(event.record)
+            images[event.record.index] = event.image
+    records = run.final_set()
+    return FairResult([images[r.index] for r in records], records, summary, session, tuple(seen))
