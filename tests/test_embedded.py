@@ -63,6 +63,52 @@ def test_twins_share_their_seed(demo: tuple[Path, dict[str, Any]]) -> None:
     assert len(set(first[0].values())) == 12
 
 
+def test_the_demo_steers_inside_sampling_with_the_calibration_that_comes_with_the_model(
+    demo: tuple[Path, dict[str, Any]],
+) -> None:
+    assert demo[1]["steered"]["steering"] == "embedding"
+    assert not any("short one" in note for note in demo[1]["steered"]["notes"])
+    session = read_run(demo[0]).sessions["embedding"]
+    assert session.record.technique["calibration"].startswith("sha256:")
+    assert all(picture.steering["strength"] for picture in session.pictures)
+    assert {picture.prompt for picture in session.pictures} == {demo[1]["steered"]["prompt"]}
+
+
+def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("# two\na portrait of a person\n\na portrait of a banker\n", encoding="utf-8")
+    options = ["--prompts", str(prompts), "--seeds", "2", "--steps", "3", "--batch-size", "6"]
+    done = fairgen("calibrate", *options, "--out", "kept", "--sheet", "doses.png", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["prompts"] == ["a portrait of a person", "a portrait of a banker"]
+    assert document["spearman"] < -0.8
+    assert (tmp_path / document["file"]).is_file()
+    with Image.open(tmp_path / "doses.png") as sheet:
+        assert sheet.size == (4 * 128, 9 * 128)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["doses.png", "kept", "prompts.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--steering", "prompt"), "has no strength to calibrate"),
+        (("--sheet", "doses.jpg"), "must end in .png"),
+        (("--prompts", "missing.txt"), "cannot be read"),
+        (("--prompts", "empty.txt"), "holds no prompts"),
+        (("--steps", "0"), "from 1 to 1000"),
+        (("--model", "nowhere"), "There is no model 'nowhere'"),
+    ],
+)
+def test_calibrate_refuses_with_one_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    (tmp_path / "empty.txt").write_text("# nothing\n", encoding="utf-8")
+    done = fairgen("calibrate", *arguments, "--out", "kept", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "kept").exists()
+
+
 def test_verify_reads_what_was_made(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     done = fairgen("verify", str(demo[0] / "unsteered"), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -70,7 +116,7 @@ def test_verify_reads_what_was_made(demo: tuple[Path, dict[str, Any]], tmp_path:
 
 
 def test_the_second_reader_may_verify(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    done = fairgen("verify", str(demo[0] / "prompt"), "--reader", "second", "--json", cwd=tmp_path)
+    done = fairgen("verify", str(demo[0] / "embedding"), "--reader", "second", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["reader"] == "second"

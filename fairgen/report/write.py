@@ -26,6 +26,7 @@ _COLUMNS = (
     "prompt",
     "wanted",
     "word",
+    "strength",
     "measured",
     "certainty",
     "abstained",
@@ -118,6 +119,7 @@ def _csv(run: Run) -> str:
             rows.append(
                 picture.model_dump(mode="json", exclude={"readings", "steering"})
                 | {
+                    "strength": picture.steering.get("strength"),
                     "certainty": chances.get(picture.measured),
                     "in_set": picture.index in inside and picture.measured is not None,
                     "lab_l": lab[0],

@@ -25,9 +25,10 @@ _PRIOR = 0.12
 """Standard deviation of a prompt's offset, in strength."""
 _LEAST_SPREAD = 3.0
 """Degrees of ITA; keeps a curve that was measured on few pictures from claiming certainty."""
-_ENOUGH = 0.02
-"""Of strengths whose chance of a hit differs by less than this, the one nearest to 0 is taken: it changes
-the picture least."""
+_ENOUGH = 0.98
+"""Of strengths whose chance of a hit is this share of the best one's or more, the one nearest to 0 is taken:
+it changes the picture least."""
+_NO_CHANCE = 0.02
 
 
 class DoseResponse(BaseModel):
@@ -124,8 +125,8 @@ class PromptResponse:
     def strength(self, wanted: str) -> tuple[float, float]:
         """The strength that most likely gives the class, and that likelihood."""
         chance = self.chances()[:, self.scale.classes.index(wanted)]
-        good = np.flatnonzero(chance >= chance.max() - _ENOUGH)
-        best = good[np.argmin(np.abs(_GRID[good]))] if chance.max() > _ENOUGH else self._nearest(wanted)
+        good = np.flatnonzero(chance >= _ENOUGH * chance.max())
+        best = good[np.argmin(np.abs(_GRID[good]))] if chance.max() > _NO_CHANCE else self._nearest(wanted)
         return round(float(_GRID[best]), 2), float(chance[best])
 
     def _nearest(self, wanted: str) -> int:

@@ -40,7 +40,8 @@ def _document(**changes: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     layer = [rng.normal(0, 0.1, (4, width)).tolist(), [0.0, 0.0, 0.0, -0.5]]
     plain = {"features": list(NAMES), "mean": [0.0] * width, "scale": [1.0] * width}
-    return {**plain, "networks": [[layer]], "sigma_scale": 1.0, **changes}
+    judge = [np.zeros((1, width + 4)).tolist(), [np.log(7.0)]]
+    return {**plain, "networks": [[layer]], "width": [judge], **changes}
 
 
 def test_features_are_finite_and_named(finder: FaceFinder, portrait: Picture) -> None:
@@ -87,7 +88,7 @@ def test_a_network_that_says_nothing_leaves_the_colour_as_it_is() -> None:
     zeros = [[[0.0] * len(NAMES)] * 4, [0.0, 0.0, 0.0, 0.0]]
     found = Estimator(_document(networks=[[zeros]])).estimate(np.zeros(len(NAMES)), (60.0, 12.0, 18.0))
     assert found.lab == (60.0, 12.0, 18.0)
-    assert found.sigma == pytest.approx(10.0)
+    assert found.sigma == pytest.approx(7.0)
 
 
 @given(st.integers(2700, 10500))
@@ -117,7 +118,7 @@ def test_a_small_correction_is_not_applied_and_a_large_one_in_part() -> None:
         layer = [[[0.0] * len(NAMES)] * 4, [change, 0.0, 0.0, 0.0]]  # L* in tens; standard error 10 degrees
         return Estimator(_document(networks=[[layer]])).estimate(np.zeros(len(NAMES)), (60.0, 12.0, 18.0)).lab
 
-    assert lab_after(0.2) == (60.0, 12.0, 18.0)
+    assert lab_after(0.05) == (60.0, 12.0, 18.0)
     assert 60 < lab_after(1.5)[0] < 75
 
 

@@ -345,4 +345,5 @@ def test_dark_skin_before_black_is_not_underexposed(
         picture[y0 - 60 : y1, x0 - 20 : x1 + 20] = np.asarray(_open(path))[y0 - 60 : y1, x0 - 20 : x1 + 20]
         (after,) = skin_reader.read(picture)
         assert after.abstained is None, path.name
-        assert after.classes["ita6"] == "dark"
+        # Black around a face speaks for a short exposure: the next lighter class is as far as it may go.
+        assert after.classes["ita6"] in ("dark", "brown")

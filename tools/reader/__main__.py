@@ -32,7 +32,7 @@ def fit(
     data: _Data,
     out: Path = Path("skin_tone/calibration.json"),
     steps: int = 3000,
-    consistency: float = 0.7,
+    consistency: float = 0.5,
     seed: int = 0,
     workers: int = 2,
 ) -> None:

@@ -30,6 +30,18 @@ def plain_wall(rng: np.random.Generator, size: int) -> Floats:
     return np.asarray(np.clip(level * tint * shade[..., None], 0.01, 1.1))
 
 
+def bright_wall(rng: np.random.Generator, size: int) -> Floats:
+    """A white or blown-out background, as studios and shop windows have it behind a well exposed face.
+
+    Without these, a bright background would count as proof of too long an exposure.
+    """
+    level = float(rng.uniform(0.8, 1.8))
+    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    slope = rng.normal(0, 0.15, 2)
+    shade = np.exp(slope[0] * (x - 0.5) + slope[1] * (y - 0.5))
+    return np.asarray(level * np.exp(rng.normal(0, 0.02, 3)) * shade[..., None])
+
+
 def any_backdrop(rng: np.random.Generator, size: int, names: tuple[str, ...]) -> Floats:
     """A wall, one of the scenes ``names`` in other colours, a heap of shapes, or drifting colour.
 
@@ -37,9 +49,11 @@ def any_backdrop(rng: np.random.Generator, size: int, names: tuple[str, ...]) ->
         size x size x 3, linear light.
     """
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.15:
+        return bright_wall(rng, size)
+    if kind < 0.4:
         return plain_wall(rng, size)
-    if kind < 0.65:
+    if kind < 0.68:
         picture = skin.linear(scenes.background(str(rng.choice(names)), size, rng))
         picture = picture[..., rng.permutation(3)] if rng.random() < 0.5 else picture
         picture = picture * np.exp(rng.normal(0, [0.15, 0.08, 0.15]))

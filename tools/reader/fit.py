@@ -32,15 +32,16 @@ from .backdrops import any_backdrop
 from .shots import SHARD, SIZE, Shots, contexts_of
 
 VIEWS = 8
-_GENERATED = 0.2  # share of pictures that go through the autoencoder
+_GENERATED = 0.25  # share of pictures that go through the autoencoder
 _NEUTRAL = 0.3  # share of careful cameras
+_NEUTRAL_GENERATED = 0.75  # models seldom make a face that is badly exposed
 _NEUTRAL_WEIGHT = 9.0  # most pictures that people read are well lit: four in five, as the loss counts them
 _JUDGED = 4  # what `Estimator.parts` adds to the features
 _MEMBERS = 4
 _HIDDEN = (96, 48)
 _DROPOUT = 0.1
 # Backgrounds and clothes are endless in the world: now and then the face must do without them.
-_SCENE_ABSENT = 0.1
+_SCENE_ABSENT = 0.3
 _OF_SCENE = torch.tensor([name.startswith(("scene", "border", "clothes")) for name in NAMES])
 
 Floats = npt.NDArray[np.float64]
@@ -81,9 +82,9 @@ def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
         for view in range(VIEWS):
             rng = np.random.default_rng([seed, i, view])
             light = shots.light(i, any_backdrop(rng, SIZE, scenes) if view else None)
-            neutral = bool(rng.random() < _NEUTRAL)
-            picture = (careful if neutral else careless_and_more)(rng).photograph(light, rng)
             generated = bool(rng.random() < _GENERATED)
+            neutral = bool(rng.random() < (_NEUTRAL_GENERATED if generated else _NEUTRAL))
+            picture = (careful if neutral else careless_and_more)(rng).photograph(light, rng)
             if generated:
                 picture = autoencoder(picture)
             measured = measure_faces(picture, finder)
@@ -161,7 +162,7 @@ class _Table:
 
 
 def fit(
-    table: Path, out: Path, *, steps: int = 3000, seed: int = 0, consistency: float = 0.7
+    table: Path, out: Path, *, steps: int = 3000, seed: int = 0, consistency: float = 0.5
 ) -> dict[str, Any]:
     """Fit the committee on ``table`` and write the calibration as JSON; returns figures of pictures that the
     estimate was not fitted on.

@@ -1,0 +1,179 @@
+"""What steering leaves alone, how monotone it is, and what it costs, on the embedded model.
+
+    python benchmarks/twins.py [--out benchmarks/twins.json]
+
+Twins are pictures of the same seed, steered and unsteered. Costs are taken side by side in one run, medians.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from PIL import Image
+from rich import print as show
+from rich.progress import track
+from scipy.stats import spearmanr
+
+from fairgen.generator import Generator, Request, load_generator
+from fairgen.likeness import elsewhere_difference, landmark_shift
+from fairgen.steering import Steering, technique
+from fairgen.steering.calibration import STRENGTHS, find_calibration
+from fairgen.steering.prompt_variants import PromptVariants
+from skin_tone import SCALES, SkinToneReader
+from skin_tone.faces import Face, FaceFinder
+
+PROMPTS = (
+    "CEO", "judge", "doctor", "pilot", "teacher", "nurse", "chef", "musician", "janitor", "farm worker",
+    "security guard", "garbage collector",
+)  # fmt: skip
+_OTHER_SEED = 10_000
+_OUT = Path(__file__).with_suffix(".json")
+Job = tuple[Request, Steering | None]
+
+
+def _sample(generator: Generator, jobs: list[Job], label: str) -> list[Image.Image]:
+    pictures = []
+    for begin in track(range(0, len(jobs), 6), label, transient=True):
+        batch = jobs[begin : begin + 6]
+        pictures += generator.generate([job for job, _ in batch], batch[0][1])
+    return pictures
+
+
+def likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, float]]:
+    """Landmark shift (interocular distances) and CIEDE2000 outside the face, against the unsteered twin."""
+    classes = SCALES["ita6"].classes
+    wanted = [(prompt, tone) for prompt in PROMPTS for tone in classes]
+    seeds = list(range(len(wanted)))
+    plain: list[Job] = [
+        (Request(f"a portrait of a {p}", s), None) for (p, _), s in zip(wanted, seeds, strict=True)
+    ]
+    arms: dict[str, list[Job]] = {
+        "another seed": [(Request(job.prompt, job.seed + _OTHER_SEED), None) for job, _ in plain]
+    }
+    words = PromptVariants("ita6")
+    arms["prompt"] = [
+        (Request(words.steer(job.prompt, [tone])[0].prompt, job.seed), None)
+        for (job, _), (_, tone) in zip(plain, wanted, strict=True)
+    ]
+    for name in ("embedding", "semantic"):
+        found = find_calibration(generator.info, name, (generator.folder or Path()) / "calibrations")
+        made = technique(name, "ita6", found)
+        assert made is not None
+        arms[name] = [
+            (
+                Request(job.prompt, job.seed, strength=made.steer(job.prompt, [tone])[0].strength),
+                made.steering,
+            )
+            for (job, _), (_, tone) in zip(plain, wanted, strict=True)
+        ]
+    twins = _sample(generator, plain, "unsteered")
+    faces = [_face(finder, twin) for twin in twins]
+    result = {}
+    for name, jobs in arms.items():
+        shifts, changes = [], []
+        for picture, twin, face in zip(_sample(generator, jobs, name), twins, faces, strict=True):
+            own = _face(finder, picture)
+            if face is not None and own is not None:
+                shifts.append(landmark_shift(own.landmarks, face.landmarks))
+                changes.append(elsewhere_difference(picture, twin, face.landmarks))
+        result[name] = {
+            "twins": len(shifts),
+            "landmark_shift_median": float(np.median(shifts)),
+            "landmark_shift_90": float(np.quantile(shifts, 0.9)),
+            "elsewhere_median": float(np.median(changes)),
+            "elsewhere_90": float(np.quantile(changes, 0.9)),
+        }
+    return result
+
+
+def _face(finder: FaceFinder, picture: Image.Image) -> Face | None:
+    found = finder.find(np.asarray(picture))
+    return found[0] if found else None
+
+
+def dose_response(generator: Generator, reader: SkinToneReader) -> dict[str, Any]:
+    """Rank correlation of nine strengths with the mean ITA, over all prompts and within each."""
+    result = {}
+    for name in ("embedding", "semantic"):
+        steering = Steering(name, 0.0, 1.0)
+        means = []
+        for prompt in track(PROMPTS, f"dose-response, {name}", transient=True):
+            requests = [
+                Request(f"a portrait of a {prompt}", seed, strength=s) for s in STRENGTHS for seed in (1, 2)
+            ]
+            pictures = [
+                p
+                for k in range(0, len(requests), 6)
+                for p in generator.generate(requests[k : k + 6], steering)
+            ]
+            ita = [reader.read(picture)[0].ita for picture in pictures]
+            values = np.array([np.nan if v is None else v for v in ita]).reshape(len(STRENGTHS), 2)
+            means.append(np.nanmean(values, axis=1))
+        table = np.array(means)
+        without = [k for k, s in enumerate(STRENGTHS) if s]
+        kept = [STRENGTHS[k] for k in without]
+        result[name] = {
+            "strengths": list(STRENGTHS),
+            "mean_ita": np.round(table.mean(0), 1).tolist(),
+            "spearman_of_means": float(spearmanr(STRENGTHS, table.mean(0)).statistic),
+            # At 0 a prompt shows its own bias, so it is left out within one prompt.
+            "spearman_median_prompt": float(
+                np.median([spearmanr(kept, row[without]).statistic for row in table])
+            ),
+        }
+    return result
+
+
+def cost(generator: Generator, reader: SkinToneReader, rounds: int = 9) -> dict[str, float]:
+    """Sampling time against the plain pipeline's, and reading time against it."""
+    requests = {
+        s: [Request("a portrait of a chef", seed, strength=s) for seed in range(4)] for s in (0.0, 0.5)
+    }
+    arms: dict[str, tuple[float, Steering | None]] = {
+        "plain": (0.0, None),
+        "embedding": (0.5, Steering("embedding", 0.0, 1.0)),
+        "semantic": (0.5, Steering("semantic", 0.0, 0.6)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in [*arms, "reader"]}
+    for turn in track(range(rounds + 1), "cost", transient=True):
+        for name, (strength, steering) in arms.items():
+            begun = time.perf_counter()
+            pictures = generator.generate(requests[strength], steering)
+            if turn:
+                seconds[name].append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        for picture in pictures:
+            reader.read(picture)
+        if turn:
+            seconds["reader"].append(time.perf_counter() - begun)
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    return {"seconds_per_picture": middle["plain"] / 4} | {
+        f"{name}_ratio": middle[name] / middle["plain"] for name in ("embedding", "semantic", "reader")
+    }
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Write the figures here as JSON.")] = _OUT,
+) -> None:
+    """Measure and print."""
+    generator = load_generator("embedded")
+    result: dict[str, Any] = {"command": " ".join(sys.argv)}
+    with SkinToneReader() as reader, FaceFinder(1) as finder:
+        result["cost"] = cost(generator, reader)
+        show(result["cost"])
+        result["likeness"] = likeness(generator, finder)
+        show(result["likeness"])
+        result["dose_response"] = dose_response(generator, reader)
+        show(result["dose_response"])
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
