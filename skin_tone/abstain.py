@@ -58,7 +58,7 @@ MONOCHROME_CHROMA = 2.5
 """C*ab that 99 in 100 pixels of a picture without colour stay below; codecs leave about 1."""
 
 BLURRED = -2.1
-"""Of `sharpness`. A Gaussian blur of 2 % of the face's height leaves 99 of 100 renders above it, one of 6 % none;
+"""Of `sharpness`. A Gaussian blur of 2 % of the face's height leaves 99 of 100 renders above it, of 6 % none;
 there half of the faces are no longer found either."""
 CAST_A = (-10.0, 45.0)
 CAST_B = (-8.0, 65.0)

@@ -247,7 +247,7 @@ def test_ctrl_c_while_sampling(tmp_path: Path) -> None:
             return super().generate(requests)
 
     with pytest.raises(KeyboardInterrupt):
-        run(Interrupted(), out_dir=tmp_path)
+        run(Interrupted(), 30, out_dir=tmp_path)
     assert len(read_run(tmp_path).sessions["prompt"].pictures) == 8
 
 
@@ -291,3 +291,44 @@ def test_requests_carry_seed_and_prompt() -> None:
 
     pictures = pictures_of(run(Watching(), 5))
     assert [(p.prompt, p.seed) for p in pictures] == [(request.prompt, request.seed) for request in seen]
+
+
+def test_every_face_of_a_crowd_is_counted() -> None:
+    class Crowd(InfoReader):
+        def read(self, image: Any) -> Any:
+            (first,) = super().read(image)
+            image.info["ita"] = -50.0
+            return [first, *super().read(image)]
+
+    events = list(run_session(ConfusedGenerator(), Crowd(), "two doctors", UNIFORM, 6, max_tries=1))
+    summary = summary_of(events)
+    assert sum(summary.faces.values()) == 12
+    assert summary.faces["dark"] == summary.measured["dark"] + 6
+    assert summary.faces_tv is not None
+    assert summary.tv is not None
+    assert summary.faces_tv > summary.tv
+    assert summary.notes[-1].startswith("6 of 6 pictures show more than one face.")
+    alone = summary_of(run(ConfusedGenerator(), 6))
+    assert alone.faces == {}
+    assert alone.faces_tv is None
+
+
+def test_an_open_loop_asks_blindly_and_keeps_everything() -> None:
+    events = list(
+        run_session(ConfusedGenerator(spread=20), InfoReader(), "a doctor", UNIFORM, 12, feedback=False)
+    )
+    summary, pictures = summary_of(events), pictures_of(events)
+    assert summary.generated == summary.kept == 12
+    assert summary.discarded == 0
+    assert Counter(p.wanted for p in pictures) == Counter(summary.requested)
+    assert {p.round for p in pictures} == {0}
+    assert summary.tv is not None
+    assert summary.tv > 0
+
+
+def test_rounds_shrink_towards_the_end() -> None:
+    pictures = pictures_of(run(ConfusedGenerator(spread=0.1), 30))
+    sizes = list(Counter(p.round for p in pictures).values())
+    assert sizes[0] == 4
+    assert sizes[-3:] == [1, 1, 1]
+    assert sizes == sorted(sizes, reverse=True)
