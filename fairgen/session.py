@@ -203,38 +203,41 @@ class _Session:
         named = self.steering.name if isinstance(self.steering, Technique) else self.steering
         self.asked_for = named
         self.name = session_name(out_dir, name, "unsteered" if named == "none" else named)
-        generator.check_prompts([prompt])
-        self.calibrated: Calibration | None = None
-        if self.steering in CONTINUOUS and named_tone(prompt) is None:
+        self.selected: Technique | None = None
+        self.uncalibrated = False
+        if isinstance(self.steering, Technique):
+            self.selected = self.steering
+        elif self.steering not in CONTINUOUS:
+            self.selected = technique(self.steering, spec.scale)
+        elif named_tone(prompt) is not None:
+            # Steering stays off, so there is nothing to calibrate; the technique of words says why.
+            self.selected = PromptVariants(spec.scale)
+        else:
             family(pipe)
-            generator.check_prompts([with_word(prompt, word) for _, word in ANCHORS])
             folder = getattr(generator, "folder", None)
-            self.calibrated = find_calibration(
-                generator.info, named, folder / "calibrations" if folder is not None else None
-            )
+            beside = folder / "calibrations" if folder is not None else None
+            found = find_calibration(generator.info, named, beside)
+            self.uncalibrated = found is None
+            self.selected = technique(named, spec.scale, found) if found else None
+        toned = [with_word(prompt, word) for _, word in ANCHORS] if self.uncalibrated else []
+        if self.selected is not None and self.selected.stays_off(prompt) is None:
+            toned = self.selected.prompts(prompt)
+        generator.check_prompts([prompt, *toned])
 
     def run(self) -> Iterator[Event]:
         started = time.perf_counter()
         notes: list[str] = []
-        selected: Technique | None
-        if isinstance(self.steering, Technique):
-            selected = self.steering
-        elif self.steering in CONTINUOUS and named_tone(self.prompt) is not None:
-            # Steering stays off, so there is nothing to calibrate; the words say it.
-            selected = PromptVariants(self.spec.scale)
-        else:
-            if self.steering in CONTINUOUS and self.calibrated is None:
-                self.calibrated = yield from self._calibrate(self.steering)
-                notes.append(
-                    f"The model had no calibration for these settings: a short one was run first "
-                    f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
-                )
-            selected = technique(self.steering, self.spec.scale, self.calibrated)
+        selected = self.selected
+        if self.uncalibrated:
+            selected = yield from self._calibrated()
+            notes.append(
+                f"The model had no calibration for these settings: a short one was run first "
+                f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
+            )
         off = selected.stays_off(self.prompt) if selected else None
         self.technique = None if off else selected
-        if self.technique is not None:
-            self.generator.check_prompts(self.technique.prompts(self.prompt))
-        self.record = self._record(selected, notes + ([off] if off else []))
+        notes += [off] if off else []
+        self.record = self._record(selected, notes)
         self.recorder = Recorder(self.record, self.out_dir)
         with self.recorder as recorder:
             yield Started(self.record)
@@ -246,8 +249,9 @@ class _Session:
                 yield from self._steered(self.technique)
             yield recorder.finish(time.perf_counter() - started)
 
-    def _calibrate(self, name: str) -> Generator[Event, None, Calibration]:
-        model = self.generator.info.name
+    def _calibrated(self) -> Generator[Event, None, Technique | None]:
+        """Measure the model, keep the calibration, and make the technique of it."""
+        model, name = self.generator.info.name, self.asked_for
         done = 0
         yield Calibrating(model, name, done, SHORT.pictures)
         steps = calibrate(self.generator, self.reader, name, plan=SHORT, batch_size=self.batch_size)
@@ -259,7 +263,7 @@ class _Session:
                 break
             yield Calibrating(model, name, done, SHORT.pictures)
         save_calibration(calibration, self.generator.info)
-        return calibration
+        return technique(name, self.spec.scale, calibration)
 
     def _record(self, selected: Technique | None, notes: list[str]) -> SessionRecord:
         spec = self.spec
