@@ -12,7 +12,6 @@ import io
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import venv
@@ -309,7 +308,8 @@ def main(
     if other is not None:
         readers["stone"] = other
     truth = np.array([r.ita for r in test.records])
-    result: dict[str, Any] = {"command": " ".join(sys.argv), "shots": len(test)}
+    command = "python benchmarks/reader.py --shots SHOTS --photos PHOTOS --stone"
+    result: dict[str, Any] = {"command": command, "shots": len(test)}
     both: dict[str, list[Reading]] = {name: [] for name in readers}
     for light, camera in (("neutral", careful), ("careless", careless)):
         pictures = []

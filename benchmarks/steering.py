@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import markdown
 import numpy as np
 import typer
 from rich.console import Console
@@ -33,6 +33,7 @@ PROMPTS = (
     "security guard", "garbage collector",
 )  # fmt: skip
 """Four each of the contexts with a light, a mixed and a dark bias."""
+_COMMAND = "python benchmarks/steering.py run --work FOLDER; then tables --work FOLDER"
 SKEWED = (0.4, 0.3, 0.1, 0.1, 0.05, 0.05)
 LOOPS = {"open": (False, 1), "closed": (True, 1), "closed, 4 tries": (True, 4)}
 
@@ -183,10 +184,11 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 @app.command()
 def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")]) -> None:
-    """Print the table in Markdown and write benchmarks/steering.json."""
+    """Print the table, put it into docs/benchmarks.md, and write benchmarks/steering.json."""
     rows = list(_done(work).values())
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in rows:
+    order = {task: place for place, task in enumerate(tasks())}
+    for row in sorted(rows, key=lambda row: order[Task(**{k: row[k] for k in Task.__dataclass_fields__})]):
         groups.setdefault((row["part"], row["technique"], row["loop"]), []).append(row)
     result = [
         {"part": part, "technique": technique, "loop": loop} | summarise(members)
@@ -200,17 +202,15 @@ def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")])
         "part", "technique", "loop", "sets", "TV", "worst prompt", "alignment error", "made per kept", "hit",
         "within one", "TV, second reader", "not read",
     )  # fmt: skip
-    print("| " + " | ".join(titles) + " |")
-    print("|" + "---|" * len(titles))
-    for row in result:
-        values = [
-            "–" if row[n] is None else f"{row[n]:.4f}" if n == "alignment_error" else f"{row[n]:.3f}"
-            for n in names
-        ]
-        print(
-            "| " + " | ".join([row["part"], row["technique"], row["loop"], str(row["sets"]), *values]) + " |"
-        )
-    document = {"command": "python benchmarks/steering.py run", "argv": sys.argv[1:], "rows": result}
+    cells = [
+        [row["part"], row["technique"], row["loop"], str(row["sets"])]
+        + ["–" if row[n] is None else f"{row[n]:.{4 if n == 'alignment_error' else 3}f}" for n in names]
+        for row in result
+    ]
+    text = markdown.table(titles, cells)
+    print(text)
+    markdown.put("steering", text)
+    document = {"command": _COMMAND, "rows": result}
     (_HERE / "steering.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

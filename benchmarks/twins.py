@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import markdown
 import numpy as np
 import typer
 from PIL import Image
@@ -164,7 +164,7 @@ def main(
 ) -> None:
     """Measure and print."""
     generator = load_generator("embedded")
-    result: dict[str, Any] = {"command": " ".join(sys.argv)}
+    result: dict[str, Any] = {"command": "python benchmarks/twins.py"}
     with SkinToneReader() as reader, FaceFinder(1) as finder:
         result["cost"] = cost(generator, reader)
         show(result["cost"])
@@ -173,6 +173,40 @@ def main(
         result["dose_response"] = dose_response(generator, reader)
         show(result["dose_response"])
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    markdown.put("twins", _tables(result))
+
+
+def _tables(result: dict[str, Any]) -> str:
+    likeness_rows = [
+        [name, str(row["twins"])]
+        + [f"{row[key]:.3f}" for key in ("landmark_shift_median", "landmark_shift_90")]
+        + [f"{row[key]:.2f}" for key in ("elsewhere_median", "elsewhere_90")]
+        for name, row in result["likeness"].items()
+    ]
+    dose_rows = [
+        [name, f"{row['spearman_of_means']:.3f}", f"{row['spearman_median_prompt']:.3f}"]
+        + [f"{v:.0f}" for v in row["mean_ita"]]
+        for name, row in result["dose_response"].items()
+    ]
+    costs = result["cost"]
+    cost_rows = [[name, f"{costs[f'{name}_ratio']:.2f}"] for name in ("embedding", "semantic", "reader")]
+    titles = (
+        "against the unsteered twin",
+        "twins",
+        "landmark shift, median",
+        "90 %",
+        "CIEDE2000 elsewhere, median",
+        "90 %",
+    )
+    doses = ("technique", "rank correlation", "within a prompt", *(f"{s:+.1f}" for s in STRENGTHS))
+    return "\n\n".join(
+        (
+            markdown.table(titles, likeness_rows),
+            markdown.table(doses, dose_rows),
+            markdown.table(("time against plain sampling", "ratio"), cost_rows),
+            f"Plain sampling: {costs['seconds_per_picture']:.2f} s a picture in batches of 4.",
+        )
+    )
 
 
 if __name__ == "__main__":

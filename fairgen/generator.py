@@ -125,7 +125,7 @@ def wrap_pipeline(
         source="pipeline",
         pipeline=type(pipe).__name__,
         scheduler=type(pipe.scheduler).__name__,
-        device=str(pipe.device),
+        device=str(pipe._execution_device),
         dtype=str(pipe.dtype).removeprefix("torch."),
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
@@ -170,7 +170,7 @@ class Generator:
     def default_batch_size(self) -> int:
         """Pictures sampled at once unless the user says otherwise: 4; 1 for large ones without CUDA."""
         pixels = (self.info.height or 1024) * (self.info.width or 1024)
-        return 1 if self.info.device != "cuda" and pixels > 256 * 256 else 4
+        return 1 if not self.info.device.startswith("cuda") and pixels > 256 * 256 else 4
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Raise `UserError` for a prompt that the model would cut short: the tone word at its end goes."""

@@ -227,6 +227,19 @@ def test_the_window(pipes: Callable[[str], Any]) -> None:
     assert changed == [False, False, True, True, True, True, False, False]
 
 
+def test_every_call_in_a_block_is_steered(pipes: Callable[[str], Any]) -> None:
+    pipe = pipes("sd")
+    with guidance(pipe, "sd", [0.9, 0.9]):
+        assert torch.equal(sample(pipe, "sd"), sample(pipe, "sd"))
+
+
+def test_a_window_that_no_step_falls_into_changes_nothing(pipes: Callable[[str], Any]) -> None:
+    pipe = pipes("sd")
+    with guidance(pipe, "sd", [0.9, 0.9], start=0.5):
+        late = sample(pipe, "sd", num_inference_steps=1)
+    assert torch.equal(late, sample(pipe, "sd", num_inference_steps=1))
+
+
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
 def test_hooks_are_gone_after_a_stop(pipes: Callable[[str], Any], stop: type[BaseException]) -> None:
     pipe = pipes("sd")

@@ -208,7 +208,7 @@ class ToneGuidance:
 
     def _reset(self) -> None:
         self._seen: list[float] = []
-        self._matched = False
+        self._matched = self._looked = False
         self._inside = False
         self._call: Call | None = None
         self._text: list[Conditioning] = []
@@ -236,7 +236,7 @@ class ToneGuidance:
         for handle in self._handles:
             handle.remove()
         used, self._handles = bool(self._handles), []
-        if used and value is None and self._seen and not self._matched:
+        if used and value is None and self._looked and not self._matched:
             raise UserError(self._unknown())
 
     def _unknown(self) -> str:
@@ -256,6 +256,7 @@ class ToneGuidance:
         progress = self._progress(arguments.get("timestep"))
         if not self.start <= progress < self.stop:
             return None
+        self._looked = True
         hidden = arguments.get("encoder_hidden_states")
         if hidden is None:
             raise UserError(f"{type(self.pipe).__name__} cannot be steered: its denoiser gets no embeddings.")
@@ -294,6 +295,9 @@ class ToneGuidance:
         import torch
 
         value = float(timestep.flatten()[0]) if isinstance(timestep, torch.Tensor) else float(timestep)
+        if self._seen and value > self._seen[-1]:
+            # Timesteps fall within a call: the pipeline was called again in the same block.
+            self._seen, self._matched = [], False
         if not self._seen or self._seen[-1] != value:
             self._seen.append(value)
         planned = getattr(self.pipe.scheduler, "timesteps", None)
