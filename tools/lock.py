@@ -43,7 +43,7 @@ def main() -> None:
     run_time = resolve(project["dependencies"])
     extras = project["optional-dependencies"]
     pinned = [f"{name}=={version}" for name, version in run_time.items()]
-    every = resolve([*pinned, *extras["dev"], *extras["train"]])
+    every = resolve([*pinned, *(line for name in extras for line in extras[name])])
     for name, header, lock in (
         ("requirements.txt", RUN_TIME, run_time),
         ("requirements-dev.txt", DEVELOPMENT, {k: v for k, v in every.items() if k not in run_time}),
