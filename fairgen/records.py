@@ -91,6 +91,7 @@ class AuditRecord(_Record):
     git_commit: str | None = Field(
         description="git commit of the folder that the command was given in, '+' where files were changed"
     )
+    calibrations: dict[str, str] = Field(description="arm -> hash of the calibration that it steers by")
     host: Host
     model: ModelInfo
 

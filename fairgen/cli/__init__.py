@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import typer
 
 from fairgen.cli import model, spec
+from fairgen.cli.audit import audit as audit_command
 from fairgen.cli.calibrate import calibrate as calibrate_command
 from fairgen.cli.common import Interrupted, one_line
 from fairgen.cli.demo import demo as demo_command
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("generate")(generate_command)
+app.command("audit")(audit_command)
 app.command("calibrate")(calibrate_command)
 app.command("verify")(verify_command)
 app.command("report")(report_command)

@@ -181,12 +181,12 @@ def claim_out(folder: Path, *, force: bool) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
-    from fairgen.runfile import RUN_FILE, disk_errors, read_run
+    from fairgen.runfile import RUN_FILE, disk_errors, session_names
 
     if not (folder / RUN_FILE).exists():
         return
     parts = {RUN_FILE, "report.html", "pictures.csv", "summary.json"}
-    parts |= {Path(name).name for name in read_run(folder).sessions}
+    parts |= {Path(name).name for name in session_names(folder / RUN_FILE)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
     with disk_errors(aside):
         aside.mkdir()
