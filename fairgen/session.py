@@ -51,6 +51,7 @@ from fairgen.steering.calibration import (
 )
 from fairgen.steering.conditioning import ANCHORS, family
 from fairgen.steering.prompt_variants import with_word
+from fairgen.summary import default_target_note
 from fairgen.together import RunningSet, ToneReader, run_together
 
 if TYPE_CHECKING:
@@ -202,7 +203,10 @@ class Plan:
         """The session's record. ``asked_for``: the technique's name; ``selected`` may yet stay off."""
         off = selected.stays_off(self.prompt) if selected else None
         steered = selected is not None and off is None
-        target = self.spec.target_for(self.prompt)
+        notes = [*notes, *([off] if off else [])]
+        context, target = self.spec.context_index(self.prompt), self.spec.target_for(self.prompt)
+        if self.spec.contexts and context is None:
+            notes.append(default_target_note(self.spec.name, len(self.spec.contexts), self.prompt))
         return SessionRecord(
             session=name,
             started_at=now(),
@@ -211,9 +215,10 @@ class Plan:
             seed=self.seed,
             steering=asked_for,
             steered=steered,
-            notes=[*notes, *([off] if off else [])],
+            notes=notes,
             spec=self.spec.model_dump(mode="json"),
             spec_hash=self.spec.content_hash(),
+            context=context,
             scale=self.spec.scale,
             classes=list(target),
             target=target,

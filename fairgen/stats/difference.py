@@ -47,9 +47,7 @@ def difference_test(
         shares = np.stack([(codes == k).mean(axis=-1) for k in range(len(q))], axis=-1)
         return np.asarray(0.5 * np.abs(shares - q).sum(axis=-1))
 
-    def statistic(
-        x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1
-    ) -> NDArray[np.float64]:
+    def statistic(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         x, y = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
         # Rounded, so that equal arrangements stay equal.
         return np.asarray(np.round(np.abs(distance(x) - distance(y)), 12))
