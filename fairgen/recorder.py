@@ -32,6 +32,7 @@ from fairgen.summary import summarise
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fairgen.contentcredentials import PictureSigner
     from skin_tone import ToneReading
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -82,13 +83,18 @@ def session_name(out_dir: Path | None, name: str | None, default: str) -> str:
 class Recorder:
     """Writes one session. Used in a ``with`` block; without a folder it only keeps the records.
 
+    ``signer`` signs the pictures; it is the one that the session's record names.
+
     Pictures of the set lie at ``<session>/<slot>_<class>.png``, the others at
     ``<session>/discarded/<index>_<class or reason>.png``.
     """
 
-    def __init__(self, record: SessionRecord, out_dir: Path | None) -> None:
+    def __init__(
+        self, record: SessionRecord, out_dir: Path | None, signer: PictureSigner | None = None
+    ) -> None:
         self.record = record
         self.out_dir = out_dir
+        self.signer = signer
         self.pictures: list[PictureRecord] = []
         self.fills: list[FillRecord] = []
         self._weights = digest(record.model.weights)
@@ -125,7 +131,7 @@ class Recorder:
         path = None
         if self.out_dir is not None:
             path = self.out_dir / file
-            write_png(made.image, path, self._provenance(job, wanted))
+            write_png(made.image, path, self._provenance(job, wanted), self.signer)
         picture = PictureRecord(
             session=record.session,
             index=index,

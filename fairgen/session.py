@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from fairgen import plan
+from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
 from fairgen.events import Calibrating, Event, Started
 from fairgen.generator import FLAGGED, Request
@@ -110,6 +111,7 @@ def run_session(
     turn: int = 0,
     out_dir: str | Path | None = None,
     session: str | None = None,
+    signer: PictureSigner | None = None,
 ) -> Iterator[Event]:
     """Make a set of pictures for a declared target. Yields `fairgen.events` as things happen; the last is
     Finished.
@@ -134,9 +136,11 @@ def run_session(
         out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
             where it holds a run. None: nothing is written.
         session: its id in the run file; default: the technique's name, or "unsteered".
+        signer: signs the pictures that are written (`fairgen.contentcredentials`); default: as the
+            environment configures it, which may be not at all.
 
     Raises:
-        UserError: an argument cannot be used, or (later) the disk is full.
+        UserError: an argument or the configured certificate cannot be used, or (later) the disk is full.
     """
     return _Session(
         generator,
@@ -153,6 +157,7 @@ def run_session(
         turn,
         None if out_dir is None else Path(out_dir),
         session,
+        signer,
     ).run()
 
 
@@ -192,6 +197,7 @@ class _Session:
         turn: int,
         out_dir: Path | None,
         name: str | None,
+        signer: PictureSigner | None,
     ) -> None:
         self.generator = generator
         self.reader = reader
@@ -203,6 +209,7 @@ class _Session:
         named = self.steering.name if isinstance(self.steering, Technique) else self.steering
         self.asked_for = named
         self.name = session_name(out_dir, name, "unsteered" if named == "none" else named)
+        self.signer = None if out_dir is None else signer or signer_from_environment()
         self.selected: Technique | None = None
         self.uncalibrated = False
         if isinstance(self.steering, Technique):
@@ -238,7 +245,7 @@ class _Session:
         self.technique = None if off else selected
         notes += [off] if off else []
         self.record = self._record(selected, notes)
-        self.recorder = Recorder(self.record, self.out_dir)
+        self.recorder = Recorder(self.record, self.out_dir, self.signer)
         with self.recorder as recorder:
             yield Started(self.record)
             if self.technique is None:
@@ -288,6 +295,7 @@ class _Session:
             batch_size=self.batch_size,
             technique=selected.parameters() if selected else {},
             model=self.generator.info,
+            signer=self.signer.record if self.signer else None,
         )
 
     def _blindly(self) -> list[str]:
