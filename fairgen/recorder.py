@@ -25,6 +25,7 @@ from fairgen.summary import summarise
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fairgen.contentcredentials import PictureSigner
     from skin_tone import ToneReading
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -80,6 +81,7 @@ class Recorder:
     without its picture means that the machine stopped before the disk had caught up.
 
     Args:
+        signer: signs the pictures; it is the one that the session's record names.
         writer: an open run file that several sessions share; default: one for this session alone.
         past: what an interrupted run left of the session; that is checked against, and not written again.
     """
@@ -88,12 +90,14 @@ class Recorder:
         self,
         record: SessionRecord,
         out_dir: Path | None,
+        signer: PictureSigner | None = None,
         *,
         writer: RunWriter | None = None,
         past: Past | None = None,
     ) -> None:
         self.record = record
         self.out_dir = out_dir
+        self.signer = signer
         self.past = past
         self.pictures: list[PictureRecord] = []
         self.fills: list[FillRecord] = []
@@ -172,7 +176,7 @@ class Recorder:
             picture = old
         path = None if self.out_dir is None else self.out_dir / file
         if path is not None and made.image is not None:
-            write_png(made.image, path, self._provenance(job, wanted))
+            write_png(made.image, path, self._provenance(job, wanted), self.signer)
             self._unsynced.append(path)
         self.pictures.append(picture)
         if old is None:

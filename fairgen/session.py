@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fairgen import plan
+from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
 from fairgen.events import Calibrating, Event
 from fairgen.recorder import Recorder, session_name
@@ -112,6 +113,7 @@ def run_session(
     out_dir: str | Path | None = None,
     session: str | None = None,
     resume: SessionRun | None = None,
+    signer: PictureSigner | None = None,
 ) -> Iterator[Event]:
     """Make a set of pictures for a declared target. Yields `fairgen.events` as things happen; the last is
     Finished.
@@ -138,10 +140,12 @@ def run_session(
         session: its id in the run file; default: the technique's name, or "unsteered".
         resume: what an interrupted run left of this session in ``out_dir``. It goes on from there, and ends
             as if it had never stopped; the other arguments must be those of its beginning.
+        signer: signs the pictures that are written (`fairgen.contentcredentials`); default: as the
+            environment configures it, which may be not at all.
 
     Raises:
-        UserError: an argument cannot be used, or (later) the disk is full, or what is to be resumed was made
-            otherwise.
+        UserError: an argument or the configured certificate cannot be used, or (later) the disk is full, or
+            what is to be resumed was made otherwise.
     """
     if resume is not None and batch_size is None:
         batch_size = resume.record.batch_size
@@ -157,9 +161,8 @@ def run_session(
         turn,
     )
     given = steering if isinstance(steering, Technique) else check_technique(steering or "none")
-    return _Session(
-        generator, reader, asked, given, None if out_dir is None else Path(out_dir), session, resume
-    ).run()
+    folder = None if out_dir is None else Path(out_dir)
+    return _Session(generator, reader, asked, given, folder, session, resume, signer).run()
 
 
 def between(what: str, value: int, low: int, high: int) -> int:
@@ -198,7 +201,13 @@ class Plan:
     turn: int = 0
 
     def header(
-        self, name: str, asked_for: str, selected: Technique | None, model: ModelInfo, notes: Sequence[str]
+        self,
+        name: str,
+        asked_for: str,
+        selected: Technique | None,
+        model: ModelInfo,
+        notes: Sequence[str] = (),
+        signer: PictureSigner | None = None,
     ) -> SessionRecord:
         """The session's record. ``asked_for``: the technique's name; ``selected`` may yet stay off."""
         off = selected.stays_off(self.prompt) if selected else None
@@ -229,6 +238,7 @@ class Plan:
             batch_size=self.batch_size,
             technique=selected.parameters() if selected else {},
             model=model,
+            signer=signer.record if signer else None,
         )
 
 
@@ -236,8 +246,10 @@ def running_set(
     record: SessionRecord,
     selected: Technique | None,
     out_dir: Path | None,
-    writer: RunWriter | None,
-    past: SessionRun | None,
+    signer: PictureSigner | None,
+    *,
+    writer: RunWriter | None = None,
+    past: SessionRun | None = None,
 ) -> RunningSet:
     """A set that is ready to run, from its record.
 
@@ -255,7 +267,7 @@ def running_set(
         require_same(record, past.record, what)
         sweep(out_dir / past.record.session)
         left, record = Past(past, out_dir), past.record
-    recorder = Recorder(record, out_dir, writer=writer, past=left)
+    recorder = Recorder(record, out_dir, signer, writer=writer, past=left)
     if changed:
         recorder.notes.append(f"It was interrupted, and went on with {', '.join(changed)}.")
     active = selected if record.steered else None
@@ -298,6 +310,7 @@ class _Session:
         out_dir: Path | None,
         name: str | None,
         past: SessionRun | None,
+        signer: PictureSigner | None,
     ) -> None:
         self.generator, self.reader = generator, reader
         self.asked, self.out_dir, self.past = asked, out_dir, past
@@ -306,6 +319,7 @@ class _Session:
         self.asked_for = steering.name if isinstance(steering, Technique) else steering
         default = "unsteered" if self.asked_for == "none" else self.asked_for
         self.name = past.record.session if past else session_name(out_dir, name, default)
+        self.signer = None if out_dir is None else signer or signer_from_environment()
         self.selected: Technique | None = None
         self.uncalibrated = False
         scale, prompt = asked.spec.scale, asked.prompt
@@ -335,7 +349,8 @@ class _Session:
                 f"The model had no calibration for these settings: a short one was run first "
                 f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
             )
-        header = self.asked.header(self.name, self.asked_for, selected, self.generator.info, notes)
-        one = running_set(header, selected, self.out_dir, None, self.past)
+        info, signer = self.generator.info, self.signer
+        header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)
+        one = running_set(header, selected, self.out_dir, signer, past=self.past)
         with one.recorder:
             yield from run_together([one], self.generator, self.reader, self.asked.batch_size)

@@ -16,6 +16,7 @@ import fairgen
 from fairgen.audit.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.plan import AuditPlan
 from fairgen.audit.summary import AuditSummary, audit_summary
+from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
 from fairgen.events import Event, Finished
 from fairgen.records import AuditPrompt, AuditRecord, SessionRecord, Summary
@@ -136,6 +137,7 @@ class Audit:
         folder: the run folder; made where missing. batch_size: pictures sampled at once, 1-64; default: the
             generator's.
         left: what an interrupted run left in the folder; ``plan`` must be its own.
+        signer: signs the pictures; default: as the environment configures it, which may be not at all.
 
     Raises:
         UserError: an arm does not work with the model, a prompt is too long for it, a value is out of range,
@@ -151,7 +153,9 @@ class Audit:
         *,
         batch_size: int | None = None,
         left: LookBack | None = None,
+        signer: PictureSigner | None = None,
     ) -> None:
+        self.signer = signer or signer_from_environment()
         self.plan, self.generator, self.reader, self.folder, self.left = plan, generator, reader, folder, left
         chosen_size = generator.default_batch_size if batch_size is None else batch_size
         self.batch_size = between("batch size", left.audit.batch_size if left else chosen_size, 1, 64)
@@ -256,7 +260,7 @@ class Audit:
                 header, selected = self._header(record, block.arm, name, prompt)
                 # Let go as soon as it is replayed: what is held must not grow with the audit.
                 past = left.unfinished.pop(name, None)
-                one = running_set(header, selected, self.folder, writer, past)
+                one = running_set(header, selected, self.folder, self.signer, writer=writer, past=past)
                 stack.enter_context(one.recorder)
                 sets.append(one)
             yield from run_together(sets, self.generator, self.reader, record.batch_size)
@@ -278,7 +282,7 @@ class Audit:
         # A prompt that names a tone is not steered; the technique of words says why.
         words = arm in CONTINUOUS and named_tone(prompt.prompt) is not None
         selected = technique("prompt" if words else arm, spec.scale, self._calibrations.get(arm))
-        return asked.header(name, arm, selected, self.generator.info, []), selected
+        return asked.header(name, arm, selected, self.generator.info, signer=self.signer), selected
 
 
 def _write_summary(folder: Path, summary: AuditSummary) -> None:

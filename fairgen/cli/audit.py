@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
     from fairgen.audit.runner import LookBack
     from fairgen.audit.summary import ArmFigures, AuditSummary
+    from fairgen.contentcredentials import PictureSigner
 
 
 def audit(
@@ -35,6 +36,8 @@ def audit(
     model: str = common.MODEL,
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,
+    c2pa_cert: Path | None = common.C2PA_CERT,
+    c2pa_key: Path | None = common.C2PA_KEY,
     max_tries: int = typer.Option(
         4, "--max-tries", min=1, max=100, help="Most pictures made for one place in a set."
     ),
@@ -60,6 +63,9 @@ def audit(
     An audit that was stopped, in whatever way, goes on with --resume and ends as if it had never stopped.
     """
     common.check_range("--tolerance", tolerance, 0, 1)
+    from fairgen.contentcredentials import signer_from_environment
+
+    signer = signer_from_environment(c2pa_cert, c2pa_key)
     left = None
     if resume is not None:
         from fairgen.audit.plan import plan_of
@@ -83,7 +89,7 @@ def audit(
             max_tries=max_tries,
         )
         folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
-    summary = _run(plan, left, folder, model, device, batch_size)
+    summary = _run(plan, left, folder, model, device, batch_size, signer)
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
@@ -156,12 +162,13 @@ def _run(
     model: str,
     device: str,
     batch_size: int | None,
+    signer: PictureSigner | None,
 ) -> AuditSummary:
     from fairgen.audit.runner import Audit
     from fairgen.cli.audit_live import watch_audit
 
     with common.loaded(model, device) as (generator, reader):
-        audit = Audit(plan, generator, reader, folder, batch_size=batch_size, left=left)
+        audit = Audit(plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer)
         return watch_audit(audit.run(), folder, plan.places)
 
 

@@ -53,6 +53,20 @@ TOLERANCE = typer.Option(
 REQUIRE = typer.Option(
     False, "--require", help="Exit with code 3 where the target is not met within --tolerance."
 )
+C2PA_CERT = typer.Option(
+    None,
+    "--c2pa-cert",
+    envvar="FAIRGEN_C2PA_CERT",
+    help="Sign the pictures (C2PA content credentials): PEM file of the certificate chain.",
+    show_default=False,
+)
+C2PA_KEY = typer.Option(
+    None,
+    "--c2pa-key",
+    envvar="FAIRGEN_C2PA_KEY",
+    help="PEM file of the certificate's private key.",
+    show_default=False,
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
 
 
