@@ -193,7 +193,7 @@ def _show(summary: AuditSummary) -> None:
             table.add_column(arm.arm, justify="right")
         for group in groups:
             found = [arm.groups.get(group) for arm in summary.arms]
-            row = [_number(one.tv, 3) if one else "–" for one in found]
+            row = [common.number(one.tv, 3) if one else "–" for one in found]
             table.add_row(common.one_line(group) or "(no mark)", *row)
         console.print(table)
     for arm in summary.arms:
@@ -220,15 +220,11 @@ def _show(summary: AuditSummary) -> None:
 def _cells(arm: ArmFigures) -> list[str]:
     return [
         str(arm.prompts) if arm.prompts == arm.of else f"{arm.prompts}/{arm.of}",
-        _number(arm.tv, 3),
-        _number(arm.first_pass_tv, 3),
-        _number(arm.noise_floor_tv, 3),
-        _number(arm.alignment_error, 4),
+        common.number(arm.tv, 3),
+        common.number(arm.first_pass_tv, 3),
+        common.number(arm.noise_floor_tv, 3),
+        common.number(arm.alignment_error, 4),
         "–" if arm.hit_rate is None else f"{arm.hit_rate:.0%}",
-        _number(arm.generated_per_kept, 2),
+        common.number(arm.generated_per_kept, 2),
         str(arm.abstained),
     ]
-
-
-def _number(value: float | None, places: int) -> str:
-    return "–" if value is None else f"{value:.{places}f}"

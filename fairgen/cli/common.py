@@ -184,6 +184,16 @@ def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -
     return f"TV from the declared target (0 = as declared): {', '.join(parts)}; chance floor {floor:.2f}"
 
 
+def number(value: float | None, places: int) -> str:
+    """A figure for a table; a dash where it is not known."""
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference for a table, with its sign."""
+    return "–" if value is None else f"{value:+.3f}"
+
+
 def default_out(kind: str, words: str) -> Path:
     """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:40].strip("-")
