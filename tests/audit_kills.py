@@ -3,8 +3,8 @@ so that each try is a fork and no fresh start of Python.
 
     python tests/audit_kills.py FOLDER --kills 50 --seed 7
 
-FOLDER/<n>/run are the runs, FOLDER/whole/run the one that nobody stopped. Prints one JSON line a run: how often
-it was killed, after how many lines of its run file, and whether it ended equal.
+FOLDER/<n>/run are the runs, FOLDER/whole/run the one that nobody stopped. Prints a JSON line for each run:
+after how many lines of its run file it was killed, and whether it ended equal.
 """
 
 from __future__ import annotations
