@@ -13,7 +13,7 @@ from fairgen.steering.guidance import Action, Call
 if TYPE_CHECKING:
     import torch
 
-STOP = 0.6
+STOP = 0.85
 """Fraction of the steps after which the term is left out: later steps draw detail, not tone."""
 
 
