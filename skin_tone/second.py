@@ -149,7 +149,7 @@ def _read(rgb: RGB, face: Detection, reason: abstain.Reason | None) -> ToneReadi
     box = (x0, y0, x1, y1)
     if reason is not None:
         return ToneReading(box=box, abstained=reason)
-    piece = Image.fromarray(rgb[y0:y1, x0:x1])
+    piece = Image.fromarray(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
     piece.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     pixels = _oval(np.asarray(piece))
     clipped = abstain.clipped_pixels(pixels)
