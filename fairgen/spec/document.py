@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fairgen.errors import UserError
 from fairgen.resources import specs_dir
+from fairgen.spec.context import Context
 from fairgen.spec.model import FairnessSpec
+from fairgen.spec.parts import Citation, Confidence, Elicitation
 from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse
 from skin_tone.scales import SCALES
 
@@ -98,7 +100,7 @@ def _no_such_spec(text: str) -> str:
 
 
 def parse_spec(raw: bytes | str, *, origin: str = "spec") -> FairnessSpec:
-    """The spec in a YAML (or JSON) text of at most 512 KiB; ``origin`` begins the error messages.
+    """The spec in a YAML (or JSON) text of at most 4 MiB; ``origin`` begins the error messages.
 
     Raises:
         SpecError: the text is refused.
@@ -141,7 +143,7 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
         case "spec":
             return str(context["reason"])
         case "extra_forbidden":
-            known = list(FairnessSpec.model_fields) if len(detail["loc"]) == 1 else []
+            known = _keys_beside(detail["loc"])
             close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
             return "is an unknown key" + (f": did you mean '{close[0]}'" if close else ": take it out")
         case "missing":
@@ -159,6 +161,21 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
         case _:
             text = detail["msg"].removeprefix("Input ").removeprefix("should ")
             return "must " + text if text != detail["msg"] else "is refused: " + text
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "citations": Citation,
+    "confidence": Confidence,
+    "elicitation": Elicitation,
+    "contexts": Context,
+}
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the mapping around a place may hold."""
+    around = [key for key in place[:-1] if isinstance(key, str)]
+    model = _PARTS.get(around[-1]) if around else FairnessSpec
+    return list(model.model_fields) if model else []
 
 
 class _Dumper(yaml.SafeDumper):
@@ -187,12 +204,31 @@ def _readable(share: float) -> float | str:
     return share
 
 
+def _readable_shares(target: dict[str, float]) -> dict[str, float | str]:
+    return {name: _readable(share) for name, share in target.items()}
+
+
+def _context_fields(context: Context) -> dict[str, Any]:
+    fields = context.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    fields["target"] = _readable_shares(context.target)
+    if "confidence" in fields:
+        fields["confidence"] = context.confidence.model_dump(mode="json")
+    return fields
+
+
 def dump_spec(spec: FairnessSpec) -> str:
     """The spec as a YAML document; :func:`parse_spec` of it gives an equal spec."""
     fields = spec.model_dump(mode="json", exclude_none=True)
-    fields["target"] = {name: _readable(share) for name, share in spec.target.items()}
+    fields["target"] = _readable_shares(spec.target)
     fields["confidence"] = spec.confidence.model_dump(mode="json")  # null says: makes no sense here
+    fields.pop("contexts")
+    if spec.contexts:
+        fields["contexts"] = [_context_fields(context) for context in spec.contexts]
+    for name in spec.APPROVAL_FIELDS:
+        fields.pop(name, None)
     fields.update(declared_on=spec.declared_on, approved_by=spec.approved_by)  # empty: the place to sign
+    if spec.approved_hash:
+        fields["approved_hash"] = spec.approved_hash
     if spec.approved_on:
         fields["approved_on"] = spec.approved_on
     return yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
