@@ -67,7 +67,9 @@ def user_cache_folder() -> Path:
     import platformdirs
 
     home = os.environ.get("FAIRGEN_HOME")
-    return (Path(home) if home else Path(platformdirs.user_cache_dir("fairgen", appauthor=False))) / "llm-replies"
+    return (
+        Path(home) if home else Path(platformdirs.user_cache_dir("fairgen", appauthor=False))
+    ) / "llm-replies"
 
 
 class AskCache:
@@ -88,8 +90,8 @@ class AskCache:
 
     def _trouble(self, error: OSError) -> UserError:
         return UserError(
-            f"The replies cannot be kept in {self.folder} ({error.strerror}): set FAIRGEN_HOME to a folder that "
-            "you may write to, or add --no-cache."
+            f"The replies cannot be kept in {self.folder} ({error.strerror}): set FAIRGEN_HOME to a folder "
+            "that you may write to, or add --no-cache."
         )
 
     def path(self, key: CacheKey) -> Path:

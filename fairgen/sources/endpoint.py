@@ -1,4 +1,4 @@
-"""One question to an OpenAI-compatible endpoint: bounded in time, size and tries. The only file that knows openai."""
+"""One question to an OpenAI-compatible endpoint, bounded in time, size and tries; all that knows openai."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class Endpoint:
         base_url: of the API, usually ending in ``/v1``.
         temperature: 0 to 2; None leaves it to the server (some models refuse to be told).
         seconds: one request may take; all tries for one reply together may take three times as long.
-        retries: further tries after 408, 409, 429, 5xx, a broken connection or silence; the openai package
-            waits as long as ``Retry-After`` says, if that is at most 2 minutes, and doubles its wait otherwise.
+        retries: further tries after 408, 409, 429, 5xx, a broken connection or silence. The openai package
+            waits as long as ``Retry-After`` says and gives up where that is above 2 minutes; without it, it
+            waits half a second, then twice as long.
         max_bytes: of one HTTP reply; what is longer is cut off while it arrives, and counts as no reply.
     """
 
@@ -65,8 +66,8 @@ class Endpoint:
         """An endpoint at ``base_url``, or else at ``OPENAI_BASE_URL``, or else at OpenAI.
 
         Raises:
-            UserError: the model's name is empty; the address is none, or carries a password; the key is missing
-                where OpenAI itself is asked.
+            UserError: the model's name is empty; the address is none, or carries a password; OpenAI itself is
+                asked without a key.
         """
         url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).strip().rstrip("/")
         if not model.strip() or not model.isprintable() or len(model) > 200:
@@ -81,7 +82,7 @@ class Endpoint:
             raise UserError("The base URL is no web address: it looks like http://localhost:11434/v1.")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise UserError(
-                "The base URL carries a password or a query: leave them out, and put a key into OPENAI_API_KEY."
+                "The base URL carries a password or a query: leave them out; a key goes into OPENAI_API_KEY."
             )
         if url == _OPENAI and _key() == _NO_KEY:
             raise UserError(
@@ -233,13 +234,13 @@ class Chat:
         match error:
             case openai.AuthenticationError() | openai.PermissionDeniedError():
                 raise UserError(
-                    f"{url} refuses the key (HTTP {error.status_code}): set OPENAI_API_KEY to a key that may use "
-                    f"{model!r}."
+                    f"{url} refuses the key (HTTP {error.status_code}): set OPENAI_API_KEY to one that may "
+                    f"use {model!r}."
                 ) from None
             case openai.NotFoundError():
                 raise UserError(
-                    f"{url} knows no model {model!r}, or is not an OpenAI-compatible address, which usually ends "
-                    f"in /v1 (HTTP 404{self._server_words(error)})."
+                    f"{url} knows no model {model!r}, or is not an OpenAI-compatible address, which usually "
+                    f"ends in /v1 (HTTP 404{self._server_words(error)})."
                 ) from None
             case openai.RateLimitError():
                 wait = error.response.headers.get("retry-after")

@@ -1,4 +1,4 @@
-"""Text from strangers: what a terminal, an editor or a reader's eye would obey or miss is escaped or taken out."""
+"""Text from strangers: what a terminal would obey or an eye would miss is escaped, or taken out."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def cut(text: str, limit: int) -> str:
     raw = text.encode()
     if len(raw) <= limit:
         return text
-    mark = f" [cut: the reply has {len(raw)} bytes]"
+    mark = f" [cut: {len(raw)} bytes in all]"
     return raw[: max(0, limit - len(mark))].decode(errors="ignore") + mark

@@ -1,7 +1,7 @@
 """A language model's reply as data: strictly parsed into a `Proposal`, or refused with the reason.
 
-Nothing is guessed. What may be mended (text around the one JSON object, shares that miss 1 by rounding, hidden
-characters, a citation that is no citation) is mended within stated bounds, and each time said in the notes.
+Nothing is guessed. What may be mended (text around the one JSON object, shares that miss 1 by rounding,
+hidden characters, a citation that is none) is mended within stated bounds, and each time said in the notes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ROUNDING = 0.01
 
 _MAX_DEPTH = 8
 _MAX_CITATIONS = 20
+_MAX_QUOTE = 1_000
 
 
 class RejectedReply(Exception):
@@ -117,9 +118,7 @@ def parse_reply(text: str, scale: str) -> Proposal:
         notes.append(f"{hidden} hidden characters were taken out of its sentences.")
     stated = {k: v for k in classes if (v := reply.confidence.classes.get(k)) is not None}
     about, why, mapping = judgements
-    return Proposal(
-        shares, reply.confidence.overall, stated, citations, about, why, mapping, tuple(notes)
-    )
+    return Proposal(shares, reply.confidence.overall, stated, citations, about, why, mapping, tuple(notes))
 
 
 def _reject(reason: str) -> NoReturn:
@@ -169,7 +168,9 @@ def _only_object(text: str) -> tuple[dict[str, Any], list[str]]:
         notes.append("text around its JSON object was left out.")
     try:
         data = json.loads(
-            body[start:end], object_pairs_hook=_unique, parse_constant=lambda name: _reject(f"{name} is no JSON")
+            body[start:end],
+            object_pairs_hook=_unique,
+            parse_constant=lambda name: _reject(f"{name} is no JSON"),
         )
     except ValueError as error:
         _reject(f"not valid JSON: {error}")
@@ -185,7 +186,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _top_level_objects(text: str) -> list[tuple[int, int]]:
-    """Start and end of every outermost ``{...}``, in one pass; refuses deep nesting before anything parses it."""
+    """Start and end of every outermost ``{...}``, in one pass; deep nesting is refused before parsing."""
     spans: list[tuple[int, int]] = []
     start = depth = 0
     in_string = after_backslash = False
@@ -227,6 +228,9 @@ def _citations(given: list[Any], notes: list[str]) -> tuple[Citation, ...]:
         if isinstance(fields.get("url"), str) and (reason := _unsafe(fields["url"])):
             notes.append(f"the address of its citation {number} was left out: {reason}.")
             fields["url"] = None
+        if any(isinstance(fields.get(k), str) and len(fields[k]) > _MAX_QUOTE for k in ("quote", "claim")):
+            notes.append(f"its citation {number} was left out: it quotes more than {_MAX_QUOTE} characters.")
+            continue
         try:
             kept.append(Citation.model_validate(fields))
         except ValidationError as error:

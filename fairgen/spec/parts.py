@@ -63,3 +63,6 @@ class Elicitation(Part):
     fallback: RequiredText | None = Field(
         None, description="why the target is uniform instead of what the model proposed; null if it is not"
     )
+    notes: Text | None = Field(
+        None, description="what was rejected, mended within stated bounds, left out or cut on the way"
+    )
