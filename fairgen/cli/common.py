@@ -86,11 +86,20 @@ def check_range(name: str, value: float | None, low: float, high: float) -> None
 
 
 def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
-    """``--spec`` or, where given, ``--target``: shares by hand on the scale whose classes they name."""
+    """``--spec`` or, where given, ``--target``: shares by hand on the scale whose classes they name.
+
+    A void approval is said on standard error.
+    """
     from fairgen.spec import load_spec, spec_from_shares
 
     if target is None:
-        return load_spec(spec)
+        declared = load_spec(spec)
+        if declared.approval == "void":
+            words = (
+                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it anew."
+            )
+            stderr().print(one_line(words), markup=False, soft_wrap=True)
+        return declared
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
     return spec_from_shares(target)
