@@ -100,6 +100,13 @@ def refuses_schema(content: object) -> Turn:
     return turn
 
 
+def gzip_bomb(size: int) -> Turn:
+    """A small body that unpacks to a huge one, although the client asked for none."""
+    import gzip
+
+    return sends(gzip.compress(said("x" * size)), headers={"Content-Encoding": "gzip"})
+
+
 def late(seconds: float, then: Turn) -> Turn:
     """Silence first."""
 
@@ -211,7 +218,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = Request(self.path, dict(self.headers), json.loads(raw), time.monotonic())
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.path, headers, json.loads(raw), time.monotonic())
         with self.server.lock:
             turn = self.server.turns[min(len(self.server.requests), len(self.server.turns) - 1)]
             self.server.requests.append(request)

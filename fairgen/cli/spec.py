@@ -8,11 +8,13 @@ from fairgen.cli import common
 from fairgen.cli.spec_approve import approve
 from fairgen.cli.spec_new import new
 from fairgen.cli.spec_show import show
+from fairgen.cli.spec_source import source
 
 app = typer.Typer(help="Fairness specs: the declared targets as documents.", no_args_is_help=True)
 app.command("show")(show)
 app.command("new")(new)
 app.command("approve")(approve)
+app.command("source")(source)
 
 
 @app.command("list")

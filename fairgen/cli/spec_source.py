@@ -1,9 +1,10 @@
-"""``fairgen spec source PROMPT --model NAME``: ask a language model for a target, and show what it rests on."""
+"""``fairgen spec source PROMPT --model NAME``: ask a language model for a target, several times."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,12 @@ from fairgen.cli import common
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from fairgen.citations import Verdict
     from fairgen.sources.asking import Asked, Tokens
     from fairgen.sources.endpoint import Endpoint
     from fairgen.sources.llm import Combined
     from fairgen.sources.question import Question
-    from fairgen.spec import Context, FairnessSpec
+    from fairgen.spec import FairnessSpec
 
 
 def source(
@@ -67,7 +67,7 @@ def source(
     """
     common.check_range("--threshold", threshold, 0, 1)
     common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 1, 3600)
+    common.check_range("--timeout", timeout, 0.1, 3600)
     questions = _questions(prompt, prompts, scale)
     if prompts is not None and out is None:
         raise UserError("--prompts needs -o FILE: the spec for all prompts is written there.")
@@ -84,9 +84,10 @@ def source(
 
     limit = citations_kept(len(answers))
     combined = [combine(answer, max_citations=limit) for answer in answers]
+    verdicts: list[Verdict] = []
     if check_citations:
         with _kept(cache):
-            combined = _checked(combined)
+            combined, verdicts = _checked(combined)
     name = out.stem.lower() if out is not None and _is_name(out.stem.lower()) else None
     spec = llm_spec(combined, name=name, threshold=threshold)
     if out is not None:
@@ -95,7 +96,11 @@ def source(
     if as_json:
         typer.echo(json.dumps(_document(spec, combined, cost, out), ensure_ascii=True))
     else:
-        _show(spec, combined, cost, out)
+        from fairgen.cli.spec_source_show import print_answers
+
+        print_answers(spec, combined, {(v.citation.url, v.citation.quote): v.reason for v in verdicts})
+        typer.echo(str(cost))
+        typer.echo(common.one_line(f"Written: {out}" if out else "Not written to a file: add -o FILE."))
 
 
 def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Question]:
@@ -134,7 +139,11 @@ def _kept(cache: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        what = "the replies so far are kept, the same command goes on from there" if cache else "nothing was kept"
+        what = (
+            "the replies so far are kept, the same command goes on from there"
+            if cache
+            else "nothing was kept"
+        )
         raise common.Interrupted(f"Interrupted: no spec was written; {what}.") from None
 
 
@@ -153,8 +162,18 @@ def _asked(
     from fairgen.sources.asking import ask
 
     console = common.stderr()
+    total, told = len(questions) * samples, 0
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Asking", total=len(questions) * samples)
+        task = progress.add_task("Asking", total=total)
+
+        def advance(count: int) -> None:
+            nonlocal told
+            progress.advance(task, count)
+            done = int(progress.tasks[0].completed)
+            if not console.is_terminal and len(questions) > 1 and 10 * done // total > told:
+                told = 10 * done // total
+                print(f"Asking: {done} of {total} replies", file=sys.stderr, flush=True)
+
         return ask(
             questions,
             endpoint,
@@ -162,29 +181,29 @@ def _asked(
             cache=AskCache() if use_cache else None,
             refresh=refresh,
             at_once=parallel,
-            on_reply=lambda count: progress.advance(task, count),
+            on_reply=advance,
         )
 
 
-def _checked(answers: Sequence[Combined]) -> list[Combined]:
-    """Look up each address and quote once, however many prompts cite it."""
+def _checked(answers: Sequence[Combined]) -> tuple[list[Combined], list[Verdict]]:
+    """The answers with their citations looked up; a page is fetched once, however many prompts cite it."""
     from rich.progress import Progress
 
-    from fairgen.citations import check_citations
+    from fairgen.citations import judge_citations
 
     console = common.stderr()
-    found = []
+    cited = [citation for answer in answers for citation in answer.citations]
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Looking citations up", total=len(answers))
-        for answer in answers:
-            found.append(answer.with_checked(check_citations(answer.citations)))
-            progress.advance(task)
-    return found
+        task = progress.add_task("Looking citations up", total=len(cited))
+        verdicts = judge_citations(cited, on_done=lambda done: progress.update(task, completed=done))
+    found = iter(verdict.citation for verdict in verdicts)
+    return [a.with_checked([next(found) for _ in a.citations]) for a in answers], verdicts
 
 
 def _document(
     spec: FairnessSpec, answers: Sequence[Combined], cost: Tokens, out: Path | None
 ) -> dict[str, Any]:
+    asked = [context.elicitation for context in spec.contexts] or [spec.elicitation]
     return {
         "spec": spec.model_dump(mode="json") | {"hash": spec.content_hash()},
         "answers": [
@@ -195,9 +214,9 @@ def _document(
                 "asked": answer.asked.samples,
                 "agreement": answer.agreement,
                 "stated_confidence": answer.confidence,
-                "fallback": context.elicitation.fallback if context.elicitation else None,
+                "fallback": how.fallback if how else None,
             }
-            for answer, context in zip(answers, _contexts(spec), strict=True)
+            for answer, how in zip(answers, asked, strict=True)
         ],
         "tokens": {
             "in": cost.read,
@@ -207,8 +226,3 @@ def _document(
         },
         "file": str(out) if out is not None else None,
     }
-
-
-def _contexts(spec: FairnessSpec) -> Sequence[Context | FairnessSpec]:
-    """Where each answer's target stands: in its context, or at the top where there is one answer."""
-    return spec.contexts or [spec]

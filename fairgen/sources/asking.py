@@ -44,7 +44,7 @@ class Asked:
     """A question and what came back.
 
     Attributes:
-        model: the name that it was asked by.
+        endpoint: whom.
         samples: replies that were wanted.
         replies: those that came, valid or not; at least one.
         failures: why others did not come, one line each.
@@ -52,7 +52,7 @@ class Asked:
     """
 
     question: Question
-    model: str
+    endpoint: Endpoint
     samples: int
     replies: tuple[RawReply, ...]
     failures: tuple[str, ...] = ()
@@ -153,9 +153,7 @@ async def _ask_all(
                 await _several(missing, chat, job, gate, cache, on_reply)
             if not job.replies:
                 raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
-            done.append(
-                Asked(question, endpoint.model, samples, tuple(job.replies), tuple(job.failures), kept)
-            )
+            done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
     return done
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -80,7 +81,7 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
         except RejectedReply as rejected:
             notes.append(f"Reply {number} is not used: {rejected.reason}.")
     notes += [f"Reply {number}: {note}" for number, proposal in valid for note in proposal.notes]
-    if others := sorted({r.served_model for r in asked.replies if r.served_model} - {asked.model}):
+    if others := sorted({r.served_model for r in asked.replies if r.served_model} - {asked.endpoint.model}):
         notes.append(f"The server calls the model {', '.join(others)}.")
     if not all(reply.structured for reply in asked.replies):
         notes.append(
@@ -99,8 +100,8 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
         notes.append(f"Of {cited} different citations the {len(citations)} that most replies name are kept.")
     if len(proposals) > 1:
         notes.append(f"About, why and mapping are in the words of reply {number}, the nearest to the mean.")
-        if len({reply.text for reply in asked.replies}) == 1:
-            notes.append("The replies are the same to the letter, so their agreement says nothing.")
+        if len({asked.replies[number - 1].text for number, _ in valid}) == 1:
+            notes.append("The valid replies are the same to the letter, so their agreement says nothing.")
     else:
         notes.append("There is one valid reply only, so agreement cannot be told.")
     return Combined(
@@ -122,8 +123,14 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
 
 
 def _counted(asked: Asked) -> str:
-    text = f"Asked {asked.samples} times for {asked.question.prompt!r}; {len(asked.replies)} replies came."
-    return text + "".join(f" None came once: {reason}." for reason in asked.failures)
+    where = "a server on this machine" if asked.endpoint.is_local else asked.endpoint.base_url
+    warmth = asked.endpoint.temperature
+    text = (
+        f"Asked {asked.samples} times for {asked.question.prompt!r} at {where}, temperature "
+        f"{'left to the server' if warmth is None else f'{warmth:g}'}; {len(asked.replies)} replies came."
+    )
+    missed = Counter(asked.failures).items()
+    return text + "".join(f" {count} did not come: {reason}." for reason, count in missed)
 
 
 def _parsed(reply: RawReply, scale: str) -> Proposal:
@@ -175,7 +182,7 @@ def conclude(combined: Combined, *, threshold: float = THRESHOLD, max_raw: int =
     if any(len(reply.text.encode()) > max_raw for reply in asked.replies):
         notes.append(f"Raw replies are cut to {max_raw} bytes here.")
     elicitation = Elicitation(
-        model=asked.model,
+        model=asked.endpoint.model,
         asked_on=max(reply.asked_at for reply in asked.replies).date(),
         prompt_hash=asked.question.hash,
         replies=[cut(reply.text, max_raw) for reply in asked.replies],
@@ -259,7 +266,7 @@ def llm_spec(
             "version": 1,
             "scale": asked.question.scale,
             "source": "llm",
-            "declared_by": f"{asked.model}, a language model, asked through fairgen {__version__}",
+            "declared_by": f"{asked.endpoint.model}, a language model, asked through fairgen {__version__}",
             "declared_on": declared_on or date.today(),
             **fields,
         }

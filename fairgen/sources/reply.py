@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fairgen.citations.address import is_plain_host, is_public
 from fairgen.sources.plain_text import readable
 from fairgen.spec.model import SHARE_SUM_TOLERANCE, Citation
 from skin_tone.scales import SCALES
@@ -258,6 +259,8 @@ def _unsafe(url: str) -> str | None:
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return "it leads into a private network"
     try:
-        return None if ipaddress.ip_address(host).is_global else "it leads into a private network"
+        ipaddress.ip_address(host)
     except ValueError:
-        return None  # a name; what it resolves to is looked at when it is fetched
+        # A name: what it resolves to is looked at when it is fetched.
+        return None if is_plain_host(host) else "it hides an IP address"
+    return None if is_public(host) else "it leads into a private network"
