@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,3 +272,20 @@ def test_openai_is_imported_late(project_root: Path) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_commands_of_the_docs_have_the_options_they_use(
+    capsys: pytest.CaptureFixture[str], project_root: Path
+) -> None:
+    text = (project_root / "docs" / "llm-source.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    fairgen spec source (.*)$", text, re.MULTILINE)
+    assert len(commands) >= 6
+    Path("assets/prompts").mkdir(parents=True)
+    shutil.copy(prompts_path(), "assets/prompts")
+    with serving(GOOD) as server:
+        for command in commands:
+            args = [a for a in shlex.split(command) if not a.startswith("http://")]
+            where = ["--base-url", server.url] if "--base-url" not in args else [server.url]
+            at = args.index("--base-url") + 1 if "--base-url" in args else len(args)
+            args = args[:at] + where + args[at:]
+            assert run(capsys, *args, "--samples", "1", "--force").code == 0, command
