@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import unicodedata
 
@@ -158,15 +157,15 @@ def test_a_missing_or_changed_or_moved_word_is_never_found(words: list[str], dat
     assert not holds(" ".join([*words[:place], "x", *words[place:]]), quote) or place == 0
 
 
-@given(st.text(max_size=300), st.text(max_size=300))
-def test_any_text_is_folded_and_searched(quote: str, text: str) -> None:
-    folded = fold(text)
+@given(st.text(max_size=300) | st.text(alphabet="ab .…[]()1,-%'\u0301é\u00ad", max_size=300))
+def test_any_quote_is_found_in_itself_or_too_short(quote: str) -> None:
+    folded = fold(quote)
     assert folded == f" {folded.strip()} "
     try:
         wanted = parse_quote(quote)
     except TooShort:
         return
-    assert is_in(wanted, fold(f"{text}. {quote} {text}")) or re.search(r"\d|[^\W\d_]|\W", quote)
+    assert is_in(wanted, folded)
 
 
 @pytest.mark.parametrize(
