@@ -65,6 +65,15 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
+def visible(text: str) -> str:
+    """Text for a terminal in which nothing is hidden: marks without a shape of their own (direction,
+    zero-width, control) show as <U+202E>; line breaks stay, other white space is a plain space.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c.isspace() else f"<U+{ord(c):04X}>" for c in text
+    )
+
+
 def stdout() -> Console:
     """The console for results."""
     from rich.console import Console

@@ -133,12 +133,16 @@ def _validated(data: Mapping[str, Any], origin: str, lines: dict[Location, int])
     try:
         return FairnessSpec.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(detail, lines) for detail in error.errors(include_url=False)]
-        problems.sort(key=lambda problem: problem.line or 0)
-        raise SpecError(origin, problems) from None
+        raise SpecError(origin, problems_of(error, lines)) from None
 
 
-def _problem(detail: ErrorDetails, lines: dict[Location, int]) -> Problem:
+def problems_of(error: ValidationError, lines: Mapping[Location, int] | None = None) -> list[Problem]:
+    """Why a document was refused, in words, in the order of the lines (where they are known)."""
+    problems = [_problem(detail, lines or {}) for detail in error.errors(include_url=False)]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _problem(detail: ErrorDetails, lines: Mapping[Location, int]) -> Problem:
     context = detail.get("ctx", {})
     at: Location = (*detail["loc"], *context.get("at", ()))
     known = at

@@ -74,7 +74,7 @@ def _json(text: str, signed: FairnessSpec) -> str | None:
         data = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return json.dumps(data | _approval(signed), ensure_ascii=False, indent=2, default=str) + "\n"
+    return json.dumps(data | _approval(signed), ensure_ascii=False, indent=2) + "\n"
 
 
 def _approval(signed: FairnessSpec) -> dict[str, Any]:
@@ -87,37 +87,35 @@ def _approval(signed: FairnessSpec) -> dict[str, Any]:
 
 def _lines(text: str, signed: FairnessSpec) -> str:
     """A YAML document in lines: values that are there are replaced, the others follow the last of them."""
-    root = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)
-    start = len(text) - len(text.removeprefix("\ufeff"))
-    pairs = {key.value: (key, value) for key, value in root.value}
-    values = {
-        # Quotes and escapes as YAML wants them; a name is one line however long.
-        name: yaml.dump(value, default_style='"', allow_unicode=True, width=10_000).strip()
-        if name == "approved_by"
-        else value
-        for name, value in _approval(signed).items()
-    }
+    mark = text[: len(text) - len(text.removeprefix("\ufeff"))]
+    text = text.removeprefix(mark)
     newline = "\r\n" if "\r\n" in text else "\n"
+    text += "" if text.endswith("\n") else newline
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        raise ValueError("the text is no document")  # the caller has parsed it
+    nodes = {key.value: (key, value) for key, value in root.value}
+    lines = {name: f"{name}: {value}" for name, value in _approval(signed).items()}
+    # Quotes and escapes as YAML wants them; a name is one line, however long.
+    name = yaml.dump(signed.approved_by, default_style='"', allow_unicode=True, width=10_000)
+    lines["approved_by"] = f"approved_by: {name.strip()}"
+    present = [name for name in lines if name in nodes]
+    last = nodes[present[-1]] if present else root.value[-1]
     indent = " " * root.start_mark.column
-    missing = [f"{indent}{name}: {value}{newline}" for name, value in values.items() if name not in pairs]
-    present = [name for name in values if name in pairs]
-    after = pairs[present[-1]] if present else root.value[-1]
-    edits = [(_line_end(text, start + after[1].end_mark.index), None, "".join(missing))]
+    missing = "".join(indent + line + newline for name, line in lines.items() if name not in nodes)
+    below = _line_end(text, last[1].end_mark.index)
+    edits = [(below, below, missing)]
     for name in present:
-        key, value = pairs[name]
-        begin, end = start + key.start_mark.index, start + value.end_mark.index
+        begin, end = nodes[name][0].start_mark.index, nodes[name][1].end_mark.index
         old = text[begin:end]
-        edits.append((begin, end, f"{name}: {values[name]}" + old[len(old.rstrip()) :]))
-    for begin, end, new in sorted(edits, key=lambda edit: edit[0], reverse=True):
-        if end is None and begin and text[begin - 1] != "\n":
-            new = newline + new
-        text = text[:begin] + new + text[begin if end is None else end :]
-    return text
+        edits.append((begin, end, lines[name] + old[len(old.rstrip()) :]))
+    for begin, end, new in sorted(edits, reverse=True):  # from the end, so that places stay what they are
+        text = text[:begin] + new + text[end:]
+    return mark + text
 
 
 def _line_end(text: str, index: int) -> int:
-    """Where the line begins that follows the one in which a value ends (at ``index``)."""
-    if index and text[index - 1] == "\n":
+    """Where the next line begins after a value that ends at ``index``."""
+    if text[index - 1] == "\n":
         return index  # a block of text ends where the next line begins
-    found = text.find("\n", index)
-    return len(text) if found < 0 else found + 1
+    return text.index("\n", index) + 1
