@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 
-__all__ = ["is_plain_host", "is_public", "refuse_unless_public", "resolve_host"]
+__all__ = ["is_ip", "is_plain_host", "is_public", "refuse_unless_public", "resolve_host"]
 
 _PORTS = (80, 443)
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -52,13 +52,20 @@ def refuse_unless_public(address: str, port: int) -> str | None:
     return None if is_public(address) else "its address is not a public one"
 
 
-def is_plain_host(host: str) -> bool:
-    """Whether a host is a name, or an IP address in its usual form; 2130706433 and 0x7f.1 are neither."""
+def is_ip(host: str) -> bool:
+    """Whether a host is an IP address in its usual form, without brackets."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2])
-    return "%" not in host
+        return False
+    return True
+
+
+def is_plain_host(host: str) -> bool:
+    """Whether a host is a name, or an IP address in its usual form; 2130706433 and 0x7f.1 are neither."""
+    if is_ip(host):
+        return "%" not in host
+    return not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2])
 
 
 def resolve_host(host: str, port: int) -> list[str]:

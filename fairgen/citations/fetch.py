@@ -29,7 +29,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from fairgen import __version__
-from fairgen.citations.address import is_plain_host, refuse_unless_public, resolve_host
+from fairgen.citations.address import is_ip, is_plain_host, refuse_unless_public, resolve_host
 
 __all__ = ["Fetcher", "Page", "Unreachable"]
 
@@ -116,7 +116,7 @@ class Fetcher:
     def _connection(self, target: Url, watch: _Watch) -> _Pinned:
         host = (target.host or "").strip("[]")
         port = target.port or (443 if target.scheme == "https" else 80)
-        addresses = [host] if ":" in host else _resolved(self.resolve, host, port, watch.left())
+        addresses = [host] if is_ip(host) else _resolved(self.resolve, host, port, watch.left())
         for address in addresses:
             if reason := self.refuse(address, port):
                 raise Unreachable(f"refused: {reason} ({_short(host)})")
