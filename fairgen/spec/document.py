@@ -170,6 +170,8 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
             return f"must have at least {context['min_length']} entry"
         case "too_long":
             return f"must have at most {context['max_length']} entries"
+        case "string_too_long":
+            return f"has more than {context['max_length']} characters: shorten it"
         case "string_type":
             return "must be text: put it in quotes"
         case "dict_type" | "model_type":
