@@ -36,8 +36,8 @@ class NoReply(Exception):
     """No reply came for one request, after all tries; the message says why."""
 
 
-class _TooLarge(Exception):
-    pass
+class _BodyRefused(Exception):
+    """A reply's body is not read any further; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,14 @@ class Endpoint:
     max_bytes: int = 1024 * 1024
 
     @classmethod
-    def named(cls, model: str, base_url: str | None = None, **settings: Any) -> Endpoint:
+    def named(
+        cls,
+        model: str,
+        base_url: str | None = None,
+        *,
+        temperature: float | None = None,
+        seconds: float = 180.0,
+    ) -> Endpoint:
         """An endpoint at ``base_url``, or else at ``OPENAI_BASE_URL``, or else at OpenAI.
 
         Raises:
@@ -89,7 +96,7 @@ class Endpoint:
                 "OPENAI_API_KEY is not set: set it, or name another server, such as "
                 "--base-url http://localhost:11434/v1 for Ollama."
             )
-        return cls(model.strip(), url, **settings)
+        return cls(model.strip(), url, temperature, seconds)
 
     @property
     def is_local(self) -> bool:
@@ -162,7 +169,7 @@ class Chat:
     async def _bound(self, response: httpx2.Response) -> None:
         """Runs before the body is read, whatever the status."""
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise _TooLarge("the server packed its reply, although it was asked not to")
+            raise _BodyRefused("the server packed its reply, although it was asked not to")
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _Bounded(response.stream, self.endpoint.max_bytes)
 
@@ -187,7 +194,7 @@ class Chat:
             self._explain(error)
         except TimeoutError:
             raise NoReply(f"no answer within {3 * self.endpoint.seconds:g} seconds") from None
-        except _TooLarge as error:
+        except _BodyRefused as error:
             raise NoReply(str(error)) from None
 
     async def _ask(self, question: Question, *, structured: bool) -> RawReply:
@@ -284,7 +291,7 @@ class _Bounded(httpx2.AsyncByteStream):
         async for chunk in self._stream:
             seen += len(chunk)
             if seen > self._limit:
-                raise _TooLarge(f"the reply is larger than {self._limit // 1024} KiB and was cut off")
+                raise _BodyRefused(f"the reply is larger than {self._limit // 1024} KiB and was cut off")
             yield chunk
 
     async def aclose(self) -> None:
