@@ -100,7 +100,8 @@ class SecondReader:
         height, width = view.shape[:2]
         y, x = round(height * _MARGIN), round(width * _MARGIN)
         wide = np.pad(view, ((y, y), (x, x), (0, 0)), mode="edge")
-        return [_moved(face, wide.shape[1] / width, wide.shape[0] / height) for face in self._graphs.detect(wide)]
+        wider, higher = wide.shape[1] / width, wide.shape[0] / height
+        return [_moved(face, wider, higher) for face in self._graphs.detect(wide)]
 
     def close(self) -> None:
         """Free the detector. May be called twice."""

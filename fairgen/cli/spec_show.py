@@ -123,6 +123,8 @@ def _evidence(
         yield _field("Asked", asked)
         if elicitation.fallback:
             yield _field("Fell back", f"to uniform: {elicitation.fallback}", "yellow")
+        if elicitation.notes:
+            yield _field("Notes", elicitation.notes)
     for citation in citations:
         yield _citation(citation)
 

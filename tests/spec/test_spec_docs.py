@@ -42,7 +42,7 @@ def test_the_examples_load(text: str) -> None:
 
 def test_the_commands_exist(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     commands = set(re.findall(r"`fairgen spec (\w+)", text))
-    assert commands == {"list", "show", "new", "check", "approve"}
+    assert commands == {"list", "show", "new", "check", "approve", "source", "table"}
     for command in commands:
         assert cli.run(["spec", command, "--help"]) == 0
     assert "--by" in capsys.readouterr().out
