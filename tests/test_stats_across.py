@@ -21,7 +21,6 @@ values = st.lists(st.floats(0, 1), min_size=2, max_size=40)
 def test_the_interval_holds_the_mean_and_stays_among_the_values(found: list[float], level: float) -> None:
     result = stats.mean_interval(found, level=level, draws=400)
     assert result.mean == pytest.approx(np.mean(found))
-    # BCa leans towards the longer tail, so on wild data it may just miss the mean; the range holds always.
     assert min(found) - 1e-12 <= result.low <= result.high <= max(found) + 1e-12
     assert (result.level, result.prompts) == (level, len(found))
     assert result == stats.mean_interval(found, level=level, draws=400)
@@ -40,16 +39,17 @@ def test_many_prompts_give_the_interval_of_the_normal_law() -> None:
     assert (result.low, result.high) == pytest.approx((low, high), abs=0.0008)
 
 
-def test_the_interval_covers_as_often_as_it_says() -> None:
-    """36 prompts whose total variation is that of 30 pictures of a skewed sampler."""
+@pytest.mark.parametrize("prompts", [8, 36])
+def test_the_interval_covers_as_often_as_it_says(prompts: int) -> None:
+    """Prompts whose total variation is that of 30 pictures of a skewed sampler."""
     rng = np.random.default_rng(2)
     shares, target = np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05]), np.full(6, 1 / 6)
-    draws = rng.multinomial(30, shares, size=(300, 36)) / 30
+    draws = rng.multinomial(30, shares, size=(400, prompts)) / 30
     tv = 0.5 * np.abs(draws - target).sum(axis=2)
     truth = 0.5 * np.abs(rng.multinomial(30, shares, size=200_000) / 30 - target).sum(axis=1).mean()
     intervals = [stats.mean_interval(row.tolist(), draws=500) for row in tv]
     covered = np.mean([each.low <= truth <= each.high for each in intervals])
-    assert 0.92 <= covered <= 0.98
+    assert 0.93 <= covered <= 0.98
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=8))
