@@ -208,7 +208,7 @@ def test_what_contradicts_the_run_is_refused(
         (["--count", "0"], "--count"),
         (["--batch-size", "0"], "batch size"),
         (["--resume", "nowhere"], "is no run folder"),
-        (["--steering", "embedding"], "cannot be steered"),
+        (["--steering", "embedding"], "could be steered"),
     ],
 )
 def test_a_mistake_gets_one_sentence_before_anything_is_begun(

@@ -29,6 +29,7 @@ CALIBRATION = Calibration(
     pipeline="None",
     weights="sha256:" + "0" * 64,
     technique="embedding",
+    scheduler="None",
     steps=1,
     guidance_scale=None,
     height=8,
