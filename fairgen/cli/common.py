@@ -138,7 +138,7 @@ def loaded(
         from fairgen.reading import ReaderPool
 
         generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
-        reader = ReaderPool()
+        reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader
 
