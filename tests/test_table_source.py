@@ -1,4 +1,4 @@
-"""Targets from tables: what comes out, that it is exact, and that doubtful tables are refused with the row."""
+"""Targets from tables: what comes out, that it is exact, and that doubtful tables are refused with a row."""
 
 from __future__ import annotations
 
