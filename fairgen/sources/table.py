@@ -12,7 +12,6 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,7 +22,7 @@ from fairgen.errors import UserError
 from fairgen.sources.table_file import Cell, Table, read_table
 from fairgen.spec import Citation, Confidence, FairnessSpec
 from fairgen.spec.document import parse_document, validated
-from fairgen.spec.fields import Part, RequiredLine, RequiredText, Unit, problem
+from fairgen.spec.fields import Day, Part, RequiredLine, RequiredText, Unit, problem
 from fairgen.spec.model import SHARE_SUM_TOLERANCE
 from fairgen.spec.strict_yaml import MAX_BYTES
 from skin_tone.scales import SCALES
@@ -92,7 +91,7 @@ class TableSource(Part):
     why: RequiredText = Field(description="why that")
     allocation: Literal["exact", "expected"] = "exact"
     declared_by: RequiredLine
-    declared_on: date
+    declared_on: Day
 
     @field_validator("mapping")
     @classmethod
