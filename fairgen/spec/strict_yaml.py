@@ -21,9 +21,9 @@ _MAX_DEPTH = 12
 _MAX_NODES = 50_000
 _MAX_DIGITS = 40
 _NUMBER = re.compile(
-    r"[-+]?(0|[1-9]\d*|(\d+\.?\d*|\.\d+)e[-+]?\d+|\d+\.\d*|\.\d+|\.inf|\.nan)", re.IGNORECASE
+    r"[-+]?(0|[1-9]\d*|(\d+(\.\d*)?|\.\d+)e[-+]?\d+|\d+\.\d*|\.\d+|\.inf|\.nan)", re.IGNORECASE
 )
-_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 
 Location = tuple[str | int, ...]
 """Keys and indices from the top of the document down to a value."""

@@ -167,14 +167,16 @@ def _on_a_terminal(folder: Path, *answers: str) -> tuple[int, str]:
         command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True
     ) as process:
         os.close(theirs)
-        screen = ""
+        screen, answered = "", 0
         waiting = [*answers, ""]
         while True:
             try:
                 screen += os.read(ours, 65536).decode()
             except OSError:  # the other end is closed: the command has ended
                 break
-            if waiting and screen.rstrip(" \r\n").endswith((":", "?", "]")):
+            shown = screen.rstrip()
+            if waiting and len(shown) > answered and shown.endswith((":", "?", "]")):
+                answered = len(shown)  # the line break of a question may come on its own
                 answer = waiting.pop(0)
                 if not waiting:
                     process.send_signal(signal.SIGINT)

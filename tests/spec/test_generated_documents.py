@@ -19,7 +19,7 @@ from spec_documents import CITATION, ELICITATION, MINIMAL, WITH_CONTEXTS, docume
 
 from fairgen.spec import FairnessSpec, SpecError, dump_spec, parse_spec
 
-CHANGED_DATA, CHANGED_TEXT, NOISE, SOUND = 4_500, 2_500, 2_700, 300
+CHANGED_DATA, CHANGED_TEXT, NOISE, SOUND = 3_500, 2_500, 3_700, 300
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 3, 2020, 0.5, 1e-7, 1e300, math.nan, math.inf, 10**30),
     *("", " ", "x", "uniform", "llm", "user", "table", "ita6", "monk10", "expected", "1/3", "7/0", "2/1"),

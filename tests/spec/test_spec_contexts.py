@@ -80,9 +80,9 @@ def test_patterns_fit_as_defined(pattern: str, prompt: str) -> None:
 
 def test_patterns_with_many_stars_are_quick() -> None:
     spec = spec_of({"prompts": ["*a" * 499 + "b"], "target": DARK})
-    began = time.perf_counter()
+    began = time.process_time()
     assert spec.context_index("a" * 1000) is None
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @given(st.text(max_size=30))

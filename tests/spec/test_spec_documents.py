@@ -98,6 +98,9 @@ def test_refusals_name_the_line_and_the_reason(old: str, new: str, line: int | N
         (b"[" * 5000, "levels deep"),
         (b"a: [" + b"1," * 51_000 + b"]", "more than 50000 values"),
         (b"a: " + b"1:" * 200_000 + b"1", "a number longer than"),
+        (b"a: " + b"1" * 1_000_000, "a number longer than"),
+        (b"a: " + b"1" * 1_000_000 + b"x", "'name' is missing"),
+        (b"a: " + b"1" * 1_000_000 + b"e5", "a number longer than"),
         (
             b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",  # the start of a billion laughs
             "line 1: anchors and aliases",
@@ -105,10 +108,10 @@ def test_refusals_name_the_line_and_the_reason(old: str, new: str, line: int | N
     ],
 )
 def test_hostile_documents_are_refused_quickly(raw: bytes, reason: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SpecError, match=reason):
         parse_spec(raw)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_every_problem_is_kept_and_the_first_ones_are_named() -> None:
