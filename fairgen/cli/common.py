@@ -227,7 +227,8 @@ def _set_aside(folder: Path) -> None:
 
     if not (folder / RUN_FILE).exists():
         return
-    parts = {RUN_FILE, "report.html", "pictures.csv", "summary.json"}
+    parts = {RUN_FILE, "summary.json", "report.html", "report.json"}
+    parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
     parts |= {Path(name).name for name in session_names(folder / RUN_FILE)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
     with disk_errors(aside):
