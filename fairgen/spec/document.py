@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,6 +77,16 @@ def load_spec(name_or_path: str | os.PathLike[str]) -> FairnessSpec:
         SpecError: the document is refused; the message gives file, line and reason.
         UserError: there is no such spec, or it cannot be read.
     """
+    path, raw = read_spec(name_or_path)
+    return parse_spec(raw, origin=str(path))
+
+
+def read_spec(name_or_path: str | os.PathLike[str]) -> tuple[Path, bytes]:
+    """The file that :func:`load_spec` would load, and its bytes, at most one more than a spec may have.
+
+    Raises:
+        UserError: there is no such spec, or it cannot be read.
+    """
     text = os.fspath(name_or_path)
     name = _ALIASES.get(text, text)
     path = specs_dir() / f"{name}.yaml" if name in list_specs() else Path(text)
@@ -85,11 +96,10 @@ def load_spec(name_or_path: str | os.PathLike[str]) -> FairnessSpec:
         if not path.is_file():
             raise UserError(f"{path} is not a file: give a spec's name or a YAML file.")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)  # one more than is allowed, whatever size the file claims
+            return path, file.read(MAX_BYTES + 1)  # whatever size the file claims
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"The spec {text!r} cannot be read: {reason}.") from None
-    return parse_spec(raw, origin=str(path))
 
 
 def _no_such_spec(text: str) -> str:
@@ -123,12 +133,16 @@ def _validated(data: Mapping[str, Any], origin: str, lines: dict[Location, int])
     try:
         return FairnessSpec.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(detail, lines) for detail in error.errors(include_url=False)]
-        problems.sort(key=lambda problem: problem.line or 0)
-        raise SpecError(origin, problems) from None
+        raise SpecError(origin, problems_of(error, lines)) from None
 
 
-def _problem(detail: ErrorDetails, lines: dict[Location, int]) -> Problem:
+def problems_of(error: ValidationError, lines: Mapping[Location, int] | None = None) -> list[Problem]:
+    """Why a document was refused, in words, in the order of the lines (where they are known)."""
+    problems = [_problem(detail, lines or {}) for detail in error.errors(include_url=False)]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _problem(detail: ErrorDetails, lines: Mapping[Location, int]) -> Problem:
     context = detail.get("ctx", {})
     at: Location = (*detail["loc"], *context.get("at", ()))
     known = at
@@ -227,10 +241,10 @@ def dump_spec(spec: FairnessSpec) -> str:
     for name in spec.APPROVAL_FIELDS:
         fields.pop(name, None)
     fields.update(declared_on=spec.declared_on, approved_by=spec.approved_by)  # empty: the place to sign
-    if spec.approved_hash:
-        fields["approved_hash"] = spec.approved_hash
     if spec.approved_on:
         fields["approved_on"] = spec.approved_on
+    if spec.approved_hash:
+        fields["approved_hash"] = spec.approved_hash
     return yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -240,23 +254,34 @@ def save_spec(spec: FairnessSpec, path: str | os.PathLike[str]) -> None:
     Raises:
         UserError: the file cannot be written, or would be too large to load again.
     """
-    target = Path(path)
-    raw = dump_spec(spec).encode()
+    write_spec(dump_spec(spec), path)
+
+
+def write_spec(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a spec's text, all or nothing, over what was there; a file keeps its mode, a link its target.
+
+    Raises:
+        UserError: the file cannot be written, or would be too large to load again.
+    """
+    raw = text.encode()
     if len(raw) > MAX_BYTES:
         raise UserError(f"The spec would take {len(raw)} bytes, above the limit of {MAX_BYTES}: shorten it.")
+    target = Path(path)
     try:
+        target = target.resolve()
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(raw)
-            Path(temporary).chmod(0o644)  # mkstemp's 0600 is meant for secrets
+            Path(temporary).chmod(mode)  # mkstemp's 0600 is meant for secrets
             os.replace(temporary, target)  # noqa: PTH105 - the same thing, named as the docs name it
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The spec cannot be written to {target}: {reason}.") from None
+        raise UserError(f"The spec cannot be written to {path}: {reason}.") from None
 
 
 def spec_from_shares(
