@@ -7,12 +7,14 @@ randomness is seeded. Which function may be used when:
 * :func:`noise_floor` and :func:`noise_band` say what a perfect *independent* sampler would get;
 * :func:`simultaneous_intervals`, :func:`multinomial_test` and :func:`equivalence_test` are about the sampler
   behind the set and need independent draws: after feedback or retries they hold for the first pass only;
-* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set.
+* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
+  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared.
 """
 
 from fairgen.stats.distances import (
     NoiseBand,
     alignment_error,
+    central,
     fd,
     jensen_shannon,
     kl,
@@ -30,6 +32,7 @@ from fairgen.stats.inference import (
     multinomial_test,
     simultaneous_intervals,
 )
+from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
     "Bootstrap",
@@ -37,6 +40,7 @@ __all__ = [
     "NoiseBand",
     "alignment_error",
     "bootstrap",
+    "central",
     "equivalence_test",
     "fd",
     "has_exact_test",
@@ -46,6 +50,7 @@ __all__ = [
     "multinomial_test",
     "noise_band",
     "noise_floor",
+    "redrawn_tv",
     "simultaneous_intervals",
     "total_variation",
 ]
