@@ -142,9 +142,7 @@ def _from_yaml(raw: bytes) -> Iterator[PromptEntry]:
         line = lines[(*at, place)]
         fields = {"prompt": item} if isinstance(item, str) else item
         if not isinstance(fields, dict):
-            _refuse(
-                line, f"must be text, or a mapping with {', '.join(FIELDS)}: put the prompt in quotes"
-            )
+            _refuse(line, f"must be text, or a mapping with {', '.join(FIELDS)}: put the prompt in quotes")
         yield _entry(line, fields, lambda key, at=(*at, place): lines.get((*at, key)))
 
 

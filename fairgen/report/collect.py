@@ -123,20 +123,22 @@ def _arms_seen(entries: Any) -> list[str]:
 
 def _in_order(entries: list[_Entry], audit: AuditRecord | None, arms: Sequence[str]) -> list[_Entry]:
     """Worst first: by the largest TV that a steered set is left with, then by the unsteered one; ties in the
-    order of the list.
+    order of the list. Prompts that are not finished come last: their distances are of what happens to be there.
     """
     if audit is not None:
         place = {prompt.name: number for number, prompt in enumerate(audit.prompts)}
         entries = sorted(entries, key=lambda e: place[e.name])
 
-    def badness(entry: _Entry) -> tuple[float, float]:
+    def badness(entry: _Entry) -> tuple[bool, float, float]:
         def tv(arm: str) -> float:
             return (entry.sets[arm].figures.tv or 0.0) if arm in entry.sets else 0.0
 
-        return max((tv(arm) for arm in arms if arm != UNSTEERED), default=0.0), tv(UNSTEERED)
+        steered = max((tv(arm) for arm in arms if arm != UNSTEERED), default=0.0)
+        whole = all(arm in entry.sets and entry.sets[arm].figures.finished for arm in arms)
+        # Sets of one size have few distances: without rounding, the last bit would decide between equals.
+        return not whole, -round(steered, 9), -round(tv(UNSTEERED), 9)
 
-    # Sets of one size have few distances: without rounding, the last bit would decide between equals.
-    return sorted(entries, key=lambda e: tuple(-round(v, 9) for v in badness(e)))
+    return sorted(entries, key=badness)
 
 
 def _missing(audit: AuditRecord | None, entries: Mapping[tuple[str, ...], _Entry]) -> list[str]:
