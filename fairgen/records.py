@@ -46,6 +46,17 @@ class RunRecord(_Record):
     )
 
 
+class SignerRecord(_Record):
+    """Whose content credentials the pictures carry; nothing of the private key."""
+
+    subject: str = Field(description="of the signing certificate, RFC 4514")
+    issuer: str = Field(description="who issued it, RFC 4514")
+    fingerprint: str = Field(description="'sha256:<hex>' of the certificate in DER")
+    not_after: datetime = Field(description="when it expires")
+    algorithm: str = Field(description="C2PA's name: 'es256', 'ps256', 'ed25519' ...")
+    timestamps: bool = Field(description="whether an RFC 3161 authority states the time of signing")
+
+
 class Host(_Record):
     """The machine, as far as the pictures may hang on it; no names of users or machines."""
 
@@ -93,6 +104,7 @@ class AuditRecord(_Record):
     git_commit: str | None = Field(
         description="git commit of the folder that the command was given in, '+' where files were changed"
     )
+    calibrations: dict[str, str] = Field(description="arm -> hash of the calibration that it steers by")
     host: Host
     model: ModelInfo
 
@@ -133,6 +145,9 @@ class SessionRecord(_Record):
     batch_size: int
     technique: dict[str, Any] = Field(default_factory=dict, description="the technique's own parameters")
     model: ModelInfo
+    signer: SignerRecord | None = Field(
+        default=None, description="who signs the content credentials of the pictures; None: not signed"
+    )
 
 
 class PictureRecord(_Record):

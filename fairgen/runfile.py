@@ -13,7 +13,9 @@ Order of lines: one `RunRecord`; in an audit one `AuditRecord`; then for each se
 from __future__ import annotations
 
 import errno
+import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ from fairgen.records import (
     Record,
     RunRecord,
     SessionRecord,
+    SignerRecord,
     Summary,
     parse_record,
     record_schema,
@@ -57,12 +60,14 @@ __all__ = [
     "RunWriter",
     "SessionRecord",
     "SessionRun",
+    "SignerRecord",
     "Summary",
     "disk_errors",
     "now",
     "parse_record",
     "read_run",
     "record_schema",
+    "session_names",
 ]
 
 RUN_FILE = "run.jsonl"
@@ -113,6 +118,7 @@ class RunWriter:
             folder.mkdir(parents=True, exist_ok=True)
             # Unbuffered: what a write could not place must not come again when the file is closed.
             self._file = self.path.open("ab+", buffering=0)
+            _lock(self._file, self.path)
             self._size = self._whole_lines(self._file.seek(0, os.SEEK_END))
             if self._size == 0:
                 self.write(RunRecord(created_at=now(), fairgen=fairgen_version))
@@ -162,6 +168,20 @@ class RunWriter:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _lock(file: io.FileIO, path: Path) -> None:
+    """Keep a second writer away until the file is closed, or its process dies. POSIX systems only."""
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise UserError(
+                f"{path} is being written by another fairgen: wait for it, or choose another --out."
+            ) from None
 
 
 @dataclass
@@ -313,3 +333,15 @@ def read_run(folder: str | Path) -> Run:
     found = {session.record.session: session for session in reader.sessions()}
     ordered = {name: found[name] for name in reader.names}
     return Run(reader.folder, reader.run, ordered, reader.problems, reader.audit)
+
+
+def session_names(path: Path) -> list[str]:
+    """The sessions that a run file opens, as far as it can be read; for runs that are put aside."""
+    names = []
+    with path.open("rb") as file:
+        for line in file:
+            with suppress(ValueError):
+                record = parse_record(line)
+                if isinstance(record, SessionRecord):
+                    names.append(record.session)
+    return names

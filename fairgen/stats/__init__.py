@@ -5,12 +5,14 @@ randomness is seeded. Which function may be used when:
 
 * distances (:func:`total_variation` ...) describe the set that is there, however it came about;
 * :func:`noise_floor` and :func:`noise_band` say what a perfect *independent* sampler would get;
-* :func:`simultaneous_intervals`, :func:`multinomial_test` and :func:`equivalence_test` are about the sampler
-  behind the set and need independent draws: after feedback or retries they hold for the first pass only;
+* :func:`simultaneous_intervals`, :func:`multinomial_test`, :func:`equivalence_test` and
+  :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
+  retries they hold for the first pass only;
 * :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
   :func:`redrawn_tv` does so draw by draw, so that many sets can be compared.
 """
 
+from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
     alignment_error,
@@ -41,6 +43,7 @@ __all__ = [
     "alignment_error",
     "bootstrap",
     "central",
+    "difference_test",
     "equivalence_test",
     "fd",
     "has_exact_test",
