@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fairgen.records import AuditRecord, ModelInfo
+from fairgen.records import AuditRecord, ModelInfo, SignerRecord
 from fairgen.spec.approval import Approval
 
 Range = tuple[float, float]
@@ -148,6 +148,7 @@ class ReportFigures(_Part):
     approvals: dict[str, Approval] = Field(description="spec hash -> whether a person stands behind it")
     specs: dict[str, dict[str, Any]] = Field(description="spec hash -> the whole spec document")
     models: list[ModelInfo]
+    signers: list[SignerRecord] = Field(description="who signed the pictures' content credentials")
     audit: AuditRecord | None = Field(description="the run's own header; None where it was no audit")
     problems: list[str] = Field(description="what was torn, missing or interrupted")
 
