@@ -165,8 +165,7 @@ def test_prompts_are_sorted_and_filtered(browser: Browser, audit_page: Path) -> 
     assert len(worst_first) == 6
     assert page.locator("#prompts > details[open]").count() == 1
     page.select_option("#sort", "name")
-    assert shown() == sorted(worst_first, key=str.casefold) or shown()[0].startswith("<script")
-    assert set(shown()) == set(worst_first)
+    assert shown() == page.evaluate("all => all.sort((a, b) => a.localeCompare(b))", worst_first)
     page.select_option("#sort", label="TV, unsteered")
     values = page.locator("#prompts > details").evaluate_all(
         "all => all.map(d => +d.dataset.tv.split(' ')[0])"
