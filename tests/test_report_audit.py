@@ -178,8 +178,9 @@ def test_page_is_named_in_one_sentence_for_a_reader(done: Collected) -> None:
         f"Left to itself, the model is off the declared target in {plain} of its pictures; steered, in "
     )
     first, second = conclusion(figures)
-    assert first.startswith("On all 6 prompts the sets steered by prompt words and embedding direction")
-    assert "when the reader's own errors are allowed for" in first
+    assert first.startswith("On all 6 prompts the set")
+    assert "even when the reader's own errors are allowed for): " in first
+    assert "percentage points fewer pictures are off, 95\N{NO-BREAK SPACE}% interval " in first
     assert "The price: 1.08 pictures made for each one that is kept." in second
 
 
@@ -294,7 +295,7 @@ def test_no_run_makes_no_folder(tmp_path: Path) -> None:
 
 
 def test_pictures_are_not_held_while_the_page_is_written(tmp_path: Path) -> None:
-    folder = write_fake_audit(tmp_path / "run", [(f"prompt {i}", "high") for i in range(8)], count=12)
+    folder = write_fake_audit(tmp_path / "run", [(f"prompt {i}", "high") for i in range(10)], count=24)
     done = collect(RunReader(folder))
     write_audit_page(done, tmp_path / "page.html")
     tracemalloc.start()

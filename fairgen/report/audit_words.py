@@ -71,26 +71,41 @@ def conclusion(figures: ReportFigures) -> list[str]:
 
 
 def _alike(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
-    """Comparisons with the same counts together."""
-    alike: dict[tuple[int, int, int, int], list[Comparison]] = {}
+    """Comparisons that read the same together."""
+    alike: dict[tuple[str, ...], list[Comparison]] = {}
     for c in comparisons:
-        low, high = c.closer_read
-        alike.setdefault((c.closer, c.prompts, round(low), round(high)), []).append(c)
+        alike.setdefault((str(c.closer), str(c.further), _span(c), _fall(c)), []).append(c)
     return list(alike.values())
 
 
 def _closer(same: Sequence[Comparison]) -> str:
     c = same[0]
-    low, high = round(c.closer_read[0]), round(c.closer_read[1])
     on = f"On all {c.prompts} prompts" if c.closer == c.prompts else f"On {c.closer} of {c.prompts} prompts"
-    span = "even" if low == c.closer == c.prompts else f"on {low}" if low == high else f"on {low} to {high}"
     which = f"the set steered by {arm_label(c.arm)} is"
     if len(same) > 1:
         which = f"the sets steered by {listed([arm_label(other.arm) for other in same])} are"
     further = f", further away on {c.further}" if c.further else ""
     return (
         f"{on} {which} closer to the target than the unsteered set{further} "
-        f"({span} when the reader's own errors are allowed for)."
+        f"({_span(c)} when the reader's own errors are allowed for){_fall(c)}."
+    )
+
+
+def _span(c: Comparison) -> str:
+    low, high = round(c.closer_read[0]), round(c.closer_read[1])
+    if low == c.closer == c.prompts:
+        return "even"
+    return f"on {low}" if low == high else f"on {low} to {high}"
+
+
+def _fall(c: Comparison) -> str:
+    """By how much, in percentage points, with the interval; empty for a single prompt."""
+    if c.difference_range is None:
+        return ""
+    low, high = sorted(round(-100 * end) for end in c.difference_range)
+    return (
+        f": {round(-100 * c.difference)} percentage points fewer pictures are off, "
+        f"95\N{NO-BREAK SPACE}% interval {low} to {high}".replace("-", "\N{MINUS SIGN}")
     )
 
 
@@ -135,10 +150,15 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         (
             "95 % interval of a share",
             "Simultaneous over the classes of a set: it holds for all of them together 95 times in "
-            "100 (Goodman, or Clopper-Pearson with Bonferroni's correction where a class has fewer "
-            "than five pictures). It is about the sampler behind the set and so given for the first "
-            "pass only. A steered first pass is asked for by what is missing, hence more even than "
-            "independent draws: there the interval is wider than it need be.",
+            "100 (mid-P Clopper-Pearson, with Bonferroni's correction for the number of classes). "
+            "It is about the sampler behind the set and so given for the first pass only. A steered "
+            "first pass is asked for by what is missing, hence more even than independent draws: there "
+            "the interval is wider than it need be.",
+        ),
+        (
+            "95 % interval of a mean",
+            "How far the mean would move with other prompts of the same kind: the prompts are drawn anew, "
+            "each with all its pictures (bootstrap). With few prompts it covers less than it says.",
         ),
         (
             "With reading errors",
@@ -162,8 +182,7 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         (
             "ITA",
             "The individual typology angle of the skin's colour in degrees, arctan((L* − 50) / b*): "
-            "above 55 very light, below −30 dark. Means by group are of the prompts' means, with a 95"
-            " % t interval over the prompts.",
+            "above 55 very light, below −30 dark. Means by group are of the prompts' means.",
         ),
         (
             "Made per kept",

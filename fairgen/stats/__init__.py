@@ -9,7 +9,7 @@ randomness is seeded. Which function may be used when:
   :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
   retries they hold for the first pass only;
 * :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
-  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared.
+  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared;
 * :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
 
 Formulas, conditions and simulations: docs/statistics.md.
