@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fairgen import stats
+from fairgen import cli, stats
 from fairgen.errors import UserError
 from fairgen.report import write_report
 from fairgen.report.audit_page import write_audit_page
@@ -288,6 +288,15 @@ def test_thumbnail_is_marked_small_and_inside(tmp_path: Path) -> None:
     assert thumbnail(tmp_path / "run" / "gone.png", tmp_path, Size(96, 70)).startswith("data:image/svg+xml")
 
 
+def test_command(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["report", str(run_folder), "--out", str(tmp_path), "--pictures", "thin"]) == 0
+    said = capsys.readouterr().out
+    assert "of the first 6 of 12 places of each set" in said
+    files = {"report.html", "report.json", "pictures.csv", "pictures.parquet", "sets.csv", "sets.parquet"}
+    assert {p.name for p in tmp_path.iterdir()} == files
+    assert all(str(tmp_path / name) in said for name in files)
+
+
 def test_no_run_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run folder"):
         write_report(tmp_path / "nothing", tmp_path / "out")
@@ -310,7 +319,7 @@ def test_pictures_are_not_held_while_the_page_is_written(tmp_path: Path) -> None
 @given(share=st.floats(0, 1))
 def test_percent_never_calls_something_nothing(share: float) -> None:
     text = percent(share)
-    assert (text == "none") == (share == 0)
+    assert (text == "none") == (share < 1e-9)
     if share >= 0.0005 and text != "none":
         assert float(text.split("\N{NO-BREAK SPACE}")[0]) == pytest.approx(100 * share, abs=0.5)
 

@@ -23,7 +23,7 @@ def arm_label(arm: str) -> str:
 
 def percent(share: float) -> str:
     """A share in words: whole per cent, with one decimal below 10 %, never a bare 0 for what is not 0."""
-    if share <= 0:
+    if share < 1e-9:  # what rounding leaves of equal shares
         return "none"
     if share < 0.0005:
         return "less than 0.1 %".replace(" %", "\N{NO-BREAK SPACE}%")
@@ -103,10 +103,10 @@ def _fall(c: Comparison) -> str:
     if c.difference_range is None:
         return ""
     low, high = sorted(round(-100 * end) for end in c.difference_range)
-    return (
-        f": {round(-100 * c.difference)} percentage points fewer pictures are off, "
-        f"95\N{NO-BREAK SPACE}% interval {low} to {high}".replace("-", "\N{MINUS SIGN}")
-    )
+    text = f": {round(-100 * c.difference)} percentage points fewer pictures are off"
+    if low < high:
+        text += f", 95\N{NO-BREAK SPACE}% interval {low} to {high}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _chance(figures: ReportFigures, chance: float) -> str:
