@@ -9,6 +9,7 @@ randomness is seeded. Which function may be used when:
   :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
   retries they hold for the first pass only;
 * :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
+  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared;
 * :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
 
 Formulas, conditions and simulations: docs/statistics.md.
@@ -19,6 +20,7 @@ from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
     alignment_error,
+    central,
     fd,
     jensen_shannon,
     kl,
@@ -34,6 +36,7 @@ from fairgen.stats.inference import (
     multinomial_test,
 )
 from fairgen.stats.intervals import IntervalMethod, simultaneous_intervals
+from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
     "Bootstrap",
@@ -43,6 +46,7 @@ __all__ = [
     "PairedDifference",
     "alignment_error",
     "bootstrap",
+    "central",
     "difference_test",
     "equivalence_test",
     "fd",
@@ -54,6 +58,7 @@ __all__ = [
     "noise_band",
     "noise_floor",
     "paired_difference",
+    "redrawn_tv",
     "simultaneous_intervals",
     "total_variation",
 ]
