@@ -34,7 +34,7 @@ _KNOWN_NOISE = re.compile(
 
 
 _STDERR = threading.Lock()
-"""The file descriptor belongs to the whole process: two readers that start at once must not swap it in turn."""
+"""The descriptor is the whole process's: two readers that start at once must not swap it in turn."""
 
 
 @dataclass(frozen=True)
