@@ -142,12 +142,21 @@ def run(
     work: Annotated[Path, typer.Option(help="Folder for finished sets.")],
     workers: int = 2,
     part: Annotated[str | None, typer.Option(help="Only this part.")] = None,
+    technique: Annotated[str | None, typer.Option(help="Only this technique.")] = None,
+    loop: Annotated[str | None, typer.Option(help="Only this loop.")] = None,
 ) -> None:
     """Make the sets that are still missing."""
     os.environ["OMP_NUM_THREADS"] = "1"
     work.mkdir(parents=True, exist_ok=True)
     done = _done(work)
-    missing = [task for task in tasks() if task not in done and part in (None, task.part)]
+    missing = [
+        task
+        for task in tasks()
+        if task not in done
+        and part in (None, task.part)
+        and technique in (None, task.technique)
+        and loop in (None, task.loop)
+    ]
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("sets", total=len(missing))
         with (work / "sets.jsonl").open("a") as out:
@@ -169,6 +178,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for row in rows:
         by_prompt.setdefault(row["prompt"], []).append(row["tv"])
     asked = sum(row["asked"] for row in rows)
+    second = [_tv(row["second"], row) for row in rows if row["second"] is not None]
     return {
         "sets": len(rows),
         "tv": float(np.mean([row["tv"] for row in rows])),
@@ -178,7 +188,8 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "not_read": sum(row["abstained"] for row in rows) / sum(row["generated"] for row in rows),
         "hit": sum(row["hits"] for row in rows) / asked if asked else None,
         "within_one": sum(row["near"] for row in rows) / asked if asked else None,
-        "tv_second_reader": float(np.mean([_tv(row["second"], row) for row in rows])),
+        # Only where every set was read by the present second reader.
+        "tv_second_reader": float(np.mean(second)) if len(second) == len(rows) else None,
     }
 
 
