@@ -19,6 +19,7 @@ from fairgen.cli.common import Interrupted, one_line
 from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
 from fairgen.cli.report import report as report_command
+from fairgen.cli.serve import serve as serve_command
 from fairgen.cli.verify import verify as verify_command
 from fairgen.errors import UserError
 
@@ -37,6 +38,7 @@ app.command("calibrate")(calibrate_command)
 app.command("verify")(verify_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)
+app.command("serve")(serve_command)
 app.add_typer(spec.app, name="spec")
 app.add_typer(model.app, name="model")
 

@@ -1,0 +1,89 @@
+"""Builds the app and launches it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gradio as gr
+
+import fairgen
+from fairgen.errors import UserError
+from fairgen.runfile import disk_errors
+from fairgen.ui.engine import Engine
+from fairgen.ui.generate_tab import generate_tab
+from fairgen.ui.jobs import Services
+from fairgen.ui.markup import render
+from fairgen.ui.runs import Runs
+from fairgen.ui.serving import app_arguments
+from fairgen.ui.settings import Settings
+from fairgen.ui.theme import css, theme
+
+_UPLOADS = ".uploads"
+
+
+def build_app(services: Services) -> Any:
+    """The page and the named endpoints. Loads no model and writes nothing."""
+    with gr.Blocks(
+        title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, 7200)
+    ) as blocks:
+        own = gr.State({})
+        gr.HTML(render("head"), apply_default_css=False)
+        with gr.Tabs(), gr.Tab("Generate", id="generate"):
+            generate_tab(services, own)
+        gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
+
+        def left(request: gr.Request) -> None:
+            services.runs.leave(str(request.session_hash))
+
+        blocks.unload(left)
+    blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
+    return blocks
+
+
+def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: bool = False) -> Any:
+    """Start the server.
+
+    Args:
+        engine: its models; call `Engine.preload` first, so that they load while the page is built. block:
+            return only when the server ends.
+
+    Returns:
+        Gradio's (app, local address, public address or None).
+
+    Raises:
+        UserError: the port is taken, or the folder of the runs cannot be written.
+    """
+    cache = (settings.runs / _UPLOADS).absolute()
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
+    runs = Runs(settings.runs, per_owner=settings.limits.runs, keep_hours=settings.keep_hours)
+    services = Services(engine, runs, settings.limits)
+    blocks = build_app(services)
+    try:
+        return blocks.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            auth=list(settings.auth) or None,
+            inbrowser=settings.open_browser,
+            prevent_thread_lock=not block,
+            quiet=quiet,
+            theme=theme(),
+            css=css(),
+            footer_links=["api"],
+            run_history=False,  # it would keep what visitors type in their browser, keys included
+            show_error=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            max_file_size=settings.limits.upload_bytes,
+            app_kwargs=app_arguments(runs, settings.limits, cache),
+        )
+    except OSError as error:
+        raise UserError(
+            f"The server cannot listen on {settings.host}, port {settings.port} ({error}): choose another "
+            "--port."
+        ) from error
