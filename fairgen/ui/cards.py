@@ -9,10 +9,10 @@ from fairgen.ui.live import Card, LiveSet
 from fairgen.ui.markup import macro
 
 
-def card_html(card: Card, prefix: str, classes: Sequence[ToneClass], *, made: bool = True) -> str:
+def card_html(card: Card, prefix: str, classes: Sequence[ToneClass]) -> str:
     """One list item; ``prefix`` and the picture's index make ids that are unique on the page."""
     labels, swatches = names(classes)
-    return macro("cards", "card", card, f"{prefix}-{card.record.index}", labels, swatches, made=made)
+    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches)
 
 
 def set_cards(live: LiveSet) -> list[str]:

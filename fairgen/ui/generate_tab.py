@@ -90,7 +90,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML(render("welcome"), apply_default_css=False, elem_id="fg-status")
+            status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
@@ -99,6 +99,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
                     )
                     links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
                 with gr.Column(elem_classes="fg-pictures"):
+                    welcome = gr.HTML(render("welcome"), apply_default_css=False)
                     cards = gr.HTML(
                         [],
                         html_template=f'<ul class="fg-pics" aria-label="The set">{LIST}</ul>',
@@ -135,7 +136,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
             return gr.skip()  # said when the pictures are asked for
 
     chosen.change(
-        lambda name: gr.update(visible=name == picker.BY_HAND),
+        lambda name: gr.update(visible=True if name == picker.BY_HAND else "hidden"),
         chosen,
         editor,
         queue=False,
@@ -178,20 +179,21 @@ def generate_tab(services: Services, own: gr.State) -> None:
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
         except UserError as error:
-            return _error(str(error)), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return _error(str(error)), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return (
             _status(LiveSet(run, job.spec, job.count)),
             run.id,
             {run.id: job},
             gr.update(interactive=False),
             gr.update(interactive=True),
+            gr.update(visible=False),
         )
 
     gr.on(
         [go.click, prompt.submit],
         prepare,
         [prompt, chosen, editor, count, steering, tries, seed, model, own],
-        [status, ticket, jobs, go, stop],
+        [status, ticket, jobs, go, stop, welcome],
         concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
         show_progress="hidden",
         api_visibility="private",

@@ -25,13 +25,19 @@ class Card:
     """A picture with what a page shows beneath it."""
 
     view: Picture
-    record: PictureRecord
+    index: int
+    """Unique in the set."""
     size: tuple[int, int]
     """Width and height in pixels."""
     chances: dict[str, float]
     """Class -> probability by the reader; empty where it abstained."""
     outlines: tuple[str, ...]
     """Corners of the skin patches that were read, as SVG points in the picture's pixels."""
+    place: int | None = None
+    """Place in the set, from 1, and which try it was; None where fairgen did not make the picture."""
+    attempt: int = 1
+    sheet: str | None = None
+    """Address of a picture of all faces with their readings."""
 
 
 @dataclass
@@ -158,7 +164,9 @@ class LiveSet:
             prompt=record.prompt,
             note=note,
         )
-        return Card(view, record, self._sizes[record.index], *reading_parts(record.readings, self.spec.scale))
+        chances, outlines = reading_parts(record.readings, self.spec.scale)
+        size = self._sizes[record.index]
+        return Card(view, record.index, size, chances, outlines, record.slot + 1, record.attempt + 1)
 
     def to_json(self) -> dict[str, Any]:
         """What the API sends while a set is made."""

@@ -98,7 +98,7 @@ def share_editor() -> gr.HTML:
         html_template=asset("editor.html"),
         js_on_load=asset("editor.js"),
         apply_default_css=False,
-        visible=False,
+        visible="hidden",
         scales=json.dumps(scales),
     )
 
