@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fairgen.errors import UserError
+from fairgen.spec.approval import Approval
 
 RUN_FILE = "run.jsonl"
 
@@ -79,6 +80,11 @@ class SessionRecord(_Record):
     notes: list[str] = Field(default_factory=list)
     spec: dict[str, Any] = Field(description="the whole spec document")
     spec_hash: str = Field(description="'sha256:<hex>' of the spec's content")
+    context: int | None = Field(
+        default=None,
+        ge=0,
+        description="index in the spec's contexts of the one that gave the target; None: the top-level one",
+    )
     scale: str
     classes: list[str] = Field(description="light -> dark")
     target: dict[str, float] = Field(description="class -> declared share")
@@ -152,6 +158,9 @@ class Summary(_Record):
     device: str
     spec: str = Field(description="name of the spec")
     spec_hash: str
+    approval: Approval | None = Field(
+        default=None, description="whether a person stands behind the spec; None: not recorded"
+    )
     scale: str
     classes: list[str]
     target: dict[str, float]

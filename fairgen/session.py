@@ -53,7 +53,7 @@ from fairgen.steering.calibration import (
 )
 from fairgen.steering.conditioning import ANCHORS, family
 from fairgen.steering.prompt_variants import with_word
-from fairgen.summary import SAFETY_CHECKER
+from fairgen.summary import SAFETY_CHECKER, default_target_note
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -267,6 +267,9 @@ class _Session:
 
     def _record(self, selected: Technique | None, notes: list[str]) -> SessionRecord:
         spec = self.spec
+        context, target = spec.context_index(self.prompt), spec.target_for(self.prompt)
+        if spec.contexts and context is None:
+            notes.append(default_target_note(spec.name, len(spec.contexts), self.prompt))
         return SessionRecord(
             session=self.name,
             started_at=now(),
@@ -279,9 +282,10 @@ class _Session:
             spec=spec.model_dump(mode="json"),
             spec_hash=spec.content_hash(),
             scale=spec.scale,
-            classes=list(spec.target),
-            target=dict(spec.target),
-            requested=plan.allocate(spec.target, self.count, spec.allocation, seed=self.seed, turn=self.turn),
+            context=context,
+            classes=list(target),
+            target=target,
+            requested=plan.allocate(target, self.count, spec.allocation, seed=self.seed, turn=self.turn),
             round_size=self.round_size,
             max_tries=self.max_tries if self.technique and self.feedback else 1,
             feedback=self.feedback and self.technique is not None,

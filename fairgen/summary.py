@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fairgen import stats
 from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.spec.approval import approval_state, approval_text
 
 SAFETY_CHECKER = "safety_checker"
 """Reason code of a picture that the model's own safety checker blanked."""
@@ -22,6 +24,7 @@ def summarise(
     out: str | None,
 ) -> Summary:
     """Counts, distances (`fairgen.stats`) and notes of a finished session; ``seconds`` is its wall time."""
+    spec = record.spec
     filled = {fill.index for fill in fills}
     first = [p for p in pictures if p.attempt == 0]
     first_pass = _counts(record.classes, first)
@@ -37,14 +40,20 @@ def summarise(
         prompt=record.prompt,
         model=record.model.name,
         device=record.model.device,
-        spec=str(record.spec["name"]),
+        spec=str(spec["name"]),
         spec_hash=record.spec_hash,
+        approval=approval_state(spec.get("approved_by"), spec.get("approved_hash"), record.spec_hash),
         scale=record.scale,
         classes=record.classes,
         target=target,
         steering=record.steering,
         steered=record.steered,
-        notes=record.notes + _notes(record, pictures, fills, record.count - kept) + _crowd(inside, faces),
+        notes=[
+            *record.notes,
+            *_notes(record, pictures, fills, record.count - kept),
+            *_crowd(inside, faces),
+            approval_note(spec, record.spec_hash),
+        ],
         seed=record.seed,
         count=record.count,
         requested=record.requested,
@@ -70,6 +79,20 @@ def summarise(
         seconds=seconds,
         out=out,
     )
+
+
+def default_target_note(name: str, contexts: int, prompt: str | None) -> str:
+    """What to say where a spec has targets for some prompts, and its default one was used instead."""
+    why = "no prompt was given" if prompt is None else "none of them names this prompt"
+    return f"The spec {name} has {contexts} contexts; {why}, so its default target was used."
+
+
+def approval_note(spec: Mapping[str, Any], spec_hash: str) -> str:
+    """Who stands behind a spec document whose content has this hash."""
+    words = approval_text(
+        spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
+    )
+    return f"The spec {spec['name']}: {words}."
 
 
 def _notes(

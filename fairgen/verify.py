@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
+from fairgen.summary import approval_note, default_target_note
 
 if TYPE_CHECKING:
     from fairgen.report.view import Figures
@@ -47,17 +48,41 @@ class PictureResult:
 
 @dataclass(frozen=True)
 class Verification:
-    """All files of one call, and the spec that they are held against."""
+    """All files of one call, and the spec that they are held against.
+
+    ``prompt`` is what the pictures were made of, where that is known: it decides which target of a spec with
+    contexts counts.
+    """
 
     spec: FairnessSpec
     results: tuple[PictureResult, ...]
     reader: str = "calibrated"
+    prompt: str | None = None
+
+    @property
+    def context(self) -> int | None:
+        """Index of the spec's context that the prompt belongs to; None: the top-level target counts."""
+        return None if self.prompt is None else self.spec.context_index(self.prompt)
+
+    @property
+    def target(self) -> dict[str, float]:
+        """The shares that the pictures are held against."""
+        return dict(self.spec.target if self.prompt is None else self.spec.target_for(self.prompt))
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the reader: the default target was used, who approved the spec."""
+        spec = self.spec
+        notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
+        if spec.contexts and self.context is None:
+            notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
+        return notes
 
     @property
     def counts(self) -> dict[str, int]:
         """Class -> pictures whose largest face shows it; classes light to dark, zeros included."""
         counted = Counter(r.measured for r in self.results if r.measured is not None)
-        return {key: counted[key] for key in self.spec.target}
+        return {key: counted[key] for key in self.target}
 
     @property
     def abstentions(self) -> dict[str, int]:
@@ -74,7 +99,7 @@ class Verification:
         from fairgen.report.numbers import arm_figures
 
         read = [r.readings[0]["probabilities"][self.spec.scale] for r in self.results if r.measured]
-        return arm_figures(self.counts, self.spec.target, read, independent=True)
+        return arm_figures(self.counts, self.target, read, independent=True)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``fairgen verify --json`` prints (design section 7; null where a key has no
@@ -85,14 +110,16 @@ class Verification:
         counts = self.counts
         figures = self.figures()
         return {
-            "prompt": None,
+            "prompt": self.prompt,
             "model": None,
             "spec": self.spec.name,
             "spec_hash": self.spec.content_hash(),
+            "approval": self.spec.approval,
+            "notes": self.notes,
             "reader": self.reader,
             "scale": self.spec.scale,
-            "classes": list(self.spec.target),
-            "target": dict(self.spec.target),
+            "classes": list(self.target),
+            "target": self.target,
             "requested": None,
             "first_pass": None,
             "measured": counts,

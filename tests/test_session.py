@@ -164,7 +164,7 @@ def test_a_picture_that_the_safety_checker_blanked_is_not_read() -> None:
 
     summary = summary_of(run(Blanking(), 4, steering="none", batch_size=4))
     assert summary.abstentions == {"safety_checker": 1}
-    assert summary.notes[-1] == "The model's own safety checker blanked 1 of 4 pictures."
+    assert summary.notes[-2] == "The model's own safety checker blanked 1 of 4 pictures."
 
 
 def test_a_prompt_that_names_a_tone_is_left_alone() -> None:
@@ -307,7 +307,7 @@ def test_every_face_of_a_crowd_is_counted() -> None:
     assert summary.faces_tv is not None
     assert summary.tv is not None
     assert summary.faces_tv > summary.tv
-    assert summary.notes[-1].startswith("6 of 6 pictures show more than one face.")
+    assert summary.notes[-2].startswith("6 of 6 pictures show more than one face.")
     alone = summary_of(run(ConfusedGenerator(), 6))
     assert alone.faces == {}
     assert alone.faces_tv is None

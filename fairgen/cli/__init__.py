@@ -1,7 +1,8 @@
 """The ``fairgen`` command. One file a subcommand; nothing heavy is imported before a subcommand runs.
 
 Exit codes: 0 done; 2 bad input (one line that says what, and how to mend it); 3 done, but the target was
-not met within the tolerance although ``--require`` was given; 130 interrupted; 1 anything else.
+not met within the tolerance although ``--require`` was given, or ``spec check`` found a void approval; 130
+interrupted; 1 anything else.
 """
 
 from __future__ import annotations

@@ -65,6 +65,15 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
+def visible(text: str) -> str:
+    """Text for a terminal in which nothing is hidden: marks without a shape of their own (direction,
+    zero-width, control) show as <U+202E>; line breaks stay, other white space is a plain space.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c.isspace() else f"<U+{ord(c):04X}>" for c in text
+    )
+
+
 def stdout() -> Console:
     """The console for results."""
     from rich.console import Console
@@ -86,11 +95,20 @@ def check_range(name: str, value: float | None, low: float, high: float) -> None
 
 
 def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
-    """``--spec`` or, where given, ``--target``: shares by hand on the scale whose classes they name."""
+    """``--spec`` or, where given, ``--target``: shares by hand on the scale whose classes they name.
+
+    A void approval is said on standard error.
+    """
     from fairgen.spec import load_spec, spec_from_shares
 
     if target is None:
-        return load_spec(spec)
+        declared = load_spec(spec)
+        if declared.approval == "void":
+            words = (
+                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it anew."
+            )
+            stderr().print(one_line(words), markup=False, soft_wrap=True)
+        return declared
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
     return spec_from_shares(target)

@@ -64,7 +64,7 @@ def demo(
     console = common.stdout()
     columns = [(name, s.measured) for name, s in summaries]
     table = common.distribution_table(
-        f"{prompt}, {count} pictures each", scale.labels, scale.swatches, declared.target, columns
+        f"{prompt}, {count} pictures each", scale.labels, scale.swatches, declared.target_for(prompt), columns
     )
     console.print(table)
     distances = [(name, s.tv) for name, s in summaries]

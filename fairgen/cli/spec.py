@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.spec_approve import approve
+from fairgen.cli.spec_new import new
+from fairgen.cli.spec_show import show
 
 app = typer.Typer(help="Fairness specs: the declared targets as documents.", no_args_is_help=True)
+app.command("show")(show)
+app.command("new")(new)
+app.command("approve")(approve)
 
 
 @app.command("list")
@@ -18,45 +22,41 @@ def list_() -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fairgen.resources import specs_dir
     from fairgen.spec import list_specs, load_spec
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "scale", "about"):
-        table.add_column(heading)
+    for heading in ("name", "scale", "contexts", "approval", "about"):
+        table.add_column(heading, justify="right" if heading == "contexts" else "left")
     for name in list_specs():
         spec = load_spec(name)
-        table.add_row(Text(name), Text(spec.scale), Text(spec.about))
-    common.stdout().print(table)
-
-
-@app.command("show")
-def show(
-    name: str = typer.Argument(help="A spec's name, or its file.", show_default=False),
-    as_json: bool = common.JSON,
-) -> None:
-    """Print a spec in full."""
-    from fairgen.spec import dump_spec, load_spec
-
-    spec = load_spec(name)
-    if as_json:
-        typer.echo(
-            json.dumps(spec.model_dump(mode="json") | {"hash": spec.content_hash()}, ensure_ascii=False)
-        )
-    else:
-        typer.echo(dump_spec(spec), nl=False)
+        contexts = str(len(spec.contexts)) if spec.contexts else "–"
+        table.add_row(name, spec.scale, contexts, spec.approval, Text(spec.about))
+    console = common.stdout()
+    console.print(table)
+    console.print(f"Templates to copy lie in {specs_dir() / 'templates'}.", markup=False, soft_wrap=True)
 
 
 @app.command("check")
 def check(names: list[str] = typer.Argument(help="Specs' names or files.", show_default=False)) -> None:
-    """Say whether specs are sound; the first that is not ends with exit code 2, and its line and reason."""
+    """Say whether specs are sound, and whether their approval holds.
+
+    The first that is not sound ends with exit code 2, and its line and reason. A void approval (the document
+    was changed after it was signed) is shown as VOID, and the exit code is 3.
+    """
     from fairgen.spec import load_spec
 
+    void = False
     for name in names:
         spec = load_spec(name)
-        signed = f"approved by {spec.approved_by}" if spec.approved_by else "not approved by anybody"
+        void = void or spec.approval == "void"
+        contexts = f", {len(spec.contexts)} contexts" if spec.contexts else ""
+        verdict = "VOID" if spec.approval == "void" else "sound"
         typer.echo(
             common.one_line(
-                f"{name}: sound; {spec.name} version {spec.version}, {spec.scale}, {signed}, "
-                f"{spec.content_hash()}"
+                f"{name}: {verdict}; {spec.name} version {spec.version}, {spec.scale}{contexts}, "
+                f"{spec.approval_text}, {spec.content_hash()}"
             )
         )
+    if void:
+        raise typer.Exit(3)

@@ -19,6 +19,12 @@ def verify(
     paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some.", show_default=False),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
+    prompt: str | None = typer.Option(
+        None,
+        "--prompt",
+        help="What the pictures were made of: picks the target of a spec that has several.",
+        show_default=False,
+    ),
     out: Path | None = typer.Option(
         None, "--out", help="Write report.html, pictures.csv and summary.json here.", show_default=False
     ),
@@ -51,7 +57,7 @@ def verify(
         steps = verify_pictures(files, declared, chosen)
         for result in track(steps, "Reading", total=len(files), console=common.stderr(), transient=True):
             results.append(result)
-    done = Verification(declared, tuple(results), reader)
+    done = Verification(declared, tuple(results), reader, prompt)
     warn = common.stderr()
     for bad in done.unreadable:
         warn.print(common.one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
@@ -80,7 +86,7 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console = common.stdout()
     scale = SCALES[done.spec.scale]
     columns = [("measured", done.counts)]
-    console.print(common.distribution_table("", scale.labels, scale.swatches, done.spec.target, columns))
+    console.print(common.distribution_table("", scale.labels, scale.swatches, done.target, columns))
     if document["tv"] is not None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
@@ -96,3 +102,5 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     )
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
+    for note in done.notes:
+        console.print(common.one_line(note), markup=False, soft_wrap=True)

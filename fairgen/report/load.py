@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fairgen.report import words
+from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
 from fairgen.report.numbers import arm_figures, bars, chance_band
 from fairgen.report.view import Arm, Fate, Picture, Report, ToneClass, Twin
@@ -195,15 +196,7 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),
         ("Steering", "; ".join(_steering(s) for s in sessions)),
-        (
-            "Spec",
-            f"{head.spec.get('name', 'by hand')} (version {head.spec.get('version', '?')}, scale "
-            f"{head.scale})",
-        ),
-        ("Target is about", str(head.spec.get("about", ""))),
-        ("Why that target", str(head.spec.get("why", ""))),
-        ("Declared by", _declared(head.spec)),
-        ("Spec hash", head.spec_hash),
+        *declaration(head.spec, head.spec_hash, head.context),
         ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),
         (
             "Seeds",
@@ -215,13 +208,6 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
         ("Command", _command(sessions)),
     ]
     return tuple((name, value) for name, value in rows if value)
-
-
-def _declared(spec: Mapping[str, Any]) -> str:
-    by, on, approved = spec.get("declared_by"), spec.get("declared_on"), spec.get("approved_by")
-    if not by:
-        return ""
-    return f"{by} on {on}; {f'approved by {approved}' if approved else 'not approved by anybody'}"
 
 
 def _steering(session: SessionRun) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fairgen
 from fairgen.report import words
+from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
 from fairgen.report.load import axis_end, picture_view, tone_classes
 from fairgen.report.numbers import bars, chance_band
@@ -31,8 +32,8 @@ _COLUMNS = (
 
 def verification_report(done: Verification) -> Report:
     """A `Report` with one arm: the pictures as they were found."""
-    spec, counts = done.spec, done.counts
-    classes = tone_classes(spec.scale, spec.target)
+    spec, counts, target = done.spec, done.counts, done.target
+    classes = tone_classes(spec.scale, target)
     pictures = tuple(
         picture_view(
             image=data_uri(r.file),
@@ -50,27 +51,26 @@ def verification_report(done: Verification) -> Report:
     n = sum(counts.values())
     rows = [
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
-        ("Spec", f"{spec.name} (version {spec.version}, scale {spec.scale})"),
-        ("Spec hash", spec.content_hash()),
+        *declaration(spec.model_dump(mode="json"), spec.content_hash(), done.context),
         ("Reader", done.reader),
         ("fairgen", fairgen.__version__),
     ]
     return Report(
-        prompt="",
+        prompt=done.prompt or "",
         spec_name=spec.name,
         scale=spec.scale,
         classes=classes,
-        target=dict(spec.target),
-        chance_band=chance_band(spec.target, n) if n else {},
+        target=target,
+        chance_band=chance_band(target, n) if n else {},
         arms=arms,
         headline=words.headline(arms),
-        subline=words.subline(arms, classes, spec.target, ""),
+        subline=words.subline(arms, classes, target, ""),
         strip=words.FOUND_STRIP,
         twins=(),
         sentences=words.sentences(arms),
-        provenance=tuple(rows),
-        notes=(words.FOUND_NOTE, words.TARGET_NOTE),
-        axis_max=axis_end([*(b.share for b in arms[0].bars.values()), *spec.target.values()]),
+        provenance=tuple((name, value) for name, value in rows if value),
+        notes=(words.FOUND_NOTE, words.TARGET_NOTE, *done.notes),
+        axis_max=axis_end([*(b.share for b in arms[0].bars.values()), *target.values()]),
         unreadable=tuple((str(r.file), r.unreadable or "") for r in done.unreadable),
     )
 

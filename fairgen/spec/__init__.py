@@ -1,5 +1,7 @@
 """The fairness spec: the declared target as a document. See :class:`FairnessSpec` and :func:`load_spec`."""
 
+from fairgen.spec.approval import Approval
+from fairgen.spec.context import Context
 from fairgen.spec.document import (
     Problem,
     SpecError,
@@ -10,11 +12,15 @@ from fairgen.spec.document import (
     save_spec,
     spec_from_shares,
 )
-from fairgen.spec.model import Citation, Confidence, Elicitation, FairnessSpec, spec_schema
+from fairgen.spec.model import FairnessSpec
+from fairgen.spec.parts import Citation, Confidence, Elicitation
+from fairgen.spec.schema import spec_schema
 
 __all__ = [
+    "Approval",
     "Citation",
     "Confidence",
+    "Context",
     "Elicitation",
     "FairnessSpec",
     "Problem",

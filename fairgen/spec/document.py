@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fairgen.errors import UserError
 from fairgen.resources import specs_dir
+from fairgen.spec.context import Context
 from fairgen.spec.model import FairnessSpec
+from fairgen.spec.parts import Citation, Confidence, Elicitation
 from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse
 from skin_tone.scales import SCALES
 
@@ -74,6 +77,16 @@ def load_spec(name_or_path: str | os.PathLike[str]) -> FairnessSpec:
         SpecError: the document is refused; the message gives file, line and reason.
         UserError: there is no such spec, or it cannot be read.
     """
+    path, raw = read_spec(name_or_path)
+    return parse_spec(raw, origin=str(path))
+
+
+def read_spec(name_or_path: str | os.PathLike[str]) -> tuple[Path, bytes]:
+    """The file that :func:`load_spec` would load, and its bytes, at most one more than a spec may have.
+
+    Raises:
+        UserError: there is no such spec, or it cannot be read.
+    """
     text = os.fspath(name_or_path)
     name = _ALIASES.get(text, text)
     path = specs_dir() / f"{name}.yaml" if name in list_specs() else Path(text)
@@ -83,11 +96,10 @@ def load_spec(name_or_path: str | os.PathLike[str]) -> FairnessSpec:
         if not path.is_file():
             raise UserError(f"{path} is not a file: give a spec's name or a YAML file.")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)  # one more than is allowed, whatever size the file claims
+            return path, file.read(MAX_BYTES + 1)  # whatever size the file claims
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"The spec {text!r} cannot be read: {reason}.") from None
-    return parse_spec(raw, origin=str(path))
 
 
 def _no_such_spec(text: str) -> str:
@@ -98,7 +110,7 @@ def _no_such_spec(text: str) -> str:
 
 
 def parse_spec(raw: bytes | str, *, origin: str = "spec") -> FairnessSpec:
-    """The spec in a YAML (or JSON) text of at most 512 KiB; ``origin`` begins the error messages.
+    """The spec in a YAML (or JSON) text of at most 4 MiB; ``origin`` begins the error messages.
 
     Raises:
         SpecError: the text is refused.
@@ -121,12 +133,16 @@ def _validated(data: Mapping[str, Any], origin: str, lines: dict[Location, int])
     try:
         return FairnessSpec.model_validate(data)
     except ValidationError as error:
-        problems = [_problem(detail, lines) for detail in error.errors(include_url=False)]
-        problems.sort(key=lambda problem: problem.line or 0)
-        raise SpecError(origin, problems) from None
+        raise SpecError(origin, problems_of(error, lines)) from None
 
 
-def _problem(detail: ErrorDetails, lines: dict[Location, int]) -> Problem:
+def problems_of(error: ValidationError, lines: Mapping[Location, int] | None = None) -> list[Problem]:
+    """Why a document was refused, in words, in the order of the lines (where they are known)."""
+    problems = [_problem(detail, lines or {}) for detail in error.errors(include_url=False)]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _problem(detail: ErrorDetails, lines: Mapping[Location, int]) -> Problem:
     context = detail.get("ctx", {})
     at: Location = (*detail["loc"], *context.get("at", ()))
     known = at
@@ -141,7 +157,7 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
         case "spec":
             return str(context["reason"])
         case "extra_forbidden":
-            known = list(FairnessSpec.model_fields) if len(detail["loc"]) == 1 else []
+            known = _keys_beside(detail["loc"])
             close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
             return "is an unknown key" + (f": did you mean '{close[0]}'" if close else ": take it out")
         case "missing":
@@ -159,6 +175,21 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
         case _:
             text = detail["msg"].removeprefix("Input ").removeprefix("should ")
             return "must " + text if text != detail["msg"] else "is refused: " + text
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "citations": Citation,
+    "confidence": Confidence,
+    "elicitation": Elicitation,
+    "contexts": Context,
+}
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the mapping around a place may hold."""
+    around = [key for key in place[:-1] if isinstance(key, str)]
+    model = _PARTS.get(around[-1]) if around else FairnessSpec
+    return list(model.model_fields) if model else []
 
 
 class _Dumper(yaml.SafeDumper):
@@ -187,14 +218,33 @@ def _readable(share: float) -> float | str:
     return share
 
 
+def _readable_shares(target: dict[str, float]) -> dict[str, float | str]:
+    return {name: _readable(share) for name, share in target.items()}
+
+
+def _context_fields(context: Context) -> dict[str, Any]:
+    fields = context.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    fields["target"] = _readable_shares(context.target)
+    if "confidence" in fields:
+        fields["confidence"] = context.confidence.model_dump(mode="json")
+    return fields
+
+
 def dump_spec(spec: FairnessSpec) -> str:
     """The spec as a YAML document; :func:`parse_spec` of it gives an equal spec."""
     fields = spec.model_dump(mode="json", exclude_none=True)
-    fields["target"] = {name: _readable(share) for name, share in spec.target.items()}
+    fields["target"] = _readable_shares(spec.target)
     fields["confidence"] = spec.confidence.model_dump(mode="json")  # null says: makes no sense here
+    fields.pop("contexts")
+    if spec.contexts:
+        fields["contexts"] = [_context_fields(context) for context in spec.contexts]
+    for name in spec.APPROVAL_FIELDS:
+        fields.pop(name, None)
     fields.update(declared_on=spec.declared_on, approved_by=spec.approved_by)  # empty: the place to sign
     if spec.approved_on:
         fields["approved_on"] = spec.approved_on
+    if spec.approved_hash:
+        fields["approved_hash"] = spec.approved_hash
     return yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -204,23 +254,34 @@ def save_spec(spec: FairnessSpec, path: str | os.PathLike[str]) -> None:
     Raises:
         UserError: the file cannot be written, or would be too large to load again.
     """
-    target = Path(path)
-    raw = dump_spec(spec).encode()
+    write_spec(dump_spec(spec), path)
+
+
+def write_spec(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a spec's text, all or nothing, over what was there; a file keeps its mode, a link its target.
+
+    Raises:
+        UserError: the file cannot be written, or would be too large to load again.
+    """
+    raw = text.encode()
     if len(raw) > MAX_BYTES:
         raise UserError(f"The spec would take {len(raw)} bytes, above the limit of {MAX_BYTES}: shorten it.")
+    target = Path(path)
     try:
+        target = target.resolve()
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(raw)
-            Path(temporary).chmod(0o644)  # mkstemp's 0600 is meant for secrets
+            Path(temporary).chmod(mode)  # mkstemp's 0600 is meant for secrets
             os.replace(temporary, target)  # noqa: PTH105 - the same thing, named as the docs name it
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The spec cannot be written to {target}: {reason}.") from None
+        raise UserError(f"The spec cannot be written to {path}: {reason}.") from None
 
 
 def spec_from_shares(

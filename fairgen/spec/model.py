@@ -5,167 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-import unicodedata
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from fairgen.spec.approval import Approval, approval_state, approval_text
+from fairgen.spec.context import Context, find_context, normal_prompt
+from fairgen.spec.fields import Part, RequiredLine, RequiredText, Text, Unit, problem
+from fairgen.spec.parts import Citation, Confidence, Elicitation
 from skin_tone.scales import SCALES
 
-__all__ = ["SHARE_SUM_TOLERANCE", "Citation", "Confidence", "Elicitation", "FairnessSpec", "spec_schema"]
+__all__ = ["SHARE_SUM_TOLERANCE", "Citation", "Confidence", "Context", "Elicitation", "FairnessSpec"]
 
 SHARE_SUM_TOLERANCE = 1e-6
 """How far the shares of a target may sum from 1."""
 
-_FRACTION = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
 
+class FairnessSpec(Part):
+    """The declared target, with the judgements behind it. Immutable; shares are never renormalised.
 
-def _problem(reason: str, *at: str) -> PydanticCustomError:
-    """A refusal; ``at`` leads from the validated value down to the part that is at fault."""
-    # The reason goes in as context, since pydantic would read braces in it as a template.
-    return PydanticCustomError("spec", "{reason}", {"reason": reason, "at": list(at)})
-
-
-def _clean(value: str) -> str:
-    # YAML has no way to write some of these, and a terminal or a page would obey others.
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in value):
-        raise _problem("holds control characters: take them out")
-    return value.strip()
-
-
-def _clean_required(value: str) -> str:
-    value = _clean(value)
-    if not value:
-        raise _problem("must not be empty")
-    return value
-
-
-def _no_surrogates(value: str) -> str:
-    if any(unicodedata.category(char) == "Cs" for char in value):
-        raise _problem("is not valid Unicode")
-    return value
-
-
-def _unit(value: Any) -> float:
-    """A number from 0 to 1; text such as "1/6" is read as a fraction, since 0.1667 six times is not 1."""
-    if isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
-        numerator, denominator = int(match[1]), int(match[2])
-        if numerator <= denominator and denominator > 0:
-            return numerator / denominator
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _problem(f"must be a number from 0 to 1, or a fraction such as 1/6, not {_shown(value)}")
-    if not 0 <= value <= 1:  # also refuses NaN, for which every comparison is false
-        raise _problem(f"must be from 0 to 1, not {_shown(value)}")
-    return float(value) + 0.0  # -0.0 becomes 0.0: one value, one hash
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer with more digits than Python prints (set in code; a file's are bounded)
-        text = "a number that long"
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _web_address(value: str) -> str:
-    # Addresses become links in reports: only schemes that do nothing but fetch.
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        raise _problem("is not a web address") from None
-    if parts.scheme not in ("http", "https") or not parts.netloc or any(char.isspace() for char in value):
-        raise _problem("must be a web address that starts with http:// or https://")
-    return value
-
-
-def _with_zone(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-Line = Annotated[str, Field(max_length=300), AfterValidator(_clean)]
-RequiredLine = Annotated[str, Field(max_length=300), AfterValidator(_clean_required)]
-Text = Annotated[str, Field(max_length=4_000), AfterValidator(_clean)]
-RequiredText = Annotated[str, Field(max_length=4_000), AfterValidator(_clean_required)]
-Raw = Annotated[str, Field(max_length=16_000), AfterValidator(_no_surrogates)]
-Url = Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)]
-Moment = Annotated[datetime, AfterValidator(_with_zone)]
-Unit = Annotated[
-    float,
-    BeforeValidator(_unit),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0, "maximum": 1},
-                {"type": "string", "pattern": r"^\s*\d{1,9}\s*/\s*\d{1,9}\s*$"},
-            ],
-            "description": "a number from 0 to 1, or a fraction such as 1/6",
-        }
-    ),
-]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Citation(_Part):
-    """A source that the target leans on, and whether its quote was found where it is said to be."""
-
-    title: RequiredLine
-    publisher: Line | None = None
-    year: Annotated[int, Field(strict=True, ge=1000, le=9999)] | None = None
-    url: Url | None = None
-    quote: Text | None = Field(None, description="the passage, word for word")
-    claim: RequiredText = Field(description="what the quote is meant to support in this spec")
-    checked: Literal["unchecked", "found", "not_found", "unreachable"] = "unchecked"
-    checked_at: Moment | None = Field(None, description="when the page was fetched and the quote looked for")
-
-    @field_validator("checked_at")
-    @classmethod
-    def _goes_with_checked(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
-        if "checked" in info.data and (value is None) != (info.data["checked"] == "unchecked"):
-            raise _problem("is given exactly when 'checked' is not 'unchecked'")
-        return value
-
-
-class Confidence(_Part):
-    """How sure the source is of the target, 0 to 1; null (None) where that makes no sense."""
-
-    overall: Unit | None = None
-    classes: dict[str, Unit | None] = Field(default_factory=dict, description="class -> confidence")
-
-
-class Elicitation(_Part):
-    """How a language model was asked for the target; present exactly when ``source`` is ``llm``."""
-
-    model: RequiredLine
-    asked_on: date
-    prompt_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    replies: list[Raw] = Field(min_length=1, max_length=20, description="the raw replies, as text")
-    agreement: Unit | None = Field(
-        None, description="1 - mean Jensen-Shannon distance (base 2) between the replies' targets"
-    )
-    fallback: RequiredText | None = Field(
-        None, description="why the target is uniform instead of what the model proposed; null if it is not"
-    )
-
-
-class FairnessSpec(_Part):
-    """The declared target, with the judgements behind it. Immutable; shares are never renormalised."""
+    A document may hold several targets, each for some prompts (``contexts``); ``target`` is then the one for
+    all other prompts.
+    """
 
     name: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     version: Annotated[int, Field(strict=True, ge=1)] = Field(
@@ -184,10 +48,15 @@ class FairnessSpec(_Part):
     )
     declared_by: RequiredLine
     declared_on: date
-    elicitation: Elicitation | None = Field(None, validate_default=True)
+    elicitation: Elicitation | None = Field(None, description="how a model was asked for the target")
+    contexts: list[Context] = Field(
+        default=[], max_length=500, description="targets for some prompts; all others have 'target'"
+    )
     approved_by: RequiredLine | None = Field(None, description="empty until a person signs")
     approved_on: date | None = None
-    approved_hash: str | None = Field(None, description="content_hash() of what was signed")
+    approved_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+        None, description="content_hash() of what was signed"
+    )
 
     APPROVAL_FIELDS: ClassVar[frozenset[str]] = frozenset({"approved_by", "approved_on", "approved_hash"})
 
@@ -196,59 +65,87 @@ class FairnessSpec(_Part):
     def _is_a_distribution(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
         if "scale" not in info.data:
             return value  # the unknown scale is reported already
-        classes = SCALES[info.data["scale"]].classes
-        _require_known(value, classes, info.data["scale"])
-        if missing := [name for name in classes if name not in value]:
-            raise _problem(f"has no share for {', '.join(missing)}: give each class one, 0 if need be")
-        total = math.fsum(value.values())
-        if abs(total - 1) > SHARE_SUM_TOLERANCE:
-            raise _problem(f"sums to {total:.8g} and not to 1: change the shares (1/6 is understood)")
-        return {name: value[name] for name in classes}
+        if wrong := _no_distribution(value, info.data["scale"]):
+            raise wrong
+        return _in_order(value, info.data["scale"])
 
     @field_validator("source")
     @classmethod
     def _says_uniform_only_if_so(cls, value: str, info: ValidationInfo) -> str:
         if value == "uniform" and "target" in info.data and not _is_uniform(info.data["target"]):
-            raise _problem("is 'uniform', but the shares differ: make them equal, or write 'user'")
+            raise problem(_NOT_UNIFORM)
         return value
 
     @field_validator("confidence")
     @classmethod
     def _names_classes(cls, value: Confidence, info: ValidationInfo) -> Confidence:
-        if "scale" in info.data:
-            scale = info.data["scale"]
-            _require_known(value.classes, SCALES[scale].classes, scale, "classes")
+        if "scale" in info.data and (unknown := _unknown_class(value.classes, info.data["scale"], "classes")):
+            raise unknown
         return value
 
     @field_validator("elicitation")
     @classmethod
-    def _goes_with_llm(cls, value: Elicitation | None, info: ValidationInfo) -> Elicitation | None:
-        if "source" in info.data and (value is not None) != (info.data["source"] == "llm"):
-            raise _problem("is given exactly when 'source' is 'llm'")
+    def _fell_back_to_uniform(cls, value: Elicitation | None, info: ValidationInfo) -> Elicitation | None:
         if value and value.fallback and "target" in info.data and not _is_uniform(info.data["target"]):
-            raise _problem("says that the target fell back to uniform, but the shares differ", "fallback")
+            raise problem(_NOT_FALLEN_BACK, "fallback")
         return value
 
-    @model_validator(mode="after")
-    def _is_what_was_signed(self) -> Self:
-        if self.approved_by is None and (self.approved_on or self.approved_hash):
-            raise _problem(
-                "is empty, but the approval has a date or a hash: name who approved", "approved_by"
+    @field_validator("contexts")
+    @classmethod
+    def _are_sound(cls, value: list[Context], info: ValidationInfo) -> list[Context]:
+        scale, source = info.data.get("scale"), info.data.get("source")
+        if scale is None or source is None:
+            return value
+        # Every problem of every context is told at once, each at its own place in the document.
+        found = [
+            *_repeated(value),
+            *(p for i, c in enumerate(value) for p in _of_context(c, i, scale, source)),
+        ]
+        if found:
+            raise ValidationError.from_exception_data(
+                "contexts", [InitErrorDetails(type=error, input=None) for error in found]
             )
-        if self.approved_hash is not None and self.approved_hash != self.content_hash():
-            reason = "does not match: the document was changed after it was approved; have it approved again"
-            raise _problem(reason, "approved_hash")
+        return [c.model_copy(update={"target": _in_order(c.target, scale)}) for c in value]
+
+    @model_validator(mode="after")
+    def _says_how_a_model_was_asked(self) -> Self:
+        asked = self.elicitation is not None or any(c.elicitation for c in self.contexts)
+        if asked != (self.source == "llm"):
+            raise problem("is given exactly when 'source' is 'llm' (here, or in a context)", "elicitation")
+        return self
+
+    @model_validator(mode="after")
+    def _names_who_approved(self) -> Self:
+        if self.approved_by is None and (self.approved_on or self.approved_hash):
+            raise problem("is empty, but the approval has a date or a hash: name who approved", "approved_by")
         return self
 
     def content_hash(self) -> str:
         """``sha256:`` and 64 hex digits over the content as canonical JSON, approval fields left out.
 
-        Canonical: UTF-8, keys sorted, no spaces, defaults written out. So comments, the order of keys and
-        the way a number is written in the file do not matter, and a signature does not change what it signs.
+        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``). So comments,
+        the order of keys and the way a number is written in the file do not matter, and a signature does not
+        change what it signs. Citations go in as unchecked: whether a page still holds a quote is measured
+        again and again, and declares nothing.
         """
         content = self.model_dump(mode="json", exclude=set(self.APPROVAL_FIELDS))
+        if not content["contexts"]:
+            del content["contexts"]  # as it was before there were contexts: old signatures hold
+        for part in (content, *content.get("contexts", ())):
+            for citation in part["citations"]:
+                citation.update(checked="unchecked", checked_at=None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def approval(self) -> Approval:
+        """approved, unapproved, or void: changed after it was signed, or signed without a hash."""
+        return approval_state(self.approved_by, self.approved_hash, self.content_hash())
+
+    @property
+    def approval_text(self) -> str:
+        """The approval in words, such as "approved by A. Person on 2026-11-24"."""
+        return approval_text(self.approved_by, self.approved_on, self.approved_hash, self.content_hash())
 
     def approved(self, by: str, on: date) -> FairnessSpec:
         """A copy signed by a person, bound to the present content by its hash.
@@ -260,37 +157,74 @@ class FairnessSpec(_Part):
         fields.update(approved_by=by, approved_on=on, approved_hash=self.content_hash())
         return FairnessSpec.model_validate(fields)
 
+    def context_index(self, prompt: str) -> int | None:
+        """Index in ``contexts`` of the one that a prompt belongs to; None: it has the top-level target."""
+        return find_context(self.contexts, prompt)
+
+    def context_for(self, prompt: str) -> Context | None:
+        """The context that names the prompt exactly (case and white space aside), else the first one with a
+        pattern that fits it; None where there is neither.
+        """
+        index = self.context_index(prompt)
+        return None if index is None else self.contexts[index]
+
+    def target_for(self, prompt: str) -> dict[str, float]:
+        """The declared target of a prompt: its context's, else the top-level one. Class -> share (0-1)."""
+        context = self.context_for(prompt)
+        return dict(self.target if context is None else context.target)
+
+
+_NOT_UNIFORM = "is 'uniform', but the shares differ: make them equal, or write 'user'"
+_NOT_FALLEN_BACK = "says that the target fell back to uniform, but the shares differ"
+
 
 def _is_uniform(target: dict[str, float]) -> bool:
     return max(target.values()) - min(target.values()) <= SHARE_SUM_TOLERANCE
 
 
-def _require_known(given: dict[str, Any], classes: tuple[str, ...], scale: str, *at: str) -> None:
-    for name in given:
-        if name not in classes:
-            raise _problem(f"is no class of {scale}, whose classes are {', '.join(classes)}", *at, name)
+def _in_order(target: dict[str, float], scale: str) -> dict[str, float]:
+    return {name: target[name] for name in SCALES[scale].classes}
 
 
-def spec_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a spec document; ties the classes of ``target`` to the scale.
+def _unknown_class(given: dict[str, Any], scale: str, *at: str | int) -> PydanticCustomError | None:
+    classes = SCALES[scale].classes
+    reason = f"is no class of {scale}, whose classes are {', '.join(classes)}"
+    return next((problem(reason, *at, name) for name in given if name not in classes), None)
 
-    What a schema cannot say (that shares sum to 1, that a hash matches) only ``load_spec`` checks.
-    """
-    schema = FairnessSpec.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "fairgen fairness spec"
-    schema["allOf"] = [
-        {
-            "if": {"properties": {"scale": {"const": scale.name}}},
-            "then": {
-                "properties": {
-                    "target": {
-                        "required": list(scale.classes),
-                        "propertyNames": {"enum": list(scale.classes)},
-                    }
-                }
-            },
-        }
-        for scale in SCALES.values()
-    ]
-    return schema
+
+def _no_distribution(shares: dict[str, float], scale: str, *at: str | int) -> PydanticCustomError | None:
+    """Why the shares are no distribution over the scale's classes; None where they are one."""
+    if unknown := _unknown_class(shares, scale, *at):
+        return unknown
+    if missing := [name for name in SCALES[scale].classes if name not in shares]:
+        return problem(f"has no share for {', '.join(missing)}: give each class one, 0 if need be", *at)
+    total = math.fsum(shares.values())
+    if abs(total - 1) > SHARE_SUM_TOLERANCE:
+        return problem(f"sums to {total:.8g} and not to 1: change the shares (1/6 is understood)", *at)
+    return None
+
+
+def _of_context(context: Context, index: int, scale: str, source: str) -> Iterator[PydanticCustomError]:
+    """What the rules for the top-level target refuse in a context; places lead down from the list."""
+    if unknown := _unknown_class(context.confidence.classes, scale, index, "confidence", "classes"):
+        yield unknown
+    if wrong := _no_distribution(context.target, scale, index, "target"):
+        yield wrong
+    elif not _is_uniform(context.target):
+        if source == "uniform":
+            yield problem("is not uniform, but 'source' is: make the shares equal", index, "target")
+        if context.elicitation and context.elicitation.fallback:
+            yield problem(_NOT_FALLEN_BACK, index, "elicitation", "fallback")
+    if context.elicitation and source != "llm":
+        yield problem("is given only where 'source' is 'llm'", index, "elicitation")
+
+
+def _repeated(contexts: list[Context]) -> Iterator[PydanticCustomError]:
+    """Prompts and patterns that stand twice: only one of the targets could ever be used."""
+    first: dict[str, str] = {}
+    for index, context in enumerate(contexts):
+        for number, prompt in enumerate(context.prompts):
+            place = f"contexts.{index}.prompts.{number}"
+            seen = first.setdefault(normal_prompt(prompt), place)
+            if seen != place:
+                yield problem(f"is the same prompt as {seen}: take one out", index, "prompts", number)

@@ -14,9 +14,9 @@ import yaml
 
 __all__ = ["MAX_BYTES", "Location", "YamlProblem", "parse"]
 
-MAX_BYTES = 512 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 12
-_MAX_NODES = 5_000
+_MAX_NODES = 50_000
 _MAX_DIGITS = 40
 
 Location = tuple[str | int, ...]
@@ -64,7 +64,7 @@ def parse(raw: bytes) -> tuple[Any, dict[Location, int]]:
         YamlProblem: the bytes are too many, not UTF-8, not YAML, or use what is refused (see the module).
     """
     if len(raw) > MAX_BYTES:
-        raise YamlProblem(f"larger than {MAX_BYTES // 1024} KiB")
+        raise YamlProblem(f"larger than {MAX_BYTES // 2**20} MiB")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,33 @@
+"""``fairgen spec approve FILE --by NAME``: a person signs what a spec says now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from fairgen.cli import common
+
+
+def approve(
+    file: Path = typer.Argument(help="The spec's file; it is changed in place.", show_default=False),
+    by: str = typer.Option(..., "--by", help="Who approves: a person's name.", show_default=False),
+    on: datetime | None = typer.Option(
+        None, "--on", formats=["%Y-%m-%d"], help="When; by default today.", show_default=False
+    ),
+) -> None:
+    """Sign a spec: who, when, and the hash of its content. Whatever is changed afterwards voids the approval.
+
+    Only the three approval lines of the file change; comments and layout stay.
+    """
+    from fairgen.spec.signing import approve_file
+
+    before, after = approve_file(file, by, None if on is None else on.date())
+    lines = [
+        f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}",
+    ]
+    if before.approval != "unapproved":
+        lines.append(f"This replaces what stood there: {before.approval_text}.")
+    for line in lines:
+        typer.echo(common.one_line(line))

@@ -1,0 +1,52 @@
+"""The rows of a report's provenance that say what was declared, why, by whom, and who approved it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairgen.spec.approval import approval_text
+
+__all__ = ["declaration"]
+
+_SHOWN_PROMPTS = 3
+
+
+def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) -> list[tuple[str, str]]:
+    """Name and value of each row. ``spec`` is the document as JSON, ``spec_hash`` that of its content, and
+    ``context`` the index of the context whose target was used (None: the top-level target).
+    """
+    contexts = spec.get("contexts") or []
+    chosen: Mapping[str, Any] = {} if context is None else contexts[context]
+    version, scale = spec.get("version", "?"), spec.get("scale", "?")
+    return [
+        ("Spec", f"{spec.get('name', 'by hand')} (version {version}, scale {scale})"),
+        ("Target for", _target_for(chosen, context, len(contexts))),
+        ("Target is about", str(chosen.get("about") or spec.get("about") or "")),
+        ("Why that target", str(chosen.get("why") or spec.get("why") or "")),
+        ("Declared by", _declared(spec)),
+        (
+            "Approval",
+            approval_text(
+                spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
+            ),
+        ),
+        ("Spec hash", spec_hash),
+    ]
+
+
+def _declared(spec: Mapping[str, Any]) -> str:
+    by = spec.get("declared_by")
+    return f"{by} on {spec.get('declared_on')}" if by else ""
+
+
+def _target_for(chosen: Mapping[str, Any], context: int | None, contexts: int) -> str:
+    """Which of a spec's targets was used; empty where it has only one."""
+    if not contexts:
+        return ""
+    if context is None:
+        return f"any prompt that none of the spec's {contexts} contexts names (the default target)"
+    prompts = chosen["prompts"]
+    more = len(prompts) - _SHOWN_PROMPTS
+    shown = ", ".join(f"“{prompt}”" for prompt in prompts[:_SHOWN_PROMPTS])
+    return shown + (f" and {more} more" if more > 0 else "") + f" (context {context + 1} of {contexts})"
