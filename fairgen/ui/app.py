@@ -10,6 +10,9 @@ import gradio as gr
 import fairgen
 from fairgen.errors import UserError
 from fairgen.runfile import disk_errors
+from fairgen.ui.about_tab import about_tab
+from fairgen.ui.api import add_endpoints
+from fairgen.ui.check_tab import check_tab
 from fairgen.ui.engine import Engine
 from fairgen.ui.generate_tab import generate_tab
 from fairgen.ui.jobs import Services
@@ -17,6 +20,7 @@ from fairgen.ui.markup import render
 from fairgen.ui.runs import Runs
 from fairgen.ui.serving import app_arguments
 from fairgen.ui.settings import Settings
+from fairgen.ui.specs_tab import specs_tab
 from fairgen.ui.theme import css, theme
 
 _UPLOADS = ".uploads"
@@ -29,14 +33,22 @@ def build_app(services: Services) -> Any:
     ) as blocks:
         own = gr.State({})
         gr.HTML(render("head"), apply_default_css=False)
-        with gr.Tabs(), gr.Tab("Generate", id="generate"):
-            generate_tab(services, own)
+        with gr.Tabs():
+            with gr.Tab("Generate", id="generate"):
+                generate_tab(services, own)
+            with gr.Tab("Check my pictures", id="check"):
+                check_tab(services, own)
+            with gr.Tab("Specs", id="specs"):
+                specs_tab(own)
+            with gr.Tab("About", id="about"):
+                about_tab()
         gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
 
         def left(request: gr.Request) -> None:
             services.runs.leave(str(request.session_hash))
 
         blocks.unload(left)
+        add_endpoints(services)
     blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
     return blocks
 

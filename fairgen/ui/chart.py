@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from fairgen import stats
 from fairgen.report.load import axis_end, tone_classes
-from fairgen.spec import FairnessSpec
 from fairgen.ui.live import LiveSet, chance
 from fairgen.ui.markup import render
 
@@ -15,7 +14,8 @@ def live_chart(live: LiveSet) -> str:
     """The chart of a running or finished set."""
     steered = live.record is not None and live.record.steered
     return distribution_chart(
-        live.spec,
+        live.scale,
+        live.target,
         live.count,
         counts=live.counts(),
         first=live.first_pass() if steered else None,
@@ -26,7 +26,8 @@ def live_chart(live: LiveSet) -> str:
 
 
 def distribution_chart(
-    spec: FairnessSpec,
+    scale: str,
+    target: Mapping[str, float],
     count: int,
     *,
     counts: Mapping[str, int] | None = None,
@@ -39,18 +40,18 @@ def distribution_chart(
 
     ``count`` is the number of pictures that the chance floor and band are computed for.
     """
-    known = dict(counts) if counts is not None else dict.fromkeys(spec.target, 0)
+    known = dict(counts) if counts is not None else dict.fromkeys(target, 0)
     total = sum(known.values())
     first_total = sum(first.values()) if first is not None else 0
-    floor, band = chance(spec, count)
-    shares = list(spec.target.values())
+    floor, band = chance(target, count)
+    shares = list(target.values())
     shares += [n / total for n in known.values() if total]
     shares += [n / first_total for n in (first or {}).values() if first_total]
     return render(
         "chart",
         title="Share of pictures in each skin-tone class",
-        classes=tone_classes(spec.scale, spec.target),
-        target=spec.target,
+        classes=tone_classes(scale, target),
+        target=target,
         band=band,
         floor=floor,
         counts=known,
@@ -58,7 +59,7 @@ def distribution_chart(
         made=counts is not None,
         first=first,
         first_total=first_total,
-        tv=stats.total_variation(known, spec.target) if total else None,
+        tv=stats.total_variation(known, target) if total else None,
         axis=axis_end(shares),
         count=count,
         now_label=now_label,

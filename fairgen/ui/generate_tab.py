@@ -39,7 +39,6 @@ def generate_tab(services: Services, own: gr.State) -> None:
     """Build the tab. ``own`` holds the visitor's own specs, name -> `FairnessSpec`."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)
-    jobs = gr.State({})
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompt = gr.Textbox(
@@ -95,7 +94,9 @@ def generate_tab(services: Services, own: gr.State) -> None:
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
                     chart = gr.HTML(
-                        distribution_chart(default, 12), apply_default_css=False, elem_id="fg-chart"
+                        distribution_chart(default.scale, default.target, 12),
+                        apply_default_css=False,
+                        elem_id="fg-chart",
                     )
                     links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
                 with gr.Column(elem_classes="fg-pictures"):
@@ -128,10 +129,11 @@ def generate_tab(services: Services, own: gr.State) -> None:
     for chip, text in zip(chips, EXAMPLES, strict=True):
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
-    def preview(name: str, shares: Any, number: float, mine: dict[str, FairnessSpec]) -> Any:
+    def preview(text: str, name: str, shares: Any, number: float, mine: dict[str, FairnessSpec]) -> Any:
         try:
             spec = spec_of(name, shares, mine)
-            return distribution_chart(spec, max(1, min(int(number), limits.count)))
+            places = max(1, min(int(number), limits.count))
+            return distribution_chart(spec.scale, spec.target_for(text), places)
         except (UserError, TypeError, ValueError):
             return gr.skip()  # said when the pictures are asked for
 
@@ -146,7 +148,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
     gr.on(
         [chosen.change, editor.change, count.release],
         preview,
-        [chosen, editor, count, own],
+        [prompt, chosen, editor, count, own],
         chart,
         queue=False,
         show_progress="hidden",
@@ -178,12 +180,12 @@ def generate_tab(services: Services, own: gr.State) -> None:
                 model=which,
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
+            run.job = job
         except UserError as error:
-            return _error(str(error)), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return _error(str(error)), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return (
-            _status(LiveSet(run, job.spec, job.count)),
+            _status(job.begin(run)),
             run.id,
-            {run.id: job},
             gr.update(interactive=False),
             gr.update(interactive=True),
             gr.update(visible=False),
@@ -193,18 +195,20 @@ def generate_tab(services: Services, own: gr.State) -> None:
         [go.click, prompt.submit],
         prepare,
         [prompt, chosen, editor, count, steering, tries, seed, model, own],
-        [status, ticket, jobs, go, stop, welcome],
+        [status, ticket, go, stop, welcome],
         concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
         show_progress="hidden",
         api_visibility="private",
     )
 
-    def make(number: str | None, known: dict[str, Job], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        if number is None or number not in known:
+    def make(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if number is None:
             return
         run = services.runs.get(number, request.session_hash)
-        job = known[number]
-        yield (*_shown(LiveSet(run, job.spec, job.count)), "", [], gr.update(visible=False), "", gr.skip())
+        job = run.job
+        if job is None:
+            return
+        yield (*_shown(job.begin(run)), "", [], gr.update(visible=False), "", gr.skip())
         for live in make_set(services, run, job):
             yield (*_shown(live), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip())
         can_twin = bool(live.pictures) and live.record is not None and live.record.steered
@@ -220,7 +224,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
     shown = [status, chart, cards, aside_box, aside, stop]
     ticket.change(
         make,
-        [ticket, jobs],
+        ticket,
         [*shown, links, twins, twin_button, twin_status, go],
         show_progress="minimal",
         show_progress_on=status,
@@ -235,16 +239,16 @@ def generate_tab(services: Services, own: gr.State) -> None:
 
     stop.click(halt, ticket, stop, queue=False, show_progress="hidden", api_visibility="private")
 
-    def make_twins(
-        number: str | None, known: dict[str, Job], request: gr.Request
-    ) -> Iterator[tuple[Any, ...]]:
-        if number is None or number not in known:
+    def make_twins(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if number is None:
             return
         run = services.runs.get(number, request.session_hash)
+        if run.job is None:
+            return
         run.stop.clear()
         steered = run.sets["steered"]
         yield gr.skip(), [], gr.update(interactive=False), gr.update(interactive=True), gr.skip()
-        for plain in make_set(services, run, unsteered(known[number]), "unsteered"):
+        for plain in make_set(services, run, unsteered(run.job), "unsteered"):
             busy = gr.skip() if plain.running else gr.update(interactive=False)
             yield _twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
         again = gr.update(interactive=True, visible=plain.state != "done")
@@ -252,7 +256,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
 
     twin_button.click(
         make_twins,
-        [ticket, jobs],
+        ticket,
         [twin_status, twins, twin_button, stop, links],
         show_progress="minimal",
         show_progress_on=twin_status,
@@ -336,8 +340,7 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
 
 def _against_chance(live: LiveSet) -> str:
     arm = live.arm()
-    target = dict(live.spec.target)
-    return words.subline([arm], live.classes, target, live.record.prompt if live.record else "")
+    return words.subline([arm], live.classes, dict(live.target), live.record.prompt if live.record else "")
 
 
 def _twin_status(plain: LiveSet) -> str:

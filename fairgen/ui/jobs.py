@@ -76,6 +76,10 @@ class Job:
             services.engine.check_model(model),
         )
 
+    def begin(self, run: UserRun) -> LiveSet:
+        """The set before anything happened."""
+        return LiveSet(run, self.spec.scale, self.spec.target_for(self.prompt), self.count)
+
 
 def chosen_spec(
     name: Any, target: Any = None, *, own: Mapping[str, FairnessSpec] | None = None
@@ -106,7 +110,9 @@ def make_set(services: Services, run: UserRun, job: Job, arm: str = "steered") -
     The last state is done, stopped or failed, and the report is written by then. Closing the iterator ends
     the session; what was made stays.
     """
-    live = LiveSet(run, job.spec, job.count, state="waiting" if services.engine.ready else "loading")
+    live = job.begin(run)
+    if not services.engine.ready:
+        live.state = "loading"
     run.sets[arm] = live
     yield live
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -14,7 +15,6 @@ from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.numbers import arm_figures, bars
 from fairgen.report.view import Arm, Picture, ToneClass
 from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
-from fairgen.spec import FairnessSpec
 from fairgen.ui.runs import UserRun
 
 State = Literal["waiting", "loading", "calibrating", "sampling", "stopped", "done", "failed"]
@@ -45,7 +45,9 @@ class LiveSet:
     """The state of one session; `apply` takes its events in order."""
 
     run: UserRun
-    spec: FairnessSpec
+    scale: str
+    target: Mapping[str, float]
+    """Class -> declared share, for this prompt."""
     count: int
     state: State = "waiting"
     record: SessionRecord | None = None
@@ -82,7 +84,7 @@ class LiveSet:
     @property
     def classes(self) -> tuple[ToneClass, ...]:
         """The classes of the scale, light to dark."""
-        return tone_classes(self.spec.scale, self.spec.target)
+        return tone_classes(self.scale, self.target)
 
     def inside(self) -> list[PictureRecord]:
         """The pictures of the set as it stands, in the order in which they came."""
@@ -104,7 +106,7 @@ class LiveSet:
 
     def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
         counted = Counter(p.measured for p in pictures)
-        return {name: counted[name] for name in self.spec.target}
+        return {name: counted[name] for name in self.target}
 
     @property
     def places(self) -> int:
@@ -128,8 +130,8 @@ class LiveSet:
         """The set as the report's sentences take it (without its pictures)."""
         counts = self.counts()
         steered = self.record is not None and self.record.steered
-        read = [p.readings[0]["probabilities"][self.spec.scale] for p in self.inside() if p.measured]
-        figures = arm_figures(counts, self.spec.target, read, independent=not steered)
+        read = [p.readings[0]["probabilities"][self.scale] for p in self.inside() if p.measured]
+        figures = arm_figures(counts, self.target, read, independent=not steered)
         key: Literal["steered", "unsteered"] = "steered" if steered else "unsteered"
         return Arm(key, key.capitalize(), bars(counts), figures, ())
 
@@ -155,7 +157,7 @@ class LiveSet:
             image=self.run.url(file),
             file=file,
             fate="kept" if fill or record.decision == "kept" else record.decision,
-            scale=self.spec.scale,
+            scale=self.scale,
             measured=record.measured,
             abstained=record.abstained,
             readings=record.readings,
@@ -164,7 +166,7 @@ class LiveSet:
             prompt=record.prompt,
             note=note,
         )
-        chances, outlines = reading_parts(record.readings, self.spec.scale)
+        chances, outlines = reading_parts(record.readings, self.scale)
         size = self._sizes[record.index]
         return Card(view, record.index, size, chances, outlines, record.slot + 1, record.attempt + 1)
 
@@ -201,9 +203,9 @@ def _floor(target: tuple[tuple[str, float], ...], n: int) -> tuple[float, dict[s
     return noise_floor(shares, n), chance_band(shares, n)
 
 
-def chance(spec: FairnessSpec, n: int) -> tuple[float, dict[str, tuple[float, float]]]:
+def chance(target: Mapping[str, float], n: int) -> tuple[float, dict[str, tuple[float, float]]]:
     """(chance floor of TV, class -> band of shares) of ``n`` independent draws from the declared target."""
-    return _floor(tuple(spec.target.items()), n)
+    return _floor(tuple(target.items()), n)
 
 
 def time_text(seconds: float | None) -> str:

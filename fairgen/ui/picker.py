@@ -45,8 +45,9 @@ def sentence(spec: FairnessSpec) -> str:
         meaning = f"Each of {_SCALES[spec.scale]} as often as the others, {share} each."
     else:
         meaning = spec.about.split(". ")[0].rstrip(".") + "."
-    signed = f", approved by {spec.approved_by}" if spec.approved_by else ""
-    return f"{meaning} Declared by {spec.declared_by}{signed}."
+    signed = f", {spec.approval_text}" if spec.approval != "unapproved" else ""
+    contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
+    return f"{meaning}{contexts} Declared by {spec.declared_by}{signed}."
 
 
 def options(own: Mapping[str, FairnessSpec], chosen: str) -> str:

@@ -22,6 +22,7 @@ from fairgen.errors import UserError
 from fairgen.runfile import disk_errors
 
 if TYPE_CHECKING:
+    from fairgen.ui.jobs import Job
     from fairgen.ui.live import LiveSet
 
 FILES = "files"
@@ -40,6 +41,8 @@ class UserRun:
     folder: Path
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to end the run after the batch in hand; what was made is kept."""
+    job: Job | None = None
+    """What it was asked for, where that can be continued."""
     sets: dict[str, LiveSet] = field(default_factory=dict)
     """Arm ("steered", "unsteered") -> the set as it stands."""
 
