@@ -31,6 +31,10 @@ TECHNIQUES = [
     ("Words added to the prompt", "prompt"),
     ("None: see what the model does by itself", "none"),
 ]
+_TO_RESULTS = """() => {
+  if (window.innerWidth < 820) document.querySelector(".fg-results").scrollIntoView({behavior: "smooth"});
+}"""
+"""On a phone the results lie beneath the controls."""
 SAMPLING = "sampling"
 """Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
 
@@ -129,7 +133,11 @@ def generate_tab(services: Services, own: gr.State) -> None:
     for chip, text in zip(chips, EXAMPLES, strict=True):
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
-    def preview(text: str, name: str, shares: Any, number: float, mine: dict[str, FairnessSpec]) -> Any:
+    def preview(
+        text: str, name: str, shares: Any, number: float, mine: dict[str, FairnessSpec], made: str | None
+    ) -> Any:
+        if made is not None:
+            return gr.skip()  # the chart belongs to the pictures beside it
         try:
             spec = spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
@@ -148,7 +156,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
     gr.on(
         [chosen.change, editor.change, count.release],
         preview,
-        [prompt, chosen, editor, count, own],
+        [prompt, chosen, editor, count, own, ticket],
         chart,
         queue=False,
         show_progress="hidden",
@@ -191,6 +199,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
             gr.update(visible=False),
         )
 
+    go.click(None, js=_TO_RESULTS)
     gr.on(
         [go.click, prompt.submit],
         prepare,
@@ -316,7 +325,7 @@ def _status(live: LiveSet) -> str:
 
 def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
     """(what happens, more about it, progress 0-1 or None)."""
-    made = f"{len(live.pictures)} made for {live.places} of {live.count} places"
+    made = f"{len(live.pictures)} {'picture' if len(live.pictures) == 1 else 'pictures'} made"
     if live.state == "waiting":
         return "Waiting for your turn …", "The pictures start as soon as the model is free.", 0.0
     if live.state == "loading":
@@ -330,9 +339,13 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
         )
     if live.state == "sampling":
         left = render("time_left", seconds=live.seconds_left())
-        return f"Place {live.places} of {live.count}", f"{made}{left}", live.places / live.count
+        return f"{live.places} of {live.count} places filled", f"{made}{left}", live.places / live.count
     if live.state == "stopped":
-        return "Stopped.", f"{made}; these and their readings are kept.", live.places / live.count
+        return (
+            f"Stopped: {live.places} of {live.count} places filled.",
+            f"{made}; these and their readings are kept.",
+            live.places / live.count,
+        )
     arm = live.arm()
     price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} set aside."
     return words.headline([arm]), f"{_against_chance(live)} {price}", None

@@ -66,7 +66,7 @@ def options(own: Mapping[str, FairnessSpec], chosen: str) -> str:
         )
         for name, spec in specs.items()
     ]
-    by_hand = "Set each share yourself, with sliders that always sum to 100 %. Declared by you."
+    by_hand = "Set each share yourself, with sliders that always sum to one whole. Declared by you."
     parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, "", chosen == BY_HAND))
     return "".join(parts)
 

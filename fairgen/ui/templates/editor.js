@@ -1,5 +1,8 @@
 // Shares are whole thousandths, so that they sum to exactly 1000 whatever is moved.
 const TOTAL = 1000;
+const icon = (arc) => `<svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.6" aria-hidden="true">` +
+  `<rect x="3" y="7" width="10" height="7" rx="1.5" fill="currentColor"/><path d="${arc}"/></svg>`;
+const SHUT = icon("M5 7V5a3 3 0 0 1 6 0v2"), OPEN = icon("M5 7V4.5a3 3 0 0 1 5.8-1");
 const scales = JSON.parse(props.scales);
 const select = element.querySelector("select");
 const rows = element.querySelector("[data-rows]");
@@ -27,7 +30,7 @@ const draw = () => {
     range.setAttribute("aria-valuetext", text(parts[key]));
     row.querySelector("output").textContent = text(parts[key]);
     lock.setAttribute("aria-pressed", String(locked.has(key)));
-    lock.textContent = locked.has(key) ? "🔒" : "🔓";
+    lock.innerHTML = locked.has(key) ? SHUT : OPEN;
   }
 };
 const move = (key, wanted) => {
