@@ -1,4 +1,4 @@
-"""``python -m tools.screenshots OUT``: serve the app, walk through it in a browser, save what it looks like."""
+"""``python -m tools.screenshots OUT``: serve the app, walk through it in a browser, save how it looks."""
 
 from __future__ import annotations
 
