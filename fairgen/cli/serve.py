@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import typer
@@ -53,6 +54,7 @@ def serve(
         )
     if users and no_auth:
         raise UserError("--auth and --no-auth contradict each other: give one of them.")
+    _check_port(host, port)
     from fairgen.ui.engine import Engine
 
     # Torch and the model take longer to load than the page: begin with them.
@@ -65,6 +67,19 @@ def serve(
         Settings(host=host, port=port, share=share, auth=tuple(users), runs=runs, open_browser=open_browser),
         engine,
     )
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise `UserError` where the port is taken: better now than after a model was loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"The server cannot listen on {host}, port {port} ({error.strerror}): choose another --port."
+            ) from error
 
 
 def read_auth(given: list[str]) -> list[tuple[str, str]]:

@@ -16,10 +16,11 @@ from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui.check import check_pictures, uploaded
 from fairgen.ui.check_tab import READING
 from fairgen.ui.generate_tab import SAMPLING
-from fairgen.ui.jobs import Job, Services, chosen_spec, make_set, unsteered
+from fairgen.ui.jobs import Job, Services, make_set, unsteered
 from fairgen.ui.limits import text
 from fairgen.ui.live import LiveSet
 from fairgen.ui.runs import UserRun
+from fairgen.ui.specs import chosen_spec
 
 Json = dict[str, Any]
 

@@ -12,13 +12,13 @@ from fairgen.report import words
 from fairgen.report.load import tone_classes
 from fairgen.report.numbers import bars
 from fairgen.report.view import Arm
-from fairgen.spec import FairnessSpec, list_specs, load_spec
 from fairgen.ui import picker
 from fairgen.ui.cards import card_html
 from fairgen.ui.chart import distribution_chart
 from fairgen.ui.check import Checked, check_pictures, uploaded
-from fairgen.ui.jobs import Services, chosen_spec
+from fairgen.ui.jobs import Services
 from fairgen.ui.markup import LIST, render
+from fairgen.ui.specs import Own, available, chosen_spec
 from skin_tone.files import SUFFIXES
 
 READING = "reading"
@@ -26,7 +26,7 @@ READING = "reading"
 
 
 def check_tab(services: Services, own: gr.State) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs, name -> `FairnessSpec`."""
+    """Build the tab. ``own`` holds the visitor's own specs."""
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -68,9 +68,7 @@ def check_tab(services: Services, own: gr.State) -> None:
                         elem_id="fg-check-cards",
                     )
 
-    def read(
-        given: list[str] | None, name: str, mine: dict[str, FairnessSpec], request: gr.Request
-    ) -> Iterator[tuple[Any, ...]]:
+    def read(given: list[str] | None, name: str, mine: Own, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         nothing = (gr.skip(),) * 5
         try:
             declared = chosen_spec(name, own=mine)
@@ -115,10 +113,9 @@ def check_tab(services: Services, own: gr.State) -> None:
     )
 
 
-def spec_choices(own: dict[str, FairnessSpec]) -> list[tuple[str, str]]:
+def spec_choices(own: Own) -> list[tuple[str, str]]:
     """(label, name) of what ships with fairgen and of the visitor's own specs."""
-    specs = {name: load_spec(name) for name in list_specs()} | own
-    return [(f"{picker.title(spec)} ({name})", name) for name, spec in specs.items()]
+    return [(f"{picker.title(spec)} ({name})", name) for name, spec in available(own).items()]
 
 
 def _shown(state: Checked) -> tuple[Any, ...]:

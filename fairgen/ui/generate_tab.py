@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -13,10 +13,11 @@ from fairgen.spec import FairnessSpec
 from fairgen.ui import picker
 from fairgen.ui.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.chart import distribution_chart, live_chart
-from fairgen.ui.jobs import Job, Services, chosen_spec, make_set, unsteered
+from fairgen.ui.jobs import Job, Services, make_set, unsteered
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, render
 from fairgen.ui.runs import UserRun
+from fairgen.ui.specs import Own, chosen_spec
 
 EXAMPLES = (
     "a portrait of a CEO",
@@ -40,7 +41,7 @@ SAMPLING = "sampling"
 
 
 def generate_tab(services: Services, own: gr.State) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs, name -> `FairnessSpec`."""
+    """Build the tab. ``own`` holds the visitor's own specs."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -133,9 +134,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
     for chip, text in zip(chips, EXAMPLES, strict=True):
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
-    def preview(
-        text: str, name: str, shares: Any, number: float, mine: dict[str, FairnessSpec], made: str | None
-    ) -> Any:
+    def preview(text: str, name: str, shares: Any, number: float, mine: Own, made: str | None) -> Any:
         if made is not None:
             return gr.skip()  # the chart belongs to the pictures beside it
         try:
@@ -173,7 +172,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
         most: float,
         start: float,
         which: str,
-        mine: dict[str, FairnessSpec],
+        mine: Own,
         request: gr.Request,
     ) -> tuple[Any, ...]:
         try:
@@ -282,7 +281,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
     )
 
 
-def spec_of(name: str, shares: Any, own: Mapping[str, FairnessSpec]) -> FairnessSpec:
+def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
     """The spec that picker and editor stand for. Raises `UserError`."""
     return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fairgen.errors import UserError
-from fairgen.spec import FairnessSpec, list_specs, load_spec, spec_from_shares
+from fairgen.spec import FairnessSpec
 from fairgen.ui.engine import Engine
 from fairgen.ui.limits import Limits, one_of, text, whole
 from fairgen.ui.live import LiveSet
@@ -81,29 +81,6 @@ class Job:
         return LiveSet(run, self.spec.scale, self.spec.target_for(self.prompt), self.count)
 
 
-def chosen_spec(
-    name: Any, target: Any = None, *, own: Mapping[str, FairnessSpec] | None = None
-) -> FairnessSpec:
-    """The spec that a visitor named, or the shares that they gave: class -> share.
-
-    Only the visitor's own specs and those that ship with fairgen are looked at, never a file. Raises
-    `UserError`.
-    """
-    if target is not None:
-        if not isinstance(target, Mapping) or not all(isinstance(key, str) for key in target):
-            raise UserError(
-                "The target must give each class of a scale a share, such as {'light': 0.5, ...}."
-            )
-        return spec_from_shares(dict(target))
-    name = text(name, 100, "name of the spec")
-    if own and name in own:
-        return own[name]
-    shipped = ["uniform", *list_specs()]
-    if name not in shipped:
-        raise UserError(f"There is no spec {name[:40]!r}: choose one of {', '.join(shipped)}.")
-    return load_spec(name)
-
-
 def make_set(services: Services, run: UserRun, job: Job, arm: str = "steered") -> Iterator[LiveSet]:
     """Make the set in the run's folder; yields its state after everything that happens.
 
@@ -152,7 +129,8 @@ def _sampled(services: Services, live: LiveSet, job: Job) -> Iterator[LiveSet]:
             if live.run.stop.is_set() and live.running:
                 live.state = "stopped"
                 return
-            yield live
+            if live.running:  # the end is told once the report is written
+                yield live
 
 
 def _write_report(run: UserRun) -> None:

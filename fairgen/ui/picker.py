@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
-from fairgen.spec import FairnessSpec, list_specs, load_spec, spec_from_shares
+from fairgen.spec import FairnessSpec, spec_from_shares
 from fairgen.ui.cards import names
 from fairgen.ui.markup import asset, macro, percent
+from fairgen.ui.specs import available
 from skin_tone.scales import SCALES
 
 DEFAULT = "uniform-ita6"
@@ -26,7 +27,6 @@ _SCALES = {
     "monk10": "the ten tones of the Monk scale",
     "lmd3": "light, medium and dark",
 }
-_ORDER = ("uniform-ita6", "uniform-monk10", "uniform-lmd3")
 
 
 def title(spec: FairnessSpec) -> str:
@@ -50,10 +50,8 @@ def sentence(spec: FairnessSpec) -> str:
     return f"{meaning}{contexts} Declared by {spec.declared_by}{signed}."
 
 
-def options(own: Mapping[str, FairnessSpec], chosen: str) -> str:
+def options(own: Mapping[str, str], chosen: str) -> str:
     """The cards as HTML: what ships, the visitor's own specs, and by hand."""
-    shipped = sorted(list_specs(), key=lambda name: (name not in _ORDER, name))
-    specs = {name: load_spec(name) for name in shipped} | dict(own)
     parts = [
         macro(
             "specs",
@@ -64,7 +62,7 @@ def options(own: Mapping[str, FairnessSpec], chosen: str) -> str:
             Markup(macro("specs", "strip", spec, names(tone_classes(spec.scale, spec.target))[1])),
             name == chosen,
         )
-        for name, spec in specs.items()
+        for name, spec in available(own).items()
     ]
     by_hand = "Set each share yourself, with sliders that always sum to one whole. Declared by you."
     parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, "", chosen == BY_HAND))

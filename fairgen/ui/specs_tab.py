@@ -18,16 +18,16 @@ from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui import picker
 from fairgen.ui.cards import names
 from fairgen.ui.check_tab import spec_choices
-from fairgen.ui.jobs import chosen_spec
 from fairgen.ui.limits import text
 from fairgen.ui.markup import macro, render
+from fairgen.ui.specs import Own, chosen_spec, with_spec
 
 _OWN = 50
 """Specs of one visitor."""
 
 
 def specs_tab(own: gr.State) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs, name -> `FairnessSpec`."""
+    """Build the tab. ``own`` holds the visitor's own specs."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             chosen = gr.Dropdown(
@@ -62,7 +62,7 @@ def specs_tab(own: gr.State) -> None:
         api_visibility="private",
     )
 
-    def take_in(path: str | None, typed: str, mine: dict[str, FairnessSpec]) -> tuple[Any, ...]:
+    def take_in(path: str | None, typed: str, mine: Own) -> tuple[Any, ...]:
         try:
             spec = _read(path, typed)
             if len(mine) >= _OWN:
@@ -80,7 +80,7 @@ def specs_tab(own: gr.State) -> None:
         api_visibility="private",
     )
 
-    def sign(which: str, by: str, mine: dict[str, FairnessSpec]) -> tuple[Any, ...]:
+    def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
         try:
             by = text(by, 300, "name").strip()
             if not by:
@@ -110,8 +110,8 @@ def specs_tab(own: gr.State) -> None:
     )
 
 
-def _added(mine: dict[str, FairnessSpec], spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
-    mine = mine | {spec.name: spec}
+def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
+    mine = with_spec(mine, spec)
     return _said(sentence), mine, gr.update(choices=spec_choices(mine), value=spec.name)
 
 
