@@ -1,5 +1,5 @@
 """What `fairgen.session.run_session` yields, in order: Calibrating ... (where the model has no calibration),
-Started, PictureDone ..., Filled ..., Finished.
+Started, Replayed ... (where an interrupted session goes on), PictureDone ..., Filled ..., Finished.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.records import FillRecord, PictureRecord, SessionRecord, Summary
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,6 +47,17 @@ class PictureDone:
 
 
 @dataclass(frozen=True)
+class Replayed:
+    """A picture that an interrupted run had recorded already; it was not decided anew."""
+
+    record: PictureRecord
+    path: Path | None
+    done: int
+    """As in `PictureDone`."""
+    total: int
+
+
+@dataclass(frozen=True)
 class Filled:
     """The tries of a slot ran out; a discarded picture of the nearest class takes the place."""
 
@@ -61,4 +72,4 @@ class Finished:
     summary: Summary
 
 
-Event = Calibrating | Started | PictureDone | Filled | Finished
+Event = Calibrating | Started | Replayed | PictureDone | Filled | Finished

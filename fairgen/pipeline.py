@@ -74,8 +74,10 @@ class FairResult:
         Returns the report's path.
 
         Raises:
-            UserError: the folder is not empty, or cannot be written.
+            UserError: the folder is not empty or cannot be written, or the configured certificate
+                (`fairgen.contentcredentials`) cannot sign.
         """
+        from fairgen.contentcredentials import signer_from_environment
         from fairgen.recorder import Job, Made, Recorder
         from fairgen.report import write_report
         from fairgen.runfile import disk_errors
@@ -86,7 +88,9 @@ class FairResult:
         if target.is_dir() and any(target.iterdir()):
             raise UserError(f"{target} is not empty: choose another folder.")
         kept: dict[str, int] = dict.fromkeys(self._session.classes, 0)
-        with disk_errors(target), Recorder(self._session, target) as recorder:
+        signer = signer_from_environment()
+        record = self._session.model_copy(update={"signer": signer.record if signer else None})
+        with disk_errors(target), Recorder(record, target, signer) as recorder:
             made: dict[int, PictureRecord] = {}
             for event in self._events:
                 if isinstance(event, Filled):

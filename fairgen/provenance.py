@@ -2,7 +2,8 @@
 
 XMP packet in an iTXt chunk (keyword ``XML:com.adobe.xmp``, XMP specification part 3) with IPTC Photo
 Metadata's Digital Source Type ``trainedAlgorithmicMedia``, its AI properties (standard 2025.1) and fairgen's
-own fields, and the same as PNG text (`PNG_KEY` holds JSON).
+own fields, and the same as PNG text (`PNG_KEY` holds JSON). Where a certificate is configured, signed content
+credentials (`fairgen.contentcredentials`) bind all of it to the pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -22,15 +24,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fairgen.errors import UserError
 from fairgen.runfile import disk_errors
 
+if TYPE_CHECKING:
+    from fairgen.contentcredentials import PictureSigner
+
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 XMP_KEY = "XML:com.adobe.xmp"
 PNG_KEY = "fairgen"
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _FAIRGEN = "tag:fairgen,2026:provenance/1/"
-_NAMESPACES = {"x": "adobe:ns:meta/", "rdf": _RDF, "xmp": _XMP, "Iptc4xmpExt": _IPTC, "fairgen": _FAIRGEN}
+_NAMESPACES = {
+    "x": "adobe:ns:meta/",
+    "rdf": _RDF,
+    "xmp": _XMP,
+    "Iptc4xmpExt": IPTC_EXTENSION,
+    "fairgen": _FAIRGEN,
+}
 # What XML 1.0 cannot hold, escaped or not (section 2.2).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_XMP = 1_000_000
@@ -71,6 +82,15 @@ def _xml_text(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
+def iptc_fields(provenance: Provenance) -> dict[str, str]:
+    """IPTC Photo Metadata (standard 2025.1) of a picture made so: property -> value."""
+    return {
+        "DigitalSourceType": TRAINED_ALGORITHMIC_MEDIA,
+        "AISystemUsed": provenance.model,
+        "AIPromptInformation": provenance.prompt,
+    }
+
+
 def xmp_packet(provenance: Provenance) -> str:
     """The XMP packet (UTF-8 text) for a picture made so."""
     for prefix, uri in _NAMESPACES.items():
@@ -78,10 +98,8 @@ def xmp_packet(provenance: Provenance) -> str:
     meta = ET.Element("{adobe:ns:meta/}xmpmeta")
     rdf = ET.SubElement(meta, f"{{{_RDF}}}RDF")
     description = ET.SubElement(rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
-    fields = {
-        f"{{{_IPTC}}}DigitalSourceType": TRAINED_ALGORITHMIC_MEDIA,
-        f"{{{_IPTC}}}AISystemUsed": provenance.model,
-        f"{{{_IPTC}}}AIPromptInformation": provenance.prompt,
+    fields = {f"{{{IPTC_EXTENSION}}}{name}": value for name, value in iptc_fields(provenance).items()}
+    fields |= {
         f"{{{_XMP}}}CreatorTool": f"fairgen {provenance.fairgen}",
         f"{{{_XMP}}}CreateDate": provenance.created_at.isoformat(),
     }
@@ -94,10 +112,15 @@ def xmp_packet(provenance: Provenance) -> str:
     return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{body}<?xpacket end="r"?>'
 
 
-def write_png(image: Image.Image, path: Path, provenance: Provenance) -> None:
-    """Write the picture with its marks: whole or not at all.
+def write_png(
+    image: Image.Image, path: Path, provenance: Provenance, signer: PictureSigner | None = None
+) -> None:
+    """Write the picture with its marks, signed where there is a signer: whole or not at all.
 
-    Raises `UserError` where the disk is full or not writable.
+    Pixels, XMP and text are the same for the same arguments; a signature is new each time, and with it the
+    file's hash.
+
+    Raises `UserError` where the disk is full or not writable, or signing fails.
     """
     info = PngInfo()
     info.add_itxt(XMP_KEY, xmp_packet(provenance))
@@ -111,48 +134,75 @@ def write_png(image: Image.Image, path: Path, provenance: Provenance) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             image.save(temporary, format="PNG", pnginfo=info)
+            if signer is not None:
+                temporary.write_bytes(signer.sign(temporary.read_bytes(), provenance))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def _png_text(path: Path) -> dict[str, str]:
+def picture_text(path: Path) -> dict[str, str]:
+    """The text that a picture carries: PNG text by keyword, the XMP packet of any format under `XMP_KEY`.
+
+    Raises `UserError` where there is no such picture, or it cannot be read to its end.
+    """
     try:
         with Image.open(path) as image:
             image.load()  # text chunks may lie behind the pixels
-            return {k: v for k, v in image.info.items() if isinstance(k, str) and isinstance(v, str)}
+            info = image.info
     except FileNotFoundError as error:
         raise UserError(f"There is no picture {path}: check the path.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise UserError(
             f"{path} is no picture that can be read: give a whole PNG, JPEG or WebP file."
         ) from error
+    text = {k: v for k, v in info.items() if isinstance(k, str) and isinstance(v, str)}
+    packet = info.get("xmp")  # bytes, where Pillow reads it from JPEG, WebP or TIFF
+    if isinstance(packet, bytes):
+        text.setdefault(XMP_KEY, packet.decode("utf-8", errors="replace"))
+    return text
 
 
-def read_provenance(path: Path) -> Provenance | None:
-    """What fairgen wrote about this picture; None where it wrote nothing (or another tool broke it)."""
-    text = _png_text(path).get(PNG_KEY)
-    if text is None:
+def provenance_in(text: Mapping[str, str]) -> Provenance | None:
+    """fairgen's block in a picture's text; None where it holds none (or another tool broke it)."""
+    block = text.get(PNG_KEY)
+    if block is None:
         return None
     try:
-        return Provenance.model_validate_json(text)
+        return Provenance.model_validate_json(block)
     except ValidationError:
         return None
 
 
-def digital_source_type(path: Path) -> str | None:
-    """IPTC Digital Source Type in the picture's XMP, whichever tool wrote it; None where there is none."""
-    packet = _png_text(path).get(XMP_KEY)
+def source_type_in(text: Mapping[str, str]) -> str | None:
+    """IPTC Digital Source Type in a picture's XMP, whichever tool wrote it; None where there is none."""
+    packet = text.get(XMP_KEY)
     if packet is None or len(packet) > _MAX_XMP or "<!DOCTYPE" in packet:
         return None
     try:
-        root = ET.fromstring(packet.replace("\ufeff", ""))
+        root = ET.fromstring(packet.replace("\ufeff", "").rstrip("\0"))
     except ET.ParseError:
         return None
-    name = f"{{{_IPTC}}}DigitalSourceType"
+    name = f"{{{IPTC_EXTENSION}}}DigitalSourceType"
     for element in root.iter():
         if element.tag == name and element.text:
             return element.text.strip()
         if name in element.attrib:  # XMP's other spelling: simple properties as attributes
             return element.attrib[name]
     return None
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """What fairgen wrote about this picture; None where it wrote nothing (or another tool broke it).
+
+    Raises `UserError` as `picture_text` does.
+    """
+    return provenance_in(picture_text(path))
+
+
+def digital_source_type(path: Path) -> str | None:
+    """IPTC Digital Source Type in the picture's XMP, whichever tool wrote it; None where there is none.
+
+    Raises `UserError` as `picture_text` does.
+    """
+    return source_type_in(picture_text(path))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,26 +14,18 @@ from typing import TYPE_CHECKING, Self
 import fairgen
 from fairgen import plan
 from fairgen.errors import UserError
-from fairgen.events import Filled, Finished, PictureDone
+from fairgen.events import Filled, Finished, PictureDone, Replayed
 from fairgen.provenance import Provenance, digest, write_png
-from fairgen.runfile import (
-    RUN_FILE,
-    Decision,
-    FillRecord,
-    PictureRecord,
-    RunWriter,
-    SessionRecord,
-    Summary,
-    disk_errors,
-    now,
-    read_run,
-)
+from fairgen.records import Decision, FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.replay import Past, file_is_whole, pixels_hash, require_same
+from fairgen.runfile import RUN_FILE, RunWriter, disk_errors, now, session_names
 from fairgen.steering import Steered
 from fairgen.summary import summarise
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fairgen.contentcredentials import PictureSigner
     from skin_tone import ToneReading
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -51,10 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """One picture that was made and read."""
+    """One picture that was made and read; without ``image``, one whose record and file are there already."""
 
     job: Job
-    image: Image.Image
+    image: Image.Image | None
     readings: Sequence[ToneReading]
     measured: str | None
     abstained: str | None
@@ -67,7 +61,7 @@ def session_name(out_dir: Path | None, name: str | None, default: str) -> str:
     """
     taken: set[str] = set()
     if out_dir is not None and (out_dir / RUN_FILE).is_file():
-        taken = set(read_run(out_dir).sessions)
+        taken = set(session_names(out_dir / RUN_FILE))
     if name is None:
         numbered = (default if number == 1 else f"{default}-{number}" for number in range(1, len(taken) + 2))
         return next(candidate for candidate in numbered if candidate not in taken)
@@ -83,26 +77,49 @@ class Recorder:
     """Writes one session. Used in a ``with`` block; without a folder it only keeps the records.
 
     Pictures of the set lie at ``<session>/<slot>_<class>.png``, the others at
-    ``<session>/discarded/<index>_<class or reason>.png``.
+    ``<session>/discarded/<index>_<class or reason>.png``. A picture is written before its record, so a record
+    without its picture means that the machine stopped before the disk had caught up.
+
+    Args:
+        signer: signs the pictures; it is the one that the session's record names.
+        writer: an open run file that several sessions share; default: one for this session alone.
+        past: what an interrupted run left of the session; that is checked against, and not written again.
     """
 
-    def __init__(self, record: SessionRecord, out_dir: Path | None) -> None:
+    def __init__(
+        self,
+        record: SessionRecord,
+        out_dir: Path | None,
+        signer: PictureSigner | None = None,
+        *,
+        writer: RunWriter | None = None,
+        past: Past | None = None,
+    ) -> None:
         self.record = record
         self.out_dir = out_dir
+        self.signer = signer
+        self.past = past
         self.pictures: list[PictureRecord] = []
         self.fills: list[FillRecord] = []
+        self.notes: list[str] = []
+        """Sentences for the summary, beside those of the session's header."""
+        self.seconds = 0.0
+        """Time spent on the session's pictures: sampling, reading and writing."""
         self._weights = digest(record.model.weights)
-        self._writer: RunWriter | None = None
+        self._writer = writer
+        self._own_writer = writer is None and out_dir is not None
+        self._unsynced: list[Path] = []
 
     def __enter__(self) -> Self:
-        if self.out_dir is not None:
+        if self._own_writer and self.out_dir is not None:
             self._writer = RunWriter(self.out_dir, fairgen_version=fairgen.__version__)
-        self._write(self.record)
-        self.sync()
+        if self.past is None:
+            self._write(self.record)
+            self.sync()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._writer is not None:
+        if self._own_writer and self._writer is not None:
             self._writer.close()
 
     def sync(self) -> None:
@@ -114,18 +131,26 @@ class Recorder:
         if self._writer is not None:
             self._writer.write(record)
 
-    def picture(self, made: Made, decision: Decision, done: int) -> PictureDone:
+    def replayed(self, job: Job) -> tuple[Made, bool] | None:
+        """The picture for ``job`` if an earlier run recorded it, and whether its file is whole."""
+        from skin_tone import ToneReading
+
+        old = self.past.picture(job.slot, job.attempt) if self.past else None
+        if old is None or self.past is None:
+            return None
+        readings = [ToneReading.model_validate(reading) for reading in old.readings]
+        made = Made(job, None, readings, old.measured, old.abstained, old.seconds)
+        return made, self.out_dir is None or self.past.where(old) is not None
+
+    def picture(self, made: Made, decision: Decision, done: int) -> PictureDone | Replayed:
         """Write a picture, then its record. ``done``: places of the set that are filled by now."""
+        clock = time.perf_counter()
         job, record = made.job, self.record
         index = len(self.pictures)
         wanted = job.steered.wanted if job.steered else None
         file = f"{record.session}/discarded/{index:04d}_{made.measured or made.abstained}.png"
         if decision == "kept" or not record.steered:
             file = self._place(job.slot, made.measured, made.abstained)
-        path = None
-        if self.out_dir is not None:
-            path = self.out_dir / file
-            write_png(made.image, path, self._provenance(job, wanted))
         picture = PictureRecord(
             session=record.session,
             index=index,
@@ -140,13 +165,35 @@ class Recorder:
             measured=made.measured,
             abstained=made.abstained,
             decision=decision,
-            file=None if path is None else file,
+            file=None if self.out_dir is None else file,
+            pixels=None if made.image is None else pixels_hash(made.image),
             seconds=made.seconds,
             readings=[reading.model_dump(mode="json") for reading in made.readings],
         )
+        old = self.past.at(index) if self.past else None
+        if old is not None:
+            self._require_same_picture(picture, old)
+            picture = old
+        path = None if self.out_dir is None else self.out_dir / file
+        if path is not None and made.image is not None:
+            write_png(made.image, path, self._provenance(job, wanted), self.signer)
+            self._unsynced.append(path)
         self.pictures.append(picture)
-        self._write(picture)
+        if old is None:
+            self._write(picture)
+        self.seconds += made.seconds + time.perf_counter() - clock
+        if old is not None or made.image is None:
+            return Replayed(picture, path, done, record.count)
         return PictureDone(picture, made.image, path, done, record.count)
+
+    def _require_same_picture(self, fresh: PictureRecord, old: PictureRecord) -> None:
+        what = f"Picture {old.index} of session {old.session}"
+        require_same(fresh, old, what)
+        if None not in (fresh.pixels, old.pixels) and fresh.pixels != old.pixels:
+            raise UserError(
+                f"{what} lost its file and was sampled again, but came out otherwise: this machine does not "
+                "compute as the one that began the run. Go on there, or begin a new run."
+            )
 
     def fill(self, picture: PictureRecord, kept: Mapping[str, int]) -> Filled:
         """Put a picture that did not fit into its slot after all.
@@ -159,34 +206,52 @@ class Recorder:
         if picture.measured is not None:
             nearest = plan.nearest_open(requested, kept, picture.measured)
         place = self._place(picture.slot, picture.measured, picture.abstained)
-        old = new = None
-        if self.out_dir is not None and picture.file is not None:
-            old, new = self.out_dir / picture.file, self.out_dir / place
-            temporary = new.with_name(f".{new.name}.tmp")
-            with disk_errors(new):
-                shutil.copyfile(old, temporary)
-                temporary.replace(new)
+        moved = self.out_dir is not None and picture.file is not None
         fill = FillRecord(
             session=self.record.session,
             index=picture.index,
             slot=picture.slot,
             missing=nearest or plan.next_tone(requested, kept),
             measured=picture.measured,
-            file=None if new is None else place,
+            file=place if moved else None,
         )
+        old = new = None
+        if self.out_dir is not None and picture.file is not None:
+            old, new = self.out_dir / picture.file, self.out_dir / place
+            recorded = self.past is not None and self.past.fill(picture.index) is not None
+            if not recorded or not file_is_whole(new, picture.pixels):
+                _copy(old, new)
+                self._unsynced.append(new)
         self.fills.append(fill)
-        self._write(fill)
+        past = self.past.fill(picture.index) if self.past else None
+        if past is None:
+            self._write(fill)
+        else:
+            require_same(fill, past, f"The fill of slot {past.slot} of session {past.session}")
         if old is not None:
-            old.unlink()
+            old.unlink(missing_ok=True)
         return Filled(fill, new)
 
-    def finish(self, seconds: float) -> Finished:
-        """Sum up and close the session. ``seconds``: its wall time."""
+    def finish(self, seconds: float | None = None) -> Finished:
+        """Sum up and close the session. ``seconds``: its time; default: that spent on its pictures."""
         out = None if self.out_dir is None else str(self.out_dir)
-        summary = summarise(self.record, self.pictures, self.fills, seconds=seconds, out=out)
-        self._write(summary)
+        spent = self.seconds if seconds is None else seconds
+        summary = summarise(self.record, self.pictures, self.fills, seconds=spent, out=out, notes=self.notes)
+        old = self.past.run.summary if self.past else None
+        self._sync_pictures()
+        if old is None:
+            self._write(summary)
         self.sync()
-        return Finished(summary)
+        return Finished(old or summary)
+
+    def _sync_pictures(self) -> None:
+        """Force the session's pictures to the disk, so that a finished session has lost none."""
+        for path in self._unsynced:
+            # A filled slot's picture has moved, and its copy is in the list too.
+            if path.exists():
+                with disk_errors(path), path.open("rb") as file:
+                    os.fsync(file.fileno())
+        self._unsynced.clear()
 
     def _place(self, slot: int, measured: str | None, abstained: str | None) -> str:
         return f"{self.record.session}/{slot:03d}_{measured or abstained}.png"
@@ -211,3 +276,13 @@ class Recorder:
             session=record.session,
             versions=record.model.versions,
         )
+
+
+def _copy(old: Path, new: Path) -> None:
+    temporary = new.with_name(f".{new.name}.tmp")
+    with disk_errors(new):
+        try:
+            shutil.copyfile(old, temporary)
+            temporary.replace(new)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -17,26 +17,25 @@ steering the first ``count`` pictures are the set.
 
 from __future__ import annotations
 
-import time
 import unicodedata
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from fairgen import plan
+from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
-from fairgen.events import Calibrating, Event, Started
-from fairgen.generator import FLAGGED, Request
-from fairgen.recorder import Job, Made, Recorder, session_name
-from fairgen.runfile import Decision, ModelInfo, PictureRecord, SessionRecord, now
+from fairgen.events import Calibrating, Event
+from fairgen.recorder import Recorder, session_name
+from fairgen.records import ModelInfo, SessionRecord
+from fairgen.replay import Past, require_same, require_same_model, sweep
+from fairgen.rounds import PlainRounds, SteeredRounds, slot_seed
+from fairgen.runfile import RunWriter, SessionRun, now
 from fairgen.spec import FairnessSpec
 from fairgen.steering import (
     CONTINUOUS,
     PromptVariants,
-    Steered,
     Steering,
     Technique,
     check_technique,
@@ -53,12 +52,30 @@ from fairgen.steering.calibration import (
 )
 from fairgen.steering.conditioning import ANCHORS, family
 from fairgen.steering.prompt_variants import with_word
-from fairgen.summary import SAFETY_CHECKER, default_target_note
+from fairgen.summary import default_target_note
+from fairgen.together import RunningSet, ToneReader, run_together
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from skin_tone import ToneReading
+    from fairgen.generator import Request
+
+__all__ = [
+    "MAX_COUNT",
+    "MAX_PROMPT",
+    "MAX_TRIES",
+    "ROUND_SIZE",
+    "PictureMaker",
+    "Plan",
+    "ToneReader",
+    "between",
+    "calibrated",
+    "check_prompt",
+    "known_calibration",
+    "run_session",
+    "running_set",
+    "slot_seed",
+]
 
 ROUND_SIZE = 4
 MAX_TRIES = 4
@@ -79,21 +96,6 @@ class PictureMaker(Protocol):
     ) -> list[Image.Image]: ...
 
 
-class ToneReader(Protocol):
-    """What a session needs of a reader; `skin_tone.SkinToneReader` is one."""
-
-    def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
-
-
-def slot_seed(seed: int, slot: int, attempt: int) -> int:
-    """The seed (32 bits) of one attempt of one slot, whatever the technique.
-
-    NumPy's SeedSequence with spawn key (slot, attempt): stable across versions and machines by NumPy's
-    promise.
-    """
-    return int(np.random.SeedSequence(seed, spawn_key=(slot, attempt)).generate_state(1, np.uint32)[0])
-
-
 def run_session(
     generator: PictureMaker,
     reader: ToneReader,
@@ -110,6 +112,8 @@ def run_session(
     turn: int = 0,
     out_dir: str | Path | None = None,
     session: str | None = None,
+    resume: SessionRun | None = None,
+    signer: PictureSigner | None = None,
 ) -> Iterator[Event]:
     """Make a set of pictures for a declared target. Yields `fairgen.events` as things happen; the last is
     Finished.
@@ -134,35 +138,42 @@ def run_session(
         out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
             where it holds a run. None: nothing is written.
         session: its id in the run file; default: the technique's name, or "unsteered".
+        resume: what an interrupted run left of this session in ``out_dir``. It goes on from there, and ends
+            as if it had never stopped; the other arguments must be those of its beginning.
+        signer: signs the pictures that are written (`fairgen.contentcredentials`); default: as the
+            environment configures it, which may be not at all.
 
     Raises:
-        UserError: an argument cannot be used, or (later) the disk is full.
+        UserError: an argument or the configured certificate cannot be used, or (later) the disk is full, or
+            what is to be resumed was made otherwise.
     """
-    return _Session(
-        generator,
-        reader,
-        _checked_prompt(prompt),
+    if resume is not None and batch_size is None:
+        batch_size = resume.record.batch_size
+    asked = Plan(
+        check_prompt(prompt),
         spec,
-        _between("count", count, 1, MAX_COUNT),
-        check_technique(steering or "none") if not isinstance(steering, Technique) else steering,
-        _between("seed", seed, 0, 2**63 - 1),
-        _between("batch size", generator.default_batch_size if batch_size is None else batch_size, 1, 64),
-        _between("round size", round_size, 1, 64),
-        _between("number of tries", max_tries, 1, 100),
+        between("count", count, 1, MAX_COUNT),
+        between("seed", seed, 0, 2**63 - 1),
+        between("batch size", generator.default_batch_size if batch_size is None else batch_size, 1, 64),
+        between("round size", round_size, 1, 64),
+        between("number of tries", max_tries, 1, 100),
         feedback,
         turn,
-        None if out_dir is None else Path(out_dir),
-        session,
-    ).run()
+    )
+    given = steering if isinstance(steering, Technique) else check_technique(steering or "none")
+    folder = None if out_dir is None else Path(out_dir)
+    return _Session(generator, reader, asked, given, folder, session, resume, signer).run()
 
 
-def _between(what: str, value: int, low: int, high: int) -> int:
+def between(what: str, value: int, low: int, high: int) -> int:
+    """The value, if it is a whole number in [low, high]; else `UserError`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise UserError(f"The {what} must be a whole number from {low} to {high}, not {value!r}.")
     return value
 
 
-def _checked_prompt(prompt: str) -> str:
+def check_prompt(prompt: str) -> str:
+    """The prompt, stripped. Raises `UserError` where it is empty, too long, or more than one line."""
     prompt = prompt.strip()
     if not prompt:
         raise UserError(
@@ -175,200 +186,171 @@ def _checked_prompt(prompt: str) -> str:
     return prompt
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What one set is asked for, checked."""
+
+    prompt: str
+    spec: FairnessSpec
+    count: int
+    seed: int
+    batch_size: int
+    round_size: int = ROUND_SIZE
+    max_tries: int = MAX_TRIES
+    feedback: bool = True
+    turn: int = 0
+
+    def header(
+        self,
+        name: str,
+        asked_for: str,
+        selected: Technique | None,
+        model: ModelInfo,
+        notes: Sequence[str] = (),
+        signer: PictureSigner | None = None,
+    ) -> SessionRecord:
+        """The session's record. ``asked_for``: the technique's name; ``selected`` may yet stay off."""
+        off = selected.stays_off(self.prompt) if selected else None
+        steered = selected is not None and off is None
+        notes = [*notes, *([off] if off else [])]
+        context, target = self.spec.context_index(self.prompt), self.spec.target_for(self.prompt)
+        if self.spec.contexts and context is None:
+            notes.append(default_target_note(self.spec.name, len(self.spec.contexts), self.prompt))
+        return SessionRecord(
+            session=name,
+            started_at=now(),
+            prompt=self.prompt,
+            count=self.count,
+            seed=self.seed,
+            steering=asked_for,
+            steered=steered,
+            notes=notes,
+            spec=self.spec.model_dump(mode="json"),
+            spec_hash=self.spec.content_hash(),
+            context=context,
+            scale=self.spec.scale,
+            classes=list(target),
+            target=target,
+            requested=plan.allocate(target, self.count, self.spec.allocation, seed=self.seed, turn=self.turn),
+            round_size=self.round_size,
+            max_tries=self.max_tries if steered and self.feedback else 1,
+            feedback=self.feedback and steered,
+            batch_size=self.batch_size,
+            technique=selected.parameters() if selected else {},
+            model=model,
+            signer=signer.record if signer else None,
+        )
+
+
+def running_set(
+    record: SessionRecord,
+    selected: Technique | None,
+    out_dir: Path | None,
+    signer: PictureSigner | None,
+    *,
+    writer: RunWriter | None = None,
+    past: SessionRun | None = None,
+) -> RunningSet:
+    """A set that is ready to run, from its record.
+
+    Args:
+        past: what an interrupted run recorded of it; swept of temporary files.
+
+    Raises:
+        UserError: ``past`` was begun with other settings or another model.
+    """
+    left = None
+    changed: list[str] = []
+    if past is not None and out_dir is not None:
+        what = f"Session {past.record.session}"
+        changed = require_same_model(record.model, past.record.model, what)
+        require_same(record, past.record, what)
+        sweep(out_dir / past.record.session)
+        left, record = Past(past, out_dir), past.record
+    recorder = Recorder(record, out_dir, signer, writer=writer, past=left)
+    if changed:
+        recorder.notes.append(f"It was interrupted, and went on with {', '.join(changed)}.")
+    active = selected if record.steered else None
+    loop = active is not None and record.feedback
+    rounds = SteeredRounds(recorder, active) if loop and active else PlainRounds(recorder, active)
+    return RunningSet(rounds, recorder, active)
+
+
+def calibrated(
+    generator: PictureMaker, reader: ToneReader, name: str, batch_size: int
+) -> Generator[Event, None, Calibration]:
+    """Measure a model that has no calibration, briefly, and keep the result."""
+    model, done = generator.info.name, 0
+    yield Calibrating(model, name, done, SHORT.pictures)
+    steps = calibrate(generator, reader, name, plan=SHORT, batch_size=batch_size)
+    while True:
+        try:
+            done += next(steps)
+        except StopIteration as stop:
+            calibration: Calibration = stop.value
+            break
+        yield Calibrating(model, name, done, SHORT.pictures)
+    save_calibration(calibration, generator.info)
+    return calibration
+
+
+def known_calibration(generator: PictureMaker, name: str) -> Calibration | None:
+    """The calibration of a generator for a technique: the user's own, else the one beside the weights."""
+    folder = getattr(generator, "folder", None)
+    return find_calibration(generator.info, name, folder / "calibrations" if folder is not None else None)
+
+
 class _Session:
     def __init__(
         self,
         generator: PictureMaker,
         reader: ToneReader,
-        prompt: str,
-        spec: FairnessSpec,
-        count: int,
+        asked: Plan,
         steering: str | Technique,
-        seed: int,
-        batch_size: int,
-        round_size: int,
-        max_tries: int,
-        feedback: bool,
-        turn: int,
         out_dir: Path | None,
         name: str | None,
+        past: SessionRun | None,
+        signer: PictureSigner | None,
     ) -> None:
-        self.generator = generator
-        self.reader = reader
-        self.prompt, self.spec, self.count, self.seed = prompt, spec, count, seed
-        self.batch_size, self.round_size, self.max_tries = batch_size, round_size, max_tries
-        self.feedback, self.turn, self.out_dir = feedback, turn, out_dir
+        self.generator, self.reader = generator, reader
+        self.asked, self.out_dir, self.past = asked, out_dir, past
         pipe = getattr(generator, "pipe", None)
-        self.steering = steering if isinstance(steering, Technique) else chosen(steering, pipe)
-        named = self.steering.name if isinstance(self.steering, Technique) else self.steering
-        self.asked_for = named
-        self.name = session_name(out_dir, name, "unsteered" if named == "none" else named)
+        steering = steering if isinstance(steering, Technique) else chosen(steering, pipe)
+        self.asked_for = steering.name if isinstance(steering, Technique) else steering
+        default = "unsteered" if self.asked_for == "none" else self.asked_for
+        self.name = past.record.session if past else session_name(out_dir, name, default)
+        self.signer = None if out_dir is None else signer or signer_from_environment()
         self.selected: Technique | None = None
         self.uncalibrated = False
-        if isinstance(self.steering, Technique):
-            self.selected = self.steering
-        elif self.steering not in CONTINUOUS:
-            self.selected = technique(self.steering, spec.scale)
+        scale, prompt = asked.spec.scale, asked.prompt
+        if isinstance(steering, Technique):
+            self.selected = steering
+        elif steering not in CONTINUOUS:
+            self.selected = technique(steering, scale)
         elif named_tone(prompt) is not None:
             # Steering stays off, so there is nothing to calibrate; the technique of words says why.
-            self.selected = PromptVariants(spec.scale)
+            self.selected = PromptVariants(scale)
         else:
             family(pipe)
-            folder = getattr(generator, "folder", None)
-            beside = folder / "calibrations" if folder is not None else None
-            found = find_calibration(generator.info, named, beside)
+            found = known_calibration(generator, steering)
             self.uncalibrated = found is None
-            self.selected = technique(named, spec.scale, found) if found else None
+            self.selected = technique(steering, scale, found) if found else None
         toned = [with_word(prompt, word) for _, word in ANCHORS] if self.uncalibrated else []
         if self.selected is not None and self.selected.stays_off(prompt) is None:
             toned = self.selected.prompts(prompt)
         generator.check_prompts([prompt, *toned])
 
     def run(self) -> Iterator[Event]:
-        started = time.perf_counter()
-        notes: list[str] = []
-        selected = self.selected
+        selected, notes = self.selected, []
         if self.uncalibrated:
-            selected = yield from self._calibrated()
+            found = yield from calibrated(self.generator, self.reader, self.asked_for, self.asked.batch_size)
+            selected = technique(self.asked_for, self.asked.spec.scale, found)
             notes.append(
                 f"The model had no calibration for these settings: a short one was run first "
                 f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
             )
-        off = selected.stays_off(self.prompt) if selected else None
-        self.technique = None if off else selected
-        notes += [off] if off else []
-        self.record = self._record(selected, notes)
-        self.recorder = Recorder(self.record, self.out_dir)
-        with self.recorder as recorder:
-            yield Started(self.record)
-            if self.technique is None:
-                yield from self._plain([None] * self.count)
-            elif not self.feedback:
-                yield from self._plain(self.technique.steer(self.prompt, self._blindly()))
-            else:
-                yield from self._steered(self.technique)
-            yield recorder.finish(time.perf_counter() - started)
-
-    def _calibrated(self) -> Generator[Event, None, Technique | None]:
-        """Measure the model, keep the calibration, and make the technique of it."""
-        model, name = self.generator.info.name, self.asked_for
-        done = 0
-        yield Calibrating(model, name, done, SHORT.pictures)
-        steps = calibrate(self.generator, self.reader, name, plan=SHORT, batch_size=self.batch_size)
-        while True:
-            try:
-                done += next(steps)
-            except StopIteration as stop:
-                calibration: Calibration = stop.value
-                break
-            yield Calibrating(model, name, done, SHORT.pictures)
-        save_calibration(calibration, self.generator.info)
-        return technique(name, self.spec.scale, calibration)
-
-    def _record(self, selected: Technique | None, notes: list[str]) -> SessionRecord:
-        spec = self.spec
-        context, target = spec.context_index(self.prompt), spec.target_for(self.prompt)
-        if spec.contexts and context is None:
-            notes.append(default_target_note(spec.name, len(spec.contexts), self.prompt))
-        return SessionRecord(
-            session=self.name,
-            started_at=now(),
-            prompt=self.prompt,
-            count=self.count,
-            seed=self.seed,
-            steering=self.asked_for,
-            steered=self.technique is not None,
-            notes=notes,
-            spec=spec.model_dump(mode="json"),
-            spec_hash=spec.content_hash(),
-            scale=spec.scale,
-            context=context,
-            classes=list(target),
-            target=target,
-            requested=plan.allocate(target, self.count, spec.allocation, seed=self.seed, turn=self.turn),
-            round_size=self.round_size,
-            max_tries=self.max_tries if self.technique and self.feedback else 1,
-            feedback=self.feedback and self.technique is not None,
-            batch_size=self.batch_size,
-            technique=selected.parameters() if selected else {},
-            model=self.generator.info,
-        )
-
-    def _blindly(self) -> list[str]:
-        """The quota, one class after the other as an open loop asks for them."""
-        asked: Counter[str] = Counter()
-        order = []
-        for _ in range(self.count):
-            order.append(plan.next_tone(self.record.requested, asked))
-            asked[order[-1]] += 1
-        return order
-
-    def _plain(self, variants: Sequence[Steered | None]) -> Iterator[Event]:
-        """Every picture is kept: without steering, or with steering that is not told what came out."""
-        record = self.record
-        jobs = [
-            Job(slot, 0, slot_seed(record.seed, slot, 0), 0, v.prompt if v else record.prompt, v)
-            for slot, v in enumerate(variants)
-        ]
-        for made in self._make(jobs):
-            yield self.recorder.picture(
-                made, "abstained" if made.measured is None else "kept", made.job.slot + 1
-            )
-
-    def _steered(self, technique: Technique) -> Iterator[Event]:
-        record = self.record
-        belief = plan.ResponseModel(list(record.requested), prior=technique.expected())
-        controller = plan.Controller(record.requested, record.max_tries, belief)
-        by_ask: dict[plan.Ask, PictureRecord] = {}
-        number = 0
-        while not controller.done:
-            # Towards the end each picture decides more, so the loop listens more often.
-            missing = record.count - controller.kept.total() - controller.abstained
-            asks = controller.ask(min(record.round_size, max(1, missing // 3)))
-            steered = technique.steer(record.prompt, [ask.tone for ask in asks])
-            jobs = [
-                Job(
-                    ask.slot,
-                    ask.attempt - 1,
-                    slot_seed(record.seed, ask.slot, ask.attempt - 1),
-                    number,
-                    variant.prompt,
-                    variant,
-                )
-                for ask, variant in zip(asks, steered, strict=True)
-            ]
-            for ask, made in zip(asks, self._make(jobs), strict=True):
-                if made.measured is not None and made.job.steered is not None:
-                    technique.observe(made.job.steered, made.readings[0])
-                before = Counter(controller.kept)
-                fits = made.measured is not None and plan.is_open(record.requested, before, made.measured)
-                verdict = controller.record(ask, made.measured)
-                decision: Decision = "kept" if fits else "abstained" if made.measured is None else "discarded"
-                done = controller.kept.total() + controller.abstained
-                event = self.recorder.picture(made, decision, done)
-                by_ask[ask] = event.record
-                yield event
-                if verdict.kept is not None and not fits:
-                    yield self.recorder.fill(by_ask[verdict.kept], before)
-            self.recorder.sync()
-            number += 1
-
-    def _make(self, jobs: Sequence[Job]) -> Iterator[Made]:
-        size = self.record.batch_size
-        for start in range(0, len(jobs), size):
-            batch = jobs[start : start + size]
-            clock = time.perf_counter()
-            requests = [
-                Request(job.prompt, job.seed, strength=job.steered.strength if job.steered else 0.0)
-                for job in batch
-            ]
-            images = self.generator.generate(requests, self.technique.steering if self.technique else None)
-            share = (time.perf_counter() - clock) / len(batch)
-            for job, image in zip(batch, images, strict=True):
-                clock = time.perf_counter()
-                readings = self.reader.read(image)
-                seconds = share + time.perf_counter() - clock
-                largest = readings[0]
-                reason = SAFETY_CHECKER if image.info.get(FLAGGED) else largest.abstained
-                measured = None if reason else largest.classes[self.record.scale]
-                yield Made(job, image, readings, measured, reason, seconds)
+        info, signer = self.generator.info, self.signer
+        header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)
+        one = running_set(header, selected, self.out_dir, signer, past=self.past)
+        with one.recorder:
+            yield from run_together([one], self.generator, self.reader, self.asked.batch_size)

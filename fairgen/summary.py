@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairgen import stats
-from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.records import FillRecord, PictureRecord, SessionRecord, Summary
 from fairgen.spec.approval import approval_state, approval_text
 
 SAFETY_CHECKER = "safety_checker"
@@ -22,14 +22,19 @@ def summarise(
     *,
     seconds: float,
     out: str | None,
+    notes: Sequence[str] = (),
 ) -> Summary:
-    """Counts, distances (`fairgen.stats`) and notes of a finished session; ``seconds`` is its wall time."""
+    """Counts, distances (`fairgen.stats`) and notes of a finished session.
+
+    ``seconds``: its time. ``notes``: further sentences, after the header's own.
+    """
     spec = record.spec
     filled = {fill.index for fill in fills}
     first = [p for p in pictures if p.attempt == 0]
     first_pass = _counts(record.classes, first)
     unread = [p for p in pictures if p.abstained is not None]
     inside = [p for p in pictures if p.decision == "kept" or p.index in filled]
+    asked = [p for p in pictures if p.wanted is not None and p.measured is not None]
     faces = _faces(record, inside)
     measured = _counts(record.classes, inside)
     kept = sum(measured.values())
@@ -50,6 +55,7 @@ def summarise(
         steered=record.steered,
         notes=[
             *record.notes,
+            *notes,
             *_notes(record, pictures, fills, record.count - kept),
             *_crowd(inside, faces),
             approval_note(spec, record.spec_hash),
@@ -68,6 +74,8 @@ def summarise(
         filled=sum(fill.measured is not None for fill in fills),
         missing=record.count - kept,
         words=dict(Counter(p.word for p in pictures if p.word is not None)),
+        asked=len(asked),
+        hits=sum(p.measured == p.wanted for p in asked),
         faces=faces,
         faces_tv=stats.total_variation(faces, target) if faces else None,
         tv=stats.total_variation(measured, target) if kept else None,

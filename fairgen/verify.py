@@ -1,15 +1,18 @@
-"""Reads the skin tones of pictures that any generator made, and holds them against a declared target."""
+"""Reads the skin tones of pictures that any generator made, and what the pictures say about themselves, and
+holds the tones against a declared target.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
+from fairgen.marks import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
 from fairgen.summary import approval_note, default_target_note
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ class PictureResult:
     measured: str | None = None
     abstained: str | None = None
     unreadable: str | None = None
+    marks: Marks = NOTHING_SAID
+    """What the picture says about itself."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,15 @@ class Verification:
         """Files that could not be opened."""
         return tuple(r for r in self.results if r.unreadable is not None)
 
+    @property
+    def tampered(self) -> tuple[PictureResult, ...]:
+        """Pictures whose content credentials do not hold: they were changed after they were signed."""
+        return tuple(r for r in self.results if r.marks.credentials.state == "invalid")
+
+    def mark_counts(self) -> MarkCounts:
+        """What the pictures that could be opened say about themselves, counted."""
+        return count_marks(r.marks for r in self.results if r.unreadable is None)
+
     def figures(self) -> Figures | None:
         """Distances and tests of the counted pictures; None where there is none."""
         from fairgen.report.numbers import arm_figures
@@ -129,6 +143,9 @@ class Verification:
             "abstentions": self.abstentions,
             "discarded": 0,
             "unreadable": {str(r.file): r.unreadable for r in self.unreadable},
+            "marks": asdict(self.mark_counts())
+            | {"tampered": {str(r.file): r.marks.credentials.problem for r in self.tampered}},
+            "pictures": {str(r.file): r.marks.to_json() for r in self.results if r.unreadable is None},
             "several_faces": sum(
                 1 for r in self.results if sum(x.get("box") is not None for x in r.readings) > 1
             ),
@@ -176,16 +193,24 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
 
 def verify_pictures(
-    files: Iterable[Path], spec: FairnessSpec, reader: SkinToneReader | SecondReader
+    files: Iterable[Path],
+    spec: FairnessSpec,
+    reader: SkinToneReader | SecondReader,
+    marks: MarkReader | None = None,
 ) -> Iterator[PictureResult]:
-    """Read each file and yield its result, in order; a broken file is a result, not an error."""
+    """Read each file and yield its result, in order; a broken file is a result, not an error.
+
+    ``marks`` reads what the pictures say about themselves; default: one without a trust list.
+    """
     from skin_tone import PictureError
     from skin_tone.files import open_picture
 
+    marks = marks or MarkReader()
     for file in files:
         try:
             readings = reader.read(open_picture(file))
-        except PictureError as error:
+            says = marks.read(file)
+        except (PictureError, UserError) as error:
             yield PictureResult(file, unreadable=str(error))
             continue
         first = readings[0]
@@ -194,4 +219,5 @@ def verify_pictures(
             readings=tuple(r.model_dump(mode="json") for r in readings),
             measured=first.classes.get(spec.scale),
             abstained=first.abstained,
+            marks=says,
         )

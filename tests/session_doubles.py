@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fairgen.generator import Request
-from fairgen.runfile import ModelInfo
+from fairgen.provenance import read_provenance
+from fairgen.replay import pixels_hash
+from fairgen.runfile import RUN_FILE, ModelInfo
 from fairgen.steering import Steering
 from fairgen.steering.prompt_variants import TONE_WORDS
 from skin_tone import ToneReading
@@ -78,3 +83,47 @@ class InfoReader:
                 classes={name: scale.classify(angle) for name, scale in SCALES.items()},
             )
         ]
+
+
+@dataclass
+class BatchBound(ConfusedGenerator):
+    """Its pixels hang on everything that shares the batch, as the last bits of a real model's do; strengths
+    move the ITA.
+    """
+
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
+        pictures = super().generate(requests, steering)
+        for picture, request in zip(pictures, requests, strict=True):
+            seen = f"{steering} {list(requests)} {request}".encode()
+            for x, value in enumerate(hashlib.sha256(seen).digest()[:8]):
+                picture.putpixel((x, 1), (value, 0, 0))
+            if picture.info["ita"] is not None:
+                picture.info["ita"] -= 60.0 * request.strength
+        return pictures
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """What a run folder holds, times aside: picture -> hash of its pixels and marks; ``run.jsonl`` -> its
+    records.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".png":
+            provenance = read_provenance(path)
+            assert provenance is not None
+            with Image.open(path) as picture:
+                found[name] = pixels_hash(picture) + provenance.model_dump_json(exclude={"created_at"})
+        elif path.name == RUN_FILE:
+            found[name] = "\n".join(map(_timeless, path.read_text().splitlines()))
+        elif path.is_file() and path.name != "summary.json":
+            found[name] = "another file"
+    return found
+
+
+def _timeless(line: str) -> str:
+    record = json.loads(line)
+    return json.dumps({k: v for k, v in record.items() if k not in TIMES})
+
+
+TIMES = ("created_at", "started_at", "seconds")

@@ -15,11 +15,14 @@ from collections.abc import Sequence
 import typer
 
 from fairgen.cli import model, spec
+from fairgen.cli.audit import audit as audit_command
 from fairgen.cli.calibrate import calibrate as calibrate_command
 from fairgen.cli.common import Interrupted, one_line
+from fairgen.cli.compare import compare as compare_command
 from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
 from fairgen.cli.report import report as report_command
+from fairgen.cli.score import score as score_command
 from fairgen.cli.serve import serve as serve_command
 from fairgen.cli.verify import verify as verify_command
 from fairgen.errors import UserError
@@ -35,7 +38,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("generate")(generate_command)
+app.command("audit")(audit_command)
 app.command("calibrate")(calibrate_command)
+app.command("score")(score_command)
+app.command("compare")(compare_command)
 app.command("verify")(verify_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)

@@ -53,6 +53,20 @@ TOLERANCE = typer.Option(
 REQUIRE = typer.Option(
     False, "--require", help="Exit with code 3 where the target is not met within --tolerance."
 )
+C2PA_CERT = typer.Option(
+    None,
+    "--c2pa-cert",
+    envvar="FAIRGEN_C2PA_CERT",
+    help="Sign the pictures (C2PA content credentials): PEM file of the certificate chain.",
+    show_default=False,
+)
+C2PA_KEY = typer.Option(
+    None,
+    "--c2pa-key",
+    envvar="FAIRGEN_C2PA_KEY",
+    help="PEM file of the certificate's private key.",
+    show_default=False,
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
 
 
@@ -170,6 +184,16 @@ def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -
     return f"TV from the declared target (0 = as declared): {', '.join(parts)}; chance floor {floor:.2f}"
 
 
+def number(value: float | None, places: int) -> str:
+    """A figure for a table; a dash where it is not known."""
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference for a table, with its sign."""
+    return "–" if value is None else f"{value:+.3f}"
+
+
 def default_out(kind: str, words: str) -> Path:
     """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:40].strip("-")
@@ -199,12 +223,13 @@ def claim_out(folder: Path, *, force: bool) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
-    from fairgen.runfile import RUN_FILE, disk_errors, read_run
+    from fairgen.runfile import RUN_FILE, disk_errors, session_names
 
     if not (folder / RUN_FILE).exists():
         return
-    parts = {RUN_FILE, "report.html", "pictures.csv", "summary.json"}
-    parts |= {Path(name).name for name in read_run(folder).sessions}
+    parts = {RUN_FILE, "summary.json", "report.html", "report.json"}
+    parts |= {f"{table}.{kind}" for table in ("pictures", "sets") for kind in ("csv", "parquet")}
+    parts |= {Path(name).name for name in session_names(folder / RUN_FILE)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
     with disk_errors(aside):
         aside.mkdir()

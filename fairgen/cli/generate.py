@@ -25,6 +25,8 @@ def generate(
     force: bool = common.FORCE,
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,
+    c2pa_cert: Path | None = common.C2PA_CERT,
+    c2pa_key: Path | None = common.C2PA_KEY,
     max_tries: int = typer.Option(
         4, "--max-tries", min=1, max=100, help="Most pictures made for one place in the set."
     ),
@@ -38,9 +40,11 @@ def generate(
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
     # Whatever can be refused is refused before a model is loaded.
+    from fairgen.contentcredentials import signer_from_environment
     from fairgen.steering import check_technique
 
     check_technique(steering)
+    signer = signer_from_environment(c2pa_cert, c2pa_key)
     folder = common.claim_out(out or common.default_out("generate", prompt), force=force)
 
     from fairgen.cli.live import watch
@@ -59,6 +63,7 @@ def generate(
             batch_size=batch_size,
             max_tries=max_tries,
             out_dir=folder,
+            signer=signer,
         )
         summary = watch(events, "Sampling", folder)
     report = write_report(folder).html

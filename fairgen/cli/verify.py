@@ -36,17 +36,26 @@ def verify(
     ),
     tolerance: float = common.TOLERANCE,
     require: bool = common.REQUIRE,
+    c2pa_trust: Path | None = typer.Option(
+        None,
+        "--c2pa-trust",
+        envvar="FAIRGEN_C2PA_TRUST",
+        help="PEM file of the authorities whose signers of content credentials count as trusted.",
+        show_default=False,
+    ),
     as_json: bool = common.JSON,
 ) -> None:
     """Read the skin tones of pictures that any generator made, and hold them against a declared target.
 
     Counts the largest face of each picture. Broken files are listed and counted, never skipped in silence.
+    Says what the pictures state about their origin, and names those changed after they were signed.
     """
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
+    from fairgen.marks import MarkReader
     from fairgen.verify import Verification, find_pictures, make_reader, verify_pictures
 
-    chosen = make_reader(reader)
+    chosen, marks = make_reader(reader), MarkReader(c2pa_trust)
     files = find_pictures(paths)
     if out is not None:
         common.claim_out(out, force=force)
@@ -54,13 +63,17 @@ def verify(
 
     results = []
     with chosen:
-        steps = verify_pictures(files, declared, chosen)
+        steps = verify_pictures(files, declared, chosen, marks)
         for result in track(steps, "Reading", total=len(files), console=common.stderr(), transient=True):
             results.append(result)
     done = Verification(declared, tuple(results), reader, prompt)
     warn = common.stderr()
     for bad in done.unreadable:
         warn.print(common.one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
+    for bad in done.tampered:
+        problem = bad.marks.credentials.problem
+        line = common.one_line(f"changed after it was signed, or damaged: {bad.file}: {problem}")
+        warn.print(line, markup=False, soft_wrap=True)
     if len(done.unreadable) == len(files):
         raise UserError(f"None of the {len(files)} files could be opened as a picture.")
     document = done.to_json()
@@ -80,6 +93,7 @@ def verify(
 
 
 def _show(done: Verification, document: dict[str, object]) -> None:
+    from fairgen.marks import mark_sentence
     from fairgen.report.words import reason_text
     from skin_tone import SCALES
 
@@ -104,3 +118,5 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console.print(f", {len(done.unreadable)} not opened")
     for note in done.notes:
         console.print(common.one_line(note), markup=False, soft_wrap=True)
+    says = mark_sentence(done.mark_counts())
+    console.print(common.one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)

@@ -18,7 +18,13 @@ _NOT_SAVED = (
     '<text x="64" y="68" font-family="sans-serif" font-size="13" text-anchor="middle" fill="#fff">'
     "not saved</text></svg>"
 )
-_MISSING = "data:image/svg+xml;base64," + base64.b64encode(_NOT_SAVED.encode()).decode()
+MISSING = "data:image/svg+xml;base64," + base64.b64encode(_NOT_SAVED.encode()).decode()
+"""Stands for a picture that cannot be shown."""
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether a file lies under ``root`` once links and ``..`` are followed."""
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def data_uri(path: Path | None, root: Path | None = None) -> str:
@@ -29,8 +35,8 @@ def data_uri(path: Path | None, root: Path | None = None) -> str:
     cannot be opened, or lies outside ``root`` becomes a grey square that says "not saved": a run file is
     data, and must not make the report read other files.
     """
-    if path is None or (root is not None and not path.resolve().is_relative_to(root.resolve())):
-        return _MISSING
+    if path is None or (root is not None and not inside(path, root)):
+        return MISSING
     try:
         with Image.open(path) as image:
             if (
@@ -43,7 +49,7 @@ def data_uri(path: Path | None, root: Path | None = None) -> str:
             small = image.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return _MISSING
+        return MISSING
     buffer = io.BytesIO()
     if isinstance(xmp, str):
         xmp = xmp.encode()

@@ -203,11 +203,20 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
             f"{head.seed} for the set; {len(seeds)} seeds, {_spell(seeds)}" if seeds else str(head.seed),
         ),
         ("Started", f"{head.started_at:%Y-%m-%d %H:%M} UTC"),
+        ("Signed by", _signed(sessions)),
         ("fairgen", run.record.fairgen),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),
         ("Command", _command(sessions)),
     ]
     return tuple((name, value) for name, value in rows if value)
+
+
+def _signed(sessions: list[SessionRun]) -> str:
+    signers = {s.record.signer.fingerprint: s.record.signer for s in sessions if s.record.signer}
+    return "; ".join(
+        f"{signer.subject}, certificate {fingerprint} issued by {signer.issuer}"
+        for fingerprint, signer in signers.items()
+    )
 
 
 def _steering(session: SessionRun) -> str:

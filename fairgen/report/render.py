@@ -12,10 +12,16 @@ from fairgen.report.view import Report
 
 
 def render(reports: list[Report]) -> str:
-    """The page for one or several reports (one a prompt), as HTML text.
+    """The page for one or several reports (one a prompt), as HTML text."""
+    # The style sheet is our own file, not user text: it may go in as it is.
+    style = Markup(template_text("report.css"))
+    return (
+        page_environment().get_template("report.html.j2").render(reports=reports, css=style, script_source="")
+    )
 
-    Everything that came from a user, a file or a model is escaped by the template engine.
-    """
+
+def page_environment() -> Environment:
+    """The template engine of all pages; it escapes everything that came from a user, a file or a model."""
     environment = Environment(
         loader=PackageLoader("fairgen.report", "templates"),
         autoescape=True,
@@ -26,6 +32,9 @@ def render(reports: list[Report]) -> str:
     environment.filters["about"] = words.about
     environment.filters["sure"] = words.sure
     environment.filters["reasons"] = words.reasons
-    style = resources.files("fairgen.report").joinpath("templates/report.css").read_text(encoding="utf-8")
-    # The style sheet is our own file, not user text: it may go in as it is.
-    return environment.get_template("report.html.j2").render(reports=reports, css=Markup(style))
+    return environment
+
+
+def template_text(name: str) -> str:
+    """A file of the templates' folder, as it is."""
+    return resources.files("fairgen.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")

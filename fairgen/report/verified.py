@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import fairgen
+from fairgen.marks import mark_sentence
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
@@ -27,6 +28,14 @@ _COLUMNS = (
     "lab_b",
     "ita",
     "faces",
+    "source_type",
+    "made_by",
+    "seed",
+    "prompt",
+    "spec_hash",
+    "credentials",
+    "signer",
+    "credentials_problem",
 )
 
 
@@ -53,6 +62,11 @@ def verification_report(done: Verification) -> Report:
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
         *declaration(spec.model_dump(mode="json"), spec.content_hash(), done.context),
         ("Reader", done.reader),
+        ("What the pictures say about themselves", mark_sentence(done.mark_counts())),
+        *(
+            ("Changed after it was signed, or damaged", f"{r.file}: {r.marks.credentials.problem}")
+            for r in done.tampered
+        ),
         ("fairgen", fairgen.__version__),
     ]
     return Report(
@@ -86,6 +100,7 @@ def write_verification(done: Verification, folder: Path) -> Written:
         first = r.readings[0] if r.readings else {}
         lab = first.get("lab") or (None, None, None)
         chances = (first.get("probabilities") or {}).get(done.spec.scale) or {}
+        own, credentials = r.marks.provenance, r.marks.credentials
         rows.append(
             {
                 "file": str(r.file),
@@ -98,6 +113,14 @@ def write_verification(done: Verification, folder: Path) -> Written:
                 "lab_b": lab[2],
                 "ita": first.get("ita"),
                 "faces": sum(1 for x in r.readings if x.get("box") is not None),
+                "source_type": r.marks.source_type or credentials.source_type,
+                "made_by": f"fairgen {own.fairgen}, {own.model}" if own else credentials.generator,
+                "seed": own.seed if own else None,
+                "prompt": own.prompt if own else None,
+                "spec_hash": own.spec_hash if own else None,
+                "credentials": None if r.unreadable else credentials.state,
+                "signer": credentials.signer,
+                "credentials_problem": credentials.problem,
             }
         )
     html = write_page([verification_report(done)], folder / "report.html")

@@ -5,14 +5,18 @@ randomness is seeded. Which function may be used when:
 
 * distances (:func:`total_variation` ...) describe the set that is there, however it came about;
 * :func:`noise_floor` and :func:`noise_band` say what a perfect *independent* sampler would get;
-* :func:`simultaneous_intervals`, :func:`multinomial_test` and :func:`equivalence_test` are about the sampler
-  behind the set and need independent draws: after feedback or retries they hold for the first pass only;
-* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set.
+* :func:`simultaneous_intervals`, :func:`multinomial_test`, :func:`equivalence_test` and
+  :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
+  retries they hold for the first pass only;
+* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
+  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared.
 """
 
+from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
     alignment_error,
+    central,
     fd,
     jensen_shannon,
     kl,
@@ -30,6 +34,7 @@ from fairgen.stats.inference import (
     multinomial_test,
     simultaneous_intervals,
 )
+from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
     "Bootstrap",
@@ -37,6 +42,8 @@ __all__ = [
     "NoiseBand",
     "alignment_error",
     "bootstrap",
+    "central",
+    "difference_test",
     "equivalence_test",
     "fd",
     "has_exact_test",
@@ -46,6 +53,7 @@ __all__ = [
     "multinomial_test",
     "noise_band",
     "noise_floor",
+    "redrawn_tv",
     "simultaneous_intervals",
     "total_variation",
 ]

@@ -1,0 +1,1 @@
+"""Many prompts, several arms, one run folder: the batch audit."""

@@ -1,0 +1,291 @@
+"""Runs an audit, from its start or from where it was interrupted.
+
+Prompts are taken in blocks of ``side_by_side``; each block goes through every arm before the next one begins,
+so that an audit that is stopped early still compares its arms on the same prompts. The prompts of a block
+share batches: rounds of a single picture, in which a set ends, then still fill a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import fairgen
+from fairgen.audit.host import commit_of, describe_host, fairgen_commit
+from fairgen.audit.plan import AuditPlan
+from fairgen.audit.summary import AuditSummary, audit_summary
+from fairgen.contentcredentials import PictureSigner, signer_from_environment
+from fairgen.errors import UserError
+from fairgen.events import Event, Finished
+from fairgen.records import AuditPrompt, AuditRecord, SessionRecord, Summary
+from fairgen.replay import damaged, require_same_model
+from fairgen.runfile import RunReader, RunWriter, SessionRun, now
+from fairgen.session import (
+    ROUND_SIZE,
+    PictureMaker,
+    Plan,
+    ToneReader,
+    between,
+    calibrated,
+    known_calibration,
+    running_set,
+)
+from fairgen.steering import CONTINUOUS, Technique, chosen, named_tone, technique
+from fairgen.steering.calibration import Calibration
+from fairgen.steering.conditioning import family
+from fairgen.together import run_together
+
+_MOST_SIDE_BY_SIDE = 8
+
+
+@dataclass(frozen=True)
+class AuditStarted:
+    """The audit's record was written, or found; sampling begins."""
+
+    record: AuditRecord
+    finished: tuple[Summary, ...]
+    """Of sessions that an interrupted run had finished."""
+    problems: tuple[str, ...]
+    """Sentences: what the interruption had broken, and how it was mended."""
+
+
+@dataclass(frozen=True)
+class AuditFinished:
+    """The last event."""
+
+    summary: AuditSummary
+
+
+AuditEvent = Event | AuditStarted | AuditFinished
+
+
+@dataclass
+class LookBack:
+    """What an interrupted audit left, read line by line: whole sessions are kept only as their summaries."""
+
+    audit: AuditRecord
+    summaries: list[Summary] = field(default_factory=list)
+    unfinished: dict[str, SessionRun] = field(default_factory=dict)
+    """Sessions of blocks that are not finished, or that lost a picture."""
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Prompts that share batches under one arm."""
+
+    arm: str
+    prompts: tuple[AuditPrompt, ...]
+    names: tuple[str, ...]
+
+
+def blocks(audit: AuditRecord) -> list[_Block]:
+    """The audit's work, in its order."""
+    size = audit.side_by_side
+    return [
+        _Block(arm, tuple(prompts), tuple(audit.session(prompt, arm) for prompt in prompts))
+        for start in range(0, len(audit.prompts), size)
+        for arm in audit.arms
+        if (prompts := audit.prompts[start : start + size])
+    ]
+
+
+def look_back(folder: Path) -> LookBack:
+    """Read what an audit left in ``folder``, and check every picture that it names.
+
+    Raises:
+        UserError: the folder holds no audit, or its run file is broken inside.
+    """
+    reader = RunReader(folder)
+    if reader.audit is None:
+        raise UserError(
+            f"{folder} holds no audit to resume, its run file has no audit record: begin one with --prompts "
+            "(and --force, to write into that folder)."
+        )
+    left = LookBack(reader.audit)
+    block_of = {name: block for block in blocks(reader.audit) for name in block.names}
+    lost: dict[str, int] = {}
+    for session in reader.sessions():
+        name = session.record.session
+        if name not in block_of:
+            raise UserError(f"{reader.path} holds session {name!r}, which is no part of its audit.")
+        left.unfinished[name] = session
+        lost[name] = len(damaged(session, folder))
+        names = block_of[name].names
+        held = [left.unfinished[n] for n in names if n in left.unfinished and not lost[n]]
+        done = [one.summary for one in held if one.summary is not None]
+        if len(done) == len(names):
+            # A block that is done needs no replay, so its pictures are let go.
+            for n in names:
+                del left.unfinished[n]
+            left.summaries += done
+    left.problems += [p for p in reader.problems if "torn" in p]
+    if any(lost.values()):
+        left.problems.append(
+            f"{sum(lost.values())} recorded pictures had lost their files, or these were torn: made again."
+        )
+    return left
+
+
+class Audit:
+    """One audit on one model.
+
+    Args:
+        plan: what is asked for. generator, reader: what samples and reads.
+        folder: the run folder; made where missing. batch_size: pictures sampled at once, 1-64; default: the
+            generator's.
+        left: what an interrupted run left in the folder; ``plan`` must be its own.
+        signer: signs the pictures; default: as the environment configures it, which may be not at all.
+
+    Raises:
+        UserError: an arm does not work with the model, a prompt is too long for it, a value is out of range,
+            or ``left`` was made by another model or version of fairgen.
+    """
+
+    def __init__(
+        self,
+        plan: AuditPlan,
+        generator: PictureMaker,
+        reader: ToneReader,
+        folder: Path,
+        *,
+        batch_size: int | None = None,
+        left: LookBack | None = None,
+        signer: PictureSigner | None = None,
+    ) -> None:
+        self.signer = signer or signer_from_environment()
+        self.plan, self.generator, self.reader, self.folder, self.left = plan, generator, reader, folder, left
+        chosen_size = generator.default_batch_size if batch_size is None else batch_size
+        self.batch_size = between("batch size", left.audit.batch_size if left else chosen_size, 1, 64)
+        self.changed: list[str] = []
+        if left is not None:
+            if left.audit.fairgen != fairgen.__version__:
+                raise UserError(
+                    f"The audit was begun with fairgen {left.audit.fairgen}, and this is "
+                    f"{fairgen.__version__}: install that version to go on, or begin a new run."
+                )
+            self.changed = require_same_model(generator.info, left.audit.model, "The audit")
+        self._calibrations: dict[str, Calibration] = {}
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse now whatever a session would refuse later."""
+        pipe = getattr(self.generator, "pipe", None)
+        for arm in self.plan.arms:
+            chosen(arm, pipe)
+            if arm in CONTINUOUS:
+                family(pipe)
+        words: dict[str, Technique | None] = {}
+        for prompt in self.plan.prompts:
+            scale = self.plan.specs[prompt.spec].scale
+            if scale not in words:
+                words[scale] = technique("prompt", scale) if set(self.plan.arms) - {"none"} else None
+            variants = words[scale]
+            off = variants is None or variants.stays_off(prompt.prompt) is not None
+            toned = [] if off or variants is None else variants.prompts(prompt.prompt)
+            self.generator.check_prompts([prompt.prompt, *toned])
+
+    def run(self) -> Iterator[AuditEvent]:
+        """Make what is missing. The last event is `AuditFinished`; its summary is in ``summary.json`` too."""
+        for arm in self.plan.arms:
+            if arm in CONTINUOUS:
+                found = known_calibration(self.generator, arm)
+                if found is None:
+                    found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
+                self._calibrations[arm] = found
+        hashes = {arm: found.content_hash() for arm, found in self._calibrations.items()}
+        with RunWriter(self.folder, fairgen_version=fairgen.__version__) as writer:
+            record = self._begun(writer, hashes)
+            left = self.left or LookBack(record)
+            problems = list(left.problems)
+            if self.changed:
+                problems.append(f"The audit went on with {', '.join(self.changed)}.")
+            yield AuditStarted(record, tuple(left.summaries), tuple(problems))
+            summaries = list(left.summaries)
+            finished = {summary.session for summary in summaries}
+            for block in blocks(record):
+                if finished.issuperset(block.names):
+                    continue
+                for event in self._block(record, block, writer, left):
+                    if isinstance(event, Finished):
+                        summaries.append(event.summary)
+                    yield event
+            run = RunReader(self.folder).run
+            summary = audit_summary(run, record, summaries, out=str(self.folder), problems=problems)
+            _write_summary(self.folder, summary)
+            yield AuditFinished(summary)
+
+    def _begun(self, writer: RunWriter, calibrations: dict[str, str]) -> AuditRecord:
+        if self.left is not None:
+            for arm, then in self.left.audit.calibrations.items():
+                if calibrations.get(arm) != then:
+                    raise UserError(
+                        f"The calibration for {arm!r} is another than the one that the audit began with: put "
+                        "that one back, or begin a new run."
+                    )
+            return self.left.audit
+        plan = self.plan
+        record = AuditRecord(
+            started_at=now(),
+            prompts_file=plan.prompts_file,
+            prompts_hash=plan.prompts_hash,
+            prompts=list(plan.prompts),
+            specs={key: spec.model_dump(mode="json") for key, spec in plan.specs.items()},
+            arms=list(plan.arms),
+            seed=plan.seed,
+            tolerance=plan.tolerance,
+            max_tries=plan.max_tries,
+            round_size=ROUND_SIZE,
+            batch_size=self.batch_size,
+            side_by_side=min(self.batch_size, _MOST_SIDE_BY_SIDE),
+            fairgen=fairgen.__version__,
+            fairgen_commit=fairgen_commit(),
+            git_commit=commit_of(Path.cwd()),
+            calibrations=calibrations,
+            host=describe_host(self.generator.info.device),
+            model=self.generator.info,
+        )
+        writer.write(record)
+        writer.sync()
+        return record
+
+    def _block(
+        self, record: AuditRecord, block: _Block, writer: RunWriter, left: LookBack
+    ) -> Iterator[Event]:
+        with ExitStack() as stack:
+            sets = []
+            for name, prompt in zip(block.names, block.prompts, strict=True):
+                header, selected = self._header(record, block.arm, name, prompt)
+                # Let go as soon as it is replayed: what is held must not grow with the audit.
+                past = left.unfinished.pop(name, None)
+                one = running_set(header, selected, self.folder, self.signer, writer=writer, past=past)
+                stack.enter_context(one.recorder)
+                sets.append(one)
+            yield from run_together(sets, self.generator, self.reader, record.batch_size)
+
+    def _header(
+        self, record: AuditRecord, arm: str, name: str, prompt: AuditPrompt
+    ) -> tuple[SessionRecord, Technique | None]:
+        spec = self.plan.specs[prompt.spec]
+        asked = Plan(
+            prompt.prompt,
+            spec,
+            prompt.count,
+            prompt.seed,
+            record.batch_size,
+            record.round_size,
+            record.max_tries,
+            turn=prompt.turn,
+        )
+        # A prompt that names a tone is not steered; the technique of words says why.
+        words = arm in CONTINUOUS and named_tone(prompt.prompt) is not None
+        selected = technique("prompt" if words else arm, spec.scale, self._calibrations.get(arm))
+        return asked.header(name, arm, selected, self.generator.info, signer=self.signer), selected
+
+
+def _write_summary(folder: Path, summary: AuditSummary) -> None:
+    from fairgen.report.write import write_text
+
+    write_text(folder / "summary.json", summary.model_dump_json(indent=2) + "\n")

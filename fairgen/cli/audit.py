@@ -1,0 +1,230 @@
+"""``fairgen audit``: many prompts, several arms on the same seeds, one run folder; resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fairgen.cli import common
+from fairgen.errors import UserError
+
+if TYPE_CHECKING:
+    from fairgen.audit.plan import AuditPlan
+    from fairgen.audit.runner import LookBack
+    from fairgen.audit.summary import ArmFigures, AuditSummary
+    from fairgen.contentcredentials import PictureSigner
+
+
+def audit(
+    context: typer.Context,
+    prompts: Path | None = typer.Option(
+        None,
+        "--prompts",
+        help="The list: one prompt a line, or YAML or CSV; by default the 36 that come with fairgen.",
+        show_default=False,
+    ),
+    spec: str = common.SPEC,
+    target: str | None = common.TARGET,
+    count: int = typer.Option(
+        30, "--count", min=1, max=10_000, help="Pictures wanted for each prompt in each arm."
+    ),
+    steering: str = typer.Option(
+        "none,prompt,embedding", "--steering", help="The arms: none, prompt, embedding, semantic."
+    ),
+    model: str = common.MODEL,
+    device: str = common.DEVICE,
+    batch_size: int | None = common.BATCH,
+    c2pa_cert: Path | None = common.C2PA_CERT,
+    c2pa_key: Path | None = common.C2PA_KEY,
+    max_tries: int = typer.Option(
+        4, "--max-tries", min=1, max=100, help="Most pictures made for one place in a set."
+    ),
+    seed: int = common.SEED,
+    out: Path | None = common.OUT,
+    resume: Path | None = typer.Option(
+        None,
+        "--resume",
+        help="A run folder whose audit was interrupted: goes on with it, as it was begun.",
+        show_default=False,
+    ),
+    force: bool = common.FORCE,
+    tolerance: float = common.TOLERANCE,
+    require: bool = typer.Option(
+        False,
+        "--require",
+        help="Exit with code 3 unless some arm is within --tolerance for every prompt.",
+    ),
+    as_json: bool = common.JSON,
+) -> None:
+    """Assess a model on a list of prompts, unsteered and steered from the same seeds, against a target.
+
+    An audit that was stopped, in whatever way, goes on with --resume and ends as if it had never stopped.
+    """
+    common.check_range("--tolerance", tolerance, 0, 1)
+    from fairgen.contentcredentials import signer_from_environment
+
+    signer = signer_from_environment(c2pa_cert, c2pa_key)
+    left = None
+    if resume is not None:
+        from fairgen.audit.plan import plan_of
+
+        given = {name for name in context.params if _was_given(context, name)}
+        left = _look_back(resume)
+        plan = plan_of(left.audit)
+        _require_agreement(context.params, given, left, resume)
+        folder, model, device = resume, left.audit.model.name, left.audit.model.device
+    else:
+        from fairgen.audit.plan import parse_arms, plan_audit
+        from fairgen.resources import prompts_path
+
+        plan = plan_audit(
+            prompts or prompts_path(),
+            common.resolve_spec(spec, target),
+            count=count,
+            arms=parse_arms(steering),
+            seed=seed,
+            tolerance=tolerance,
+            max_tries=max_tries,
+        )
+        folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
+    summary = _run(plan, left, folder, model, device, batch_size, signer)
+    if as_json:
+        typer.echo(summary.model_dump_json())
+    else:
+        _show(summary)
+        typer.echo(f"Run: {folder}; `fairgen report {folder}` makes the report")
+    if require:
+        from fairgen.audit.summary import meets
+
+        if not meets(summary):
+            raise typer.Exit(3)
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _look_back(folder: Path) -> LookBack:
+    from fairgen.audit.runner import look_back
+
+    with common.stderr().status("Checking what was made …"):
+        return look_back(folder)
+
+
+def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, folder: Path) -> None:
+    """Refuse an option that contradicts what the audit was begun with."""
+    from fairgen.audit.plan import parse_arms
+    from fairgen.audit.prompts import read_prompt_list
+
+    audit = left.audit
+    if "force" in given:
+        raise UserError("--resume goes on with a run, and --force puts it aside: give one of them.")
+    if "target" in given or "spec" in given:
+        declared = common.resolve_spec(params["spec"], params["target"]).content_hash()
+        if declared not in audit.specs:
+            raise _conflict("--spec or --target", "another target", folder)
+    checks: dict[str, tuple[str, Any, Any]] = {
+        "steering": ("--steering", lambda: list(parse_arms(params["steering"])), audit.arms),
+        "prompts": (
+            "--prompts",
+            lambda: read_prompt_list(params["prompts"]).content_hash,
+            audit.prompts_hash,
+        ),
+        "model": ("--model", lambda: params["model"], audit.model.name),
+        "device": ("--device", lambda: params["device"], audit.model.device),
+        "batch_size": ("--batch-size", lambda: params["batch_size"], audit.batch_size),
+        "max_tries": ("--max-tries", lambda: params["max_tries"], audit.max_tries),
+        "seed": ("--seed", lambda: params["seed"], audit.seed),
+        "tolerance": ("--tolerance", lambda: params["tolerance"], audit.tolerance),
+        "out": ("--out", lambda: params["out"].resolve(), folder.resolve()),
+    }
+    for name, (option, value, then) in checks.items():
+        if name in given and value() != then and (name, value()) != ("device", "auto"):
+            raise _conflict(option, str(then), folder)
+    if "count" in given and all(prompt.count != params["count"] for prompt in audit.prompts):
+        raise _conflict("--count", str(audit.prompts[0].count), folder)
+
+
+def _conflict(option: str, then: str, folder: Path) -> UserError:
+    return UserError(
+        f"{option} is not what the audit in {folder} was begun with ({common.one_line(then)}): leave it out, "
+        "or begin a new run."
+    )
+
+
+def _run(
+    plan: AuditPlan,
+    left: LookBack | None,
+    folder: Path,
+    model: str,
+    device: str,
+    batch_size: int | None,
+    signer: PictureSigner | None,
+) -> AuditSummary:
+    from fairgen.audit.runner import Audit
+    from fairgen.cli.audit_live import watch_audit
+
+    with common.loaded(model, device) as (generator, reader):
+        audit = Audit(plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer)
+        return watch_audit(audit.run(), folder, plan.places)
+
+
+def _show(summary: AuditSummary) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = common.stdout()
+    columns = ("prompts", "TV", "first pass", "chance", "align. error", "hits", "made/kept", "not read")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for arm in summary.arms:
+        table.add_row(arm.arm, *_cells(arm))
+    console.print(table)
+    groups = list(dict.fromkeys(group for arm in summary.arms for group in arm.groups))
+    if groups:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("TV by group", no_wrap=True)
+        for arm in summary.arms:
+            table.add_column(arm.arm, justify="right")
+        for group in groups:
+            found = [arm.groups.get(group) for arm in summary.arms]
+            row = [common.number(one.tv, 3) if one else "–" for one in found]
+            table.add_row(common.one_line(group) or "(no mark)", *row)
+        console.print(table)
+    for arm in summary.arms:
+        if arm.worst_prompt is not None:
+            console.print(
+                f"Worst prompt, {arm.arm}: {common.one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}",
+                markup=False,
+                soft_wrap=True,
+            )
+    console.print(
+        "TV: total variation from the declared target, mean over prompts (0 = as declared); chance: what a "
+        "perfect independent sampler gets.",
+        soft_wrap=True,
+    )
+    for problem in summary.problems:
+        console.print(problem, markup=False, soft_wrap=True)
+    if summary.model == "embedded":
+        console.print(
+            "Synthetic pictures of a small demonstration model whose bias was put in on purpose.",
+            soft_wrap=True,
+        )
+
+
+def _cells(arm: ArmFigures) -> list[str]:
+    return [
+        str(arm.prompts) if arm.prompts == arm.of else f"{arm.prompts}/{arm.of}",
+        common.number(arm.tv, 3),
+        common.number(arm.first_pass_tv, 3),
+        common.number(arm.noise_floor_tv, 3),
+        common.number(arm.alignment_error, 4),
+        "–" if arm.hit_rate is None else f"{arm.hit_rate:.0%}",
+        common.number(arm.generated_per_kept, 2),
+        str(arm.abstained),
+    ]

@@ -1,0 +1,212 @@
+"""An audit's progress on standard error: a line for each arm, and a bar with rate and time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fairgen.audit.runner import AuditEvent
+    from fairgen.audit.summary import AuditSummary
+    from fairgen.events import Calibrating
+    from fairgen.records import AuditRecord, PictureRecord, SessionRecord, Summary
+
+_EVERY = 15.0
+"""Seconds between two lines where standard error is no terminal."""
+_REDRAW = 0.2
+
+
+@dataclass
+class _Arm:
+    total: int
+    done: int = 0
+    discarded: int = 0
+    not_read: int = 0
+    tvs: list[float] = field(default_factory=list)
+
+
+@dataclass
+class _Open:
+    record: SessionRecord
+    arm: str
+    done: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class _Board:
+    """What is known so far, by arm; holds sets that are open, and a number for each that is finished."""
+
+    def __init__(self, audit: AuditRecord, finished: Iterable[Summary]) -> None:
+        places = sum(prompt.count for prompt in audit.prompts)
+        self.arms = {arm: _Arm(places) for arm in audit.arms}
+        self.arm_of = {audit.session(p, arm): arm for p in audit.prompts for arm in audit.arms}
+        self.open: dict[str, _Open] = {}
+        self.made = 0
+        """Pictures sampled by this process."""
+        self.sampled_places = 0
+        for summary in finished:
+            self.close(summary)
+
+    def start(self, record: SessionRecord) -> None:
+        self.open[record.session] = _Open(record, self.arm_of[record.session])
+
+    def picture(self, record: PictureRecord, done: int, *, fresh: bool) -> None:
+        one = self.open[record.session]
+        arm = self.arms[one.arm]
+        arm.done += done - one.done
+        if fresh:
+            self.made += 1
+            self.sampled_places += done - one.done
+        one.done = done
+        arm.discarded += record.decision == "discarded"
+        arm.not_read += record.decision == "abstained"
+        if record.decision == "kept" and record.measured is not None:
+            one.counts[record.measured] += 1
+
+    def close(self, summary: Summary) -> None:
+        one = self.open.pop(summary.session, None)
+        arm = self.arms[self.arm_of[summary.session]]
+        if one is None:
+            arm.discarded += summary.discarded
+            arm.not_read += summary.abstained
+        arm.done += summary.count - (one.done if one else 0)
+        if summary.tv is not None:
+            arm.tvs.append(summary.tv)
+
+    @property
+    def done(self) -> int:
+        return sum(arm.done for arm in self.arms.values())
+
+    def tv(self, name: str) -> float | None:
+        """Mean TV of an arm's finished sets; before the first, of those that are half full."""
+        known = self.arms[name].tvs or [
+            _tv(one.counts, one.record.target)
+            for one in self.open.values()
+            if one.arm == name and 2 * one.counts.total() >= one.record.count
+        ]
+        return sum(known) / len(known) if known else None
+
+
+def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> float:
+    from fairgen.stats import total_variation
+
+    return total_variation(counts, target)
+
+
+def _tvs(board: _Board) -> str:
+    known = [(name, board.tv(name)) for name in board.arms]
+    return "TV " + ", ".join(f"{name} {tv:.2f}" for name, tv in known if tv is not None)
+
+
+def _table(board: _Board) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("arm", "done", "sets", "TV so far", "discarded", "not read"):
+        table.add_column(name, justify="left" if name == "arm" else "right")
+    for name, arm in board.arms.items():
+        tv = board.tv(name)
+        table.add_row(
+            name,
+            f"{arm.done}/{arm.total}",
+            str(len(arm.tvs)),
+            "–" if tv is None else f"{tv:.3f}",
+            str(arm.discarded),
+            str(arm.not_read),
+        )
+    return table
+
+
+def _line(board: _Board, places: int, seconds: float) -> str:
+    rate = board.made / max(seconds, 1e-9)
+    left = (places - board.done) * seconds / max(board.sampled_places, 1)
+    so_far = f"Audit: {board.done} of {places}, {rate:.1f} pictures/s"
+    return f"{so_far}, about {timedelta(seconds=round(left))} left; {_tvs(board)}"
+
+
+def _say_calibrating(event: Calibrating) -> None:
+    if event.done == 0:
+        common.stderr().print(
+            f"{event.model} has no calibration for {event.technique!r} steering yet: a short one of "
+            f"{event.total} pictures comes first.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSummary:
+    """Run an audit to its end and return its summary.
+
+    On a terminal, a live table and a bar; else a line now and then. Ctrl-C becomes `common.Interrupted`,
+    which says how to go on.
+    """
+    from rich.console import Group
+    from rich.live import Live
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from fairgen.audit.runner import AuditFinished, AuditStarted
+    from fairgen.events import Calibrating, Finished, PictureDone, Replayed, Started
+
+    console = common.stderr()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[tv]}"),
+        console=console,
+    )
+    task = bar.add_task("Audit", total=places, rate="", tv="")
+    board: _Board | None = None
+    began = told = drawn = time.monotonic()
+
+    try:
+        with Live(console=console, auto_refresh=False, transient=True, screen=False) as live:
+            for event in events:
+                if isinstance(event, Calibrating):
+                    _say_calibrating(event)
+                    bar.update(task, description="Calibrating", total=event.total, completed=event.done)
+                elif isinstance(event, AuditStarted):
+                    for problem in event.problems:
+                        console.print(problem, markup=False, soft_wrap=True)
+                    board = _Board(event.record, event.finished)
+                    # Afresh: what an earlier run made must not count as speed.
+                    bar.reset(task, description="Audit", total=places, completed=board.done)
+                    began = time.monotonic()
+                elif isinstance(event, AuditFinished):
+                    return event.summary
+                elif board is not None:
+                    if isinstance(event, Started):
+                        board.start(event.session)
+                    elif isinstance(event, PictureDone | Replayed):
+                        board.picture(event.record, event.done, fresh=isinstance(event, PictureDone))
+                    elif isinstance(event, Finished):
+                        board.close(event.summary)
+                    rate = board.made / max(time.monotonic() - began, 1e-9)
+                    bar.update(task, completed=board.done, rate=f"{rate:.1f} pictures/s", tv=_tvs(board))
+                    if not console.is_terminal and time.monotonic() - told >= _EVERY:
+                        told = time.monotonic()
+                        print(_line(board, places, told - began), file=sys.stderr, flush=True)
+                if console.is_terminal and time.monotonic() - drawn >= _REDRAW:
+                    drawn = time.monotonic()
+                    live.update(Group(*([_table(board)] if board else []), bar), refresh=True)
+    except KeyboardInterrupt:
+        if board is None:
+            raise common.Interrupted("Interrupted before the first picture: nothing was kept.") from None
+        raise common.Interrupted(
+            f"Interrupted: every picture and reading so far is kept in {out}; `fairgen audit --resume {out}` "
+            "goes on."
+        ) from None
+    raise RuntimeError("the audit ended without a summary")

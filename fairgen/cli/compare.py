@@ -1,0 +1,91 @@
+"""``fairgen compare RUN RUN``: two runs side by side, prompt by prompt and arm by arm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from fairgen.audit.compare import Comparison
+
+
+def compare(
+    first: Path = typer.Argument(help="A run folder.", show_default=False),
+    second: Path = typer.Argument(help="The one to hold against it.", show_default=False),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False
+    ),
+    as_json: bool = common.JSON,
+) -> None:
+    """Compare two runs or audits: distances of each shared prompt and arm, and whether chance could explain
+    the difference.
+
+    The test looks at first attempts alone: what was kept after feedback and retries is no independent draw.
+    """
+    from fairgen.audit.compare import compare_runs
+
+    with common.stderr().status("Comparing …"):
+        found = compare_runs(first, second)
+    if out is not None:
+        from fairgen.report.write import write_text
+
+        write_text(out, found.model_dump_json(indent=2) + "\n")
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        _show(found)
+
+
+def _show(found: Comparison) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from fairgen.audit.compare import CHANCE
+
+    console = common.stdout()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("prompt")
+    table.add_column("arm", no_wrap=True)
+    for name in ("TV 1st", "TV 2nd", "difference", "first pass", "p (Holm)"):
+        table.add_column(name, justify="right")
+    for one in found.sets:
+        table.add_row(
+            common.one_line(one.prompt),
+            one.arm,
+            common.number(one.tv[0], 3),
+            common.number(one.tv[1], 3),
+            common.signed(one.difference),
+            common.signed(one.first_pass_difference),
+            common.number(one.p_holm, 3),
+        )
+    console.print(table)
+    for arm in found.arms:
+        chance = (
+            "too few prompts for a test" if arm.p_value is None else f"p = {arm.p_value:.3g} over prompts"
+        )
+        console.print(
+            f"{arm.arm}: mean TV {common.number(arm.tv[0], 3)} and {common.number(arm.tv[1], 3)} over "
+            f"{arm.prompts} prompts; first pass {common.number(arm.first_pass_tv[0], 3)} and "
+            f"{common.number(arm.first_pass_tv[1], 3)}, {chance}",
+            soft_wrap=True,
+        )
+    unlikely = sum(one.p_holm is not None and one.p_holm < CHANCE for one in found.sets)
+    console.print(
+        f"In {unlikely} of {len(found.sets)} rows chance is no likely explanation of the first-pass "
+        f"difference (p < {CHANCE:g} after Holm's correction).",
+        soft_wrap=True,
+    )
+    for words, names in (
+        ("Only in the first", found.only[0]),
+        ("Only in the second", found.only[1]),
+        ("Not compared, another target", found.other_target),
+    ):
+        if names:
+            text = f"{words}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
+            console.print(common.one_line(text), markup=False, soft_wrap=True)
+    for problem in found.problems:
+        console.print(problem, markup=False, soft_wrap=True)

@@ -1,0 +1,84 @@
+"""``fairgen score RUN --spec X``: hold an old run against another spec, without generating."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from fairgen.audit.score import Score
+
+
+def score(
+    run: Path = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False),
+    spec: str = common.SPEC,
+    target: str | None = common.TARGET,
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False
+    ),
+    tolerance: float = common.TOLERANCE,
+    require: bool = typer.Option(
+        False, "--require", help="Exit with code 3 unless every set is within --tolerance."
+    ),
+    as_json: bool = common.JSON,
+) -> None:
+    """Hold an old run against another declared target, also on another scale; generates and changes nothing.
+
+    What was kept and what was tried again was decided for the target that the run was made for.
+    """
+    common.check_range("--tolerance", tolerance, 0, 1)
+    declared = common.resolve_spec(spec, target)
+    from fairgen.audit.score import score_run
+
+    found = score_run(run, declared)
+    document = found.model_dump_json(indent=2)
+    if out is not None:
+        from fairgen.report.write import write_text
+
+        write_text(out, document + "\n")
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        _show(found)
+    if require and any(one.tv is None or one.tv > tolerance for one in found.sets):
+        raise typer.Exit(3)
+
+
+def _show(found: Score) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = common.stdout()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("prompt")
+    table.add_column("arm", no_wrap=True)
+    for name in ("counted", "TV", "first pass", "chance", "was"):
+        table.add_column(name, justify="right")
+    for one in found.sets:
+        table.add_row(
+            common.one_line(one.prompt),
+            one.arm,
+            str(one.kept),
+            common.number(one.tv, 3),
+            common.number(one.first_pass_tv, 3),
+            common.number(one.noise_floor_tv, 3),
+            common.number(one.tv_then, 3),
+        )
+    console.print(table)
+    for arm in found.arms:
+        console.print(
+            f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} prompts, alignment error "
+            f"{common.number(arm.alignment_error, 4)}",
+            soft_wrap=True,
+        )
+    console.print(
+        f"TV from {found.spec} (scale {found.scale}); was: from the target that the set was made for.",
+        markup=False,
+        soft_wrap=True,
+    )
+    for problem in found.problems:
+        console.print(problem, markup=False, soft_wrap=True)

@@ -1,0 +1,303 @@
+"""What an audit's page shows, before it is drawn: the plot of all prompts, and each prompt's own part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairgen.report import words
+from fairgen.report.across import UNSTEERED
+from fairgen.report.audit_words import arm_label
+from fairgen.report.collect import Collected
+from fairgen.report.figures import PromptFigures, Range, SetFigures
+from fairgen.report.load import axis_end, tone_classes
+from fairgen.report.measure import MeasuredSet, Shot
+from fairgen.report.numbers import bars, chance_band
+from fairgen.report.thumbnails import Choice, thumbnails
+from fairgen.report.view import Bar, ToneClass
+
+_GROUP_GAP = 0.9
+"""Between two groups of columns; a column is 1 wide."""
+_ITA_AXIS = (90.0, -90.0)
+
+
+@dataclass(frozen=True)
+class ArmStyle:
+    """An arm on the page: its label, and the key of its marker and bars in the style sheet."""
+
+    arm: str
+    label: str
+    key: str
+
+
+def arm_styles(arms: Sequence[str]) -> list[ArmStyle]:
+    """The unsteered arm is hollow and hatched, the others take the four steered styles in turn."""
+    keys = iter(("steered", "steered-2", "steered-3", "steered-4") * len(arms))
+    return [ArmStyle(arm, arm_label(arm), "unsteered" if arm == UNSTEERED else next(keys)) for arm in arms]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One prompt in one panel: segments (top, height, class) in per cent, light at the top."""
+
+    x: float
+    title: str
+    segments: list[tuple[float, float, str]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One arm over all prompts. ``declared`` draws the borders between the declared shares."""
+
+    style: ArmStyle | None
+    columns: list[Column]
+    declared: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A group under the columns, in shares of the panel's width."""
+
+    label: str
+    start: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The plot of all prompts: ``shared`` is the target, where all prompts have the same."""
+
+    classes: tuple[ToneClass, ...]
+    width: float
+    panels: list[Panel]
+    spans: list[Span]
+    shared: dict[str, float] | None
+
+
+def landscape(done: Collected, styles: Sequence[ArmStyle]) -> Landscape | None:
+    """Columns by group, in each group from the lightest unsteered (else first) set to the darkest.
+
+    None where the prompts are on different scales, whose classes cannot share a plot.
+    """
+    prompts = done.figures.prompts
+    if len({p.scale for p in prompts}) != 1:
+        return None
+    names = [g.group for g in done.figures.groups] or [None]
+    order = sorted(prompts, key=lambda p: (_place(names, p.group), -_lightness(p)))
+    places: list[tuple[PromptFigures, float]] = []
+    x = 0.0
+    for number, prompt in enumerate(order):
+        if number and prompt.group != order[number - 1].group:
+            x += _GROUP_GAP
+        places.append((prompt, x))
+        x += 1.0
+    targets = {tuple(p.target.values()) for p in prompts}
+    return Landscape(
+        classes=tone_classes(prompts[0].scale, prompts[0].target),
+        width=x,
+        panels=[_panel(style, places) for style in ([None] if len(targets) > 1 else []) + list(styles)],
+        spans=_spans(places, x),
+        shared=dict(prompts[0].target) if len(targets) == 1 else None,
+    )
+
+
+def _place(names: Sequence[str | None], group: str | None) -> int:
+    return names.index(group) if group in names else len(names)
+
+
+def _lightness(prompt: PromptFigures) -> float:
+    first = prompt.sets.get(UNSTEERED) or next(iter(prompt.sets.values()))
+    return -90.0 if first.mean_ita is None else first.mean_ita
+
+
+def _panel(style: ArmStyle | None, places: Sequence[tuple[PromptFigures, float]]) -> Panel:
+    columns, lines = [], []
+    for prompt, x in places:
+        found = prompt.sets.get(style.arm) if style else None
+        if style is not None and (found is None or not found.counted):
+            continue
+        shares = prompt.target if found is None else {k: n / found.counted for k, n in found.measured.items()}
+        segments, top = [], 0.0
+        for key, share in shares.items():
+            if share > 0:
+                segments.append((100 * top, 100 * share, key))
+            top += share
+        off = "" if found is None or found.tv is None else f", TV {found.tv:.2f}"
+        columns.append(Column(x, f"{prompt.prompt}{off}", segments))
+        edge = 0.0
+        for share in list(prompt.target.values())[:-1]:
+            edge += share
+            lines.append(f"M{x:g} {100 * edge:.2f}h1")
+    return Panel(style, columns, "".join(lines))
+
+
+def _spans(places: Sequence[tuple[PromptFigures, float]], width: float) -> list[Span]:
+    if all(prompt.group is None for prompt, _ in places):
+        return []
+    spans = []
+    for group in dict.fromkeys(prompt.group for prompt, _ in places):
+        at = [x for prompt, x in places if prompt.group == group]
+        spans.append(Span(group or "no group", at[0] / width, (at[-1] + 1 - at[0]) / width))
+    return spans
+
+
+@dataclass(frozen=True)
+class SetBars:
+    """One set as the bars of a prompt's chart: the final set, and the first pass with its intervals."""
+
+    key: str
+    label: str
+    figures: SetFigures
+    bars: dict[str, Bar]
+    first: dict[str, Bar]
+    ranges: dict[str, Range]
+    rug: str
+    """Path of a tick for every counted picture over the ITA axis (0-100 from light to dark)."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture on the page: its arm, what was read, and its data URI."""
+
+    style: ArmStyle
+    shot: Shot
+    image: str
+
+    @property
+    def reason(self) -> str:
+        """Why it was not read, in words."""
+        return words.reason_text(self.shot.reason)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One place of the set, arm by arm."""
+
+    slot: int
+    seed: int | None
+    pictures: list[Shown]
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What one arm discarded or could not read; ``pictures`` is empty where they are not shown."""
+
+    style: ArmStyle
+    discarded: int
+    not_read: int
+    reasons: str
+    pictures: list[Shown]
+
+
+@dataclass(frozen=True)
+class PromptView:
+    """One prompt's part of the page."""
+
+    anchor: str
+    figures: PromptFigures
+    classes: tuple[ToneClass, ...]
+    sets: list[SetBars]
+    chance_band: dict[str, tuple[float, float]]
+    axis_max: float
+    ita_borders: list[tuple[float, str]]
+    cards: list[Card]
+    aside: list[Aside]
+    notes: list[str]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Class -> words for people."""
+        return {c.key: c.label for c in self.classes}
+
+
+def prompt_views(done: Collected, styles: Sequence[ArmStyle], choice: Choice) -> Iterator[PromptView]:
+    """Each prompt with its pictures, made as it is asked for: one prompt's pictures are in memory at a time."""
+    for number, (prompt, sets) in enumerate(zip(done.figures.prompts, done.sets, strict=True), 1):
+        yield _prompt_view(f"p{number}", prompt, sets, styles, choice, done.folder)
+
+
+def _prompt_view(
+    anchor: str,
+    prompt: PromptFigures,
+    sets: Mapping[str, MeasuredSet],
+    styles: Sequence[ArmStyle],
+    choice: Choice,
+    folder: Path,
+) -> PromptView:
+    from skin_tone.scales import SCALES
+
+    scale = SCALES[prompt.scale]
+    present = [style for style in styles if style.arm in sets]
+    shown = [_set_bars(style, sets[style.arm]) for style in present]
+    counted = [s.figures.counted for s in shown if s.figures.counted]
+    top = [b.share for s in shown for b in (*s.bars.values(), *s.first.values())]
+    images = _images(sets, present, choice, folder)
+    cards: dict[int, list[tuple[ArmStyle, Shot]]] = {}
+    for style in present:
+        for shot in sets[style.arm].inside[: choice.places]:
+            cards.setdefault(shot.slot, []).append((style, shot))
+    return PromptView(
+        anchor=anchor,
+        figures=prompt,
+        classes=tone_classes(prompt.scale, prompt.target),
+        sets=shown,
+        chance_band=chance_band(prompt.target, min(counted)) if counted else {},
+        axis_max=axis_end([*top, *prompt.target.values()]),
+        ita_borders=[(_ita_place(border), f"{border:g}°") for border in scale.borders],
+        cards=[
+            Card(
+                slot,
+                next((shot.seed for style, shot in pair if shot.attempt == 0), None),
+                [Shown(style, shot, images.get(shot, "")) for style, shot in pair],
+            )
+            for slot, pair in sorted(cards.items())
+        ],
+        aside=[_aside(style, sets[style.arm], images, choice) for style in present],
+        notes=list(dict.fromkeys(note for s in shown for note in s.figures.notes)),
+    )
+
+
+def _images(
+    sets: Mapping[str, MeasuredSet], styles: Sequence[ArmStyle], choice: Choice, folder: Path
+) -> dict[Shot, str]:
+    if choice.size is None:
+        return {}
+    shots = [shot for style in styles for shot in sets[style.arm].inside[: choice.places]]
+    if choice.aside:
+        shots += [shot for style in styles for shot in sets[style.arm].outside]
+    paths = [None if shot.file is None else folder / shot.file for shot in shots]
+    return dict(zip(shots, thumbnails(paths, folder, choice.size), strict=True))
+
+
+def _set_bars(style: ArmStyle, found: MeasuredSet) -> SetBars:
+    ticks = "".join(f"M{_ita_place(s.ita):.1f} 0v10" for s in found.inside if s.ita is not None)
+    figures = found.figures
+    return SetBars(
+        key=style.key,
+        label=style.label,
+        figures=figures,
+        bars=bars(figures.measured),
+        first=bars(figures.first_pass),
+        ranges=figures.first_pass_ranges,
+        rug=ticks,
+    )
+
+
+def _ita_place(angle: float) -> float:
+    """Where an angle lies on the ITA axis, in per cent from its light end; angles beyond it stay at its ends."""
+    light, dark = _ITA_AXIS
+    return min(max(100 * (light - angle) / (light - dark), 0.0), 100.0)
+
+
+def _aside(style: ArmStyle, found: MeasuredSet, images: Mapping[Shot, str], choice: Choice) -> Aside:
+    reasons = Counter(words.reason_text(shot.reason) for shot in found.outside if shot.reason)
+    reasons += Counter(words.reason_text(shot.reason) for shot in found.inside if shot.reason)
+    return Aside(
+        style=style,
+        discarded=found.figures.discarded,
+        not_read=found.figures.not_read,
+        reasons=", ".join(f"{reason} ({n})" for reason, n in reasons.most_common()),
+        pictures=[Shown(style, s, images.get(s, "")) for s in found.outside] if choice.aside else [],
+    )

@@ -1,0 +1,198 @@
+"""The sentences of an audit's report: headline, conclusion, and what each figure means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairgen.report.across import UNSTEERED
+from fairgen.report.figures import ArmFigures, Comparison, ReportFigures
+from fairgen.report.thumbnails import Choice
+
+ARM_LABELS = {
+    "none": "unsteered",
+    "prompt": "prompt words",
+    "embedding": "embedding direction",
+    "semantic": "semantic guidance",
+}
+"""Technique -> words for people."""
+
+
+def arm_label(arm: str) -> str:
+    """The label of an arm; a technique that has none is called by its own name."""
+    return ARM_LABELS.get(arm, arm)
+
+
+def percent(share: float) -> str:
+    """A share in words: whole per cent, with one decimal below 10 %, never a bare 0 for what is not 0."""
+    if share <= 0:
+        return "none"
+    if share < 0.0005:
+        return "less than 0.1 %".replace(" %", "\N{NO-BREAK SPACE}%")
+    text = f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}".removesuffix(".0")
+    return f"{text}\N{NO-BREAK SPACE}%"
+
+
+def listed(items: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def headline(figures: ReportFigures) -> str:
+    """One sentence: how much of the pictures is off the target in each arm."""
+    known = [arm for arm in figures.arms if arm.mean_tv is not None]
+    if not known:
+        return "There is no prompt yet that every arm has finished."
+    plain = next((arm for arm in known if arm.arm == UNSTEERED), None)
+    steered = [arm for arm in known if arm.arm != UNSTEERED]
+    if plain is None or plain.mean_tv is None:
+        return f"Off the declared target: {_off_each(steered)} of the pictures."
+    left = f"Left to itself, the model is off the declared target in {percent(plain.mean_tv)} of its pictures"
+    return f"{left}; steered, in {_off_each(steered)}." if steered else f"{left}."
+
+
+def _off_each(arms: Sequence[ArmFigures]) -> str:
+    offs = {arm.arm: percent(arm.mean_tv or 0.0) for arm in arms}
+    if len(set(offs.values())) == 1:
+        return next(iter(offs.values()))
+    return listed([f"{off} ({arm_label(arm)})" for arm, off in offs.items()])
+
+
+def conclusion(figures: ReportFigures) -> list[str]:
+    """Plain sentences with the uncertainty, then chance and the price; one paragraph each."""
+    compared = " ".join(_closer(same) for same in _alike(figures.comparisons))
+    chance = next((arm.mean_chance_tv for arm in figures.arms if arm.mean_chance_tv is not None), None)
+    rest = [_chance(figures, chance)] if chance is not None else []
+    prices = {a.arm: f"{a.made_per_kept:.2f}" for a in figures.arms if a.arm != UNSTEERED and a.made_per_kept}
+    if len(set(prices.values())) == 1:
+        rest.append(f"The price: {next(iter(prices.values()))} pictures made for each one that is kept.")
+    elif prices:
+        each = listed([f"{price} ({arm_label(arm)})" for arm, price in prices.items()])
+        rest.append(f"The price: {each} pictures made for each one that is kept.")
+    return [text for text in (compared, " ".join(rest)) if text]
+
+
+def _alike(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
+    """Comparisons with the same counts together."""
+    alike: dict[tuple[int, int, int, int], list[Comparison]] = {}
+    for c in comparisons:
+        low, high = c.closer_read
+        alike.setdefault((c.closer, c.prompts, round(low), round(high)), []).append(c)
+    return list(alike.values())
+
+
+def _closer(same: Sequence[Comparison]) -> str:
+    c = same[0]
+    low, high = round(c.closer_read[0]), round(c.closer_read[1])
+    on = f"On all {c.prompts} prompts" if c.closer == c.prompts else f"On {c.closer} of {c.prompts} prompts"
+    span = f"on {low}" if low == high else f"on {low} to {high}"
+    which = f"the set steered by {arm_label(c.arm)} is"
+    if len(same) > 1:
+        which = f"the sets steered by {listed([arm_label(other.arm) for other in same])} are"
+    return (
+        f"{on} {which} closer to the target than the unsteered set ({span} when the reader\u2019s own errors are "
+        "allowed for)."
+    )
+
+
+def _chance(figures: ReportFigures, chance: float) -> str:
+    text = f"Drawing at random from the target itself would leave {percent(chance)} off"
+    plain = next((arm for arm in figures.arms if arm.arm == UNSTEERED), None)
+    if plain is not None and plain.beyond_chance is not None:
+        text += f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts miss by more than such chance"
+    steered = [a for a in figures.arms if a.arm != UNSTEERED and a.mean_tv is not None]
+    if steered and all((a.mean_tv or 0.0) < (a.mean_chance_tv or 0.0) for a in steered):
+        text += ". Steering lands below it because each picture is read, and the next one asked for what is missing"
+    return text + "."
+
+
+def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
+    """Each statistic of the page in a sentence or two."""
+    return [
+        (
+            "Total variation (TV)",
+            "The share of a set's pictures that would have to change class for the set to be as declared: "
+            "half the sum of |measured − declared|. 0 is a perfect match, 1 no overlap at all. Means are over "
+            "prompts, each counting the same.",
+        ),
+        (
+            "Chance floor",
+            "The mean TV of a perfect sampler that draws each picture independently from the target. A set of "
+            "this size cannot be expected to come closer unless pictures are asked for by what is missing.",
+        ),
+        (
+            "Alignment error",
+            "The sum of the squared differences between measured and declared shares; it weighs one large miss "
+            "more than several small ones. It is the measure of arXiv 2604.21036.",
+        ),
+        (
+            "First pass and final set",
+            "The first pass holds the first try of every place, before anything was thrown away; the final set "
+            "is what remains after retries. Unsteered, they are the same.",
+        ),
+        (
+            "95 % interval of a share",
+            "Simultaneous over the classes of a set: it holds for all of them together 95 times in 100 "
+            "(Goodman, or Clopper-Pearson with Bonferroni's correction where a class has fewer than five "
+            "pictures). It is about the sampler behind the set and so given for the first pass only. A steered "
+            "first pass is asked for by what is missing, hence more even than independent draws: there the "
+            "interval is wider than it need be.",
+        ),
+        (
+            "With reading errors",
+            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure the reader "
+            "was of it. Errors blur: a set that matches exactly can only move away from its target, a skewed "
+            "one looks less skewed. So this range need not hold the figure beside it.",
+        ),
+        (
+            "More than chance",
+            "The exact multinomial test of the unsteered set against its target, at 5 % after Holm's "
+            "correction for the number of prompts. Steered sets are no independent draws and get no p-value.",
+        ),
+        (
+            f"Within TV {figures.tolerance:g}",
+            "The tolerance of this run: sets at most this far from their target count as meeting it. That "
+            "describes the pictures of the set; to show it of a sampler takes hundreds of pictures (the "
+            "equivalence test's p-value is in report.json).",
+        ),
+        (
+            "ITA",
+            "The individual typology angle of the skin's colour in degrees, arctan((L* − 50) / b*): above 55 "
+            "very light, below −30 dark. Means by group are of the prompts' means, with a 95 % t interval over "
+            "the prompts.",
+        ),
+        (
+            "Made per kept",
+            "Pictures made for each one that is counted: the price of retries and of pictures that could not "
+            "be read.",
+        ),
+        (
+            "Not read",
+            "Pictures in which the reader would not name a tone, each with its reason; they count for no "
+            "class. Abstaining more often on some tones than on others would itself be unfair, so they are "
+            "shown.",
+        ),
+    ]
+
+
+def incomplete(figures: ReportFigures) -> str:
+    """What the figures are of, where sets are missing."""
+    whole = figures.arms[0].prompts if figures.arms else 0
+    return (
+        f"The means are over the {whole} of {len(figures.prompts)} prompts here that every arm has finished; "
+        "the other prompts are shown with what there is."
+    )
+
+
+def pictures_note(choice: Choice, places: int) -> str:
+    """How many of the pictures the page holds."""
+    if choice.size is None:
+        return "This page holds no pictures; they lie in the run folder, and each one's reading is in pictures.csv."
+    which = (
+        "of all pictures"
+        if choice.aside and choice.places >= places
+        else f"of the first {choice.places} of {places} places of each set"
+    )
+    return (
+        f"This page holds thumbnails {which}, at most {choice.size.side} pixels wide; the pictures themselves lie "
+        "in the run folder, and each one's reading is in pictures.csv."
+    )
