@@ -12,6 +12,7 @@ from fairgen.errors import UserError
 from fairgen.runfile import disk_errors
 from fairgen.ui.about_tab import about_tab
 from fairgen.ui.api import add_endpoints
+from fairgen.ui.audit_tab import audit_tab
 from fairgen.ui.check_tab import check_tab
 from fairgen.ui.engine import Engine
 from fairgen.ui.generate_tab import generate_tab
@@ -38,6 +39,8 @@ def build_app(services: Services) -> Any:
                 generate_tab(services, own)
             with gr.Tab("Check my pictures", id="check"):
                 check_tab(services, own)
+            with gr.Tab("Audit", id="audit"):
+                audit_tab(services, own)
             with gr.Tab("Specs", id="specs"):
                 specs_tab(own)
             with gr.Tab("About", id="about"):
@@ -70,7 +73,12 @@ def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: boo
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
-    runs = Runs(settings.runs, per_owner=settings.limits.runs, keep_hours=settings.keep_hours)
+    runs = Runs(
+        settings.runs,
+        per_owner=settings.limits.runs,
+        keep_hours=settings.keep_hours,
+        adopt=not settings.public,
+    )
     services = Services(engine, runs, settings.limits)
     blocks = build_app(services)
     try:

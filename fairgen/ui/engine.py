@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
+    from fairgen.audit.plan import AuditPlan
+    from fairgen.audit.runner import AuditEvent, LookBack
     from fairgen.events import Event
     from fairgen.generator import Generator
     from skin_tone import SkinToneReader
 
+_E = TypeVar("_E")
 _KEPT = 2
 """Models that stay loaded: the server's first, and the one that was used last."""
 
@@ -110,7 +114,16 @@ class Engine:
             events = run_session(generator, reader, *args, **kwargs)
         return self._taking_turns(events)
 
-    def _taking_turns(self, events: Iterator[Event]) -> Iterator[Event]:
+    def audit(
+        self, plan: AuditPlan, model: str, folder: Path, left: LookBack | None = None
+    ) -> Iterator[AuditEvent]:
+        """`fairgen.audit.runner.Audit.run` on a model of this engine, in turns with other visitors."""
+        from fairgen.audit.runner import Audit
+
+        generator, reader = self.load(model), self.reader()
+        return self._taking_turns(Audit(plan, generator, reader, folder, left=left).run())
+
+    def _taking_turns(self, events: Iterator[_E]) -> Iterator[_E]:
         with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
             while True:
                 with self._sampling:

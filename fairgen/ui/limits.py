@@ -15,6 +15,8 @@ class Limits:
 
     count: int = 60
     """Pictures in one set."""
+    audit: int = 3_000
+    """Pictures in all sets of one audit."""
     tries: int = 8
     """Pictures made for one place in a set."""
     queue: int = 64

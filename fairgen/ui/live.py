@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from fairgen.events import Calibrating, Event, Filled, PictureDone, Started
+from fairgen.events import Calibrating, Event, Filled, Finished, PictureDone, Started
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.numbers import arm_figures, bars
 from fairgen.report.view import Arm, Picture, ToneClass
@@ -73,7 +73,7 @@ class LiveSet:
             self._last_at = time.monotonic()
         elif isinstance(event, Filled):
             self.fills[event.record.index] = event.record
-        else:
+        elif isinstance(event, Finished):
             self.summary, self.state = event.summary, "done"
 
     @property

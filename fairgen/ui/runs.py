@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fairgen.errors import UserError
-from fairgen.runfile import disk_errors
+from fairgen.runfile import RUN_FILE, disk_errors
 
 if TYPE_CHECKING:
     from fairgen.ui.jobs import Job
@@ -57,12 +57,17 @@ class Runs:
     Args:
         folder: made when the first run is claimed. per_owner: a visitor's oldest run is closed beyond this
             number (its files stay). keep_hours: folders of runs that are older are deleted; None keeps all.
+        adopt: whether a visitor may open whatever run lies in the folder: for servers that only the users of
+            this machine can reach.
     """
 
-    def __init__(self, folder: Path, *, per_owner: int = 200, keep_hours: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, per_owner: int = 200, keep_hours: float | None = None, adopt: bool = False
+    ) -> None:
         self.folder = folder
         self.per_owner = per_owner
         self.keep_hours = keep_hours
+        self.adopt = adopt
         self._runs: dict[str, UserRun] = {}
         self._lock = threading.Lock()
 
@@ -98,6 +103,18 @@ class Runs:
         """A visitor's runs, oldest first."""
         with self._lock:
             return [run for run in self._runs.values() if run.owner == owner]
+
+    def past(self, owner: str) -> list[UserRun]:
+        """A visitor's runs that hold something, newest first; with ``adopt``, all that lie in the folder."""
+        if self.adopt:
+            known = {run.folder for run in self.of(owner)}
+            for file in self.folder.glob(f"*/{RUN_FILE}"):
+                if file.parent not in known:
+                    run = UserRun(secrets.token_urlsafe(12), secrets.token_urlsafe(24), owner, file.parent)
+                    with self._lock:
+                        self._runs[run.id] = run
+        runs = [run for run in self.of(owner) if (run.folder / RUN_FILE).is_file()]
+        return sorted(runs, key=lambda run: (run.folder / RUN_FILE).stat().st_mtime_ns, reverse=True)
 
     def leave(self, owner: str) -> None:
         """The visitor is gone: whatever still runs stops; the files stay."""

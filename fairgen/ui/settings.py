@@ -25,3 +25,8 @@ class Settings:
     """Runs that are older are deleted when a new one starts; None keeps all."""
     open_browser: bool = False
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def public(self) -> bool:
+        """Whether others than the users of this machine can reach the server."""
+        return self.share or self.host not in LOOPBACK

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = "/usr/bin/chromium"
 SIZES = {"desktop": (1440, 1000), "phone": (360, 780)}
-_TABS = {"check": "Check my pictures", "specs": "Specs", "about": "About"}
+_TABS = {"check": "Check my pictures", "audit": "Audit", "specs": "Specs", "about": "About"}
 
 
 @contextmanager
@@ -125,6 +125,10 @@ def _others(page: Page, shoot: object, out: Path) -> None:
             page.wait_for_timeout(1500)
             page.click("#fg-check-go")
             page.wait_for_selector("#fg-check-status .fg-status-done", timeout=60_000)
+        if name == "audit":
+            page.locator("#fg-audit-count input[type=number]").fill("3")
+            page.click("#fg-audit-go")
+            page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=120_000)
         shoot(name)
 
 
