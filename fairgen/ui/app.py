@@ -27,8 +27,11 @@ from fairgen.ui.theme import css, theme
 _UPLOADS = ".uploads"
 
 
-def build_app(services: Services) -> Any:
-    """The page and the named endpoints. Loads no model and writes nothing."""
+def build_app(services: Services, *, public: bool = False) -> Any:
+    """The page and the named endpoints. Loads no model and writes nothing.
+
+    ``public``: others than the users of this machine can reach the server.
+    """
     with gr.Blocks(
         title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, 7200)
     ) as blocks:
@@ -42,7 +45,7 @@ def build_app(services: Services) -> Any:
             with gr.Tab("Audit", id="audit"):
                 audit_tab(services, own)
             with gr.Tab("Specs", id="specs"):
-                specs_tab(own)
+                specs_tab(own, public=public)
             with gr.Tab("About", id="about"):
                 about_tab()
         gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
@@ -80,7 +83,7 @@ def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: boo
         adopt=not settings.public,
     )
     services = Services(engine, runs, settings.limits)
-    blocks = build_app(services)
+    blocks = build_app(services, public=settings.public)
     try:
         return blocks.launch(
             server_name=settings.host,

@@ -15,7 +15,7 @@ from fairgen.ui.generate_tab import SAMPLING
 from fairgen.ui.jobs import Services
 from fairgen.ui.markup import render
 from fairgen.ui.runs import UserRun
-from fairgen.ui.specs import Own, chosen_spec
+from fairgen.ui.specs import Own, chosen_spec, require_approval
 
 _ARMS = [
     ("Unsteered: what the model does by itself", "none"),
@@ -71,7 +71,7 @@ def audit_tab(services: Services, own: gr.State) -> None:
         words: str, name: str, number: float, ways: list[str], start: float, mine: Own, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         try:
-            declared = chosen_spec(name, own=mine)
+            declared = require_approval(chosen_spec(name, own=mine))
             run = services.runs.claim(str(request.session_hash), "audit", declared.name)
             plan = checked_plan(services, run, words, declared, number, ways, start)
             yield from follow(run, run_audit(services, run, plan, services.engine.default))
@@ -91,13 +91,8 @@ def audit_tab(services: Services, own: gr.State) -> None:
         for state in states:
             running = state.state not in ("stopped", "done")
             shown = "" if running else render("links", run=run)
-            yield (
-                _shown(state),
-                shown,
-                run.id,
-                gr.update(interactive=running),
-                gr.update(interactive=not running),
-            )
+            buttons = gr.update(interactive=running), gr.update(interactive=not running)
+            yield _shown(state), shown, run.id, *buttons
 
     outputs = [status, links, ticket, stop, go]
     for button, handler, inputs in (

@@ -17,7 +17,7 @@ from fairgen.ui.jobs import Job, Services, make_set, unsteered
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, render
 from fairgen.ui.runs import UserRun
-from fairgen.ui.specs import Own, chosen_spec
+from fairgen.ui.specs import Own, chosen_spec, require_approval
 
 EXAMPLES = (
     "a portrait of a CEO",
@@ -179,7 +179,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
             job = Job.checked(
                 services,
                 prompt=text,
-                spec=spec_of(name, shares, mine),
+                spec=require_approval(spec_of(name, shares, mine)),
                 count=number,
                 steering=how,
                 seed=start,

@@ -45,6 +45,16 @@ def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None 
     return load_spec(name)
 
 
+def require_approval(spec: FairnessSpec) -> FairnessSpec:
+    """The spec, unless a language model proposed it and nobody approved it. Raises `UserError`."""
+    if spec.source == "llm" and spec.approval != "approved":
+        raise UserError(
+            f"The target {spec.name!r} was proposed by a language model: read it in the Specs tab, change "
+            "what you would not stand for, and approve it there before it is used."
+        )
+    return spec
+
+
 @lru_cache(maxsize=256)
 def _parsed(document: str) -> FairnessSpec:
     return parse_spec(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec, dump_spec, parse_spec
 from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui import picker
+from fairgen.ui.ask import ask_form, asked_spec
 from fairgen.ui.cards import names
 from fairgen.ui.check_tab import spec_choices
 from fairgen.ui.limits import text
@@ -26,14 +28,15 @@ _OWN = 50
 """Specs of one visitor."""
 
 
-def specs_tab(own: gr.State) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs."""
+def specs_tab(own: gr.State, *, public: bool) -> None:
+    """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             chosen = gr.Dropdown(
                 spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
             )
-            with gr.Accordion("Bring your own", open=False, elem_id="fg-import"):
+            form = ask_form(public=public)
+            with gr.Accordion("Edit, or bring your own", open=False, elem_id="fg-import") as editing:
                 file = gr.File(label="A YAML or JSON file", file_types=[".yaml", ".yml", ".json"], height=110)
                 pasted = gr.Textbox(
                     label="or its text", lines=8, max_lines=14, max_length=MAX_BYTES, elem_id="fg-spec-text"
@@ -59,6 +62,32 @@ def specs_tab(own: gr.State) -> None:
         shown,
         queue=False,
         show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
+        *answers, mine = given
+        try:
+            for found in asked_spec(*answers, public=public):
+                if isinstance(found, str):
+                    yield _said(found), *(gr.skip(),) * 4, ""
+                    continue
+                sentence = (
+                    f"The model proposed “{found.name}”. Nobody has approved it: read it, look its sources "
+                    "up, change it below if need be, and approve it before it is used."
+                )
+                yield *_added(mine, found, sentence), dump_spec(found), gr.update(open=True), ""
+        except UserError as error:
+            yield _said(str(error), error=True), *(gr.skip(),) * 4, ""
+
+    form.button.click(
+        proposed,
+        [*form.fields, own],
+        [message, own, chosen, pasted, editing, form.key],
+        concurrency_limit=4,
+        concurrency_id="asking",
+        show_progress="minimal",
+        show_progress_on=message,
         api_visibility="private",
     )
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.embedded
-TABS = ("Generate", "Check my pictures", "Specs", "About")
+TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")
 HOSTILE = """
 name: hostile
 version: 1
@@ -146,3 +146,72 @@ def test_1920_pixels_are_used(browser: Browser, served: Served) -> None:
     page.wait_for_selector("#fg-go")
     assert page.locator(".fg-work").first.evaluate("e => e.getBoundingClientRect().width") > 1400
     context.close()
+
+
+def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used(
+    page: Page, served: Served
+) -> None:
+    from llm_server import fixture_reply, replies, serving
+
+    key = "sk-visitors-own-0123456789abcdef"
+    with serving(replies(fixture_reply(about="<b>Nurses</b> of the fixture."))) as server:
+        open_tab(page, "Specs")
+        page.click("#fg-ask button")
+        page.locator("#fg-ask-model input, #fg-ask-model textarea").fill("fixture-model")
+        page.locator("#fg-ask-url input, #fg-ask-url textarea").fill(f"{server.url}")
+        page.locator("#fg-ask-key input").fill(key)
+        page.locator("#fg-ask-samples input[type=number]").fill("2")
+        page.click("#fg-ask-go")
+        page.wait_for_selector("#fg-spec-page >> text=<b>Nurses</b> of the fixture.", timeout=30_000)
+        sent = [{k.lower(): v for k, v in request.headers.items()} for request in server.requests]
+        assert [headers["authorization"] for headers in sent] == [f"Bearer {key}"] * 2
+    shown = page.inner_text("#fg-spec-page")
+    assert "Fixture census" in shown
+    assert "Nobody has looked whether the quote is there." in shown
+    assert "replies agree to 100" in shown
+    assert page.locator("#fg-ask-key input").input_value() == ""
+    assert "source: llm" in page.locator("#fg-spec-text textarea").input_value()
+    open_tab(page, "Generate")
+    page.locator(".fg-spec", has=page.locator("input[value=a-portrait-of-a-nurse]")).click()
+    page.locator("#fg-count input[type=number]").fill("1")
+    page.click("#fg-go")
+    page.wait_for_selector("#fg-status .fg-status-error")
+    assert "approve it" in page.inner_text("#fg-status")
+    open_tab(page, "Specs")
+    page.click("#fg-approve button")
+    page.locator("#fg-approve-name input, #fg-approve-name textarea").fill("A. Person")
+    page.click("#fg-approve-go")
+    page.wait_for_selector("#fg-spec-page >> text=Approved by A. Person")
+    open_tab(page, "Generate")
+    page.click("#fg-go")
+    page.wait_for_selector("#fg-status .fg-status-done", timeout=60_000)
+    written = [served.log, *served.runs.rglob("*")]
+    assert not [f for f in written if f.is_file() and key.encode() in f.read_bytes()]
+    assert key not in page.content()
+
+
+def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> None:
+    open_tab(page, "Audit")
+    page.locator("#fg-audit-prompts textarea").fill("# [high]\na portrait of a CEO\n# [low]\na janitor")
+    for _ in range(2):
+        page.locator("#fg-audit-count input[type=number]").fill("2")
+        page.click("#fg-audit-go")
+        page.wait_for_selector("#fg-audit-status .fg-status-sampling", timeout=60_000)
+        page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=90_000)
+    rows = page.locator("#fg-audit-status tbody tr")
+    assert rows.evaluate_all("rows => rows.map(r => r.dataset.arm)") == ["none", "embedding"]
+    assert "4 of 4" in rows.first.inner_text()
+    with page.context.expect_page() as opened:
+        page.click("#fg-audit-links >> text=Open the report")
+    assert "a portrait of a CEO" in opened.value.inner_text("body")
+    page.click("#fg-past button")
+    page.wait_for_function("document.querySelector('#fg-past-second input')?.value")
+    page.click("#fg-past-compare")
+    page.wait_for_selector("#fg-past-shown table")
+    assert page.locator("#fg-past-shown tbody tr").count() == 4
+    page.click("#fg-past-open")
+    page.wait_for_selector("#fg-past-shown >> text=Open the report")
+    page.locator("#fg-audit-prompts textarea").fill("")
+    page.click("#fg-audit-go")
+    page.wait_for_selector("#fg-audit-status .fg-status-error")
+    assert "holds no prompts" in page.inner_text("#fg-audit-status")
