@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import gradio as gr
@@ -59,15 +60,11 @@ def build_app(services: Services, *, public: bool = False) -> Any:
     return blocks
 
 
-def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: bool = False) -> Any:
-    """Start the server.
+def launch(settings: Settings, engine: Engine) -> None:
+    """Start the server and return when it ends (Ctrl-C).
 
     Args:
-        engine: its models; call `Engine.preload` first, so that they load while the page is built. block:
-            return only when the server ends.
-
-    Returns:
-        Gradio's (app, local address, public address or None).
+        engine: its models; call `Engine.preload` first, so that they load while the page is built.
 
     Raises:
         UserError: the port is taken, or the folder of the runs cannot be written.
@@ -85,14 +82,14 @@ def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: boo
     services = Services(engine, runs, settings.limits)
     blocks = build_app(services, public=settings.public)
     try:
-        return blocks.launch(
+        _, local, public = blocks.launch(
             server_name=settings.host,
             server_port=settings.port,
             share=settings.share,
             auth=list(settings.auth) or None,
             inbrowser=settings.open_browser,
-            prevent_thread_lock=not block,
-            quiet=quiet,
+            prevent_thread_lock=True,
+            quiet=True,
             theme=theme(),
             css=css(),
             footer_links=["api"],
@@ -110,3 +107,15 @@ def launch(settings: Settings, engine: Engine, *, block: bool = True, quiet: boo
             f"The server cannot listen on {settings.host}, port {settings.port} ({error}): choose another "
             "--port."
         ) from error
+    addresses = f"{local} and {public}" if public else local
+    print(
+        f"fairgen: the page is at {addresses}; runs go to {settings.runs}. Ctrl-C ends the server.",
+        flush=True,
+    )
+    try:
+        while blocks.is_running:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        print("fairgen: ending; what was made is kept.", flush=True)
+    finally:
+        blocks.close(verbose=False)

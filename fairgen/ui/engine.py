@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -55,14 +57,17 @@ class Engine:
     def preload(self) -> threading.Thread:
         """Start to load the default model and the reader; a failure is raised by whoever needs them."""
 
+        # Libraries warn while they are imported; silencing is not safe between threads, so it is done here.
+        warnings.simplefilter("ignore", FutureWarning)
+
         def load() -> None:
             try:
                 generator, _ = self.load(self.default), self.reader()
                 if self.default == "embedded":
                     # The first call of a pipeline is slow: let nobody wait for it.
                     _warm_up(generator, self._sampling)
-            except UserError:
-                return  # the first visitor sees the same sentence
+            except UserError as error:  # the first visitor sees the same sentence
+                print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
         thread = threading.Thread(target=load, name="preload", daemon=True)
         thread.start()
