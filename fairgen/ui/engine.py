@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fairgen.audit.runner import AuditEvent, LookBack
     from fairgen.events import Event
     from fairgen.generator import Generator
+    from fairgen.spec import FairnessSpec
     from skin_tone import SkinToneReader
 
 _E = TypeVar("_E")
@@ -107,8 +108,19 @@ class Engine:
                 self._reader = SkinToneReader()
             return self._reader
 
-    def session(self, model: str, *args: Any, **kwargs: Any) -> Iterator[Event]:
+    def session(
+        self,
+        model: str,
+        prompt: str,
+        spec: FairnessSpec,
+        count: int,
+        *,
+        steering: str,
+        **more: Any,
+    ) -> Iterator[Event]:
         """`fairgen.session.run_session` on a model of this engine; batches of visitors never overlap.
+
+        ``more`` goes to `run_session`.
 
         Closing the iterator closes the session: its run file and pictures stay whole.
         """
@@ -116,7 +128,7 @@ class Engine:
 
         generator, reader = self.load(model), self.reader()
         with self._sampling:
-            events = run_session(generator, reader, *args, **kwargs)
+            events = run_session(generator, reader, prompt, spec, count, steering=steering, **more)
         return self._taking_turns(events)
 
     def audit(

@@ -36,6 +36,8 @@ class Card:
     place: int | None = None
     """Place in the set, from 1, and which try it was; None where fairgen did not make the picture."""
     attempt: int = 1
+    strength: float | None = None
+    """Of the steering, where the technique has one: below 0 lighter, above 0 darker."""
     sheet: str | None = None
     """Address of a picture of all faces with their readings."""
 
@@ -168,7 +170,17 @@ class LiveSet:
         )
         chances, outlines = reading_parts(record.readings, self.scale)
         size = self._sizes[record.index]
-        return Card(view, record.index, size, chances, outlines, record.slot + 1, record.attempt + 1)
+        strength = record.steering.get("strength")
+        return Card(
+            view,
+            record.index,
+            size,
+            chances,
+            outlines,
+            record.slot + 1,
+            record.attempt + 1,
+            strength=strength,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What the API sends while a set is made."""

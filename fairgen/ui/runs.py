@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FILES = "files"
 """First part of the address of a run's file: ``files/<id>/<key>/<path>``."""
 _SERVED = frozenset({".png", ".html", ".csv", ".json", ".jsonl", ".zip", ".jpg", ".yaml"})
+_KEPT = 20_000
+"""Runs of all visitors whose addresses are known; those of older ones are forgotten."""
 _NO_SUCH_RUN = "There is no such run, or it is not yours: runs are open to those who started them."
 
 
@@ -85,6 +87,8 @@ class Runs:
             mine = [r for r in self._runs.values() if r.owner == owner]
             for old in mine[: -self.per_owner]:
                 del self._runs[old.id]
+            for old in list(self._runs.values())[:-_KEPT]:
+                del self._runs[old.id]
         self._forget_old()
         return run
 
@@ -117,9 +121,10 @@ class Runs:
         return sorted(runs, key=lambda run: (run.folder / RUN_FILE).stat().st_mtime_ns, reverse=True)
 
     def leave(self, owner: str) -> None:
-        """The visitor is gone: whatever still runs stops; the files stay."""
+        """The visitor is gone: whatever still runs stops; the files stay, and can be opened by their keys."""
         for run in self.of(owner):
             run.stop.set()
+            run.sets.clear()
 
     def file(self, number: str, key: str, path: str) -> Path | None:
         """The file behind an address, or None: only plain files of known kinds inside that run's folder."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
 from fairgen.ui import limits
+from fairgen.ui.live import LiveSet
 from fairgen.ui.runs import Runs
 from skin_tone.scales import SCALES
 
@@ -72,8 +73,10 @@ def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
             runs.get(run.id, owner, key)
     with pytest.raises(UserError, match="no such run"):
         runs.get({"id": run.id}, "ann")
+    run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
     runs.leave("ann")
     assert run.stop.is_set()
+    assert not run.sets
     later = [runs.claim("ann", "check", "x") for _ in range(2)]
     assert runs.of("ann") == later
     with pytest.raises(UserError):
