@@ -66,8 +66,8 @@ def generate_tab(services: Services, own: gr.State) -> None:
                     TECHNIQUES,
                     value="auto",
                     label="How to steer",
-                    info="Steering changes how pictures are sampled, not the model's weights. Its strength is "
-                    "set for each picture, by what the model was measured to do.",
+                    info="Steering changes how pictures are sampled, not the model's weights. Its strength "
+                    "is set for each picture, by what the model was measured to do.",
                 )
                 tries = gr.Slider(
                     1,

@@ -170,7 +170,6 @@ class LiveSet:
         )
         chances, outlines = reading_parts(record.readings, self.scale)
         size = self._sizes[record.index]
-        strength = record.steering.get("strength")
         return Card(
             view,
             record.index,
@@ -179,7 +178,7 @@ class LiveSet:
             outlines,
             record.slot + 1,
             record.attempt + 1,
-            strength=strength,
+            record.steering.get("strength"),
         )
 
     def to_json(self) -> dict[str, Any]:
