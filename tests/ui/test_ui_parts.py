@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
-from conftest import environment, free_port
+from conftest import environment, free_port, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,3 +175,31 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    url = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port)]
+    env = environment() | {"FAIRGEN_AUTH": "ann:s3cret-word"}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=tmp_path)
+    try:
+        wait_for(url, process, log)
+        with httpx.Client(base_url=url) as visitor:
+            page = visitor.get("/").text
+            assert "fg-go" not in page
+            assert visitor.get("/files/x/y/report.html").status_code == 401
+            assert visitor.post("/gradio_api/call/specs", json={"data": []}).status_code == 401
+            assert visitor.post("/gradio_api/upload", files={"files": ("x.png", b"x")}).status_code == 401
+            wrong = visitor.post("/login", data={"username": "ann", "password": "wrong"})
+            assert wrong.status_code == 400
+            visitor.post("/login", data={"username": "ann", "password": "s3cret-word"}).raise_for_status()
+            page = visitor.get("/").text
+            assert "fg-go" in page
+            assert "s3cret-word" not in page + visitor.get("/config").text
+            assert visitor.get("/files/x/y/report.html").status_code == 404
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert "s3cret-word" not in log.read_text()
