@@ -8,8 +8,9 @@ pictures stay what they are, and the rest comes out as it would have.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from fairgen.events import Event, Started
@@ -34,11 +35,14 @@ class Sampler(Protocol):
 
 
 class ToneReader(Protocol):
-    """What a session needs of a reader; `skin_tone.SkinToneReader` is one. One that also has ``read_all``
-    (see `fairgen.reading.ReaderPool`) is given whole batches.
+    """What a session needs of a reader; `skin_tone.SkinToneReader` is one. One that can also `start` a batch
+    (`fairgen.reading.ReaderPool`) is given whole batches, and reads them as it sees fit.
     """
 
     def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
+
+
+Readings = Sequence[Sequence["ToneReading"]]
 
 
 @dataclass
@@ -60,18 +64,31 @@ def run_together(
 ) -> Iterator[Event]:
     """Run sets to their ends, their rounds side by side in batches of at most ``batch_size``.
 
-    The recorders must be entered already; each set's events come in its own order.
+    The recorders must be entered already; each set's events come in its own order. The batches of a round
+    need nothing of each other, so a reader that reads in the background has its time while the next one is
+    sampled.
 
     Raises:
         UserError: the disk is full, or what an interrupted run recorded does not fit.
     """
+    ahead = bool(getattr(reader, "background", False))
     for one in sets:
         yield Started(one.recorder.record)
     while running := [one for one in sets if not one.closed]:
         asked = [(one, job) for one in running for job in one.rounds.ask()]
-        for batch in _batches(asked, batch_size):
-            for one, made in _made(batch, sampler, reader):
-                yield from one.rounds.record(made)
+        waiting: _Batch | None = None
+        for jobs in _batches(asked, batch_size):
+            try:
+                sampled = _sampled(jobs, sampler, reader)
+            except KeyboardInterrupt:
+                if waiting is not None:
+                    yield from _recorded(waiting)
+                raise
+            ready, waiting = (waiting, sampled) if ahead else (sampled, None)
+            if ready is not None:
+                yield from _recorded(ready)
+        if waiting is not None:
+            yield from _recorded(waiting)
         for one in running:
             one.recorder.sync()
             if one.rounds.done:
@@ -89,40 +106,56 @@ def _batches(asked: Sequence[tuple[RunningSet, Job]], size: int) -> Iterator[lis
             yield jobs[start : start + size]
 
 
-def _made(
-    batch: Sequence[tuple[RunningSet, Job]], sampler: Sampler, reader: ToneReader
-) -> Iterator[tuple[RunningSet, Made]]:
-    recorded = [one.recorder.replayed(job) for one, job in batch]
-    known = [found[0] for found in recorded if found is not None and found[1]]
-    if len(known) == len(batch):
-        yield from zip([one for one, _ in batch], known, strict=True)
-        return
+@dataclass
+class _Batch:
+    """One batch that was sampled, or replayed, and is being read."""
+
+    jobs: Sequence[tuple[RunningSet, Job]]
+    images: Sequence[Image.Image | None]
+    recorded: Sequence[tuple[Made, bool] | None]
+    readings: Callable[[], Readings]
+    seconds: float
+    """Spent on sampling each picture."""
+
+
+def _sampled(jobs: Sequence[tuple[RunningSet, Job]], sampler: Sampler, reader: ToneReader) -> _Batch:
+    recorded = [one.recorder.replayed(job) for one, job in jobs]
+    if all(found is not None and found[1] for found in recorded):
+        return _Batch(jobs, [None] * len(jobs), recorded, lambda: (), 0.0)
     clock = time.perf_counter()
     requests = [
         Request(job.prompt, job.seed, strength=job.steered.strength if job.steered else 0.0)
-        for _, job in batch
+        for _, job in jobs
     ]
-    images = sampler.generate(requests, batch[0][0].steering)
+    images = sampler.generate(requests, jobs[0][0].steering)
+    seconds = (time.perf_counter() - clock) / len(jobs)
     unread = [image for image, found in zip(images, recorded, strict=True) if found is None]
-    readings = iter(_read(reader, unread))
-    share = (time.perf_counter() - clock) / max(len(unread), 1)
-    for (one, job), image, found in zip(batch, images, recorded, strict=True):
-        if found is None:
-            yield one, _concluded(one, job, image, next(readings), share)
+    start = getattr(reader, "start", None)
+    readings = start(unread) if start else partial(_read_all, reader, unread)
+    return _Batch(jobs, images, recorded, readings, seconds)
+
+
+def _read_all(reader: ToneReader, images: Sequence[Image.Image]) -> Readings:
+    return [reader.read(image) for image in images]
+
+
+def _recorded(batch: _Batch) -> Iterator[Event]:
+    """Wait for the readings, and hand each picture back to its set."""
+    clock = time.perf_counter()
+    found = batch.readings()
+    seconds = batch.seconds + (time.perf_counter() - clock) / max(len(found), 1)
+    readings = iter(found)
+    for (one, job), image, old in zip(batch.jobs, batch.images, batch.recorded, strict=True):
+        if old is None and image is not None:
+            made = _concluded(one, job, image, next(readings), seconds)
+        elif old is not None:
+            made, whole = old
+            if not whole:
+                # Its neighbours were sampled for its sake, or it for theirs: kept where its file is lost.
+                made = replace(made, image=image)
         else:
-            made, whole = found
-            # Sampled again for its neighbours' sake: kept only where its own file is lost.
-            yield (
-                one,
-                made
-                if whole
-                else Made(job, image, made.readings, made.measured, made.abstained, made.seconds),
-            )
-
-
-def _read(reader: ToneReader, images: Sequence[Image.Image]) -> Sequence[Sequence[ToneReading]]:
-    many = getattr(reader, "read_all", None)
-    return many(images) if many is not None else [reader.read(image) for image in images]
+            raise RuntimeError("a picture was neither sampled nor recorded")
+        yield from one.rounds.record(made)
 
 
 def _concluded(

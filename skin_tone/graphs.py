@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,10 @@ _KNOWN_NOISE = re.compile(
     rb"XNNPACK delegate|before absl::InitializeLog|inference_feedback_manager\.cc"
     rb"|landmark_projection_calculator\.cc|gl_context(_egl)?\.cc|Initialized MediaPipe"
 )
+
+
+_STDERR = threading.Lock()
+"""The descriptor is the whole process's: two readers that start at once must not swap it in turn."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Graphs:
             return self._read(name, view)
         # A graph still has parts to open until it has found its first face, and each says so on standard
         # error.
-        with _without_known_noise():
+        with _STDERR, _without_known_noise():
             if name not in self._made:
                 self._made[name] = self._make(name)
             found = self._read(name, view)

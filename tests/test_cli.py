@@ -79,6 +79,7 @@ def test_public_names_load_lazily() -> None:
         (["verify", ".", "--tolerance", "2"], "--tolerance is 2"),
         (["verify", ".", "--tolerance", "nan"], "--tolerance is nan"),
         (["report", "there-is-no-such-run"], "no run folder"),
+        (["report", "there-is-no-such-run", "--max-mb", "0"], "--max-mb is 0: give a number from 0.1"),
         (["spec", "check", "there-is-no-such-spec"], "no spec or file"),
         (["spec", "show", "uniform", "--nonsense"], "No such option"),
         (["model", "info", "no such model"], "There is no model"),
@@ -131,7 +132,7 @@ def test_out_of_disk_is_one_sentence(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("fairgen.report.write.os.replace", full)
+    monkeypatch.setattr("fairgen.report.tables.Path.replace", full)
     assert "No space is left" in _fails(capsys, 2, "report", str(folder))
     assert not list(folder.glob(".report*")), "the temporary file is gone"
 

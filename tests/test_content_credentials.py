@@ -31,6 +31,7 @@ from fairgen.contentcredentials import (
 )
 from fairgen.errors import UserError
 from fairgen.marks import Credentials, MarkReader, count_marks, mark_sentence
+from fairgen.pipeline import _collected
 from fairgen.provenance import (
     TRAINED_ALGORITHMIC_MEDIA,
     digital_source_type,
@@ -181,8 +182,8 @@ def test_what_cannot_sign_is_refused_in_a_sentence(tmp_path: Path, case: str) ->
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({CERT: "c.pem"}, "set FAIRGEN_C2PA_KEY too"),
-        ({KEY: "k.pem"}, "set FAIRGEN_C2PA_CERT too"),
+        ({CERT: "c.pem"}, "set FAIRGEN_C2PA_KEY or --c2pa-key too"),
+        ({KEY: "k.pem"}, "set FAIRGEN_C2PA_CERT or --c2pa-cert too"),
         ({TSA: "http://tsa"}, "FAIRGEN_C2PA_TSA is set, but nothing to sign with"),
         ({ALG: "es256"}, "FAIRGEN_C2PA_ALG is set, but nothing to sign with"),
     ],
@@ -264,6 +265,21 @@ def test_a_session_signs_and_says_who_signed(
     assert secret.decode() not in captured.out + captured.err
     assert all(secret not in path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert not list(out.rglob("*.tmp"))
+
+
+def test_a_saved_result_is_signed(tmp_path: Path, trust: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = run_session(
+        ConfusedGenerator(), InfoReader(), "a doctor", load_spec("uniform"), 2, steering="none"
+    )
+    result = _collected(events, None)
+    signing = config(tmp_path)
+    monkeypatch.setenv(CERT, str(signing.cert))
+    monkeypatch.setenv(KEY, str(signing.key))
+    report = result.save(tmp_path / "saved")
+    assert "CN=Test Signer" in report.read_text(encoding="utf-8")
+    pictures = list((tmp_path / "saved").rglob("*.png"))
+    assert len(pictures) == 2
+    assert {MarkReader(trust).read(path).credentials.state for path in pictures} == {"trusted"}
 
 
 def test_a_signature_that_fails_leaves_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,9 @@ def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
 def test_interrupted_run_is_reported_as_such(tmp_path: Path) -> None:
     written = write_report(write_fake_run(tmp_path / "run", arms=("prompt",), finish=False))
     assert "interrupted" in " ".join(_page(written.html).text)
-    assert json.loads(written.json.read_text())["interrupted"] == ["steered"]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["interrupted"] == ["steered"]
+    (prompt,) = json.loads(written.json.read_text())["prompts"]
+    assert not prompt["sets"]["prompt"]["finished"]
 
 
 def test_tables(run_folder: Path, tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_tables(run_folder: Path, tmp_path: Path) -> None:
     assert sum(r["in_set"] == "True" for r in steered) == 30
     assert all(0.3 < float(r["certainty"]) <= 1 for r in rows if r["measured"])
     assert {r["abstained"] for r in rows if not r["measured"]} == {"no_face"}
-    summaries = json.loads(written.json.read_text())["sessions"]
+    summaries = json.loads((tmp_path / "elsewhere" / "summary.json").read_text())["sessions"]
     assert [s["session"] for s in summaries] == ["unsteered", "steered"]
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.generator import Generator
+    from fairgen.reading import ReaderPool
     from fairgen.spec import FairnessSpec
-    from skin_tone import SkinToneReader
 
 DEFAULT_SPEC = "uniform"
 _T = TypeVar("_T")
@@ -131,14 +131,14 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 @contextlib.contextmanager
 def loaded(
     model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
-) -> Iterator[tuple[Generator, SkinToneReader]]:
-    """The generator of ``--model`` on ``--device``, and a reader that is closed afterwards."""
+) -> Iterator[tuple[Generator, ReaderPool]]:
+    """The generator of ``--model`` on ``--device``, and readers that are closed afterwards."""
     with stderr().status("Loading the model …"):
         from fairgen.generator import load_generator
-        from skin_tone import SkinToneReader
+        from fairgen.reading import ReaderPool
 
         generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
-        reader = SkinToneReader()
+        reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader
 
@@ -228,7 +228,7 @@ def _set_aside(folder: Path) -> None:
     if not (folder / RUN_FILE).exists():
         return
     parts = {RUN_FILE, "summary.json", "report.html", "report.json"}
-    parts |= {f"{table}.{kind}" for table in ("pictures", "sets") for kind in ("csv", "parquet")}
+    parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
     parts |= {Path(name).name for name in session_names(folder / RUN_FILE)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
     with disk_errors(aside):

@@ -1,10 +1,21 @@
-"""``fairgen report RUN``: the HTML report, CSV and JSON of a run folder, made anew from its run file."""
+"""``fairgen report RUN``: the HTML report, tables and JSON of a run folder, made anew from its run file."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import typer
+
+from fairgen.cli import common
+
+
+class Shown(StrEnum):
+    """Which pictures the page holds."""
+
+    ALL = "all"
+    THIN = "thin"
+    NONE = "none"
 
 
 def report(
@@ -12,12 +23,30 @@ def report(
     out: Path | None = typer.Option(
         None, "--out", help="Where to write; by default into the run folder.", show_default=False
     ),
+    pictures: Shown | None = typer.Option(
+        None,
+        "--pictures",
+        help="Pictures in the page: all (the default), thin (the first six places of every set), or none.",
+        show_default=False,
+    ),
+    max_mb: float | None = typer.Option(
+        None,
+        "--max-mb",
+        help="Largest page, in megabytes; pictures are made smaller, then fewer, until it fits. By default "
+        "25, with --pictures thin 3.",
+        show_default=False,
+    ),
 ) -> None:
-    """Write the self-contained HTML report of a run, with a CSV of its pictures and a JSON summary beside
-    it.
+    """Write the self-contained HTML report of a run, and beside it its pictures and sets as CSV and Parquet
+    and every figure as JSON.
     """
     from fairgen.report import write_report
 
-    written = write_report(run, out)
-    typer.echo(f"Report: {written.html}")
-    typer.echo(f"Tables: {written.csv}, {written.json}")
+    common.check_range("--max-mb", max_mb, 0.1, 10_000)
+    with common.stderr().status("Writing the report …"):
+        written = write_report(run, out, pictures=pictures.value if pictures else None, max_mb=max_mb)
+    typer.echo(f"Report: {written.html} ({written.html.stat().st_size / 1e6:.1f} MB)")
+    if written.choice is not None:
+        typer.echo(written.choice.told)
+    typer.echo(f"Tables: {', '.join(str(path) for path in (written.csv, *written.tables))}")
+    typer.echo(f"Figures: {written.json}")

@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML page, a CSV of the pictures and a JSON summary.
+"""The report of a run: one self-contained HTML page, tables as CSV and Parquet, and every figure as JSON.
 
 Everything is computed from the run folder (`fairgen.runfile`), so that a report can be written again at any
 time.

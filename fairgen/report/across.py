@@ -53,6 +53,7 @@ def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ArmFigures:
         not_read=sum(f.not_read for f in figures),
         made_per_kept=generated / counted if counted else None,
         mean_tv=_mean(figures, lambda f: f.tv),
+        mean_tv_range=_interval([tv for tv, _ in read]),
         mean_tv_read=stats.central(np.mean(redrawn, axis=0), 0.95) if redrawn else None,
         mean_first_pass_tv=_mean(figures, lambda f: f.first_pass_tv),
         mean_chance_tv=_mean(figures, lambda f: f.chance_tv),
@@ -90,7 +91,9 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
         known = [(a, b) for a, b in pairs if a.redrawn is not None and b.redrawn is not None]
         if arm == UNSTEERED or not known:
             continue
-        gaps = np.array([(a.figures.tv or 0.0) - (b.figures.tv or 0.0) for a, b in known])
+        of_arm, of_other = ([s.figures.tv or 0.0 for s in side] for side in zip(*known, strict=True))
+        gaps = np.subtract(of_arm, of_other)
+        paired = stats.paired_difference(of_other, of_arm) if len(known) > 1 else None
         closer = np.sum([_redrawn(a) < _redrawn(b) for a, b in known], axis=0)
         found.append(
             Comparison(
@@ -99,6 +102,9 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
                 prompts=len(known),
                 closer=int((gaps < -1e-9).sum()),
                 further=int((gaps > 1e-9).sum()),
+                difference=float(gaps.mean()),
+                difference_range=(paired.difference.low, paired.difference.high) if paired else None,
+                p_value=paired.p_value if paired else None,
                 closer_read=stats.central(closer.astype(np.float64), 0.95),
             )
         )
@@ -137,13 +143,12 @@ def _group_arm(figures: Sequence[SetFigures], classes: Sequence[str]) -> GroupAr
         measured={key: sum(f.measured[key] for f in figures) for key in classes},
         mean_tv=_mean(figures, lambda f: f.tv),
         mean_ita=float(means.mean()) if means.size else None,
-        mean_ita_range=_t_interval(means) if means.size > 1 else None,
+        mean_ita_range=_interval(means.tolist()),
     )
 
 
-def _t_interval(values: Vector) -> Range:
-    from scipy.stats import sem, t
-
-    half = float(t.ppf(0.975, values.size - 1) * sem(values))
-    centre = float(values.mean())
-    return centre - half, centre + half
+def _interval(values: Sequence[float]) -> Range | None:
+    if len(values) < 2:
+        return None
+    found = stats.mean_interval(values)
+    return found.low, found.high

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from fairgen.report import audit_words
 from fairgen.report.audit_provenance import facts, kicker, notes, provenance, spec_parts, strip
-from fairgen.report.audit_view import arm_styles, landscape, prompt_views
+from fairgen.report.audit_view import arm_styles, common_notes, landscape, prompt_views
 from fairgen.report.collect import Collected
 from fairgen.report.load import tone_classes
 from fairgen.report.render import page_environment, template_text
@@ -44,13 +44,14 @@ def write_audit_page(
     # Place by place over all sets, so that a sample and a prefix of places are of every prompt.
     shown = [_file(done, s.inside[i].file) for i in range(places) for s in sets if i < len(s.inside)]
     aside = [_file(done, shot.file) for s in sets for shot in s.outside]
-    captions = Choice(places if pictures == "all" else min(places, THIN_PLACES), pictures == "all", None)
-    room = limit - sum(len(piece.encode()) for piece in _pieces(done, captions, places))
+    whole = pictures == "all"
+    captions = Choice(places if whole else min(places, THIN_PLACES), places, whole, None)
+    room = limit - sum(len(piece.encode()) for piece in _pieces(done, captions))
     while True:
         choice = choose(pictures, places, shown, aside, done.folder, room)
         with disk_errors(path), temporary(path) as made:
             with made.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(_pieces(done, choice, places))
+                file.writelines(_pieces(done, choice))
             over = made.stat().st_size - limit
         if over <= 0 or choice.size is None:
             return choice
@@ -61,7 +62,7 @@ def _file(done: Collected, file: str | None) -> Path | None:
     return None if file is None else done.folder / file
 
 
-def _pieces(done: Collected, choice: Choice, places: int) -> Iterator[str]:
+def _pieces(done: Collected, choice: Choice) -> Iterator[str]:
     figures = done.figures
     arms = [arm.arm for arm in figures.arms]
     styles = arm_styles(arms)
@@ -85,11 +86,11 @@ def _pieces(done: Collected, choice: Choice, places: int) -> Iterator[str]:
             conclusion=audit_words.conclusion(figures),
             meanings=audit_words.meanings(figures),
             incomplete=audit_words.incomplete(figures),
-            pictures_note=audit_words.pictures_note(choice, places),
+            pictures_note=choice.told,
             kicker=kicker(figures),
             strip=strip(figures),
             facts=facts(figures),
-            notes=notes(figures),
+            notes=[*notes(figures), *common_notes(figures)],
             provenance=provenance(done),
             specs=spec_parts(figures),
             several_specs=len({(p.spec_hash, p.context) for p in figures.prompts}) > 1,

@@ -86,8 +86,10 @@ def provenance(done: Collected) -> list[tuple[str, str]]:
     rows += [("Steering", "; ".join(_steering(done, arm.arm) for arm in figures.arms))]
     if audit is not None:
         rows += _audit(audit)
+    signed = [f"{s.subject}, certificate {s.fingerprint} issued by {s.issuer}" for s in figures.signers]
     rows += [
         ("Seeds", _seeds(done)),
+        ("Signed by", "; ".join(signed)),
         ("This page", f"written by fairgen {figures.fairgen} from run.jsonl; every figure is in report.json"),
     ]
     return [(name, value) for name, value in rows if value]
@@ -130,6 +132,7 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
             f"rounds of {audit.round_size}, at most {audit.max_tries} tries a place, batches of "
             f"{audit.batch_size}, {audit.side_by_side} prompts side by side",
         ),
+        ("Calibrations", "; ".join(f"{arm} {digest}" for arm, digest in audit.calibrations.items())),
         ("Host", machine),
         ("fairgen", audit.fairgen + (f", commit {audit.fairgen_commit}" if audit.fairgen_commit else "")),
         ("Commit of the folder", audit.git_commit or ""),

@@ -11,7 +11,7 @@ from fairgen.report import words
 from fairgen.report.across import UNSTEERED
 from fairgen.report.audit_words import arm_label
 from fairgen.report.collect import Collected
-from fairgen.report.figures import PromptFigures, Range, SetFigures
+from fairgen.report.figures import PromptFigures, Range, ReportFigures, SetFigures
 from fairgen.report.load import axis_end, tone_classes
 from fairgen.report.measure import MeasuredSet, Shot
 from fairgen.report.numbers import bars, chance_band
@@ -30,6 +30,11 @@ class ArmStyle:
     arm: str
     label: str
     key: str
+
+    @property
+    def title(self) -> str:
+        """The label with a capital."""
+        return self.label[:1].upper() + self.label[1:]
 
 
 def arm_styles(arms: Sequence[str]) -> list[ArmStyle]:
@@ -213,9 +218,10 @@ class PromptView:
 
 
 def prompt_views(done: Collected, styles: Sequence[ArmStyle], choice: Choice) -> Iterator[PromptView]:
-    """Each prompt with its pictures, made as it is asked for: one prompt's pictures are in memory at a time."""
+    """Each prompt with its pictures, made as it is asked for: those of one prompt are in memory at a time."""
+    common = common_notes(done.figures)
     for number, (prompt, sets) in enumerate(zip(done.figures.prompts, done.sets, strict=True), 1):
-        yield _prompt_view(f"p{number}", prompt, sets, styles, choice, done.folder)
+        yield _prompt_view(f"p{number}", prompt, sets, styles, choice, common, done.folder)
 
 
 def _prompt_view(
@@ -224,6 +230,7 @@ def _prompt_view(
     sets: Mapping[str, MeasuredSet],
     styles: Sequence[ArmStyle],
     choice: Choice,
+    common: Sequence[str],
     folder: Path,
 ) -> PromptView:
     from skin_tone.scales import SCALES
@@ -232,7 +239,8 @@ def _prompt_view(
     present = [style for style in styles if style.arm in sets]
     shown = [_set_bars(style, sets[style.arm]) for style in present]
     counted = [s.figures.counted for s in shown if s.figures.counted]
-    top = [b.share for s in shown for b in (*s.bars.values(), *s.first.values())]
+    top = [b.share for s in shown for b in s.bars.values()]
+    top += [high for s in shown for _, high in s.ranges.values()]
     images = _images(sets, present, choice, folder)
     cards: dict[int, list[tuple[ArmStyle, Shot]]] = {}
     for style in present:
@@ -255,8 +263,24 @@ def _prompt_view(
             for slot, pair in sorted(cards.items())
         ],
         aside=[_aside(style, sets[style.arm], images, choice) for style in present],
-        notes=list(dict.fromkeys(note for s in shown for note in s.figures.notes)),
+        notes=_notes(shown, common),
     )
+
+
+def common_notes(figures: ReportFigures) -> list[str]:
+    """Notes that every set has: they are said once for the page."""
+    first = figures.sets[0].notes
+    return [note for note in first if all(note in s.notes for s in figures.sets)]
+
+
+def _notes(sets: Sequence[SetBars], common: Sequence[str]) -> list[str]:
+    """The other notes, each with its arm."""
+    return [
+        f"{s.label[:1].upper()}{s.label[1:]}: {note}"
+        for s in sets
+        for note in s.figures.notes
+        if note not in common
+    ]
 
 
 def _images(
@@ -286,7 +310,7 @@ def _set_bars(style: ArmStyle, found: MeasuredSet) -> SetBars:
 
 
 def _ita_place(angle: float) -> float:
-    """Where an angle lies on the ITA axis, in per cent from its light end; angles beyond it stay at its ends."""
+    """Where an angle lies on the ITA axis, in per cent from its light end; beyond it, at its ends."""
     light, dark = _ITA_AXIS
     return min(max(100 * (light - angle) / (light - dark), 0.0), 100.0)
 

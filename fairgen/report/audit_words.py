@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from fairgen.report.across import UNSTEERED
 from fairgen.report.figures import ArmFigures, Comparison, ReportFigures
-from fairgen.report.thumbnails import Choice
 
 ARM_LABELS = {
     "none": "unsteered",
@@ -24,7 +23,7 @@ def arm_label(arm: str) -> str:
 
 def percent(share: float) -> str:
     """A share in words: whole per cent, with one decimal below 10 %, never a bare 0 for what is not 0."""
-    if share <= 0:
+    if share < 1e-9:  # what rounding leaves of equal shares
         return "none"
     if share < 0.0005:
         return "less than 0.1 %".replace(" %", "\N{NO-BREAK SPACE}%")
@@ -72,26 +71,42 @@ def conclusion(figures: ReportFigures) -> list[str]:
 
 
 def _alike(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
-    """Comparisons with the same counts together."""
-    alike: dict[tuple[int, int, int, int], list[Comparison]] = {}
+    """Comparisons that read the same together."""
+    alike: dict[tuple[str, ...], list[Comparison]] = {}
     for c in comparisons:
-        low, high = c.closer_read
-        alike.setdefault((c.closer, c.prompts, round(low), round(high)), []).append(c)
+        alike.setdefault((str(c.closer), str(c.further), _span(c), _fall(c)), []).append(c)
     return list(alike.values())
 
 
 def _closer(same: Sequence[Comparison]) -> str:
     c = same[0]
-    low, high = round(c.closer_read[0]), round(c.closer_read[1])
     on = f"On all {c.prompts} prompts" if c.closer == c.prompts else f"On {c.closer} of {c.prompts} prompts"
-    span = f"on {low}" if low == high else f"on {low} to {high}"
     which = f"the set steered by {arm_label(c.arm)} is"
     if len(same) > 1:
         which = f"the sets steered by {listed([arm_label(other.arm) for other in same])} are"
+    further = f", further away on {c.further}" if c.further else ""
     return (
-        f"{on} {which} closer to the target than the unsteered set ({span} when the reader\u2019s own errors are "
-        "allowed for)."
+        f"{on} {which} closer to the target than the unsteered set{further} "
+        f"({_span(c)} when the reader's own errors are allowed for){_fall(c)}."
     )
+
+
+def _span(c: Comparison) -> str:
+    low, high = round(c.closer_read[0]), round(c.closer_read[1])
+    if low == c.closer == c.prompts:
+        return "even"
+    return f"on {low}" if low == high else f"on {low} to {high}"
+
+
+def _fall(c: Comparison) -> str:
+    """By how much, in percentage points, with the interval; empty for a single prompt."""
+    if c.difference_range is None:
+        return ""
+    low, high = sorted(round(-100 * end) for end in c.difference_range)
+    text = f": {round(-100 * c.difference)} percentage points fewer pictures are off"
+    if low < high:
+        text += f", 95\N{NO-BREAK SPACE}% interval {low} to {high}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _chance(figures: ReportFigures, chance: float) -> str:
@@ -101,7 +116,9 @@ def _chance(figures: ReportFigures, chance: float) -> str:
         text += f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts miss by more than such chance"
     steered = [a for a in figures.arms if a.arm != UNSTEERED and a.mean_tv is not None]
     if steered and all((a.mean_tv or 0.0) < (a.mean_chance_tv or 0.0) for a in steered):
-        text += ". Steering lands below it because each picture is read, and the next one asked for what is missing"
+        text += (
+            ". Steering lands below, since each picture is read and the next one asked for what is missing"
+        )
     return text + "."
 
 
@@ -110,66 +127,73 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
     return [
         (
             "Total variation (TV)",
-            "The share of a set's pictures that would have to change class for the set to be as declared: "
-            "half the sum of |measured − declared|. 0 is a perfect match, 1 no overlap at all. Means are over "
-            "prompts, each counting the same.",
+            "The share of a set's pictures that would have to change class for the set to be as "
+            "declared: half the sum of |measured − declared|. 0 is a perfect match, 1 no overlap at "
+            "all. Means are over prompts, each counting the same.",
         ),
         (
             "Chance floor",
-            "The mean TV of a perfect sampler that draws each picture independently from the target. A set of "
-            "this size cannot be expected to come closer unless pictures are asked for by what is missing.",
+            "The mean TV of a perfect sampler that draws each picture independently from the target. "
+            "A set of this size cannot be expected to come closer unless pictures are asked for by "
+            "what is missing.",
         ),
         (
             "Alignment error",
-            "The sum of the squared differences between measured and declared shares; it weighs one large miss "
-            "more than several small ones. It is the measure of arXiv 2604.21036.",
+            "The sum of the squared differences between measured and declared shares; it weighs one "
+            "large miss more than several small ones. It is the measure of arXiv 2604.21036.",
         ),
         (
             "First pass and final set",
-            "The first pass holds the first try of every place, before anything was thrown away; the final set "
-            "is what remains after retries. Unsteered, they are the same.",
+            "The first pass holds the first try of every place, before anything was thrown away; the "
+            "final set is what remains after retries. Unsteered, they are the same.",
         ),
         (
             "95 % interval of a share",
-            "Simultaneous over the classes of a set: it holds for all of them together 95 times in 100 "
-            "(Goodman, or Clopper-Pearson with Bonferroni's correction where a class has fewer than five "
-            "pictures). It is about the sampler behind the set and so given for the first pass only. A steered "
-            "first pass is asked for by what is missing, hence more even than independent draws: there the "
-            "interval is wider than it need be.",
+            "Simultaneous over the classes of a set: it holds for all of them together 95 times in "
+            "100 (mid-P Clopper-Pearson, with Bonferroni's correction for the number of classes). "
+            "It is about the sampler behind the set and so given for the first pass only. A steered "
+            "first pass is asked for by what is missing, hence more even than independent draws: there "
+            "the interval is wider than it need be.",
+        ),
+        (
+            "95 % interval of a mean",
+            "How far the mean would move with other prompts of the same kind: the prompts are drawn anew, "
+            "each with all its pictures (bootstrap). With few prompts it covers less than it says.",
         ),
         (
             "With reading errors",
-            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure the reader "
-            "was of it. Errors blur: a set that matches exactly can only move away from its target, a skewed "
-            "one looks less skewed. So this range need not hold the figure beside it.",
+            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure "
+            "the reader was of it. Errors blur: a set that matches exactly can only move away from "
+            "its target, a skewed one looks less skewed. So this range need not hold the figure "
+            "beside it.",
         ),
         (
             "More than chance",
             "The exact multinomial test of the unsteered set against its target, at 5 % after Holm's "
-            "correction for the number of prompts. Steered sets are no independent draws and get no p-value.",
+            "correction for the number of prompts. Steered sets are no independent draws and get no "
+            "p-value.",
         ),
         (
             f"Within TV {figures.tolerance:g}",
-            "The tolerance of this run: sets at most this far from their target count as meeting it. That "
-            "describes the pictures of the set; to show it of a sampler takes hundreds of pictures (the "
-            "equivalence test's p-value is in report.json).",
+            "The tolerance of this run: sets at most this far from their target count as meeting it. "
+            "That describes the pictures of the set; to show it of a sampler takes hundreds of "
+            "pictures (the equivalence test's p-value is in report.json).",
         ),
         (
             "ITA",
-            "The individual typology angle of the skin's colour in degrees, arctan((L* − 50) / b*): above 55 "
-            "very light, below −30 dark. Means by group are of the prompts' means, with a 95 % t interval over "
-            "the prompts.",
+            "The individual typology angle of the skin's colour in degrees, arctan((L* − 50) / b*): "
+            "above 55 very light, below −30 dark. Means by group are of the prompts' means.",
         ),
         (
             "Made per kept",
-            "Pictures made for each one that is counted: the price of retries and of pictures that could not "
-            "be read.",
+            "Pictures made for each one that is counted: the price of retries and of pictures that "
+            "could not be read.",
         ),
         (
             "Not read",
-            "Pictures in which the reader would not name a tone, each with its reason; they count for no "
-            "class. Abstaining more often on some tones than on others would itself be unfair, so they are "
-            "shown.",
+            "Pictures in which the reader would not name a tone, each with its reason; they count for"
+            " no class. Abstaining more often on some tones than on others would itself be unfair, so"
+            " they are shown.",
         ),
     ]
 
@@ -180,19 +204,4 @@ def incomplete(figures: ReportFigures) -> str:
     return (
         f"The means are over the {whole} of {len(figures.prompts)} prompts here that every arm has finished; "
         "the other prompts are shown with what there is."
-    )
-
-
-def pictures_note(choice: Choice, places: int) -> str:
-    """How many of the pictures the page holds."""
-    if choice.size is None:
-        return "This page holds no pictures; they lie in the run folder, and each one's reading is in pictures.csv."
-    which = (
-        "of all pictures"
-        if choice.aside and choice.places >= places
-        else f"of the first {choice.places} of {places} places of each set"
-    )
-    return (
-        f"This page holds thumbnails {which}, at most {choice.size.side} pixels wide; the pictures themselves lie "
-        "in the run folder, and each one's reading is in pictures.csv."
     )

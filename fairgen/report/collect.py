@@ -9,7 +9,7 @@ from typing import Any
 
 import fairgen
 from fairgen.errors import UserError
-from fairgen.records import AuditRecord, ModelInfo, SessionRecord
+from fairgen.records import AuditRecord, ModelInfo, SessionRecord, SignerRecord
 from fairgen.report.across import UNSTEERED, Case, arm_figures, comparisons, groups
 from fairgen.report.figures import PromptFigures, ReportFigures
 from fairgen.report.measure import MeasuredSet, measure
@@ -41,28 +41,30 @@ class _Entry:
     sets: dict[str, MeasuredSet]
 
 
-def collect(run_folder: str | Path, watch: Watch | None = None) -> Collected:
+def collect(reader: RunReader, watch: Watch | None = None) -> Collected:
     """Measure every session of a run. Memory holds the open sessions and a short value for each picture.
 
     Sessions of one prompt and target are its arms; an audit's header says which belongs where. A second
     session of the same prompt, target and technique that is no part of an audit is a prompt of its own.
 
     Raises:
-        UserError: no run folder, a line that is no record, or no session with a picture.
+        UserError: a line that is no record, or no session with a picture.
     """
-    reader = RunReader(run_folder)
     audit = reader.audit
     tolerance = audit.tolerance if audit else MEETS_WITHIN
     places = _places(audit)
     entries: dict[tuple[str, ...], _Entry] = {}
     specs: dict[str, dict[str, Any]] = dict(audit.specs) if audit else {}
     models: dict[str, ModelInfo] = {}
+    signers: dict[str, SignerRecord] = {}
     for session in reader.sessions():
         record = session.record
         if not session.pictures:
             continue
         specs.setdefault(record.spec_hash, record.spec)
         models.setdefault(record.model.model_dump_json(), record.model)
+        if record.signer is not None:
+            signers.setdefault(record.signer.fingerprint, record.signer)
         name, group, arm = places.get(record.session, ("", None, record.steering))
         key = (name,) if name else _free_key(entries, record)
         entry = entries.setdefault(key, _Entry(name or record.session, record.prompt, group, record, {}))
@@ -75,9 +77,10 @@ def collect(run_folder: str | Path, watch: Watch | None = None) -> Collected:
             "into it first."
         )
     arms = audit.arms if audit else _arms_seen(entries.values())
-    ordered = _in_order(list(entries.values()), audit, arms)
+    as_listed = _as_listed(list(entries.values()), audit)
+    ordered = _worst_first(as_listed, arms)
     problems = reader.problems + _missing(audit, entries)
-    cases = [Case(e.prompt, e.group, e.record.scale, e.record.target, e.sets) for e in ordered]
+    cases = [Case(e.prompt, e.group, e.record.scale, e.record.target, e.sets) for e in as_listed]
     complete = [case for case in cases if case.complete(arms)]
     figures = ReportFigures(
         fairgen=fairgen.__version__,
@@ -96,6 +99,7 @@ def collect(run_folder: str | Path, watch: Watch | None = None) -> Collected:
         },
         specs=specs,
         models=list(models.values()),
+        signers=list(signers.values()),
         audit=audit,
         problems=problems,
     )
@@ -121,13 +125,18 @@ def _arms_seen(entries: Any) -> list[str]:
     return sorted(seen, key=lambda arm: arm != UNSTEERED)
 
 
-def _in_order(entries: list[_Entry], audit: AuditRecord | None, arms: Sequence[str]) -> list[_Entry]:
-    """Worst first: by the largest TV that a steered set is left with, then by the unsteered one; ties in the
-    order of the list. Prompts that are not finished come last: their distances are of what happens to be there.
+def _as_listed(entries: list[_Entry], audit: AuditRecord | None) -> list[_Entry]:
+    if audit is None:
+        return entries
+    place = {prompt.name: number for number, prompt in enumerate(audit.prompts)}
+    return sorted(entries, key=lambda e: place.get(e.name, len(place)))
+
+
+def _worst_first(entries: list[_Entry], arms: Sequence[str]) -> list[_Entry]:
+    """By the largest TV that a steered set is left with, then by the unsteered one; ties stay in their order.
+
+    Prompts that are not finished come last: their distances are of what happens to be there.
     """
-    if audit is not None:
-        place = {prompt.name: number for number, prompt in enumerate(audit.prompts)}
-        entries = sorted(entries, key=lambda e: place[e.name])
 
     def badness(entry: _Entry) -> tuple[bool, float, float]:
         def tv(arm: str) -> float:

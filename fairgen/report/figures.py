@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fairgen.records import AuditRecord, ModelInfo
+from fairgen.records import AuditRecord, ModelInfo, SignerRecord
 from fairgen.spec.approval import Approval
 
 Range = tuple[float, float]
@@ -83,6 +83,7 @@ class ArmFigures(_Part):
     not_read: int
     made_per_kept: float | None = Field(description="pictures made for each one that is counted")
     mean_tv: float | None
+    mean_tv_range: Range | None = Field(description="interval of the mean over prompts of this kind")
     mean_tv_read: Range | None = Field(description="mean TV with every label redrawn from the reader")
     mean_first_pass_tv: float | None
     mean_chance_tv: float | None
@@ -105,6 +106,9 @@ class Comparison(_Part):
     prompts: int
     closer: int = Field(description="prompts on which the arm's set is closer to the target")
     further: int
+    difference: float = Field(description="mean of arm - against over the prompts' TV; below 0 where closer")
+    difference_range: Range | None = Field(description="interval of it over prompts of this kind")
+    p_value: float | None = Field(description="paired permutation test over the prompts, two-sided")
     closer_read: Range = Field(description="the same count with every label redrawn from the reader")
 
 
@@ -116,7 +120,7 @@ class GroupArm(_Part):
     mean_tv: float | None = Field(description="mean over the prompts")
     mean_ita: float | None = Field(description="degrees; mean of the prompts' means")
     mean_ita_range: Range | None = Field(
-        description="t interval over the prompts, which are taken as a sample of their kind"
+        description="interval of it over prompts of this kind; None for a single prompt"
     )
 
 
@@ -148,6 +152,7 @@ class ReportFigures(_Part):
     approvals: dict[str, Approval] = Field(description="spec hash -> whether a person stands behind it")
     specs: dict[str, dict[str, Any]] = Field(description="spec hash -> the whole spec document")
     models: list[ModelInfo]
+    signers: list[SignerRecord] = Field(description="who signed the pictures' content credentials")
     audit: AuditRecord | None = Field(description="the run's own header; None where it was no audit")
     problems: list[str] = Field(description="what was torn, missing or interrupted")
 

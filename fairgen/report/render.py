@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +21,7 @@ def render(reports: list[Report]) -> str:
     )
 
 
+@cache
 def page_environment() -> Environment:
     """The template engine of all pages; it escapes everything that came from a user, a file or a model."""
     environment = Environment(

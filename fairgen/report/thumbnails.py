@@ -24,7 +24,7 @@ LIMIT_MB: dict[Pictures, float] = {"all": 25.0, "thin": 3.0, "none": 25.0}
 """Largest page, in megabytes (1,000,000 bytes), unless the user gives another."""
 
 _STEPS = ((160, 80), (128, 78), (112, 76), (96, 74), (80, 70), (64, 66), (48, 60))
-_SAMPLE = 64
+_SAMPLE = 32
 _MARGIN = 1.08
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -46,8 +46,20 @@ class Choice:
     """How many places of each set are shown, whether what was set aside is, and how large; None: hidden."""
 
     places: int
+    of: int
+    """Places of the largest set."""
     aside: bool
     size: Size | None
+
+    @property
+    def told(self) -> str:
+        """The same in a sentence."""
+        if self.size is None:
+            return "The page holds no pictures."
+        which = f"of the first {self.places} of {self.of} places of each set"
+        if self.places >= self.of:
+            which = "of every picture" if self.aside else "of every set, without what was set aside"
+        return f"The page holds thumbnails {which}, at most {self.size.side} pixels wide."
 
 
 def thumbnail(path: Path | None, root: Path, size: Size) -> str:
@@ -92,17 +104,17 @@ def choose(
         aside: pictures that were discarded or not read.
     """
     if pictures == "none" or not shown:
-        return Choice(0, False, None)
+        return Choice(0, places, False, None)
     kept, with_aside = (places, True) if pictures == "all" else (min(places, THIN_PLACES), False)
     count = round(len(shown) * kept / places) + (len(aside) if with_aside else 0)
     for side, quality in _STEPS:
         size = Size(side, quality)
         if count * _mean_length(shown, root, size) * _MARGIN <= room:
-            return Choice(kept, with_aside, size)
+            return Choice(kept, places, with_aside, size)
     size = Size(*_STEPS[-1])
     one_place = len(shown) / places * _mean_length(shown, root, size) * _MARGIN
     fitting = int(room / one_place)
-    return Choice(min(kept, fitting), False, size) if fitting > 0 else Choice(0, False, None)
+    return Choice(min(kept, fitting), places, False, size) if fitting > 0 else Choice(0, places, False, None)
 
 
 def _mean_length(paths: Sequence[Path | None], root: Path, size: Size) -> float:

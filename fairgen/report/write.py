@@ -1,74 +1,93 @@
-"""Writes the report's files: ``report.html``, ``pictures.csv`` and ``summary.json``."""
+"""Writes the report's files: the page, the tables, and the figures for machines."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairgen.report.audit_page import write_audit_page
+from fairgen.report.collect import Collected, collect
 from fairgen.report.load import reports_of
 from fairgen.report.render import render
+from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table, temporary
+from fairgen.report.thumbnails import Choice, Pictures
 from fairgen.report.view import Report
-from fairgen.runfile import Run, disk_errors, read_run
+from fairgen.runfile import Run, RunReader, SessionRun, disk_errors, read_run
 
-_COLUMNS = (
-    "session",
-    "index",
-    "slot",
-    "attempt",
-    "round",
-    "seed",
-    "prompt",
-    "wanted",
-    "word",
-    "strength",
-    "measured",
-    "certainty",
-    "abstained",
-    "decision",
-    "in_set",
-    "lab_l",
-    "lab_a",
-    "lab_b",
-    "ita",
-    "faces",
-    "file",
-    "seconds",
-)
+_PLAIN_PICTURES = 300
+"""Most pictures of a page that shows each as it is, one set below the other."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """Where the files of one report lie."""
+    """Where the files of one report lie.
+
+    ``json`` is what machines read: ``report.json`` of a run, ``summary.json`` of a verification. ``tables``
+    are the other tables. ``choice`` says how many pictures an audit's page holds; None: all, as they are.
+    """
 
     html: Path
     csv: Path
     json: Path
+    tables: tuple[Path, ...] = ()
+    choice: Choice | None = None
 
 
-def write_report(run_folder: str | Path, out: str | Path | None = None) -> Written:
-    """Write report.html, pictures.csv and summary.json of a run into ``out`` (default: the run folder).
+def write_report(
+    run_folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    pictures: Pictures | None = None,
+    max_mb: float | None = None,
+) -> Written:
+    """Write report.html, report.json, pictures and sets as CSV and Parquet into ``out``.
 
-    Raises `fairgen.errors.UserError` where the folder holds no run, holds no session, or cannot be written.
+    A run of one prompt without an audit's header gets a page of its own kind, with the pictures as they are
+    (and summary.json beside it, the sessions' own summaries); every other run, or one whose pictures shall be
+    fewer or smaller, gets the page of an audit.
+
+    Args:
+        out: default: the run folder.
+        pictures: which pictures the page holds (`fairgen.report.thumbnails.Pictures`); default: all.
+        max_mb: largest page, in megabytes; its pictures are made as small as that takes.
+
+    Raises:
+        UserError: the folder holds no run, no picture yet, a line that is no record, or cannot be written.
     """
-    from fairgen.errors import UserError
-
-    run = read_run(run_folder)
-    if not run.sessions:
-        raise UserError(
-            f"{run.folder} holds no pictures yet: its run file has no session; generate into it first."
-        )
-    folder = Path(out) if out is not None else run.folder
+    reader = RunReader(run_folder)
+    folder = Path(out) if out is not None else reader.folder
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    html = write_text(folder / "report.html", render(reports_of(run)))
-    table = write_text(folder / "pictures.csv", _csv(run))
-    return Written(html, table, write_text(folder / "summary.json", _json(run)))
+    with table(folder, "pictures", PICTURES) as rows:
+
+        def watch(session: SessionRun, arm: str, group: str | None) -> None:
+            for row in picture_rows(session, arm, group):
+                rows.write(row)
+
+        done = collect(reader, watch)
+    with table(folder, "sets", set_columns(done.figures.prompts)) as rows:
+        for row in set_rows(done.figures.prompts):
+            rows.write(row)
+    page, choice = folder / "report.html", None
+    if pictures is None and max_mb is None and _is_plain(done):
+        run = read_run(run_folder)
+        write_text(page, render(reports_of(run)))
+        write_text(folder / "summary.json", _json(run))
+    else:
+        choice = write_audit_page(done, page, pictures=pictures or "all", max_mb=max_mb)
+    document = write_text(folder / "report.json", done.figures.model_dump_json(indent=1) + "\n")
+    tables = tuple(folder / name for name in ("pictures.parquet", "sets.csv", "sets.parquet"))
+    return Written(page, folder / "pictures.csv", document, tables, choice)
+
+
+def _is_plain(done: Collected) -> bool:
+    """Whether every picture can be shown as it is, one set below the other."""
+    made = sum(s.generated for s in done.figures.sets)
+    return done.figures.audit is None and len(done.figures.prompts) == 1 and made <= _PLAIN_PICTURES
 
 
 def write_page(reports: list[Report], path: Path) -> Path:
@@ -78,16 +97,8 @@ def write_page(reports: list[Report], path: Path) -> Path:
 
 def write_text(path: Path, text: str) -> Path:
     """Write UTF-8 text to a temporary file in the same folder, then move it into place."""
-    with disk_errors(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-            Path(temporary).chmod(0o644)
-            os.replace(temporary, path)  # noqa: PTH105 - atomic, and the house's word for it
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with disk_errors(path), temporary(path) as made:
+        made.write_text(text, encoding="utf-8", newline="")
     return path
 
 
@@ -97,39 +108,8 @@ def csv_text(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _cell(row.get(key)) for key in columns})
+        writer.writerow({key: csv_cell(row.get(key)) for key in columns})
     return buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
-
-
-def _csv(run: Run) -> str:
-    rows = []
-    for session in run.sessions.values():
-        inside = {p.index: p for p in session.final_set()}
-        for made in session.pictures:
-            picture = inside.get(made.index, made)
-            reading = picture.readings[0] if picture.readings else {}
-            chances = (reading.get("probabilities") or {}).get(session.record.scale) or {}
-            lab = reading.get("lab") or (None, None, None)
-            rows.append(
-                picture.model_dump(mode="json", exclude={"readings", "steering"})
-                | {
-                    "strength": picture.steering.get("strength"),
-                    "certainty": chances.get(picture.measured),
-                    "in_set": picture.index in inside and picture.measured is not None,
-                    "lab_l": lab[0],
-                    "lab_a": lab[1],
-                    "lab_b": lab[2],
-                    "ita": reading.get("ita"),
-                    "faces": sum(1 for r in picture.readings if r.get("box") is not None),
-                }
-            )
-    return csv_text(_COLUMNS, rows)
 
 
 def _json(run: Run) -> str:

@@ -9,9 +9,13 @@ randomness is seeded. Which function may be used when:
   :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
   retries they hold for the first pass only;
 * :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
-  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared.
+  :func:`redrawn_tv` does so draw by draw, so that many sets can be compared;
+* :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
+
+Formulas, conditions and simulations: docs/statistics.md.
 """
 
+from fairgen.stats.across import MeanInterval, PairedDifference, mean_interval, paired_difference
 from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
@@ -26,20 +30,20 @@ from fairgen.stats.distances import (
 )
 from fairgen.stats.inference import (
     Bootstrap,
-    IntervalMethod,
     bootstrap,
     equivalence_test,
     has_exact_test,
-    interval_method,
     multinomial_test,
-    simultaneous_intervals,
 )
+from fairgen.stats.intervals import IntervalMethod, simultaneous_intervals
 from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
     "Bootstrap",
     "IntervalMethod",
+    "MeanInterval",
     "NoiseBand",
+    "PairedDifference",
     "alignment_error",
     "bootstrap",
     "central",
@@ -47,12 +51,13 @@ __all__ = [
     "equivalence_test",
     "fd",
     "has_exact_test",
-    "interval_method",
     "jensen_shannon",
     "kl",
+    "mean_interval",
     "multinomial_test",
     "noise_band",
     "noise_floor",
+    "paired_difference",
     "redrawn_tv",
     "simultaneous_intervals",
     "total_variation",

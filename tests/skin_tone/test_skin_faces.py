@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from skimage import data
 from skin_tone import SkinToneReader, selftest
 from skin_tone.drawing import draw_readings
 from skin_tone.faces import FaceFinder, _tiles
+from skin_tone.graphs import Graphs
 from skin_tone.second import SecondReader
 from tools.portraits.scenes import background
 
@@ -110,6 +114,31 @@ def test_the_second_reader_finds_no_face_where_there_is_none(name: str) -> None:
     rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
     with SecondReader() as second:
         assert second.read(np.ascontiguousarray(rgb))[0].abstained == "no_face"
+
+
+def test_graphs_that_start_at_once_leave_standard_error_alone() -> None:
+    """The second begins while the first holds standard error back, and ends after it."""
+
+    class Slow(Graphs):
+        def __init__(self, seconds: float) -> None:
+            super().__init__(1)
+            self.seconds = seconds
+
+        def _make(self, name: str) -> object:
+            return object()
+
+        def _read(self, name: str, view: object) -> list[object]:
+            time.sleep(self.seconds)
+            return [name]
+
+    def begin(wait: float, seconds: float) -> None:
+        time.sleep(wait)
+        Slow(seconds).mesh(np.zeros((8, 8, 3), dtype=np.uint8))
+
+    before = os.fstat(2)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(begin, (0.0, 0.1), (0.2, 0.3)))
+    assert (os.fstat(2).st_dev, os.fstat(2).st_ino) == (before.st_dev, before.st_ino)
 
 
 def test_readings_are_drawn(portrait: Image.Image) -> None:
