@@ -23,6 +23,7 @@ from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
 from fairgen.cli.report import report as report_command
 from fairgen.cli.score import score as score_command
+from fairgen.cli.serve import serve as serve_command
 from fairgen.cli.verify import verify as verify_command
 from fairgen.errors import UserError
 
@@ -44,6 +45,7 @@ app.command("compare")(compare_command)
 app.command("verify")(verify_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)
+app.command("serve")(serve_command)
 app.add_typer(spec.app, name="spec")
 app.add_typer(model.app, name="model")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -23,7 +25,7 @@ from fairgen.sources.reply import MAX_CHARACTERS
 if TYPE_CHECKING:
     from fairgen.sources.question import Question
 
-__all__ = ["Chat", "Endpoint", "NoReply"]
+__all__ = ["Chat", "Endpoint", "NoReply", "given_key"]
 
 _OPENAI = "https://api.openai.com/v1"
 _NO_KEY = "no-key"  # the openai package wants one; local servers ignore it
@@ -104,15 +106,33 @@ class Endpoint:
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
+_given: ContextVar[str | None] = ContextVar("given_key", default=None)
+
+
+@contextmanager
+def given_key(key: str | None) -> Iterator[None]:
+    """Within the block, ask with this key instead of the environment's: "" is no key, None the environment's.
+
+    For a server whose visitors bring their own. The key is kept nowhere else.
+    """
+    token = _given.set(key)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def _key() -> str:
-    """The key from the environment, which alone is asked for it.
+    """The key from `given_key`, or else from the environment; nothing else is asked for it.
 
     Raises:
         UserError: it cannot be sent in a header; the message does not show it.
     """
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    given = _given.get()
+    key = (os.environ.get("OPENAI_API_KEY", "") if given is None else given).strip()
     if not key.isascii() or (key and not key.isprintable()):
-        raise UserError("OPENAI_API_KEY holds characters that no key has: copy it again.")
+        name = "OPENAI_API_KEY" if given is None else "The key"
+        raise UserError(f"{name} holds characters that no key has: copy it again.")
     return key or _NO_KEY
 
 

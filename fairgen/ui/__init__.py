@@ -1,0 +1,1 @@
+"""The web app: Gradio blocks, thin over the library. Nothing is loaded or generated when this is imported."""

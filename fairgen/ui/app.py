@@ -1,0 +1,121 @@
+"""Builds the app and launches it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import gradio as gr
+
+import fairgen
+from fairgen.errors import UserError
+from fairgen.runfile import disk_errors
+from fairgen.ui.about_tab import about_tab
+from fairgen.ui.api import add_endpoints
+from fairgen.ui.audit_tab import audit_tab
+from fairgen.ui.check_tab import check_tab
+from fairgen.ui.engine import Engine
+from fairgen.ui.generate_tab import generate_tab
+from fairgen.ui.jobs import Services
+from fairgen.ui.markup import render
+from fairgen.ui.runs import Runs
+from fairgen.ui.serving import app_arguments
+from fairgen.ui.settings import Settings
+from fairgen.ui.specs_tab import specs_tab
+from fairgen.ui.theme import css, theme
+
+_UPLOADS = ".uploads"
+
+
+def build_app(services: Services, *, public: bool = False) -> Any:
+    """The page and the named endpoints. Loads no model and writes nothing.
+
+    ``public``: others than the users of this machine can reach the server.
+    """
+    with gr.Blocks(
+        title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, 7200)
+    ) as blocks:
+        own = gr.State({})
+        gr.HTML(render("head"), apply_default_css=False)
+        with gr.Tabs():
+            with gr.Tab("Generate", id="generate"):
+                generate_tab(services, own)
+            with gr.Tab("Check my pictures", id="check"):
+                check_tab(services, own)
+            with gr.Tab("Audit", id="audit"):
+                audit_tab(services, own)
+            with gr.Tab("Specs", id="specs"):
+                specs_tab(own, public=public)
+            with gr.Tab("About", id="about"):
+                about_tab()
+        gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
+
+        def left(request: gr.Request) -> None:
+            services.runs.leave(str(request.session_hash))
+
+        blocks.unload(left)
+        add_endpoints(services)
+    blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
+    return blocks
+
+
+def launch(settings: Settings, engine: Engine) -> None:
+    """Start the server and return when it ends (Ctrl-C).
+
+    Args:
+        engine: its models; call `Engine.preload` first, so that they load while the page is built.
+
+    Raises:
+        UserError: the port is taken, or the folder of the runs cannot be written.
+    """
+    cache = (settings.runs / _UPLOADS).absolute()
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
+    runs = Runs(
+        settings.runs,
+        per_owner=settings.limits.runs,
+        keep_hours=settings.keep_hours,
+        adopt=not settings.public,
+    )
+    services = Services(engine, runs, settings.limits)
+    blocks = build_app(services, public=settings.public)
+    try:
+        _, local, public = blocks.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            auth=list(settings.auth) or None,
+            inbrowser=settings.open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            theme=theme(),
+            css=css(),
+            footer_links=["api"],
+            run_history=False,  # it would keep what visitors type in their browser, keys included
+            show_error=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            max_file_size=settings.limits.upload_bytes,
+            app_kwargs=app_arguments(runs, settings.limits, cache),
+        )
+    except OSError as error:
+        raise UserError(
+            f"The server cannot listen on {settings.host}, port {settings.port} ({error}): choose another "
+            "--port."
+        ) from error
+    addresses = f"{local} and {public}" if public else local
+    print(
+        f"fairgen: the page is at {addresses}; runs go to {settings.runs}. Ctrl-C ends the server.",
+        flush=True,
+    )
+    try:
+        while blocks.is_running:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        print("fairgen: ending; what was made is kept.", flush=True)
+    finally:
+        blocks.close(verbose=False)

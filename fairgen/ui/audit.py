@@ -1,0 +1,185 @@
+"""An audit as the page follows it: what is asked for, and where each arm stands."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fairgen.audit.plan import ARMS, AuditPlan, plan_audit, plan_of
+from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, look_back
+from fairgen.audit.summary import AuditSummary
+from fairgen.errors import UserError
+from fairgen.events import Calibrating, Finished, PictureDone, Replayed, Started
+from fairgen.records import AuditRecord, Summary
+from fairgen.runfile import disk_errors
+from fairgen.spec import FairnessSpec
+from fairgen.ui.jobs import Services
+from fairgen.ui.limits import text, whole
+from fairgen.ui.runs import UserRun
+
+PROMPTS = "prompts.txt"
+_MAX_TEXT = 200_000
+
+
+@dataclass
+class ArmState:
+    """One arm over all prompts so far."""
+
+    places: int
+    done: int = 0
+    made: int = 0
+    discarded: int = 0
+    not_read: int = 0
+    summaries: list[Summary] = field(default_factory=list)
+
+    @property
+    def tv(self) -> float | None:
+        """Mean TV of the finished sets."""
+        return _mean([s.tv for s in self.summaries if s.tv is not None])
+
+    @property
+    def floor(self) -> float | None:
+        """Mean chance floor of the finished sets."""
+        return _mean([s.noise_floor_tv for s in self.summaries])
+
+
+@dataclass
+class AuditState:
+    """An audit so far; `apply` takes its events in order."""
+
+    run: UserRun
+    places: int
+    state: Literal["waiting", "calibrating", "sampling", "stopped", "done"] = "waiting"
+    arms: dict[str, ArmState] = field(default_factory=dict)
+    prompt: str = ""
+    """The one in hand."""
+    summary: AuditSummary | None = None
+    problems: tuple[str, ...] = ()
+    _arm_of: dict[str, str] = field(default_factory=dict)
+    _done: Counter[str] = field(default_factory=Counter)
+    _began: float = 0.0
+    _before: int = 0
+
+    def apply(self, event: AuditEvent) -> None:
+        """Take one event of `fairgen.audit.runner.Audit.run`."""
+        if isinstance(event, Calibrating):
+            self.state = "calibrating"
+        elif isinstance(event, AuditStarted):
+            self._start(event.record, event.finished, event.problems)
+        elif isinstance(event, Started):
+            self.prompt = event.session.prompt
+        elif isinstance(event, PictureDone | Replayed):
+            name, arm = event.record.session, self.arms[self._arm_of[event.record.session]]
+            arm.done += event.done - self._done[name]
+            self._done[name] = event.done
+            arm.made += 1
+            arm.discarded += event.record.decision == "discarded"
+            arm.not_read += event.record.decision == "abstained"
+        elif isinstance(event, Finished):
+            arm = self.arms[self._arm_of[event.summary.session]]
+            arm.done += event.summary.count - self._done[event.summary.session]
+            arm.summaries.append(event.summary)
+        elif isinstance(event, AuditFinished):
+            self.summary, self.state = event.summary, "done"
+
+    def _start(self, record: AuditRecord, finished: Sequence[Summary], problems: tuple[str, ...]) -> None:
+        places = sum(prompt.count for prompt in record.prompts)
+        self.arms = {arm: ArmState(places) for arm in record.arms}
+        self._arm_of = {record.session(p, arm): arm for p in record.prompts for arm in record.arms}
+        self.state, self.problems = "sampling", problems
+        for summary in finished:
+            arm = self.arms[self._arm_of[summary.session]]
+            arm.done += summary.count
+            arm.summaries.append(summary)
+        self._before, self._began = self.done, time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Places filled, over all arms."""
+        return sum(arm.done for arm in self.arms.values())
+
+    def seconds_left(self) -> float | None:
+        """From the rate of this process; None before there is one."""
+        fresh = self.done - self._before
+        if fresh < 4 or self.state != "sampling":
+            return None
+        return (self.places - self.done) * (time.monotonic() - self._began) / fresh
+
+
+def checked_plan(
+    services: Services,
+    run: UserRun,
+    prompts: object,
+    spec: FairnessSpec,
+    count: object,
+    arms: object,
+    seed: object,
+) -> AuditPlan:
+    """The plan of an audit; its list of prompts is kept in the run's folder. Raises `UserError`.
+
+    The list is taken as plain text, one prompt a line: lists of other kinds may name files as their specs.
+    """
+    words = text(prompts, _MAX_TEXT, "list of prompts")
+    if not isinstance(arms, list) or not arms or any(arm not in ARMS for arm in arms):
+        raise UserError(f"Choose what to compare: one or more of {', '.join(ARMS)}.")
+    file = run.folder / PROMPTS
+    with disk_errors(file):
+        file.write_text(words, encoding="utf-8")
+    try:
+        plan = plan_audit(
+            file,
+            spec,
+            count=whole(count, 1, services.limits.count, "number of pictures"),
+            arms=[arm for arm in ARMS if arm in arms],
+            seed=whole(seed, 0, 2**32 - 1, "seed"),
+        )
+    except UserError as error:
+        raise UserError(str(error).replace(str(file), "The list")) from None
+    if plan.places > services.limits.audit:
+        raise UserError(
+            f"This audit would need {plan.places:,} pictures, and at most {services.limits.audit:,} are made "
+            "here: take fewer prompts, pictures or arms, or use `fairgen audit`."
+        )
+    return plan
+
+
+def run_audit(
+    services: Services, run: UserRun, plan: AuditPlan, model: str, *, resume: bool = False
+) -> Iterator[AuditState]:
+    """Run an audit in the run's folder, or go on with the one that lies there; the report is written at its
+    end, and when it is stopped. Yields its state now and then. Raises `UserError`.
+    """
+    left = look_back(run.folder) if resume else None
+    state = AuditState(run, plan.places)
+    yield state
+    told = 0.0
+    events = services.engine.audit(plan, model, run.folder, left)
+    with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
+        for event in events:
+            state.apply(event)
+            if run.stop.is_set() and state.state != "done":
+                state.state = "stopped"
+                break
+            # The page need not be told of every picture.
+            if state.state == "sampling" and time.monotonic() - told > 0.5:
+                told = time.monotonic()
+                yield state
+    if any(arm.made or arm.summaries for arm in state.arms.values()):
+        from fairgen.report import write_report
+
+        write_report(run.folder)
+    yield state
+
+
+def plan_in(folder: Path) -> AuditPlan:
+    """The plan of the audit that lies in a run folder. Raises `UserError`."""
+    return plan_of(look_back(folder).audit)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,173 @@
+"""The tab that audits a model over a list of prompts, opens past runs, and compares two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from fairgen.errors import UserError
+from fairgen.ui import picker
+from fairgen.ui.audit import AuditState, checked_plan, plan_in, run_audit
+from fairgen.ui.check_tab import spec_choices
+from fairgen.ui.generate_tab import SAMPLING
+from fairgen.ui.jobs import Services
+from fairgen.ui.markup import render
+from fairgen.ui.runs import UserRun
+from fairgen.ui.specs import Own, chosen_spec, require_approval
+
+_ARMS = [
+    ("Unsteered: what the model does by itself", "none"),
+    ("Words added to the prompt", "prompt"),
+    ("Inside the model (embedding direction)", "embedding"),
+    ("Inside the model (semantic guidance, slower)", "semantic"),
+]
+_PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
+
+
+def audit_tab(services: Services, own: gr.State) -> None:
+    """Build the tab. ``own`` holds the visitor's own specs."""
+    ticket = gr.State(None)
+    with gr.Row(elem_classes="fg-work", equal_height=False):
+        with gr.Column(elem_classes="fg-controls", scale=0):
+            prompts = gr.Textbox(
+                _PROMPTS,
+                label="Prompts, one a line",
+                info="Text after # is a comment; # [word] names the group of the lines that follow.",
+                lines=6,
+                max_lines=14,
+                elem_id="fg-audit-prompts",
+            )
+            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Hold them against")
+            count = gr.Slider(
+                1,
+                services.limits.count,
+                6,
+                step=1,
+                label="Pictures for each prompt and way",
+                buttons=[],
+                elem_id="fg-audit-count",
+            )
+            arms = gr.CheckboxGroup(_ARMS, value=["none", "embedding"], label="Ways to compare")
+            seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
+            with gr.Row(elem_classes="fg-go"):
+                go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
+                stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
+        with gr.Column(elem_classes="fg-results"):
+            status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
+            links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
+            with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
+                with gr.Row(elem_classes="fg-pair"):
+                    first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
+                    second = gr.Dropdown([], label="Hold against", elem_id="fg-past-second")
+                with gr.Row(elem_classes="fg-chips"):
+                    open_run = gr.Button("Open its report", size="sm", elem_id="fg-past-open")
+                    resume = gr.Button("Go on with a stopped audit", size="sm", elem_id="fg-past-resume")
+                    compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
+                past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
+
+    def begin(
+        words: str, name: str, number: float, ways: list[str], start: float, mine: Own, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        try:
+            declared = require_approval(chosen_spec(name, own=mine))
+            run = services.runs.claim(str(request.session_hash), "audit", declared.name)
+            plan = checked_plan(services, run, words, declared, number, ways, start)
+            yield from follow(run, run_audit(services, run, plan, services.engine.default))
+        except UserError as error:
+            yield _failed(error)
+
+    def go_on(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            run.stop.clear()
+            plan = plan_in(run.folder)
+            yield from follow(run, run_audit(services, run, plan, services.engine.default, resume=True))
+        except UserError as error:
+            yield _failed(error)
+
+    def follow(run: UserRun, states: Iterator[AuditState]) -> Iterator[tuple[Any, ...]]:
+        for state in states:
+            running = state.state not in ("stopped", "done")
+            shown = "" if running else render("links", run=run)
+            buttons = gr.update(interactive=running), gr.update(interactive=not running)
+            yield _shown(state), shown, run.id, *buttons
+
+    outputs = [status, links, ticket, stop, go]
+    for button, handler, inputs in (
+        (go, begin, [prompts, spec, count, arms, seed, own]),
+        (resume, go_on, [first]),
+    ):
+        button.click(
+            handler,
+            inputs,
+            outputs,
+            show_progress="minimal",
+            show_progress_on=status,
+            concurrency_id=SAMPLING,
+            api_visibility="private",
+        )
+
+    def halt(number: str | None, request: gr.Request) -> Any:
+        if number is not None:
+            services.runs.get(number, request.session_hash).stop.set()
+        return gr.update(interactive=False)
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    stop.click(halt, ticket, stop, **quiet)
+
+    def list_runs(request: gr.Request) -> tuple[Any, Any]:
+        runs = [(run.folder.name, run.id) for run in services.runs.past(str(request.session_hash))]
+        last = runs[0][1] if runs else None
+        before = runs[1][1] if len(runs) > 1 else None
+        return gr.update(choices=runs, value=last), gr.update(choices=runs, value=before)
+
+    past_box.expand(list_runs, None, [first, second], **quiet)
+
+    def opened(number: str | None, request: gr.Request) -> str:
+        from fairgen.report import write_report
+
+        try:
+            run = services.runs.get(number, request.session_hash)
+            if not (run.folder / "report.html").exists():
+                write_report(run.folder)
+            return render("links", run=run)
+        except UserError as error:
+            return render("status", kind="error", text=str(error))
+
+    open_run.click(
+        opened, first, past, concurrency_limit=None, show_progress="minimal", api_visibility="private"
+    )
+
+    def compared(one: str | None, other: str | None, request: gr.Request) -> str:
+        from fairgen.audit.compare import CHANCE, compare_runs
+
+        try:
+            folders = [services.runs.get(number, request.session_hash).folder for number in (one, other)]
+            found = compare_runs(*folders)
+        except UserError as error:
+            return render("status", kind="error", text=str(error))
+        unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
+        return render(
+            "compared", found=found, unlikely=unlikely, chance=CHANCE, names=[f.name for f in folders]
+        )
+
+    compare.click(
+        compared,
+        [first, second],
+        past,
+        concurrency_limit=None,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    own.change(lambda mine: gr.update(choices=spec_choices(mine)), own, spec, **quiet)
+
+
+def _failed(error: UserError) -> tuple[Any, ...]:
+    said = render("status", kind="error", text=str(error))
+    return said, gr.skip(), gr.skip(), gr.update(interactive=False), gr.update(interactive=True)
+
+
+def _shown(state: AuditState) -> str:
+    return render("audit_status", state=state, labels={value: label for label, value in _ARMS})

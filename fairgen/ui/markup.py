@@ -1,0 +1,59 @@
+"""Templates of the page's own parts. Everything is escaped by the template engine.
+
+Gradio evaluates a component's ``html_template`` in the browser as Handlebars and then as a JavaScript
+template literal, so text of users must never stand in a template: it goes into props, and the template holds
+nothing but ``${value}`` (whose result is not evaluated again).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fairgen.report import words
+from fairgen.ui.live import time_text
+
+LIST = '${[].concat(value || []).join("")}'
+"""The template of a component whose value is a list of HTML parts: only new ones travel to the browser."""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fairgen.ui", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["about"] = words.about
+    environment.filters["sure"] = words.sure
+    environment.filters["reason"] = words.reason_text
+    environment.filters["time_left"] = time_text
+    environment.filters["pct"] = percent
+    return environment
+
+
+def percent(share: float) -> str:
+    """A share for people: ``17 %``, and ``< 1 %`` rather than a false zero."""
+    if 0 < share < 0.005:
+        return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def render(template: str, **values: Any) -> str:
+    """One of ``templates/*.html.j2`` with the values, as HTML."""
+    return _environment().get_template(f"{template}.html.j2").render(**values)
+
+
+def macro(template: str, name: str, *args: Any, **values: Any) -> str:
+    """One macro of a template file."""
+    return str(getattr(_environment().get_template(f"{template}.html.j2").module, name)(*args, **values))
+
+
+def asset(name: str) -> str:
+    """A file of the page's own (style sheet, script) as text."""
+    return resources.files("fairgen.ui").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,60 @@
+"""The specs that a visitor can choose: those that ship with fairgen, and their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from fairgen.errors import UserError
+from fairgen.spec import FairnessSpec, dump_spec, list_specs, load_spec, parse_spec, spec_from_shares
+from fairgen.ui.limits import text
+
+Own = dict[str, str]
+"""A visitor's own specs in Gradio's state: name -> the document as YAML (Gradio hashes what it keeps)."""
+_FIRST = ("uniform-ita6", "uniform-monk10", "uniform-lmd3")
+
+
+def available(own: Mapping[str, str]) -> dict[str, FairnessSpec]:
+    """Name -> spec: the even ones, what else ships, the visitor's own (which win over one of that name)."""
+    shipped = sorted(list_specs(), key=lambda name: (name not in _FIRST, name))
+    return {name: load_spec(name) for name in shipped} | {name: _parsed(own[name]) for name in own}
+
+
+def with_spec(own: Mapping[str, str], spec: FairnessSpec) -> Own:
+    """The visitor's own specs and one more."""
+    return {**own, spec.name: dump_spec(spec)}
+
+
+def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None = None) -> FairnessSpec:
+    """The spec that a visitor named, or the shares that they gave: class -> share.
+
+    Only the visitor's own specs and those that ship with fairgen are looked at, never a file. Raises
+    `UserError`.
+    """
+    if target is not None:
+        if not isinstance(target, Mapping) or not all(isinstance(key, str) for key in target):
+            raise UserError("The target must give each class of a scale a share, as {'light': 0.5, ...}.")
+        return spec_from_shares(dict(target))
+    name = text(name, 100, "name of the spec")
+    if own and name in own:
+        return _parsed(own[name])
+    shipped = ["uniform", *list_specs()]
+    if name not in shipped:
+        raise UserError(f"There is no spec {name[:40]!r}: choose one of {', '.join(shipped)}.")
+    return load_spec(name)
+
+
+def require_approval(spec: FairnessSpec) -> FairnessSpec:
+    """The spec, unless a language model proposed it and nobody approved it. Raises `UserError`."""
+    if spec.source == "llm" and spec.approval != "approved":
+        raise UserError(
+            f"The target {spec.name!r} was proposed by a language model: read it in the Specs tab, change "
+            "what you would not stand for, and approve it there before it is used."
+        )
+    return spec
+
+
+@lru_cache(maxsize=256)
+def _parsed(document: str) -> FairnessSpec:
+    return parse_spec(document)

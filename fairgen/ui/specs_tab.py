@@ -1,0 +1,175 @@
+"""The tab that shows specs in full, takes others in, and lets a person approve one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from fairgen.errors import UserError
+from fairgen.report.load import tone_classes
+from fairgen.spec import FairnessSpec, dump_spec, parse_spec
+from fairgen.spec.strict_yaml import MAX_BYTES
+from fairgen.ui import picker
+from fairgen.ui.ask import ask_form, asked_spec
+from fairgen.ui.cards import names
+from fairgen.ui.check_tab import spec_choices
+from fairgen.ui.limits import text
+from fairgen.ui.markup import macro, render
+from fairgen.ui.specs import Own, chosen_spec, with_spec
+
+_OWN = 50
+"""Specs of one visitor."""
+
+
+def specs_tab(own: gr.State, *, public: bool) -> None:
+    """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
+    with gr.Row(elem_classes="fg-work", equal_height=False):
+        with gr.Column(elem_classes="fg-controls", scale=0):
+            chosen = gr.Dropdown(
+                spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
+            )
+            form = ask_form(public=public)
+            with gr.Accordion("Edit, or bring your own", open=False, elem_id="fg-import") as editing:
+                file = gr.File(label="A YAML or JSON file", file_types=[".yaml", ".yml", ".json"], height=110)
+                pasted = gr.Textbox(
+                    label="or its text", lines=8, max_lines=14, max_length=MAX_BYTES, elem_id="fg-spec-text"
+                )
+                add = gr.Button("Check and add", elem_id="fg-spec-add")
+            with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
+                gr.HTML(
+                    '<p class="fg-hint">Approving says that you read it and stand for its use here. '
+                    "The approval is bound to the content: whoever changes it makes the approval void.</p>",
+                    apply_default_css=False,
+                )
+                name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
+                approve = gr.Button("Approve this spec", elem_id="fg-approve-go")
+            message = gr.HTML("", apply_default_css=False, elem_id="fg-spec-message")
+        with gr.Column(elem_classes="fg-results"):
+            shown = gr.HTML(
+                spec_page(chosen_spec(picker.DEFAULT)), apply_default_css=False, elem_id="fg-spec-page"
+            )
+
+    chosen.change(
+        lambda which, mine: spec_page(chosen_spec(which, own=mine)),
+        [chosen, own],
+        shown,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
+        *answers, mine = given
+        try:
+            for found in asked_spec(*answers, public=public):
+                if isinstance(found, str):
+                    yield _said(found), *(gr.skip(),) * 4, ""
+                    continue
+                sentence = (
+                    f"The model proposed “{found.name}”. Nobody has approved it: read it, look its sources "
+                    "up, change it below if need be, and approve it before it is used."
+                )
+                yield *_added(mine, found, sentence), dump_spec(found), gr.update(open=True), ""
+        except UserError as error:
+            yield _said(str(error), error=True), *(gr.skip(),) * 4, ""
+
+    form.button.click(
+        proposed,
+        [*form.fields, own],
+        [message, own, chosen, pasted, editing, form.key],
+        concurrency_limit=4,
+        concurrency_id="asking",
+        show_progress="minimal",
+        show_progress_on=message,
+        api_visibility="private",
+    )
+
+    def take_in(path: str | None, typed: str, mine: Own) -> tuple[Any, ...]:
+        try:
+            spec = _read(path, typed)
+            if len(mine) >= _OWN:
+                raise UserError(f"You have {_OWN} specs here already: reload the page to begin anew.")
+        except UserError as error:
+            return _said(str(error), error=True), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is sound, and can be chosen in the other tabs.")
+
+    add.click(
+        take_in,
+        [file, pasted, own],
+        [message, own, chosen],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
+        try:
+            by = text(by, 300, "name").strip()
+            if not by:
+                raise UserError("An approval needs a name: say who approves.")
+            spec = chosen_spec(which, own=mine).approved(by, date.today())
+        except UserError as error:
+            return _said(str(error), error=True), gr.skip(), gr.skip()
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            return _said(f"The name cannot be used: {reason}.", error=True), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. Export it to keep it.")
+
+    approve.click(
+        sign,
+        [chosen, name, own],
+        [message, own, chosen],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    ).then(
+        lambda which, mine: spec_page(chosen_spec(which, own=mine)),
+        [chosen, own],
+        shown,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
+    mine = with_spec(mine, spec)
+    return _said(sentence), mine, gr.update(choices=spec_choices(mine), value=spec.name)
+
+
+def _read(path: str | None, typed: str) -> FairnessSpec:
+    if path:
+        with Path(path).open("rb") as file:
+            return parse_spec(file.read(MAX_BYTES + 1), origin="The file")
+    if not typed.strip():
+        raise UserError("There is no spec to add: choose a file, or paste its text.")
+    return parse_spec(typed, origin="The text")
+
+
+def _said(sentence: str, *, error: bool = False) -> str:
+    if error:
+        return render("status", kind="error", text=sentence)
+    return render("status", kind="note", title=sentence, text="", progress=None, notes=[], announce=True)
+
+
+def spec_page(spec: FairnessSpec) -> str:
+    """A spec in full: target, judgements, citations with their check, approval, the document itself."""
+    document = dump_spec(spec)
+    labels, swatches = names(tone_classes(spec.scale, spec.target))
+    return render(
+        "spec_page",
+        spec=spec,
+        title=picker.title(spec),
+        labels=labels,
+        swatches=swatches,
+        strip=Markup(macro("specs", "strip", spec, swatches)),
+        document=document,
+        href="data:application/yaml;base64," + base64.b64encode(document.encode()).decode(),
+    )

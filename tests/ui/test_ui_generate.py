@@ -1,0 +1,165 @@
+"""The Generate tab in a browser: what a visitor sees, held against what the run file says."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Served
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.embedded
+HOSTILE = "<i>nurse</i> ${1} {{a}} `"
+"""As long as the embedded model reads."""
+DONE = "#fg-status .fg-status-done"
+
+
+def make(page: Page, count: int, prompt: str = "a portrait of a CEO") -> None:
+    """Fill in the controls and ask for the pictures."""
+    page.locator("#fg-prompt textarea").fill(prompt)
+    page.locator("#fg-count input[type=number]").fill(str(count))
+    page.locator("#fg-count input[type=number]").blur()
+    page.click("#fg-go")
+
+
+def loaded(page: Page, within: str) -> list[int]:
+    """The natural widths of the pictures inside an element, once all of them have loaded."""
+    pictures = f"[...document.querySelectorAll('{within} .fg-pic-button img')]"
+    page.wait_for_function(f"{pictures}.every(i => i.complete)")
+    widths: list[int] = page.evaluate(f"{pictures}.map(i => i.naturalWidth)")
+    return widths
+
+
+def newest_summary(served: Served) -> dict[str, Any]:
+    """The last session of the run that was started last."""
+    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
+    sessions: list[dict[str, Any]] = json.loads((run / "summary.json").read_text())["sessions"]
+    return sessions[-1]
+
+
+def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
+    page: Page, served: Served, tmp_path: Path
+) -> None:
+    make(page, 6)
+    page.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
+    page.wait_for_selector(DONE, timeout=60_000)
+
+    assert loaded(page, "#fg-cards") == [128] * 6
+    summary = newest_summary(served)
+    rows = page.locator("#fg-chart tbody tr")
+    shown = {row["class"]: row for row in rows.evaluate_all("rows => rows.map(r => ({...r.dataset}))")}
+    assert {key: int(row["count"]) for key, row in shown.items()} == summary["measured"]
+    assert {key: int(row["first"]) for key, row in shown.items()} == summary["first_pass"]
+    assert float(page.get_attribute("#fg-chart [data-tv]", "data-tv") or "nan") == pytest.approx(
+        summary["tv"], abs=1e-6
+    )
+    assert float(page.get_attribute("#fg-chart [data-floor]", "data-floor") or "nan") == pytest.approx(
+        summary["noise_floor_tv"], abs=1e-6
+    )
+    labels = page.locator("#fg-cards .fg-cap-name").all_inner_texts()
+    assert len(labels) == 6
+    assert all(labels)
+
+    page.locator("#fg-cards .fg-pic-button").first.focus()
+    page.keyboard.press("Enter")
+    reading = page.locator("#fg-cards .fg-pop:popover-open")
+    assert "How likely each class is" in reading.inner_text()
+    page.keyboard.press("Escape")
+    assert not reading.is_visible()
+
+    with page.context.expect_page() as opened:
+        page.click("text=Open the report")
+    report = opened.value
+    report.wait_for_load_state()
+    assert "a portrait of a CEO" in report.inner_text("body")
+    report.close()
+    with page.expect_download() as started:
+        page.click("text=Download it")
+    file = tmp_path / "report.html"
+    started.value.save_as(file)
+    assert "fairgen report" in file.read_text(encoding="utf-8")
+
+    page.click("#fg-twin-go")
+    page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6", timeout=60_000)
+    page.wait_for_selector("#fg-twins >> visible=true")
+    assert loaded(page, "#fg-twins") == [128] * 12
+    page.wait_for_selector("text=Unsteered,", timeout=30_000)
+    assert newest_summary(served)["steering"] == "none"
+
+
+def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None:
+    make(page, 60)
+    page.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
+    clicked = time.monotonic()
+    page.click("#fg-stop")
+    page.wait_for_selector("#fg-status .fg-status-stopped", timeout=30_000)
+    waited = time.monotonic() - clicked
+    kept = page.locator("#fg-cards .fg-pic-button").count()
+    assert 1 <= kept < 60
+    assert waited < 20  # a batch of four pictures, on a busy machine
+    assert "are kept" in page.inner_text("#fg-status")
+    page.wait_for_selector("text=Open the report")
+    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
+    recorded = (run / "run.jsonl").read_text().count('"type":"picture"')
+    assert recorded >= kept
+    assert page.locator("#fg-go").is_enabled()
+
+
+def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
+    page.get_by_text("By hand", exact=True).click()
+    page.wait_for_selector(".fg-edit", state="visible")
+
+    def shares() -> list[float]:
+        texts = page.locator(".fg-edit output").all_inner_texts()
+        return [round(10 * float(text.replace("%", "").strip())) for text in texts]
+
+    def move(index: int, value: int) -> None:
+        page.locator(".fg-edit input[type=range]").nth(index).evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input'));"
+            " slider.dispatchEvent(new Event('change')); }",
+            value,
+        )
+
+    assert sum(shares()) == 1000
+    move(0, 500)
+    assert shares()[0] == 500
+    assert sum(shares()) == 1000
+    page.locator(".fg-edit-row button").nth(0).click()
+    for index, value in ((5, 1000), (2, 335), (3, 0), (1, 85)):
+        move(index, value)
+        assert sum(shares()) == 1000
+        assert shares()[0] == 500
+    page.locator(".fg-edit input[type=range]").nth(4).focus()
+    page.keyboard.press("ArrowRight")
+    assert sum(shares()) == 1000
+    wanted = [f"{share / 10:.0f}" for share in shares()]
+    declared = page.locator("#fg-chart tbody td:last-child")
+    page.wait_for_function(
+        "first => document.querySelector('#fg-chart tbody td:last-child').innerText.includes(first)", arg="50"
+    )
+    for text, share in zip(declared.all_inner_texts(), shares(), strict=True):
+        assert abs(float(text.replace("%", "").replace("<", "").strip()) - share / 10) <= 0.51, wanted
+    page.select_option(".fg-edit select", "lmd3")
+    assert len(shares()) == 3
+    assert sum(shares()) == 1000
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "a\u0007b"])
+def test_a_prompt_that_cannot_be_used_is_refused_in_place(page: Page, prompt: str) -> None:
+    make(page, 2, prompt)
+    page.wait_for_selector(".fg-status-error", timeout=30_000)
+    assert "prompt" in page.inner_text("#fg-status")
+    page.wait_for_function("!document.querySelector('#fg-go').disabled")
+
+
+def test_markup_in_a_prompt_is_shown_as_text(page: Page) -> None:
+    make(page, 1, HOSTILE)
+    page.wait_for_selector(DONE, timeout=60_000)
+    page.locator("#fg-cards .fg-pic-button").first.click()
+    shown = page.locator("#fg-cards .fg-pop:popover-open").inner_text()
+    assert HOSTILE in shown

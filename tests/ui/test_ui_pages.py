@@ -1,0 +1,217 @@
+"""The other tabs in a browser, accessibility, small screens, and the dark scheme."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Served
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.embedded
+TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")
+HOSTILE = """
+name: hostile
+version: 1
+scale: lmd3
+target: {light: 1/2, medium: 1/4, dark: 1/4}
+source: user
+about: "<script>document.title='owned'</script><img src=x onerror=alert(1)> ${1+1} {{this}} `"
+why: "because </dd><h1>why</h1>"
+declared_by: "<b>somebody</b>"
+declared_on: 2026-11-23
+citations:
+  - title: "<i>title</i>"
+    url: "https://example.org/?<script>"
+    quote: "</blockquote><script>document.title='owned'</script>"
+    claim: "<u>claim</u>"
+"""
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Go to a tab, through the menu where the screen is small."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.count():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
+    tab.click()
+
+
+def test_uploads_are_read_and_held_against_a_target(page: Page, face: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "<img src=x onerror=alert(1)>.png"
+    broken.write_bytes(b"no picture")
+    open_tab(page, "Check my pictures")
+    page.locator("#fg-files input[type=file]").set_input_files([face, broken])
+    page.wait_for_selector("#fg-files >> text=.png")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-done", timeout=30_000)
+    assert "1 counted, 0 not read" in page.inner_text("#fg-check-status")
+    assert "1 not opened" in page.inner_text("#fg-check-status")
+    assert page.locator("#fg-check-cards .fg-pic-button img").evaluate("i => i.naturalWidth") == 128
+    counts = page.locator("#fg-check-chart tbody tr").evaluate_all("rows => rows.map(r => +r.dataset.count)")
+    assert sum(counts) == 1
+    page.locator("#fg-check-cards .fg-pic-button").click()
+    reading = page.locator("#fg-check-cards .fg-pop:popover-open")
+    assert reading.locator("svg polygon").count() >= 3
+    with page.context.expect_page() as opened:
+        reading.get_by_text("All faces as read").click()
+    assert opened.value.locator("img").evaluate("i => i.naturalWidth") == 660
+
+
+def test_a_check_without_pictures_says_what_to_do(page: Page) -> None:
+    open_tab(page, "Check my pictures")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-error")
+    assert "add some first" in page.inner_text("#fg-check-status")
+
+
+def test_a_spec_with_markup_is_taken_in_shown_as_text_approved_and_chosen(page: Page) -> None:
+    title = page.title()
+    open_tab(page, "Specs")
+    page.click("#fg-import button")
+    page.locator("#fg-spec-text textarea").fill("name: x")
+    page.click("#fg-spec-add")
+    page.wait_for_selector("#fg-spec-message .fg-status-error")
+    assert "is missing" in page.inner_text("#fg-spec-message")
+    page.locator("#fg-spec-text textarea").fill(HOSTILE)
+    page.click("#fg-spec-add")
+    page.wait_for_selector("#fg-spec-page >> text=<b>somebody</b>")
+    shown = page.inner_text("#fg-spec-page")
+    for text in (
+        "<script>document.title='owned'</script>",
+        "${1+1} {{this}} `",
+        "<i>title</i>",
+        "<u>claim</u>",
+    ):
+        assert text in shown
+    assert page.locator("#fg-spec-page script, #fg-spec-page img, #fg-spec-page h1").count() == 0
+    assert page.title() == title
+    page.click("#fg-approve button")
+    page.locator("#fg-approve-name input, #fg-approve-name textarea").fill("A. <i>Person</i>")
+    page.click("#fg-approve-go")
+    page.wait_for_selector("#fg-spec-page >> text=Approved by A. <i>Person</i>")
+    with page.expect_download() as started:
+        page.click("text=Export as YAML")
+    from fairgen.spec import load_spec
+
+    spec = load_spec(started.value.path())
+    assert spec.approval == "approved"
+    assert spec.approved_by == "A. <i>Person</i>"
+    open_tab(page, "Generate")
+    assert page.locator(".fg-spec input[value=hostile]").count() == 1
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    from axe_core_python.sync_playwright import Axe
+
+    found: dict[str, Any] = Axe().run(page)
+    return [
+        f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (360, 740)], ids=["desk", "phone"])
+def test_every_tab_is_accessible_fits_and_follows_the_scheme(
+    browser: Browser, served: Served, scheme: Any, size: tuple[int, int]
+) -> None:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(int(part) for part in background[4:-1].split(",")[:3]) > 380
+    assert light == (scheme == "light")
+    for name in TABS:
+        open_tab(page, name)
+        page.wait_for_timeout(250)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], f"{name} is {wide} px wide"
+        assert not serious(page), (name, serious(page))
+    context.close()
+
+
+def test_1920_pixels_are_used(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport={"width": 1920, "height": 1000})
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    assert page.locator(".fg-work").first.evaluate("e => e.getBoundingClientRect().width") > 1400
+    context.close()
+
+
+def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used(
+    page: Page, served: Served
+) -> None:
+    from llm_server import fixture_reply, replies, serving
+
+    key = "sk-visitors-own-0123456789abcdef"
+    with serving(replies(fixture_reply(about="<b>Nurses</b> of the fixture."))) as server:
+        open_tab(page, "Specs")
+        page.click("#fg-ask button")
+        page.locator("#fg-ask-model input, #fg-ask-model textarea").fill("fixture-model")
+        page.locator("#fg-ask-url input, #fg-ask-url textarea").fill(f"{server.url}")
+        page.locator("#fg-ask-key input").fill(key)
+        page.locator("#fg-ask-samples input[type=number]").fill("2")
+        page.click("#fg-ask-go")
+        page.wait_for_selector("#fg-spec-page >> text=<b>Nurses</b> of the fixture.", timeout=30_000)
+        sent = [{k.lower(): v for k, v in request.headers.items()} for request in server.requests]
+        assert [headers["authorization"] for headers in sent] == [f"Bearer {key}"] * 2
+    shown = page.inner_text("#fg-spec-page")
+    assert "Fixture census" in shown
+    assert "Nobody has looked whether the quote is there." in shown
+    assert "replies agree to 100" in shown
+    assert page.locator("#fg-ask-key input").input_value() == ""
+    assert "source: llm" in page.locator("#fg-spec-text textarea").input_value()
+    open_tab(page, "Generate")
+    page.locator(".fg-spec", has=page.locator("input[value=a-portrait-of-a-nurse]")).click()
+    page.locator("#fg-count input[type=number]").fill("1")
+    page.click("#fg-go")
+    page.wait_for_selector("#fg-status .fg-status-error")
+    assert "approve it" in page.inner_text("#fg-status")
+    open_tab(page, "Specs")
+    page.click("#fg-approve button")
+    page.locator("#fg-approve-name input, #fg-approve-name textarea").fill("A. Person")
+    page.click("#fg-approve-go")
+    page.wait_for_selector("#fg-spec-page >> text=Approved by A. Person")
+    open_tab(page, "Generate")
+    page.click("#fg-go")
+    page.wait_for_selector("#fg-status .fg-status-done", timeout=60_000)
+    written = [served.log, *served.runs.rglob("*")]
+    assert not [f for f in written if f.is_file() and key.encode() in f.read_bytes()]
+    assert key not in page.content()
+
+
+def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> None:
+    open_tab(page, "Audit")
+    page.locator("#fg-audit-prompts textarea").fill("# [high]\na portrait of a CEO\n# [low]\na janitor")
+    for _ in range(2):
+        page.locator("#fg-audit-count input[type=number]").fill("2")
+        page.click("#fg-audit-go")
+        page.wait_for_selector("#fg-audit-status .fg-status-sampling", timeout=60_000)
+        page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=90_000)
+    rows = page.locator("#fg-audit-status tbody tr")
+    assert rows.evaluate_all("rows => rows.map(r => r.dataset.arm)") == ["none", "embedding"]
+    assert "4 of 4" in rows.first.inner_text()
+    with page.context.expect_page() as opened:
+        page.click("#fg-audit-links >> text=Open the report")
+    assert "a portrait of a CEO" in opened.value.inner_text("body")
+    page.click("#fg-past button")
+    page.wait_for_function("document.querySelector('#fg-past-second input')?.value")
+    page.click("#fg-past-compare")
+    page.wait_for_selector("#fg-past-shown table")
+    assert page.locator("#fg-past-shown tbody tr").count() == 4
+    page.click("#fg-past-open")
+    page.wait_for_selector("#fg-past-shown >> text=Open the report")
+    page.locator("#fg-audit-prompts textarea").fill("")
+    page.click("#fg-audit-go")
+    page.wait_for_selector("#fg-audit-status .fg-status-error")
+    assert "holds no prompts" in page.inner_text("#fg-audit-status")

@@ -1,0 +1,205 @@
+"""Parts of the web app without a server: limits, runs, shares by hand, how a server is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import environment, free_port, wait_for
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairgen.cli.serve import read_auth
+from fairgen.errors import UserError
+from fairgen.ui import limits
+from fairgen.ui.live import LiveSet
+from fairgen.ui.runs import Runs
+from skin_tone.scales import SCALES
+
+
+@given(st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers())))
+def test_whole_numbers_are_whole_and_in_range(value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 1 <= value <= 60 and value % 1 == 0:  # type: ignore[operator]
+        assert limits.whole(value, 1, 60, "count") == value
+    else:
+        with pytest.raises(UserError, match="whole number from 1 to 60"):
+            limits.whole(value, 1, 60, "count")
+
+
+@given(st.sampled_from(sorted(SCALES)), st.data())
+def test_shares_by_hand_become_a_spec_exactly_when_they_sum_to_one(scale: str, data: st.DataObject) -> None:
+    from fairgen.ui.picker import PARTS, edited_spec, even_parts
+
+    keys = SCALES[scale].classes
+    assert sum(even_parts(scale)["parts"].values()) == PARTS
+    cuts = sorted(data.draw(st.lists(st.integers(0, PARTS), min_size=len(keys) - 1, max_size=len(keys) - 1)))
+    whole = [b - a for a, b in zip([0, *cuts], [*cuts, PARTS], strict=True)]
+    spec = edited_spec({"scale": scale, "parts": dict(zip(keys, whole, strict=True))})
+    assert [round(share * PARTS) for share in spec.target.values()] == whole
+    whole[0] += 1
+    with pytest.raises(UserError, match="and not to 100 %"):
+        edited_spec({"scale": scale, "parts": dict(zip(keys, whole, strict=True))})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 3, {}, {"scale": "x", "parts": {}}, {"scale": "lmd3", "parts": {"light": 1000}}]
+    + [
+        {"scale": "lmd3", "parts": {"light": bad, "medium": 0, "dark": 0}}
+        for bad in (1000.0, "1000", True, -1)
+    ],
+)
+def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
+    from fairgen.ui.picker import edited_spec
+
+    with pytest.raises(UserError, match="shares by hand"):
+        edited_spec(value)
+
+
+def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, per_owner=2)
+    run = runs.claim("ann", "generate", "../../<b>a doctor</b>")
+    assert run.folder.parent == tmp_path
+    assert "<" not in run.folder.name
+    assert runs.get(run.id, "ann") is run
+    assert runs.get(run.id, None, run.key) is run
+    for owner, key in (("bob", None), ("bob", "x"), (None, None), ("", "")):
+        with pytest.raises(UserError, match="not yours"):
+            runs.get(run.id, owner, key)
+    with pytest.raises(UserError, match="no such run"):
+        runs.get({"id": run.id}, "ann")
+    run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
+    runs.leave("ann")
+    assert run.stop.is_set()
+    assert not run.sets
+    later = [runs.claim("ann", "check", "x") for _ in range(2)]
+    assert runs.of("ann") == later
+    with pytest.raises(UserError):
+        runs.get(run.id, "ann")
+
+
+def test_files_of_a_run_are_served_from_inside_it_alone(tmp_path: Path) -> None:
+    runs = Runs(tmp_path / "runs")
+    run = runs.claim("ann", "generate", "x")
+    (run.folder / "report.html").write_text("x")
+    (run.folder / ".hidden.html").write_text("x")
+    (run.folder / "code.py").write_text("x")
+    (tmp_path / "secret.html").write_text("x")
+    (run.folder / "link.html").symlink_to(tmp_path / "secret.html")
+    assert runs.file(run.id, run.key, "report.html") == (run.folder / "report.html").resolve()
+    for path in (
+        "link.html", ".hidden.html", "code.py", "../report.html", "../../secret.html", "", "/", "a//b", "\0",
+        str(tmp_path / "secret.html"), "..\\x.html", "x" * 5000 + ".html",
+    ):  # fmt: skip
+        assert runs.file(run.id, run.key, path) is None, path
+    assert runs.file(run.id, "wrong", "report.html") is None
+
+
+def test_old_runs_are_deleted_where_that_is_asked_for(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, keep_hours=1)
+    old = runs.claim("ann", "generate", "old")
+    os.utime(old.folder, (time.time() - 7200,) * 2)
+    new = runs.claim("ann", "generate", "new")
+    assert not old.folder.exists()
+    assert old.stop.is_set()
+    assert runs.of("ann") == [new]
+
+
+def test_users_are_read_from_texts_and_files_and_passwords_never_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("ann:a:b\nbob:c\n")
+    assert read_auth([str(file), "eve:d"]) == [("ann", "a:b"), ("bob", "c"), ("eve", "d")]
+    for wrong in ("s3cret", ":s3cret", "s3cret:"):
+        with pytest.raises(UserError) as caught:
+            read_auth([wrong])
+        assert "s3cret" not in str(caught.value)
+
+
+def serve(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fairgen", "serve", *options]
+    env = {key: value for key, value in environment().items() if key != "FAIRGEN_AUTH"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--host", "0.0.0.0"], "add --auth"),
+        (["--share"], "add --auth"),
+        (["--auth", "nobody", "--share"], "--auth takes user:password"),
+        (["--auth", "a:b", "--no-auth", "--share"], "contradict"),
+    ],
+)
+def test_a_server_that_others_can_reach_asks_for_auth(tmp_path: Path, options: list[str], says: str) -> None:
+    done = serve(*options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    import socket
+
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        done = serve("--port", str(port), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "another --port" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from fairgen.ui.app import build_app; "
+        "from fairgen.ui.engine import Engine; from fairgen.ui.jobs import Services; "
+        "from fairgen.ui.limits import Limits; from fairgen.ui.runs import Runs; "
+        "build_app(Services(Engine(), Runs(Path('runs')), Limits())); "
+        "assert 'torch' not in sys.modules and 'mediapipe' not in sys.modules, 'loaded'; "
+        "assert not Path('runs').exists()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    url = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port)]
+    env = environment() | {"FAIRGEN_AUTH": "ann:s3cret-word"}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=tmp_path)
+    try:
+        wait_for(url, process, log)
+        with httpx.Client(base_url=url) as visitor:
+            page = visitor.get("/").text
+            assert "fg-go" not in page
+            assert visitor.get("/files/x/y/report.html").status_code == 401
+            assert visitor.post("/gradio_api/call/specs", json={"data": []}).status_code == 401
+            assert visitor.post("/gradio_api/upload", files={"files": ("x.png", b"x")}).status_code == 401
+            wrong = visitor.post("/login", data={"username": "ann", "password": "wrong"})
+            assert wrong.status_code == 400
+            visitor.post("/login", data={"username": "ann", "password": "s3cret-word"}).raise_for_status()
+            page = visitor.get("/").text
+            assert "fg-go" in page
+            assert "s3cret-word" not in page + visitor.get("/config").text
+            assert visitor.get("/files/x/y/report.html").status_code == 404
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert "s3cret-word" not in log.read_text()
