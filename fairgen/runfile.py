@@ -140,7 +140,10 @@ class RunWriter:
         return end
 
     def write(self, record: BaseModel) -> None:
-        line = record.model_dump_json().encode() + b"\n"
+        self.write_line(record.model_dump_json().encode() + b"\n")
+
+    def write_line(self, line: bytes) -> None:
+        """Append a record that is a line already, its line break included."""
         with disk_errors(self.path):
             try:
                 left = memoryview(line)

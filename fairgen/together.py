@@ -8,7 +8,8 @@ pictures stay what they are, and the rest comes out as it would have.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,50 @@ class ToneReader(Protocol):
     def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """A batch that was made."""
+
+    images: Sequence[Image.Image]
+    readings: Sequence[Sequence[ToneReading]]
+    """Of the pictures that were to be read, in their order."""
+    seconds: float
+    """Spent sampling and reading."""
+
+
+class BatchMaker(Protocol):
+    """Where batches are sampled and read: here, or on a worker."""
+
+    @property
+    def ahead(self) -> int:
+        """Batches of a round, at least 1, that are started before the first of them is waited for."""
+
+    def start(
+        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
+    ) -> Callable[[], Sampled]:
+        """Begin a batch, and return what waits for it. ``unread``: places of the pictures to be read."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """Makes batches in this process, each when it is waited for."""
+
+    sampler: Sampler
+    reader: ToneReader
+    ahead: int = field(default=1, init=False)
+
+    def start(
+        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
+    ) -> Callable[[], Sampled]:
+        return lambda: self.make(requests, steering, unread)
+
+    def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
+        clock = time.perf_counter()
+        images = self.sampler.generate(requests, steering)
+        readings = _read(self.reader, [images[place] for place in unread])
+        return Sampled(images, readings, time.perf_counter() - clock)
+
+
 @dataclass
 class RunningSet:
     """One set in the making: its rounds, where they are kept, and how they are steered."""
@@ -55,9 +100,7 @@ class RunningSet:
         return self.technique.steering if self.technique else None
 
 
-def run_together(
-    sets: Sequence[RunningSet], sampler: Sampler, reader: ToneReader, batch_size: int
-) -> Iterator[Event]:
+def run_together(sets: Sequence[RunningSet], maker: BatchMaker, batch_size: int) -> Iterator[Event]:
     """Run sets to their ends, their rounds side by side in batches of at most ``batch_size``.
 
     The recorders must be entered already; each set's events come in its own order.
@@ -69,9 +112,8 @@ def run_together(
         yield Started(one.recorder.record)
     while running := [one for one in sets if not one.closed]:
         asked = [(one, job) for one in running for job in one.rounds.ask()]
-        for batch in _batches(asked, batch_size):
-            for one, made in _made(batch, sampler, reader):
-                yield from one.rounds.record(made)
+        for one, made in _in_order(_batches(asked, batch_size), maker):
+            yield from one.rounds.record(made)
         for one in running:
             one.recorder.sync()
             if one.rounds.done:
@@ -89,24 +131,42 @@ def _batches(asked: Sequence[tuple[RunningSet, Job]], size: int) -> Iterator[lis
             yield jobs[start : start + size]
 
 
-def _made(
-    batch: Sequence[tuple[RunningSet, Job]], sampler: Sampler, reader: ToneReader
+def _in_order(
+    batches: Iterator[list[tuple[RunningSet, Job]]], maker: BatchMaker
 ) -> Iterator[tuple[RunningSet, Made]]:
+    """The pictures of a round, in the order of its batches."""
+    started: deque[Callable[[], Iterator[tuple[RunningSet, Made]]]] = deque()
+    for batch in batches:
+        started.append(_started(batch, maker))
+        if len(started) >= maker.ahead:
+            yield from started.popleft()()
+    while started:
+        yield from started.popleft()()
+
+
+def _started(
+    batch: Sequence[tuple[RunningSet, Job]], maker: BatchMaker
+) -> Callable[[], Iterator[tuple[RunningSet, Made]]]:
+    """Begin a batch, unless an earlier run recorded all of it; what is returned waits for its pictures."""
     recorded = [one.recorder.replayed(job) for one, job in batch]
     known = [found[0] for found in recorded if found is not None and found[1]]
     if len(known) == len(batch):
-        yield from zip([one for one, _ in batch], known, strict=True)
-        return
-    clock = time.perf_counter()
+        return lambda: zip([one for one, _ in batch], known, strict=True)
     requests = [
         Request(job.prompt, job.seed, strength=job.steered.strength if job.steered else 0.0)
         for _, job in batch
     ]
-    images = sampler.generate(requests, batch[0][0].steering)
-    unread = [image for image, found in zip(images, recorded, strict=True) if found is None]
-    readings = iter(_read(reader, unread))
-    share = (time.perf_counter() - clock) / max(len(unread), 1)
-    for (one, job), image, found in zip(batch, images, recorded, strict=True):
+    unread = [place for place, found in enumerate(recorded) if found is None]
+    wait = maker.start(requests, batch[0][0].steering, unread)
+    return lambda: _made(batch, recorded, wait())
+
+
+def _made(
+    batch: Sequence[tuple[RunningSet, Job]], recorded: Sequence[tuple[Made, bool] | None], sampled: Sampled
+) -> Iterator[tuple[RunningSet, Made]]:
+    readings = iter(sampled.readings)
+    share = sampled.seconds / max(len(sampled.readings), 1)
+    for (one, job), image, found in zip(batch, sampled.images, recorded, strict=True):
         if found is None:
             yield one, _concluded(one, job, image, next(readings), share)
         else:
