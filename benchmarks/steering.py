@@ -65,7 +65,7 @@ def tasks() -> Iterator[Task]:
             yield Task("monk10", "embedding", loop, prompt, 0, scale="monk10")
             for seed in range(3):
                 yield Task("n = 6", "embedding", loop, prompt, seed, count=6)
-        for prompt in PROMPTS[::6]:
+        for prompt in PROMPTS[::3]:
             yield Task("n = 100", "embedding", loop, prompt, 0, count=100)
 
 

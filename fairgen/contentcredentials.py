@@ -82,9 +82,13 @@ class SigningConfig:
         if chain and private:
             return cls(Path(chain), Path(private), found[TSA] or None, found[ALG].lower() or None)
         if chain:
-            raise UserError(f"{CERT} names a certificate, but its private key is missing: set {KEY} too.")
+            raise UserError(
+                f"There is a certificate to sign with, but no private key: set {KEY} or --c2pa-key too."
+            )
         if private:
-            raise UserError(f"{KEY} names a private key, but its certificate is missing: set {CERT} too.")
+            raise UserError(
+                f"There is a private key to sign with, but no certificate: set {CERT} or --c2pa-cert too."
+            )
         if given := [name for name in (TSA, ALG) if found[name]]:
             raise UserError(
                 f"{given[0]} is set, but nothing to sign with: set {CERT} and {KEY}, or unset it."

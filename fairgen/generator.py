@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import inspect
 import platform
+import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fairgen.steering import Steering
     from fairgen.steering.conditioning import TonePath
 
-DEVICES = ("auto", "cuda", "mps", "cpu")
+DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 _PATHS = 64
 """Encoded prompts that are kept."""
@@ -112,12 +113,15 @@ def wrap_pipeline(
     """A generator around somebody else's pipeline, which stays as it is, on its device and in its precision.
 
     Args:
-        name: what it is called in run files and under what its calibrations are kept; default: where it was
-            loaded from. steps, guidance_scale, height, width: as in `load_generator`.
+        name: what it is called in run files; default: where it was loaded from. steps, guidance_scale,
+            height, width: as in `load_generator`.
 
     Raises:
         UserError: a value is out of range, or unknown to the pipeline.
     """
+    from fairgen.steering.conditioning import denoiser
+
+    module = denoiser(pipe)
     origin = name or str(getattr(pipe, "name_or_path", "") or getattr(pipe.config, "_name_or_path", "") or "")
     settings = SamplingSettings.build(pipe, {}, steps, guidance_scale, height, width)
     info = ModelInfo(
@@ -131,7 +135,7 @@ def wrap_pipeline(
         guidance_scale=settings.guidance_scale,
         height=settings.height,
         width=settings.width,
-        weights={"denoiser": _fingerprint(getattr(pipe, "unet", None) or pipe.transformer)},
+        weights={} if module is None else {"denoiser": _fingerprint(module)},
         versions=_versions(),
     )
     return Generator(pipe, info)
@@ -143,9 +147,14 @@ def _fingerprint(module: Any) -> str:
     """
     import torch
 
+    state = module.state_dict()
+    if any(value.is_meta for value in state.values()):  # offloaded layer by layer
+        from accelerate.utils.modeling import get_state_dict_offloaded_model
+
+        state = get_state_dict_offloaded_model(module)
     held = hashlib.sha256()
     with torch.no_grad():
-        for key, value in sorted(module.state_dict().items()):
+        for key, value in sorted(state.items()):
             held.update(f"{key}{tuple(value.shape)}{float(value.float().norm()):.3g}".encode())
     return f"sha256:{held.hexdigest()}"
 
@@ -188,6 +197,9 @@ class Generator:
         # Where a pipeline has several text encoders, the one that reads furthest counts.
         reader = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
         limit = reader.model_max_length
+        own = self._accepts.get("max_sequence_length")
+        if own is not None and isinstance(own.default, int):
+            limit = min(limit, own.default)
         for prompt in prompts:
             with _quiet():
                 length = len(reader(prompt, truncation=False).input_ids)
@@ -241,9 +253,15 @@ class Generator:
             technique=steering.technique,
             start=steering.start,
             stop=steering.stop,
-            guidance_scale=self.info.guidance_scale,
+            guidance_scale=self._guidance_scale(),
             paths=paths,
         )
+
+    def _guidance_scale(self) -> float | None:
+        """What the pipeline is called with, its own default where nothing was set."""
+        if self.info.guidance_scale is not None or "guidance_scale" not in self._accepts:
+            return self.info.guidance_scale
+        return float(self._accepts["guidance_scale"].default)
 
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
@@ -299,6 +317,11 @@ def _groups(requests: Sequence[Request]) -> list[list[int]]:
 def _device(device: str) -> str:
     import torch
 
+    if re.fullmatch(r"cuda:\d{1,3}", device):
+        count = torch.cuda.device_count()
+        if int(device[5:]) >= count:
+            raise UserError(f"There is no {device}: this machine has {count} CUDA devices (from cuda:0).")
+        return device
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return next(name for name, there in available.items() if there)

@@ -124,7 +124,8 @@ class FairPipeline:
         pipe: a loaded pipeline, on its device and in its precision.
         spec: the declared target: a spec, the name of a shipped one, a file, or shares by class.
         steering: "auto", "none", "prompt", "embedding" or "semantic".
-        name: under what the model's calibrations are kept; default: where the pipeline was loaded from.
+        name: what the model is called in run files; default: where the pipeline was loaded from. Calibrations
+            are found by the weights, so wrap a pipeline again after loading LoRAs or other weights into it.
         num_inference_steps, guidance_scale, height, width: as the pipeline takes them; default its own.
 
     Raises:

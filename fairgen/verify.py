@@ -38,9 +38,16 @@ def make_reader(name: str) -> SkinToneReader | SecondReader:
     raise UserError(f"--reader must be one of {', '.join(READERS)}, not {name!r}.")
 
 
+KEPT = ("box", "lab", "ita", "ita_sigma", "abstained")
+"""Fields of a reading that are kept beside class and probabilities."""
+
+
 @dataclass(frozen=True)
 class PictureResult:
-    """One file: its readings as JSON (largest face first), or the reason why it could not be opened."""
+    """One file: its readings as JSON (largest face first), or the reason why it could not be opened.
+
+    Of a reading only `KEPT` is held, on the spec's scale, so that a folder of thousands fits into memory.
+    """
 
     file: Path
     readings: tuple[dict[str, Any], ...] = ()
@@ -206,6 +213,7 @@ def verify_pictures(
     from skin_tone.files import open_picture
 
     marks = marks or MarkReader()
+    kept: Any = dict.fromkeys(KEPT, True) | {"probabilities": {spec.scale}, "classes": {spec.scale}}
     for file in files:
         try:
             readings = reader.read(open_picture(file))
@@ -216,7 +224,7 @@ def verify_pictures(
         first = readings[0]
         yield PictureResult(
             file,
-            readings=tuple(r.model_dump(mode="json") for r in readings),
+            readings=tuple(r.model_dump(mode="json", include=kept) for r in readings),
             measured=first.classes.get(spec.scale),
             abstained=first.abstained,
             marks=says,

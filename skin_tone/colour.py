@@ -37,7 +37,7 @@ def srgb_to_linear(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Linear light 0-1 of sRGB values 0-255 (IEC 61966-2-1), same shape."""
     if rgb.dtype != np.uint8:
         raise ValueError(f"expected uint8 sRGB, got {rgb.dtype}")
-    return np.asarray(_LINEAR[rgb])
+    return np.take(_LINEAR, rgb)
 
 
 def linear_to_srgb(light: NDArray[np.float64]) -> NDArray[np.float64]:

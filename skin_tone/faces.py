@@ -184,7 +184,7 @@ class FaceFinder:
         x1, y1 = min(rgb.shape[1], int(centre[0]) + reach), min(rgb.shape[0], int(centre[1]) + reach)
         if x1 <= x0 or y1 <= y0:
             return None
-        piece = Image.fromarray(rgb[y0:y1, x0:x1])
+        piece = Image.fromarray(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
         shrink = max(1, int(side / _CUT_SIDE))
         if shrink > 1:
             piece = piece.reduce(shrink)

@@ -181,8 +181,8 @@ def test_what_cannot_sign_is_refused_in_a_sentence(tmp_path: Path, case: str) ->
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({CERT: "c.pem"}, "set FAIRGEN_C2PA_KEY too"),
-        ({KEY: "k.pem"}, "set FAIRGEN_C2PA_CERT too"),
+        ({CERT: "c.pem"}, "set FAIRGEN_C2PA_KEY or --c2pa-key too"),
+        ({KEY: "k.pem"}, "set FAIRGEN_C2PA_CERT or --c2pa-cert too"),
         ({TSA: "http://tsa"}, "FAIRGEN_C2PA_TSA is set, but nothing to sign with"),
         ({ALG: "es256"}, "FAIRGEN_C2PA_ALG is set, but nothing to sign with"),
     ],

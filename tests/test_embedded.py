@@ -96,12 +96,16 @@ def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
         (("--sheet", "doses.jpg"), "must end in .png"),
         (("--prompts", "missing.txt"), "cannot be read"),
         (("--prompts", "empty.txt"), "holds no prompts"),
+        (("--prompts", "toned.txt"), "names a skin tone ('dark skin')"),
+        (("--seeds", "1"), "greater than or equal to 2"),
+        (("--batch-size", "0"), "batch size must be a whole number from 1 to 64"),
         (("--steps", "0"), "from 1 to 1000"),
         (("--model", "nowhere"), "There is no model 'nowhere'"),
     ],
 )
 def test_calibrate_refuses_with_one_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     (tmp_path / "empty.txt").write_text("# nothing\n", encoding="utf-8")
+    (tmp_path / "toned.txt").write_text("a nurse with dark skin\n", encoding="utf-8")
     done = fairgen("calibrate", *arguments, "--out", "kept", cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr

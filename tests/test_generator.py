@@ -127,7 +127,7 @@ def test_settings_come_from_the_folder_and_can_be_overridden(tiny: Path, tmp_pat
         ({"guidance_scale": -1.0}, "guidance scale must be from 0 to 100"),
         ({"height": 17}, "height must be a multiple of 2"),
         ({"width": 8}, "width must be a multiple of 2 from 16 to 4096 pixels, not 8"),
-        ({"device": "tpu"}, "no device 'tpu': use one of auto, cuda, mps, cpu"),
+        ({"device": "tpu"}, "no device 'tpu': use one of auto, cuda, cuda:N, mps, cpu"),
         ({"dtype": "int8"}, "no precision 'int8'"),
     ],
 )

@@ -44,6 +44,8 @@ def sample(pipe: Any, name: str, prompt: Any = PROMPT, count: int = 2, **more: A
 
 
 def guidance(pipe: Any, name: str, strength: Any, prompt: Any = PROMPT, **more: Any) -> ToneGuidance:
+    if name == "pixart":
+        more.setdefault("guidance_scale", 4.5)  # its default, which it does not keep
     return ToneGuidance(pipe, prompt, strength, settings=tiny_pipelines.call_settings(name), **more)
 
 

@@ -59,7 +59,7 @@ _rows = st.lists(
     ),
     min_size=1,
     max_size=8,
-    unique_by=lambda row: " ".join(row["prompt"].split()).casefold(),
+    unique_by=lambda row: " ".join(str(row["prompt"]).split()).casefold(),
 )
 
 

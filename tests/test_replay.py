@@ -29,6 +29,7 @@ CALIBRATION = Calibration(
     pipeline="None",
     weights="sha256:" + "0" * 64,
     technique="embedding",
+    scheduler="None",
     steps=1,
     guidance_scale=None,
     height=8,
@@ -84,8 +85,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def resumed(folder: Path, kind: str, generator: BatchBound | None = None) -> list[Event]:
-    """Go on with the only session of a folder; where its header is lost, begin it."""
-    (session,) = list(RunReader(folder).sessions()) or [None]
+    """Go on with the only session of a folder."""
+    (session,) = RunReader(folder).sessions()
     return list(events(folder, kind, session, generator=generator))
 
 

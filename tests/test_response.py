@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -169,6 +170,14 @@ def test_calibration_measures_curve_and_start() -> None:
 def test_a_model_that_cannot_be_read_is_told_so() -> None:
     with pytest.raises(UserError, match="Only 0 of 54 calibration pictures"):
         measured(SteeredGenerator(unreadable=True))
+    with pytest.raises(UserError, match=r"Only 9 of 9 calibration pictures .* use more --seeds"):
+        measured(SteeredGenerator(), replace(SHORT, prompts=PROMPTS[:1], seeds=1))
+
+
+@pytest.mark.parametrize("size", [0, 65])
+def test_a_batch_of_no_size_is_refused(size: int) -> None:
+    with pytest.raises(UserError, match="batch size must be a whole number from 1 to 64"):
+        next(calibrate(SteeredGenerator(), InfoReader(), "embedding", batch_size=size))
 
 
 def test_calibrations_are_kept_by_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +192,7 @@ def test_calibrations_are_kept_by_settings(tmp_path: Path, monkeypatch: pytest.M
         {"steps": 2},
         {"guidance_scale": 3.0},
         {"weights": {}},
+        {"scheduler": "EulerDiscreteScheduler"},
         {"height": 16},
     ]
     for change in changes:

@@ -15,6 +15,9 @@ from fairgen.runfile import RunReader, SessionRun
 CHANCE = 0.05
 """Below this p-value, after Holm's correction over all rows, chance is called an unlikely explanation."""
 
+FEWEST = 6
+"""Prompts that a statement over prompts needs; see `fairgen.stats.across`."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -49,8 +52,11 @@ class ComparedArm(_Part):
     tv: tuple[float | None, float | None]
     difference: float | None
     first_pass_tv: tuple[float | None, float | None]
+    interval: tuple[float, float] | None = Field(
+        description="95 % interval over prompts of the mean first-pass difference; None with fewer than 6"
+    )
     p_value: float | None = Field(
-        description="sign-flip test over prompts of the first-pass difference; None with fewer than 6 prompts"
+        description="permutation test over prompts of that difference; None with fewer than 6"
     )
 
 
@@ -196,7 +202,10 @@ def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
 
 
 def _arm(arm: str, sets: list[ComparedSet]) -> ComparedArm:
-    differences = [one.first_pass_difference for one in sets if one.first_pass_difference is not None]
+    pairs = [(a, b) for a, b in (one.first_pass_tv for one in sets) if a is not None and b is not None]
+    over = None
+    if len(pairs) >= FEWEST:
+        over = stats.paired_difference([a for a, _ in pairs], [b for _, b in pairs])
     return ComparedArm(
         arm=arm,
         prompts=len(sets),
@@ -206,22 +215,6 @@ def _arm(arm: str, sets: list[ComparedSet]) -> ComparedArm:
             mean([one.first_pass_tv[0] for one in sets]),
             mean([one.first_pass_tv[1] for one in sets]),
         ),
-        p_value=_sign_flip(differences),
+        interval=(over.difference.low, over.difference.high) if over else None,
+        p_value=over.p_value if over else None,
     )
-
-
-def _sign_flip(differences: list[float]) -> float | None:
-    """p-value of a mean difference of 0 over prompts: each difference may as well have had the other sign."""
-    if len(differences) < 6:
-        return None
-    import numpy as np
-    from scipy.stats import permutation_test
-
-    found = permutation_test(
-        (np.array(differences),),
-        lambda x, axis: np.round(np.mean(x, axis=axis), 12),
-        permutation_type="samples",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(found.pvalue)

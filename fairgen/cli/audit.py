@@ -177,11 +177,11 @@ def _show(summary: AuditSummary) -> None:
     from rich.table import Table
 
     console = common.stdout()
-    columns = ("prompts", "TV", "first pass", "chance", "align. error", "hits", "made/kept", "not read")
+    columns = ("prompts", "TV", "1st pass", "chance", "align.", "hits", "made/kept", "not read")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("arm", no_wrap=True)
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for arm in summary.arms:
         table.add_row(arm.arm, *_cells(arm))
     console.print(table)
@@ -205,7 +205,7 @@ def _show(summary: AuditSummary) -> None:
             )
     console.print(
         "TV: total variation from the declared target, mean over prompts (0 = as declared); chance: what a "
-        "perfect independent sampler gets.",
+        "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2.",
         soft_wrap=True,
     )
     for problem in summary.problems:

@@ -25,7 +25,7 @@ def calibrate(
     prompts: Path | None = typer.Option(
         None, "--prompts", help="Prompts to measure on, one a line; by default six that no audit uses."
     ),
-    seeds: int = typer.Option(4, "--seeds", min=1, max=100, help="Pictures of each prompt at each strength."),
+    seeds: int = typer.Option(4, "--seeds", min=2, max=100, help="Pictures of each prompt at each strength."),
     steps: int | None = typer.Option(None, "--steps", help="Sampling steps; by default the model's."),
     guidance_scale: float | None = typer.Option(
         None, "--guidance-scale", help="By default the model's. A curve holds for one scale alone."
@@ -42,20 +42,34 @@ def calibrate(
     as_json: bool = common.JSON,
 ) -> None:
     """Measure how dark each strength makes a model's pictures, and keep the curve for later runs."""
-    from fairgen.steering import CONTINUOUS
+    from fairgen.steering import CONTINUOUS, named_tone
 
     if steering not in CONTINUOUS:
         raise UserError(f"Steering {steering!r} has no strength to calibrate: use {' or '.join(CONTINUOUS)}.")
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet} must end in .png.")
     chosen = common.read_prompts(prompts) if prompts is not None else None
+    for prompt in chosen or ():
+        if (named := named_tone(prompt)) is not None:
+            raise UserError(
+                f"The prompt {prompt!r} names a skin tone ({named!r}), which is what is to be measured: "
+                "take it out."
+            )
     with common.loaded(model, device, steps=steps, guidance_scale=guidance_scale) as (generator, reader):
         from fairgen.steering.calibration import PROMPTS, Plan, save_calibration
         from fairgen.steering.calibration import calibrate as measure
+        from fairgen.steering.conditioning import ANCHORS
+        from fairgen.steering.prompt_variants import with_word
 
         plan = Plan(prompts=tuple(chosen) if chosen else PROMPTS, seeds=seeds)
-        generator.check_prompts(plan.prompts)
+        toned = [with_word(prompt, word) for prompt in plan.prompts for _, word in ANCHORS]
+        generator.check_prompts([*plan.prompts, *toned])
         tiles: dict[float, list[Image.Image]] = {}
+
+        def keep(strength: float, picture: Image.Image) -> None:
+            if sheet is not None:
+                tiles.setdefault(strength, []).append(picture.resize((_TILE, _TILE)))
+
         work = measure(
             generator,
             reader,
@@ -63,7 +77,7 @@ def calibrate(
             plan=plan,
             seed=seed,
             batch_size=batch_size,
-            keep=lambda strength, picture: tiles.setdefault(strength, []).append(picture),
+            keep=keep,
         )
         found = common.with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
@@ -112,7 +126,7 @@ def _save_sheet(tiles: dict[float, list[Image.Image]], path: Path) -> None:
     page = Image.new("RGB", (_TILE * max(map(len, rows)), _TILE * len(rows)), "white")
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
-            page.paste(picture.resize((_TILE, _TILE)), (x * _TILE, y * _TILE))
+            page.paste(picture, (x * _TILE, y * _TILE))
     temporary = path.with_name(f".{path.name}.tmp")
     with disk_errors(path):
         page.save(temporary, "PNG")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.generator import Generator
+    from fairgen.reading import ReaderPool
     from fairgen.spec import FairnessSpec
-    from skin_tone import SkinToneReader
 
 DEFAULT_SPEC = "uniform"
 _T = TypeVar("_T")
@@ -131,14 +131,14 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 @contextlib.contextmanager
 def loaded(
     model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
-) -> Iterator[tuple[Generator, SkinToneReader]]:
-    """The generator of ``--model`` on ``--device``, and a reader that is closed afterwards."""
+) -> Iterator[tuple[Generator, ReaderPool]]:
+    """The generator of ``--model`` on ``--device``, and readers that are closed afterwards."""
     with stderr().status("Loading the model …"):
         from fairgen.generator import load_generator
-        from skin_tone import SkinToneReader
+        from fairgen.reading import ReaderPool
 
         generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
-        reader = SkinToneReader()
+        reader = ReaderPool()
     with reader:
         yield generator, reader
 

@@ -29,7 +29,8 @@ _ALLOCATIONS = {
 }
 _APPROVAL_STYLES = {"approved": "green", "unapproved": "", "void": "bold red"}
 _CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
-_BAR = 30
+_BAR = 50
+"""Characters of a bar that stands for every picture."""
 
 
 def show(
@@ -93,13 +94,12 @@ def _shares(scale_name: str, target: Mapping[str, float], confidence: Confidence
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    largest = max(target.values())
     for key, share in target.items():
         sure = confidence.classes.get(key)
         table.add_row(
             Text.assemble(("  ██ ", scale.swatches[key]), scale.labels[key]),
             f"{share:.1%}".replace("%", " %"),
-            "█" * round(_BAR * share / largest),
+            "█" * round(_BAR * share),
             "" if sure is None else f"confidence {sure:.2f}",
         )
     return table
@@ -123,6 +123,8 @@ def _evidence(
         yield _field("Asked", asked)
         if elicitation.fallback:
             yield _field("Fell back", f"to uniform: {elicitation.fallback}", "yellow")
+        if elicitation.notes:
+            yield _field("Notes", elicitation.notes)
     for citation in citations:
         yield _citation(citation)
 

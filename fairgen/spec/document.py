@@ -22,7 +22,7 @@ from fairgen.resources import specs_dir
 from fairgen.spec.context import Context
 from fairgen.spec.model import FairnessSpec
 from fairgen.spec.parts import Citation, Confidence, Elicitation
-from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse
+from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse, read_exponents
 from skin_tone.scales import SCALES
 
 __all__ = [
@@ -166,6 +166,12 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
             return f"must be {context['expected']}, not {str(detail['input'])[:40]!r}"
         case "string_pattern_mismatch":
             return f"must match {context['pattern']}"
+        case "too_short":
+            return f"must have at least {context['min_length']} entry"
+        case "too_long":
+            return f"must have at most {context['max_length']} entries"
+        case "string_too_long":
+            return f"has more than {context['max_length']} characters: shorten it"
         case "string_type":
             return "must be text: put it in quotes"
         case "dict_type" | "model_type":
@@ -208,6 +214,7 @@ def _represent_str(dumper: _Dumper, value: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_str)
+read_exponents(_Dumper)
 
 
 def _readable(share: float) -> float | str:

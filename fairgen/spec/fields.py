@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 __all__ = [
+    "Day",
     "Line",
     "Moment",
     "Part",
@@ -25,6 +26,7 @@ __all__ = [
     "problem",
 ]
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FRACTION = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
 
 
@@ -87,6 +89,21 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _day(value: Any) -> Any:
+    # pydantic would read a number as seconds since 1970, and a moment at midnight as a day.
+    if isinstance(value, datetime) or not isinstance(value, str | date):
+        raise problem(f"must be a date such as 2026-11-23, not {_shown(value)}")
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise problem(f"must be a date such as 2026-11-23, not {_shown(value)}")
+    return value
+
+
+def _moment(value: Any) -> Any:
+    if not isinstance(value, str | date) or (isinstance(value, str) and not _DATE.match(value)):
+        raise problem(f"must be a moment such as 2026-11-23T09:30:00Z, not {_shown(value)}")
+    return value
+
+
 def _with_zone(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
@@ -97,7 +114,8 @@ Text = Annotated[str, Field(max_length=4_000), AfterValidator(_clean)]
 RequiredText = Annotated[str, Field(max_length=4_000), AfterValidator(clean_required)]
 Raw = Annotated[str, Field(max_length=16_000), AfterValidator(_no_surrogates)]
 Url = Annotated[str, Field(max_length=2_000), AfterValidator(_clean), AfterValidator(_web_address)]
-Moment = Annotated[datetime, AfterValidator(_with_zone)]
+Day = Annotated[date, BeforeValidator(_day)]
+Moment = Annotated[datetime, BeforeValidator(_moment), AfterValidator(_with_zone)]
 Unit = Annotated[
     float,
     BeforeValidator(_unit),

@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fairgen.spec.approval import Approval, approval_state, approval_text
 from fairgen.spec.context import Context, find_context, normal_prompt
-from fairgen.spec.fields import Part, RequiredLine, RequiredText, Text, Unit, problem
+from fairgen.spec.fields import Day, Part, RequiredLine, RequiredText, Text, Unit, problem
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 from skin_tone.scales import SCALES
 
@@ -47,13 +47,13 @@ class FairnessSpec(Part):
         "exact", description="exact: each set holds the shares in whole pictures; expected: on average only"
     )
     declared_by: RequiredLine
-    declared_on: date
+    declared_on: Day
     elicitation: Elicitation | None = Field(None, description="how a model was asked for the target")
     contexts: list[Context] = Field(
         default=[], max_length=500, description="targets for some prompts; all others have 'target'"
     )
     approved_by: RequiredLine | None = Field(None, description="empty until a person signs")
-    approved_on: date | None = None
+    approved_on: Day | None = None
     approved_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         None, description="content_hash() of what was signed"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from fairgen.spec.fields import (
+    Day,
     Line,
     Moment,
     Part,
@@ -54,7 +55,7 @@ class Elicitation(Part):
     """How a language model was asked for the target; present exactly when ``source`` is ``llm``."""
 
     model: RequiredLine
-    asked_on: date
+    asked_on: Day
     prompt_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     replies: list[Raw] = Field(min_length=1, max_length=20, description="the raw replies, as text")
     agreement: Unit | None = Field(
@@ -62,4 +63,7 @@ class Elicitation(Part):
     )
     fallback: RequiredText | None = Field(
         None, description="why the target is uniform instead of what the model proposed; null if it is not"
+    )
+    notes: Text | None = Field(
+        None, description="what was rejected, mended within stated bounds, left out or cut on the way"
     )

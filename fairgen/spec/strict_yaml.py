@@ -1,23 +1,29 @@
 """YAML as plain data, with the line of every value, and without YAML's surprises.
 
 Refused, with the line: duplicate keys, anchors and aliases (which can make a small file expand without
-bound), tags that name types, several documents in one file, nesting and size beyond what a spec can need.
+bound), tags that name types, several documents in one file, numbers that YAML reads otherwise than people
+(010, 1:30), nesting and size beyond what a spec can need.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-__all__ = ["MAX_BYTES", "Location", "YamlProblem", "parse"]
+__all__ = ["MAX_BYTES", "Location", "YamlProblem", "parse", "read_exponents"]
 
 MAX_BYTES = 4 * 1024 * 1024
 _MAX_DEPTH = 12
 _MAX_NODES = 50_000
 _MAX_DIGITS = 40
+_NUMBER = re.compile(
+    r"[-+]?(0|[1-9]\d*|(\d+(\.\d*)?|\.\d+)e[-+]?\d+|\d+\.\d*|\.\d+|\.inf|\.nan)", re.IGNORECASE
+)
+_EXPONENT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 
 Location = tuple[str | int, ...]
 """Keys and indices from the top of the document down to a value."""
@@ -53,6 +59,14 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+
+def read_exponents(kind: Any) -> None:
+    """Let a loader or dumper take 1e-05 for the number that it is in JSON (text, to YAML 1.1)."""
+    kind.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+read_exponents(_Loader)
 
 
 def parse(raw: bytes) -> tuple[Any, dict[Location, int]]:
@@ -96,9 +110,14 @@ def _plain(loader: _Loader, node: yaml.Node, at: Location, lines: dict[Location,
     if isinstance(node, yaml.SequenceNode):
         _require_tag(node, "seq", line)
         return [_plain(loader, value, (*at, i), lines) for i, value in enumerate(node.value)]
-    is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    if is_number and len(node.value) > _MAX_DIGITS:  # base 60, 1:1:1: ..., takes quadratic time
-        raise YamlProblem(f"a number longer than {_MAX_DIGITS} characters", line)
+    kind = node.tag.removeprefix("tag:yaml.org,2002:")
+    if kind not in ("null", "bool", "int", "float", "str", "timestamp"):
+        raise YamlProblem(f"the tag {node.tag[:80]!r} is not allowed", line)
+    if kind in ("int", "float"):
+        if len(node.value) > _MAX_DIGITS:
+            raise YamlProblem(f"a number longer than {_MAX_DIGITS} characters", line)
+        if not _NUMBER.fullmatch(node.value):  # 010 is 8 to YAML, 1:30 is 90 and 1_0 is 10
+            raise YamlProblem(f"{node.value!r} is an unusual number: write plain decimal digits", line)
     try:
         return loader.construct_object(node)
     except (ValueError, OverflowError):  # a date such as 2026-02-31

@@ -8,9 +8,13 @@ randomness is seeded. Which function may be used when:
 * :func:`simultaneous_intervals`, :func:`multinomial_test`, :func:`equivalence_test` and
   :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
   retries they hold for the first pass only;
-* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set.
+* :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
+* :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
+
+Formulas, conditions and simulations: docs/statistics.md.
 """
 
+from fairgen.stats.across import MeanInterval, PairedDifference, mean_interval, paired_difference
 from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
@@ -24,31 +28,32 @@ from fairgen.stats.distances import (
 )
 from fairgen.stats.inference import (
     Bootstrap,
-    IntervalMethod,
     bootstrap,
     equivalence_test,
     has_exact_test,
-    interval_method,
     multinomial_test,
-    simultaneous_intervals,
 )
+from fairgen.stats.intervals import IntervalMethod, simultaneous_intervals
 
 __all__ = [
     "Bootstrap",
     "IntervalMethod",
+    "MeanInterval",
     "NoiseBand",
+    "PairedDifference",
     "alignment_error",
     "bootstrap",
     "difference_test",
     "equivalence_test",
     "fd",
     "has_exact_test",
-    "interval_method",
     "jensen_shannon",
     "kl",
+    "mean_interval",
     "multinomial_test",
     "noise_band",
     "noise_floor",
+    "paired_difference",
     "simultaneous_intervals",
     "total_variation",
 ]

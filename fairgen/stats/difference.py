@@ -61,7 +61,7 @@ def difference_test(
         vectorized=True,
         n_resamples=draws,
         alternative="greater",
-        rng=np.random.default_rng(seed),
+        random_state=np.random.default_rng(seed),
         batch=1_000,
     )
     return float(found.pvalue)

@@ -52,6 +52,12 @@ def aligned(counts: Mapping[str, float], target: Mapping[str, float]) -> Vector:
     return values
 
 
+def whole(values: Vector) -> None:
+    """Raises ValueError unless all values are whole numbers."""
+    if (values != np.round(values)).any():
+        raise ValueError(f"counts of pictures are whole numbers, got {values.tolist()}")
+
+
 def _pair(counts: Mapping[str, float], target: Mapping[str, float]) -> tuple[Vector, Vector]:
     values = aligned(counts, target)
     return values / values.sum(), shares_of_target(target)

@@ -1,90 +1,26 @@
-"""Intervals, the two tests (differs from the target; meets it), and the bootstrap with reading error."""
+"""The two tests (differs from the target; meets it), and the bootstrap with reading error."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import bdtr, gammaln, xlogy
 
-from fairgen.stats.distances import Vector, aligned, central, shares_of_target
+from fairgen.stats.distances import Vector, aligned, central, shares_of_target, whole
 
 __all__ = [
     "Bootstrap",
-    "IntervalMethod",
     "bootstrap",
     "equivalence_test",
     "has_exact_test",
-    "interval_method",
     "multinomial_test",
-    "simultaneous_intervals",
 ]
 
 _EXACT_OUTCOMES = 1_000_000
 _MAX_EQUIVALENCE_CLASSES = 16
-
-
-@dataclass(frozen=True)
-class IntervalMethod:
-    """How :func:`simultaneous_intervals` works for some counts, and why so."""
-
-    name: Literal["goodman", "clopper-pearson-bonferroni"]
-    reason: str
-
-
-def _whole(values: Vector) -> None:
-    if (values != np.round(values)).any():
-        raise ValueError(f"counts of pictures are whole numbers, got {values.tolist()}")
-
-
-def interval_method(counts: Mapping[str, int]) -> IntervalMethod:
-    """The method that fits: the approximation only where it holds, else the exact one.
-
-    Simulated coverage at a nominal 95 %, 300 sets each: for skewed shares (10 classes, some rare, n = 30)
-    Goodman 76 %, Sison-Glaz 89 %, exact 99 %, at equal width; for 6 even classes, n = 100: 96 %, 92 %, 96 %,
-    Goodman being 4 % narrower. So Sison-Glaz, which statsmodels offers too, is never chosen.
-    """
-    least = min(counts.values(), default=0)
-    if least < 5:
-        reason = f"a class has {least} pictures, and Goodman's approximation needs at least 5 in each"
-        return IntervalMethod("clopper-pearson-bonferroni", reason)
-    return IntervalMethod("goodman", "every class has the 5 pictures that Goodman's approximation needs")
-
-
-def simultaneous_intervals(
-    counts: Mapping[str, int], *, level: float = 0.95
-) -> dict[str, tuple[float, float]]:
-    """Intervals of all shares that hold together with probability ``level``, for independent draws.
-
-    Chosen by :func:`interval_method`: Goodman (Technometrics 1965) or Clopper-Pearson at ``(1 - level) / k``
-    each (Bonferroni), which never covers less than it says; both from statsmodels.
-
-    Args:
-        counts: class -> number of pictures; classes that were not seen must be present with 0.
-
-    Raises:
-        ValueError: counts are empty, negative or not whole, or ``level`` is outside (0, 1).
-    """
-    # statsmodels takes more than a second to import: only those who ask for intervals wait for it.
-    from statsmodels.stats.proportion import multinomial_proportions_confint, proportion_confint
-
-    if not 0 < level < 1:
-        raise ValueError(f"level is in (0, 1), got {level}")
-    values = aligned(counts, counts)
-    _whole(values)
-    method = interval_method(counts)
-    if method.name == "clopper-pearson-bonferroni":
-        low, high = proportion_confint(values, values.sum(), alpha=(1 - level) / len(values), method="beta")
-    else:
-        low, high = multinomial_proportions_confint(values, alpha=1 - level, method="goodman").T
-    return {
-        # At a count of 0 or n the exact bound is 0 or 1, which the beta quantile does not give.
-        name: (float(lo) if count > 0 else 0.0, float(hi) if count < values.sum() else 1.0)
-        for name, count, lo, hi in zip(counts, values, low, high, strict=True)
-    }
 
 
 def has_exact_test(target: Mapping[str, float], n: int) -> bool:
@@ -107,7 +43,7 @@ def multinomial_test(
         ValueError: counts are empty, negative, not whole or of other classes; the target is no distribution.
     """
     values, q = aligned(counts, target), shares_of_target(target)
-    _whole(values)
+    whole(values)
     if (values[q == 0] > 0).any():
         return 0.0  # a class came up that the target excludes
     values, q = values[q > 0], q[q > 0]
@@ -155,7 +91,7 @@ def equivalence_test(counts: Mapping[str, int], target: Mapping[str, float], tol
         ValueError: as for :func:`multinomial_test`; the tolerance is outside (0, 1); more than 16 classes.
     """
     values, q = aligned(counts, target), shares_of_target(target)
-    _whole(values)
+    whole(values)
     if not 0 < tolerance < 1:
         raise ValueError(f"the tolerance is a total variation in (0, 1), got {tolerance}")
     if len(q) > _MAX_EQUIVALENCE_CLASSES:
@@ -168,7 +104,7 @@ def equivalence_test(counts: Mapping[str, int], target: Mapping[str, float], tol
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Percentile intervals (low, high) at ``level`` from :func:`bootstrap`."""
+    """Intervals (low, high) at ``level`` from :func:`bootstrap`; ``tv_mean`` is the mean over its rounds."""
 
     level: float
     shares: dict[str, tuple[float, float]]
@@ -190,8 +126,13 @@ def bootstrap(
     Every round draws the pictures with replacement (unless ``redraw_pictures`` is False) and then a class for
     each from its own probabilities (percentile bootstrap, Efron 1979; labels as in multiple imputation,
     Rubin 1987). Keep the pictures fixed for sets made with feedback or retries, which are no independent
-    draws: what remains is reading error alone. Redrawing adds noise, so ``tv_mean`` lies above the set's own
-    total variation: it is shown beside it, never instead.
+    draws: what remains is reading error alone, and the intervals are about the set that is there. With
+    ``redraw_pictures`` they are about the sampler behind it. Redrawing adds noise, so ``tv_mean`` lies above
+    the set's own total variation: it is shown beside it, never instead. For the same reason a percentile
+    interval of the sampler's total variation would lie above the truth wherever that is near 0. It gets
+    ``estimate -+ c`` instead, cut to [0, 1], where c bounds the distance of ``level`` of the rounds from the
+    set itself: by the triangle inequality ``|TV(set, q) - TV(sampler, q)| <= TV(set, sampler)``. So it covers
+    at least as often as it says, and away from 0 more often.
 
     Args:
         probabilities: one mapping class -> probability for each picture that could be read.
@@ -220,9 +161,15 @@ def bootstrap(
         labels = (rng.random(n)[:, None] >= borders[at]).sum(axis=1)
         shares[i] = np.bincount(labels, minlength=k) / n
     tv = 0.5 * np.abs(shares - q).sum(axis=1)
+    low, high = central(tv, level)
+    if redraw_pictures:
+        found = rows.mean(axis=0)
+        estimate = 0.5 * float(np.abs(found - q).sum())
+        reach = float(np.quantile(0.5 * np.abs(shares - found).sum(axis=1), level))
+        low, high = max(estimate - reach, 0.0), min(estimate + reach, 1.0)
     return Bootstrap(
         level=level,
         shares={name: central(shares[:, j], level) for j, name in enumerate(target)},
-        tv=central(tv, level),
+        tv=(low, high),
         tv_mean=float(tv.mean()),
     )

@@ -36,14 +36,17 @@ def chosen(name: str, pipe: Any) -> str:
 
 
 def technique(name: str, scale: str, calibration: Calibration | None = None) -> Technique | None:
-    """A fresh technique by name for a scale; None for "none".
+    """A fresh technique by name for a scale; None for "none"; "auto" is what the calibration is for, words
+    without one.
 
     Raises:
         UserError: there is no such name, or it needs a calibration and got none.
     """
     if check_technique(name) == "none":
         return None
-    if name in ("auto", PromptVariants.name):
+    if name == "auto":
+        name = PromptVariants.name if calibration is None else calibration.technique
+    if name == PromptVariants.name:
         return PromptVariants(scale)
     if calibration is None:
         raise UserError(f"Steering {name!r} needs the model's dose-response: run `fairgen calibrate` first.")

@@ -1,8 +1,8 @@
 """Calibration: how dark each strength makes a model's pictures, and from which step on it may act.
 
-`calibrate` measures both on a few prompts; the result is kept by model, guidance scale, steps, size and
-technique, since all of these move the curve. `find_calibration` looks among the user's, then beside the
-model's weights.
+`calibrate` measures both on a few prompts; the result is kept by model, scheduler, guidance scale, steps,
+size and technique, since all of these move the curve. `find_calibration` looks among the user's, then beside
+the model's weights.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Calibration(BaseModel):
     model: str
     pipeline: str
     weights: str = Field(description="'sha256:<hex>' over the hashes of the model's weights")
+    scheduler: str
     technique: str
     steps: int
     guidance_scale: float | None
@@ -150,7 +151,7 @@ def calibrate(
     """Measure a model. Yields after each batch how many pictures it had; returns the calibration.
 
     Args:
-        technique: "embedding" or "semantic".
+        technique: "embedding" or "semantic". batch_size: 1-64; default: the generator's.
         keep: given each picture of the dose-response with its strength.
 
     Raises:
@@ -159,7 +160,10 @@ def calibrate(
     from fairgen import __version__
     from fairgen.steering import own_stop
 
-    measure = _Measurement(generator, reader, batch_size or generator.default_batch_size, seed)
+    batch = generator.default_batch_size if batch_size is None else batch_size
+    if not 1 <= batch <= 64:
+        raise UserError(f"The batch size must be a whole number from 1 to 64, not {batch}.")
+    measure = _Measurement(generator, reader, batch, seed)
     chosen = plan or Plan()
     stop = own_stop(technique)
     starts = (yield from _scan(measure, technique, stop, chosen)) if len(chosen.starts) > 1 else ()
@@ -169,19 +173,22 @@ def calibrate(
         _dose(strength, [row for row in rows if row.strength == strength]) for strength in STRENGTHS
     )
     usable = [d for d in doses if d.strength != 0 and d.read >= _FEWEST and d.ita is not None]
-    if len(usable) < 4:
+    spreads = [d.spread for d in usable if d.spread is not None]
+    if len(usable) < 4 or not spreads:
         read = sum(d.read for d in doses)
         raise UserError(
             f"Only {read} of {len(rows)} calibration pictures of {generator.info.name!r} could be read, so "
-            "its dose-response is not known: use --steering prompt, or more --steps."
+            f"its dose-response is not known (each strength needs {_FEWEST}): use more --seeds or --prompts, "
+            "more --steps, or --steering prompt."
         )
-    pooled = float(np.mean([d.spread for d in usable if d.spread is not None]))
+    pooled = float(np.mean(spreads))
     measured = [(d.strength, d.ita) for d in doses if d.ita is not None]
     info = generator.info
     return Calibration(
         model=info.name if info.source != "folder" else Path(info.name).name,
         pipeline=info.pipeline,
         weights=weights_digest(info),
+        scheduler=info.scheduler,
         technique=technique,
         steps=info.steps,
         guidance_scale=info.guidance_scale,
@@ -210,7 +217,8 @@ class _Row:
     strength: float
     prompt: str
     ita: float | None
-    picture: Image.Image
+    picture: Image.Image | None
+    """Kept only where it is compared with its twin."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +234,7 @@ class _Measurement:
         prompts: Sequence[str],
         strengths: Sequence[float],
         seeds: int,
-        keep: Callable[[float, Image.Image], object] = lambda _strength, _picture: None,
+        keep: Callable[[float, Image.Image], object] | None = None,
     ) -> Generator[int, None, list[_Row]]:
         from fairgen.generator import Request
 
@@ -241,8 +249,10 @@ class _Measurement:
         for begin in range(0, len(jobs), self.batch):
             batch = jobs[begin : begin + self.batch]
             for job, picture in zip(batch, self.generator.generate(batch, steering), strict=True):
-                rows.append(_Row(job.strength, job.prompt, self.reader.read(picture)[0].ita, picture))
-                keep(job.strength, picture)
+                ita = self.reader.read(picture)[0].ita
+                rows.append(_Row(job.strength, job.prompt, ita, picture if keep is None else None))
+                if keep is not None:
+                    keep(job.strength, picture)
             yield len(batch)
         return rows
 
@@ -294,7 +304,7 @@ def _elsewhere(
     changes = [
         elsewhere_difference(row.picture, twin.picture, found[0].landmarks)
         for row, twin, found in zip(rows, plain, faces, strict=True)
-        if found and isinstance(found[0], Face)
+        if found and isinstance(found[0], Face) and row.picture and twin.picture
     ]
     return round(float(np.median(changes)), 3) if changes else None
 
@@ -313,6 +323,7 @@ def calibration_file(info: ModelInfo, technique: str) -> str:
     key = [
         weights_digest(info),
         info.pipeline,
+        info.scheduler,
         info.steps,
         info.guidance_scale,
         info.height,

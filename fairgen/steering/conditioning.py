@@ -123,6 +123,8 @@ def steerable(pipe: Any) -> bool:
 
 def family(pipe: Any) -> Family:
     """The family of a pipeline. Raises `UserError` for one that cannot be steered, naming what it lacks."""
+    if pipe is None:
+        raise UserError("There is no diffusers pipeline whose embeddings could be steered: use 'prompt'.")
     name = type(pipe).__name__
     found = next((FAMILIES[c.__name__] for c in type(pipe).__mro__ if c.__name__ in FAMILIES), None)
     if found is None:
@@ -162,6 +164,8 @@ def encode(
         if name in wanted and parameter.default is not inspect.Parameter.empty
     }
     arguments |= {name: value for name, value in (settings or {}).items() if name in wanted}
+    if "lora_scale" in wanted and (scale := _lora_scale(settings or {})) is not None:
+        arguments["lora_scale"] = scale
     for name in list(arguments):
         if name == "prompt" or "negative" in name or "embeds" in name or "attention_mask" in name:
             del arguments[name]
@@ -186,6 +190,12 @@ def encode(
     return made
 
 
+def _lora_scale(settings: Mapping[str, Any]) -> float | None:
+    """How strongly LoRAs act, which pipelines hand on to the text encoder too."""
+    names = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
+    return next((s["scale"] for name in names if "scale" in (s := settings.get(name) or {})), None)
+
+
 def tone_path(
     pipe: Any,
     prompt: str,
@@ -195,12 +205,26 @@ def tone_path(
     """Encode a prompt and its toned variants. Raises `UserError`: see `encode`."""
     from fairgen.steering.prompt_variants import with_word
 
-    plain, *toned = encode(pipe, [prompt, *(with_word(prompt, word) for _, word in anchors)], settings)
+    def worded(value: Any, word: str) -> Any:
+        return with_word(value, word) if isinstance(value, str) else value
+
+    given = dict(settings or {})
+    (plain,) = encode(pipe, [prompt], given)
+    toned = []
+    for _, word in anchors:
+        # Pipelines with several text encoders may be given a prompt for each.
+        further = {k: worded(v, word) for k, v in given.items() if k in ("prompt_2", "prompt_3")}
+        toned += encode(pipe, [with_word(prompt, word)], given | further)
     for variant in toned:
         if variant.hidden.shape != plain.hidden.shape:
             raise UserError(
                 f"{type(pipe).__name__} cannot be steered in its embeddings: it encodes longer prompts to "
                 "more tokens, and these cannot be mixed. --steering prompt works with every pipeline."
             )
+    if all(bool((variant.hidden == plain.hidden).all()) for variant in toned):
+        raise UserError(
+            f"The prompt is too long for {type(pipe).__name__}: the tone words at its end are cut off. "
+            "Shorten it, or raise max_sequence_length."
+        )
     places = [place for place, _ in anchors]
     return TonePath(plain, tuple(zip(places, toned, strict=True)))

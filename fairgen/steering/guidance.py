@@ -115,6 +115,9 @@ class Action(ABC):
     uses_callback: bool
     """Whether `ToneGuidance` may also be given as ``callback_on_step_end``."""
 
+    def reset(self) -> None:  # noqa: B027
+        """Told before each call of the pipeline; an action that keeps nothing leaves this as it is."""
+
     @abstractmethod
     def before(self, call: Call, text: Sequence[Conditioning], kind: Family) -> None:
         """Change ``call.arguments``; ``text``: the toned prompt of each active row."""
@@ -147,10 +150,11 @@ class ToneGuidance:
             lighter, useful in [-1.3, 1.3]. A number holds for every picture.
         technique: "embedding" or "semantic".
         start, stop: fractions of the steps between which it acts, 0 <= start < stop <= 1.
-        guidance_scale: the pipeline's, where "semantic" shall not take it from the pipeline.
+        guidance_scale: what the pipeline is called with; "semantic" needs it where the pipeline does not keep
+            it (PixArt).
         anchors: strength -> tone words, light to dark.
         settings: what else the pipeline is called with and that changes its embeddings (``clip_skip``,
-            ``prompt_2`` and the like).
+            ``prompt_2`` and the like; the tone words are added to further prompts too).
 
     Raises:
         UserError: the pipeline cannot be steered this way; a value is out of range.
@@ -213,6 +217,7 @@ class ToneGuidance:
         self._call: Call | None = None
         self._text: list[Conditioning] = []
         self._rows: dict[str, tuple[torch.Tensor, list[int], torch.Tensor]] | None = None
+        self._action.reset()
 
     # The with block ------------------------------------------------------------------------------------
 
@@ -260,7 +265,9 @@ class ToneGuidance:
         hidden = arguments.get("encoder_hidden_states")
         if hidden is None:
             raise UserError(f"{type(self.pipe).__name__} cannot be steered: its denoiser gets no embeddings.")
-        rows, pictures = self._conditional(hidden)
+        # An extra call for guidance by skipped layers (SD 3.5) has conditional rows alone.
+        both = arguments.get("skip_layers") is None
+        rows, pictures = self._conditional(hidden, both_halves=both)
         if not pictures:
             if len(self._seen) > 1 and not self._matched:
                 raise UserError(self._unknown())
@@ -298,14 +305,21 @@ class ToneGuidance:
         if self._seen and value > self._seen[-1]:
             # Timesteps fall within a call: the pipeline was called again in the same block.
             self._seen, self._matched = [], False
+            self._action.reset()
         if not self._seen or self._seen[-1] != value:
             self._seen.append(value)
         planned = getattr(self.pipe.scheduler, "timesteps", None)
         steps = len(self._seen) if planned is None else len(torch.unique(torch.as_tensor(planned)))
+        # Some schedulers list a last timestep at which nothing is predicted (SCM); others list one twice.
+        steps = min(steps, getattr(self.pipe, "num_timesteps", None) or steps)
         return (len(self._seen) - 1) / max(1, steps)
 
-    def _conditional(self, hidden: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
-        """Rows that hold a plain prompt, and the picture of each."""
+    def _conditional(
+        self, hidden: torch.Tensor, *, both_halves: bool = True
+    ) -> tuple[torch.Tensor, list[int]]:
+        """Rows that hold a plain prompt, and the picture of each; ``both_halves``: whether the batch may have
+        unconditional ones.
+        """
         import torch
 
         first = next(iter(self._paths.values())).plain.hidden
@@ -314,7 +328,8 @@ class ToneGuidance:
         alike = {text: _same(hidden, path.plain.hidden) for text, path in self._paths.items()}
         rows = torch.stack(list(alike.values())).any(0).nonzero().flatten()
         # An unconditional half with the very same prompt cannot be told by its content.
-        if len(rows) == hidden.shape[0] and getattr(self.pipe, "do_classifier_free_guidance", False):
+        guided = both_halves and getattr(self.pipe, "do_classifier_free_guidance", False)
+        if guided and len(rows) == hidden.shape[0]:
             rows = rows[len(rows) // 2 :]
         if len(rows) % len(self.prompts):
             raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,13 +13,14 @@ from fairgen.steering.guidance import Action, Call
 if TYPE_CHECKING:
     import torch
 
-STOP = 0.6
+STOP = 0.85
 """Fraction of the steps after which the term is left out: later steps draw detail, not tone."""
 
 
 class AddDifference(Action):
     """``eps -> eps + g (eps(x, T(s)) - eps(x, prompt))`` on every row of the batch, ``g`` the guidance scale
-    (1 where the batch has no unconditional rows).
+    (1 where the batch has no unconditional rows: without guidance, with a distilled scale, and with Flux's
+    ``true_cfg_scale``, whose halves are two calls; there the term is weaker than guidance would make it).
 
     The same term on both halves of a batch with classifier-free guidance shifts the guided result by exactly
     that term, whether the model predicts noise, velocity or flow; with this ``g`` the result is what guidance
@@ -36,6 +36,15 @@ class AddDifference(Action):
         self._pipe = pipe
         self._given = guidance_scale
         self._term: torch.Tensor | None = None
+        if guidance_scale is None and not hasattr(type(pipe), "guidance_scale"):
+            raise UserError(
+                f"{type(pipe).__name__} does not keep its guidance scale: tell semantic steering by "
+                "guidance_scale=..., as the pipeline is called."
+            )
+
+    def reset(self) -> None:
+        """Forget the last term."""
+        self._term = None
 
     def scale(self, call: Call) -> float:
         """``g`` for this call."""
@@ -43,11 +52,7 @@ class AddDifference(Action):
             return 1.0
         if self._given is not None:
             return self._given
-        # Only known while the pipeline is being called; some do not keep it.
-        found = getattr(self._pipe, "guidance_scale", None)
-        if found is None:
-            found = inspect.signature(type(self._pipe).__call__).parameters["guidance_scale"].default
-        return float(found)
+        return float(self._pipe.guidance_scale)  # known while the pipeline is being called
 
     def before(self, call: Call, text: Sequence[Conditioning], kind: Family) -> None:
         """Nothing: the plain prediction is needed as it is."""
@@ -57,12 +62,14 @@ class AddDifference(Action):
     ) -> torch.Tensor:
         import torch
 
-        if not call.pictures:
-            # A pipeline that predicts the unconditional half in a call of its own: the same term again.
+        if not call.pictures or call.arguments.get("skip_layers") is not None:
+            # The unconditional half in a call of its own, or a call with skipped layers: the same term again,
+            # so that the differences that guidance is made of stay as they are.
             if self._term is None:
                 raise UserError(
-                    "This pipeline predicts the unconditional half first, which semantic steering cannot "
-                    "follow: use --steering embedding."
+                    f"{type(self._pipe).__name__} was called with another prompt than semantic steering, or "
+                    "predicts the unconditional half in a call before: give both the same prompt, or use "
+                    "embedding steering."
                 )
             return output + self._term
         with torch.no_grad():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from skin_tone import SkinToneReader
+from skin_tone import SkinToneReader, selftest
 from skin_tone.drawing import draw_readings
 from skin_tone.faces import FaceFinder, _tiles
 from skin_tone.second import SecondReader
@@ -87,6 +87,29 @@ def test_the_second_reader_goes_another_way_and_agrees(portrait: Image.Image) ->
         assert second.read(Image.new("RGB", (64, 64)))[0].abstained == "no_face"
     with pytest.raises(RuntimeError, match="closed"):
         second.read(portrait)
+
+
+@pytest.mark.parametrize("margin", [0, 16, 24])
+def test_the_second_reader_finds_faces_that_fill_the_picture(margin: int) -> None:
+    """Renders of known tone, four of each ita6 class: none is missed more often for being dark."""
+    tiles, tones = selftest.faces()
+    with SecondReader() as second:
+        for tile, tone in zip(tiles, tones, strict=True):
+            close = tile[margin : tile.shape[0] - margin, margin : tile.shape[1] - margin]
+            (reading,) = second.read(np.ascontiguousarray(close))
+            assert reading.abstained is None, tone
+            assert reading.box is not None
+            x0, y0, x1, y1 = reading.box
+            assert 0 <= x0 < x1 <= close.shape[1]
+            assert 0 <= y0 < y1 <= close.shape[0]
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "brick", "grass", "moon"])
+def test_the_second_reader_finds_no_face_where_there_is_none(name: str) -> None:
+    picture = np.asarray(getattr(data, name)(), dtype=np.uint8)
+    rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+    with SecondReader() as second:
+        assert second.read(np.ascontiguousarray(rgb))[0].abstained == "no_face"
 
 
 def test_readings_are_drawn(portrait: Image.Image) -> None:

@@ -1,50 +1,24 @@
-"""The fairness spec: what is accepted, what is refused and where, round trips, hashes, what ships."""
+"""Spec documents: what is accepted, what is refused and where, loading and saving."""
 
 from __future__ import annotations
 
-import json
 import time
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
+from spec_documents import MINIMAL
 
 from fairgen.errors import UserError
-from fairgen.resources import specs_dir
-from fairgen.sources.uniform import uniform_spec
 from fairgen.spec import (
-    Citation,
-    FairnessSpec,
     SpecError,
     dump_spec,
-    list_specs,
     load_spec,
     parse_spec,
     save_spec,
     spec_from_shares,
-    spec_schema,
 )
 from fairgen.spec.strict_yaml import MAX_BYTES
-from skin_tone.scales import SCALES
-
-MINIMAL = """\
-name: mine
-version: 1
-scale: lmd3
-target:
-  light: 0.2
-  medium: 0.3
-  dark: 0.5
-source: user
-about: a shop
-why: a wish
-declared_by: me
-declared_on: 2026-11-23
-"""
 
 
 def test_minimal_document_loads_with_defaults() -> None:
@@ -82,7 +56,12 @@ def test_minimal_document_loads_with_defaults() -> None:
         ("declared_on: 2026-11-23", "declared_on: 2026-02-31", 12, "'2026-02-31' is not a valid date"),
         ("why: a wish", "why: &a a wish", 10, "anchors and aliases"),
         ("why: a wish", "why: *a", 10, "anchors and aliases"),
-        ("why: a wish", "why: !!python/name:os.system x", 10, "could not determine a constructor"),
+        (
+            "why: a wish",
+            "why: !!python/name:os.system x",
+            10,
+            "the tag 'tag:yaml.org,2002:python/name:os.system' is not allowed",
+        ),
         ("why: a wish", "why: !x {a: 1}", 10, "the tag '!x' is not allowed"),
         ("why: a wish", "why: [a", 11, "not valid YAML"),
         ("why: a wish", "? [why]\n: x", 10, "a key must be a plain word"),
@@ -119,6 +98,9 @@ def test_refusals_name_the_line_and_the_reason(old: str, new: str, line: int | N
         (b"[" * 5000, "levels deep"),
         (b"a: [" + b"1," * 51_000 + b"]", "more than 50000 values"),
         (b"a: " + b"1:" * 200_000 + b"1", "a number longer than"),
+        (b"a: " + b"1" * 1_000_000, "a number longer than"),
+        (b"a: " + b"1" * 1_000_000 + b"x", "'name' is missing"),
+        (b"a: " + b"1" * 1_000_000 + b"e5", "a number longer than"),
         (
             b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",  # the start of a billion laughs
             "line 1: anchors and aliases",
@@ -126,10 +108,10 @@ def test_refusals_name_the_line_and_the_reason(old: str, new: str, line: int | N
     ],
 )
 def test_hostile_documents_are_refused_quickly(raw: bytes, reason: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SpecError, match=reason):
         parse_spec(raw)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_every_problem_is_kept_and_the_first_ones_are_named() -> None:
@@ -162,172 +144,10 @@ def test_target_takes_the_order_of_the_scale() -> None:
     assert parse_spec(turned).content_hash() == parse_spec(MINIMAL).content_hash()
 
 
-TEXT = st.text(
-    st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t :#'\"-\u2028\ufeff"), max_size=90
-)
-REQUIRED = st.builds("{}x{}".format, TEXT, TEXT)
-UNIT = st.floats(0, 1)
-MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
-
-
-@st.composite
-def specs(draw: st.DrawFn) -> FairnessSpec:
-    scale = SCALES[draw(st.sampled_from(sorted(SCALES)))]
-    weights = draw(st.lists(st.integers(0, 30), min_size=len(scale.classes), max_size=len(scale.classes)))
-    total = sum(weights) or len(weights)
-    target = {
-        name: (weight if sum(weights) else 1) / total
-        for name, weight in zip(scale.classes, weights, strict=True)
-    }
-    fields: dict[str, Any] = {
-        "name": draw(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)),
-        "version": draw(st.integers(1, 10**6)),
-        "scale": scale.name,
-        "target": target,
-        "source": "user",
-        "confidence": {
-            "overall": draw(st.none() | UNIT),
-            "classes": draw(st.dictionaries(st.sampled_from(scale.classes), st.none() | UNIT)),
-        },
-        "about": draw(REQUIRED),
-        "why": draw(REQUIRED),
-        "mapping": draw(TEXT),
-        "allocation": draw(st.sampled_from(["exact", "expected"])),
-        "declared_by": draw(REQUIRED),
-        "declared_on": draw(st.dates()),
-    }
-    if draw(st.booleans()):
-        checked = draw(st.sampled_from(["unchecked", "found", "not_found", "unreachable"]))
-        fields["citations"] = [
-            {
-                "title": draw(REQUIRED),
-                "year": draw(st.none() | st.integers(1000, 2100)),
-                "url": draw(st.none() | st.just("https://example.org/a?b=c#d")),
-                "quote": draw(st.none() | TEXT),
-                "claim": draw(REQUIRED),
-                "checked": checked,
-                "checked_at": None if checked == "unchecked" else draw(MOMENTS),
-            }
-        ]
-    if draw(st.booleans()):
-        fields["source"] = "llm"
-        fields["elicitation"] = {
-            "model": "some-model",
-            "asked_on": draw(st.dates()),
-            "prompt_hash": "sha256:" + "0" * 64,
-            "replies": draw(st.lists(st.text(max_size=80), min_size=1, max_size=3)),
-            "agreement": draw(st.none() | UNIT),
-        }
-    spec = FairnessSpec.model_validate(fields)
-    return spec.approved("A. Person", date(2026, 11, 24)) if draw(st.booleans()) else spec
-
-
 @pytest.mark.parametrize("text", ["a\u2028b", "a\n\u2029b", "a\n b", "x" * 90 + "\u2028y"])
 def test_unusual_line_breaks_survive(text: str) -> None:
     spec = load_spec("uniform").model_copy(update={"about": text})
     assert parse_spec(dump_spec(spec)).about == text
-
-
-@given(specs())
-@settings(max_examples=150, deadline=None)
-def test_dump_and_parse_give_back_an_equal_spec(spec: FairnessSpec) -> None:
-    again = parse_spec(dump_spec(spec))
-    assert again == spec
-    assert again.content_hash() == spec.content_hash()
-
-
-def test_content_hash_follows_the_content_and_not_the_signature() -> None:
-    spec = parse_spec(MINIMAL)
-    assert spec.content_hash() == (
-        "sha256:" + "ef28b6e7bfe8de3d540f619b22d5f09bdd8d9a53d2b03cd2a8e65bfa0f8bdde6"
-    )
-    assert parse_spec("# a comment\n" + MINIMAL).content_hash() == spec.content_hash()
-    assert parse_spec(MINIMAL.replace("0.2", "1/5")).content_hash() == spec.content_hash()
-    assert parse_spec(MINIMAL.replace("a wish", "a whim")).content_hash() != spec.content_hash()
-    signed = spec.approved("A. Person", date(2026, 11, 24))
-    assert signed.content_hash() == spec.content_hash() == signed.approved_hash
-
-
-def test_a_signature_does_not_survive_a_change() -> None:
-    text = dump_spec(parse_spec(MINIMAL).approved("A. Person", date(2026, 11, 24)))
-    assert parse_spec(text).approval == "approved"
-    assert parse_spec(text).approval_text == "approved by A. Person on 2026-11-24"
-    changed = parse_spec(text.replace("a wish", "a whim"))
-    assert changed.approval == "void"
-    assert changed.approval_text == "approval void: changed after A. Person approved it on 2026-11-24"
-    with pytest.raises(ValidationError, match="must not be empty"):
-        parse_spec(MINIMAL).approved(" ", date(2026, 11, 24))
-
-
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "file:///etc/passwd", "http://", "x y", "http://[", "http://a b"]
-)
-def test_citations_take_only_web_addresses(url: str) -> None:
-    with pytest.raises(ValidationError, match="web address"):
-        Citation(title="t", claim="c", url=url)
-
-
-def test_a_checked_citation_says_when() -> None:
-    with pytest.raises(ValidationError, match="exactly when"):
-        Citation.model_validate({"title": "t", "claim": "c", "checked": "found", "checked_at": None})
-    with pytest.raises(ValidationError, match="exactly when"):
-        Citation(title="t", claim="c", checked_at=datetime(2026, 1, 1, tzinfo=UTC))
-    noted = Citation(title="t", claim="c", checked="found", checked_at=datetime(2026, 1, 1))
-    assert noted.checked_at == datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def test_a_fallback_target_must_be_uniform() -> None:
-    fields = parse_spec(MINIMAL).model_dump()
-    fields["source"] = "llm"
-    fields["elicitation"] = {
-        "model": "m",
-        "asked_on": "2026-11-23",
-        "prompt_hash": "sha256:" + "0" * 64,
-        "replies": ["{}"],
-        "fallback": "no citations",
-    }
-    with pytest.raises(ValidationError, match="fell back to uniform, but the shares differ"):
-        FairnessSpec.model_validate(fields)
-    fields["target"] = dict.fromkeys(fields["target"], 1 / 3)
-    assert FairnessSpec.model_validate(fields).elicitation is not None
-
-
-def test_shipped_specs_load_and_uniform_is_ita6() -> None:
-    assert list_specs() == ["by-hand-example", "uniform-ita6", "uniform-lmd3", "uniform-monk10"]
-    for name in list_specs():
-        assert load_spec(name).name == name
-        assert load_spec(name).approved_by is None
-    assert load_spec("uniform") == load_spec("uniform-ita6")
-
-
-@pytest.mark.parametrize("scale", sorted(SCALES))
-def test_shipped_uniform_specs_are_what_the_source_makes(scale: str) -> None:
-    shipped = load_spec(f"uniform-{scale}")
-    assert shipped == uniform_spec(scale, declared_on=shipped.declared_on)
-    assert len(set(shipped.target.values())) == 1
-
-
-def test_the_example_by_hand_is_skewed_and_gives_its_reasons() -> None:
-    spec = load_spec("by-hand-example")
-    assert list(spec.target.values()) == sorted(spec.target.values())
-    assert spec.source == "user"
-    assert min(len(spec.about), len(spec.why), len(spec.mapping)) > 80
-
-
-def test_uniform_of_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(UserError, match="no scale 'ita7': choose one of"):
-        uniform_spec("ita7")
-
-
-def test_published_schema_is_the_models() -> None:
-    published = json.loads((specs_dir() / "fairgen-spec.schema.json").read_text(encoding="utf-8"))
-    assert published == spec_schema(), "write it again: see docs or `fairgen.spec.spec_schema`"
-    assert published["additionalProperties"] is False
-    assert set(published["properties"]) == set(FairnessSpec.model_fields)
-    assert set(published["required"]) >= {"name", "scale", "target", "about", "why", "declared_by"}
-    rules = [rule for rule in published["allOf"] if "scale" in rule["if"]["properties"]]
-    by_scale = {rule["if"]["properties"]["scale"]["const"]: rule["then"] for rule in rules}
-    assert by_scale["lmd3"]["properties"]["target"]["required"] == ["light", "medium", "dark"]
 
 
 @pytest.mark.parametrize(
@@ -393,18 +213,3 @@ def test_spec_from_shares() -> None:
 def test_spec_from_shares_refuses(shares: str, scale: str, reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
         spec_from_shares(shares, scale=scale)
-
-
-@given(
-    st.binary(max_size=200) | st.text(max_size=200).map(lambda t: (MINIMAL + t).encode("utf-8", "replace"))
-)
-@settings(max_examples=200, deadline=None)
-def test_any_bytes_give_a_spec_or_a_refusal(raw: bytes) -> None:
-    try:
-        spec = parse_spec(raw)
-    except SpecError as error:
-        refused = error.problems
-    else:
-        refused = []
-        assert parse_spec(dump_spec(spec)) == spec
-    assert refused or spec

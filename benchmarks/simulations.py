@@ -1,0 +1,357 @@
+"""How often the intervals of `fairgen.stats` cover and its tests err, by simulation; writes the tables of
+docs/statistics.md.
+
+    python benchmarks/simulations.py            # prints them, writes benchmarks/simulations.json
+    python benchmarks/simulations.py --quick    # a tenth of the sets, prints only
+
+Everything is seeded: the same tables come out again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import markdown
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+from statsmodels.stats.proportion import multinomial_proportions_confint, proportion_confint
+
+from fairgen import stats
+
+Vector = NDArray[np.float64]
+Row = dict[str, Any]
+
+_HERE = Path(__file__).resolve().parent
+_PAGE = _HERE.parent / "docs" / "statistics.md"
+_COMMAND = "python benchmarks/simulations.py"
+
+SIZES = (6, 12, 30, 100, 300)
+CLASSES = (3, 6, 10)
+BY_HAND = {
+    3: (0.7, 0.2, 0.1),
+    6: (0.4, 0.3, 0.1, 0.1, 0.05, 0.05),
+    10: (0.3, 0.2, 0.15, 0.1, 0.08, 0.06, 0.05, 0.03, 0.02, 0.01),
+}
+"""Skewed targets as a user would declare them."""
+
+
+def shapes(k: int) -> dict[str, Vector]:
+    """Shares of k classes, by name."""
+    rare, empty = np.full(k, 0.99 / (k - 1)), np.full(k, 1 / (k - 1))
+    rare[-1], empty[-1] = 0.01, 0.0
+    return {
+        "even": np.full(k, 1 / k),
+        "skewed by hand": np.array(BY_HAND[k]),
+        "one class of 1 %": rare,
+        "one class never": empty,
+    }
+
+
+def _named(values: Vector) -> dict[str, int]:
+    return {f"c{i}": int(value) for i, value in enumerate(values)}
+
+
+def _target(shares: Vector) -> dict[str, float]:
+    return {f"c{i}": float(share) for i, share in enumerate(shares)}
+
+
+def _rng(*key: int) -> np.random.Generator:
+    return np.random.default_rng([20260421, *key])
+
+
+@lru_cache(maxsize=200_000)
+def _own(counts: tuple[int, ...], method: stats.IntervalMethod) -> Vector:
+    named = {f"c{i}": count for i, count in enumerate(counts)}
+    return np.array(list(stats.simultaneous_intervals(named, method=method).values()))
+
+
+def _bonferroni(method: str) -> Callable[[tuple[int, ...]], Vector]:
+    def bounds(counts: tuple[int, ...]) -> Vector:
+        values, n = np.array(counts), sum(counts)
+        low, high = proportion_confint(values, n, 0.05 / len(counts), method)
+        # As usual, and as for the others: at a count of 0 or n the bound is 0 or 1.
+        return np.column_stack(
+            [np.where(values == 0, 0, np.maximum(low, 0)), np.where(values == n, 1, np.minimum(high, 1))]
+        )
+
+    return bounds
+
+
+METHODS: dict[str, tuple[float, Callable[[tuple[int, ...]], Vector]]] = {
+    "mid-P, Bonferroni (used)": (1, lambda counts: _own(counts, "mid-p")),
+    "Clopper-Pearson, Bonferroni": (1, lambda counts: _own(counts, "clopper-pearson")),
+    "Goodman": (0.2, lambda counts: _own(counts, "goodman")),
+    "Jeffreys, Bonferroni": (0.2, _bonferroni("jeffreys")),
+    "Agresti-Coull, Bonferroni": (0.2, _bonferroni("agresti_coull")),
+    "Sison-Glaz": (
+        0.03,  # a hundred times slower than the others
+        lambda counts: np.asarray(multinomial_proportions_confint(np.array(counts), 0.05, "sison-glaz")),
+    ),
+}
+"""Name -> (share of the sets that it is tried on, bounds of all classes)."""
+
+
+def coverage(k: int, shape: str, n: int, sets: int) -> Row:
+    """How often all k intervals hold at once, and their mean width, by method."""
+    shares = shapes(k)[shape]
+    drawn = _rng(k, n, list(shapes(k)).index(shape)).multinomial(n, shares, size=sets)
+    row: Row = {"classes": k, "shape": shape, "n": n, "methods": {}}
+    for name, (part, method) in METHODS.items():
+        some = drawn[: max(100, round(part * sets))]
+        bounds = {counts: method(counts) for counts in set(map(tuple, some.tolist()))}
+        each = np.array([bounds[tuple(counts)] for counts in some.tolist()])
+        held = ((each[:, :, 0] <= shares + 1e-12) & (shares - 1e-12 <= each[:, :, 1])).all(axis=1)
+        row["methods"][name] = {
+            "covered": float(held.mean()),
+            "width": float((each[:, :, 1] - each[:, :, 0]).mean()),
+            "sets": len(some),
+        }
+    return row
+
+
+READERS = {"certain": 0.02, "sharp": 0.5, "doubtful": 4.0}
+"""Concentration of the Dirichlet law that a reader's probabilities of a picture follow."""
+
+
+def bootstrap(reader: str, shape: str, n: int, sets: int) -> Row:
+    """Coverage of the bootstrap with a calibrated reader of 6 classes: a picture's true class is drawn from
+    the reader's own probabilities.
+    """
+    shares, target = shapes(6)[shape], _target(np.full(6, 1 / 6))
+    rng = _rng(6, n, list(READERS).index(reader), len(shape))
+    truth_tv = 0.5 * float(np.abs(shares - 1 / 6).sum())
+    hits: dict[str, list[float]] = {name: [] for name in ("set shares", "set tv", "shares", "tv", "width")}
+    for number in range(sets):
+        rows = rng.dirichlet(shares * READERS[reader] + 1e-9, size=n)
+        true = (rng.random(n)[:, None] >= np.cumsum(rows, axis=1)[:, :-1]).sum(axis=1)
+        real = np.bincount(true, minlength=6) / n
+        read = [dict(zip(target, map(float, row), strict=True)) for row in rows]
+        for redraw, share_key, tv_key, about in (
+            (False, "set shares", "set tv", real),
+            (True, "shares", "tv", shares),
+        ):
+            found = stats.bootstrap(read, target, redraw_pictures=redraw, draws=500, seed=number)
+            pairs = np.array(list(found.shares.values()))
+            held = (pairs[:, 0] <= about + 1e-9) & (about - 1e-9 <= pairs[:, 1])
+            tv = 0.5 * float(np.abs(about - 1 / 6).sum())
+            hits[share_key].append(float(held.mean()))
+            hits[tv_key].append(float(found.tv[0] - 1e-9 <= tv <= found.tv[1] + 1e-9))
+        hits["width"].append(found.tv[1] - found.tv[0])
+    means = {name: float(np.mean(values)) for name, values in hits.items()}
+    return {"reader": reader, "shape": shape, "n": n, "tv_true": truth_tv, "sets": sets} | means
+
+
+def difference(k: int, shape: str, n: int, sets: int) -> Row:
+    """How often the difference test rejects a sampler that follows the target, at 5 %."""
+    shares = shapes(k)[shape]
+    target = _target(shares)
+    drawn = _rng(k, n, 7, len(shape)).multinomial(n, shares, size=sets)
+    p = {
+        row: stats.multinomial_test(_named(np.array(row)), target) for row in set(map(tuple, drawn.tolist()))
+    }
+    rejected = float(np.mean([p[tuple(row)] <= 0.05 for row in drawn.tolist()]))
+    exact = stats.has_exact_test(target, n)
+    return {"classes": k, "shape": shape, "n": n, "rejected": rejected, "exact": exact, "sets": sets}
+
+
+def moved(shares: Vector, by: float, pairs: int) -> Vector:
+    """Shares at total variation ``by``: moved from the last ``pairs`` classes to the first ones."""
+    result = shares.copy()
+    result[:pairs] += by / pairs
+    result[-pairs:] -= by / pairs
+    return result
+
+
+def equivalence(k: int, tolerance: float, n: int, sets: int) -> Row:
+    """How often the equivalence test passes a sampler exactly at the tolerance, and one on the target."""
+    even = np.full(k, 1 / k)
+    target = _target(even)
+    passed = {}
+    places = {"border, one pair": 1, "border, all classes": k // 2, "on target": 0}
+    for number, (name, pairs) in enumerate(places.items()):
+        if pairs and tolerance / pairs > 1 / k:
+            passed[name] = None
+            continue
+        shares = moved(even, tolerance, pairs) if pairs else even
+        drawn = _rng(k, n, round(tolerance * 1000), number).multinomial(n, shares, size=sets)
+        p = [stats.equivalence_test(_named(row), target, tolerance) for row in drawn]
+        passed[name] = float(np.mean(np.array(p) <= 0.05))
+    return {"classes": k, "tolerance": tolerance, "n": n, "sets": sets} | passed
+
+
+def floor(k: int, shape: str, n: int, sets: int) -> Row:
+    """The chance floor beside its simulated value."""
+    shares = shapes(k)[shape]
+    gap = _rng(k, n, 11, len(shape)).multinomial(n, shares, size=sets) / n - shares
+    simulated = float(0.5 * np.abs(gap).sum(axis=1).mean())
+    exact = stats.noise_floor(_target(shares), n)
+    return {"classes": k, "shape": shape, "n": n, "exact": exact, "simulated": simulated, "sets": sets}
+
+
+def across(prompts: int, sets: int) -> Row:
+    """Figures over prompts whose total variation is that of 30 pictures from samplers that vary by prompt."""
+    rng = _rng(prompts, 13)
+
+    def arm(size: int) -> Vector:
+        samplers = rng.dirichlet(np.array(BY_HAND[6]) * 10, size=size)
+        return np.asarray(0.5 * np.abs(rng.multinomial(30, samplers) / 30 - 1 / 6).sum(axis=-1))
+
+    truth = float(arm(400_000).mean())
+    covered, rejected = [], []
+    for number in range(sets):
+        found = stats.mean_interval(arm(prompts).tolist(), draws=1000, seed=number)
+        covered.append(found.low <= truth <= found.high)
+        pair = stats.paired_difference(arm(prompts).tolist(), arm(prompts).tolist(), draws=1000, seed=number)
+        rejected.append(pair.p_value <= 0.05)
+    return {
+        "prompts": prompts,
+        "covered": float(np.mean(covered)),
+        "rejected": float(np.mean(rejected)),
+        "sets": sets,
+    }
+
+
+def tasks(scale: float) -> Iterator[tuple[str, Callable[..., Row], tuple[Any, ...]]]:
+    """(table, function, arguments) of every row."""
+
+    def sets(full: int) -> int:
+        return max(50, round(full * scale))
+
+    for k in CLASSES:
+        for shape in shapes(k):
+            for n in SIZES:
+                yield "coverage", coverage, (k, shape, n, sets(10_000))
+                yield "floor", floor, (k, shape, n, sets(200_000))
+            for n in (6, 30, 100):
+                if shape != "one class never":
+                    yield "difference", difference, (k, shape, n, sets(1_000))
+        for tolerance in (0.1, 0.16, 0.2):
+            for n in (30, 100, 300):
+                yield "equivalence", equivalence, (k, tolerance, n, sets(2_000))
+    for reader in READERS:
+        for shape in ("even", "skewed by hand"):
+            for n in (12, 30, 100):
+                yield "bootstrap", bootstrap, (reader, shape, n, sets(500))
+    for prompts in (6, 12, 36):
+        yield "across", across, (prompts, sets(500))
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def _coverage_tables(rows: list[Row]) -> dict[str, str]:
+    used = next(iter(METHODS))
+    cells = []
+    for k in CLASSES:
+        for shape in shapes(k):
+            found = {
+                r["n"]: r["methods"][used]["covered"]
+                for r in rows
+                if (r["classes"], r["shape"]) == (k, shape)
+            }
+            marked = [f"**{_percent(c)}**" if not 0.93 <= c <= 0.98 else _percent(c) for c in found.values()]
+            cells.append([str(k), shape, *marked])
+    grid = markdown.table(("classes", "shares", *(f"n = {n}" for n in SIZES)), cells)
+    cells = []
+    for name in METHODS:
+        for label, sizes in (("6, 12", (6, 12)), ("30, 100, 300", (30, 100, 300))):
+            some = [r["methods"][name] for r in rows if r["n"] in sizes]
+            covered = np.array([each["covered"] for each in some])
+            inside = int(((covered >= 0.93) & (covered <= 0.98)).sum())
+            width = np.mean([each["width"] for each in some])
+            below = int((covered < 0.93).sum())
+            ends = _percent(covered.min()), _percent(covered.max())
+            cells.append([name, label, *ends, f"{inside} of {len(some)}", str(below), f"{width:.3f}"])
+    titles = ("method", "n", "least %", "most %", "cells in 93-98 %", "cells below", "mean width")
+    return {"coverage": grid, "methods": markdown.table(titles, cells)}
+
+
+def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
+    """Mark in docs/statistics.md -> Markdown table."""
+    result = _coverage_tables(rows["coverage"])
+    result["bootstrap"] = markdown.table(
+        (
+            "reader",
+            "shares",
+            "n",
+            "set: shares %",
+            "set: TV %",
+            "sampler: shares %",
+            "sampler: TV %",
+            "width",
+        ),
+        [
+            [r["reader"], r["shape"], str(r["n"])]
+            + [_percent(r[key]) for key in ("set shares", "set tv", "shares", "tv")]
+            + [f"{r['width']:.2f}"]
+            for r in rows["bootstrap"]
+        ],
+    )
+    by = {(r["classes"], r["shape"], r["n"]): r for r in rows["difference"]}
+    result["difference"] = markdown.table(
+        ("classes", "target", "n = 6", "n = 30", "n = 100"),
+        [
+            [str(k), shape, *(_percent(by[k, shape, n]["rejected"]) for n in (6, 30, 100))]
+            for k, shape in dict.fromkeys((k, shape) for k, shape, _ in by)
+        ],
+    )
+    result["equivalence"] = markdown.table(
+        (
+            "classes",
+            "tolerance",
+            "n",
+            "passed at the border, one pair %",
+            "all classes %",
+            "passed on target %",
+        ),
+        [
+            [str(r["classes"]), f"{r['tolerance']:.2f}", str(r["n"])]
+            + [_percent(r[key]) for key in ("border, one pair", "border, all classes", "on target")]
+            for r in rows["equivalence"]
+        ],
+    )
+    by = {(r["classes"], r["shape"], r["n"]): r for r in rows["floor"]}
+    result["floor"] = markdown.table(
+        ("classes", "target", *(f"n = {n}" for n in SIZES)),
+        [
+            [str(k), shape]
+            + [f"{by[k, shape, n]['exact']:.3f} / {by[k, shape, n]['simulated']:.3f}" for n in SIZES]
+            for k, shape in dict.fromkeys((k, shape) for k, shape, _ in by)
+        ],
+    )
+    result["across"] = markdown.table(
+        ("prompts", "interval covers %", "paired test rejects %"),
+        [[str(r["prompts"]), _percent(r["covered"]), _percent(r["rejected"])] for r in rows["across"]],
+    )
+    return result
+
+
+def main(quick: bool = False, workers: int = 2) -> None:
+    """Simulate, print the tables, and write them unless ``--quick``."""
+    rows: dict[str, list[Row]] = {}
+    todo = list(tasks(0.1 if quick else 1.0))
+    with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(workers) as pool:
+        bar = progress.add_task("rows", total=len(todo))
+        for name, future in [(name, pool.submit(work, *given)) for name, work, given in todo]:
+            rows.setdefault(name, []).append(future.result())
+            progress.advance(bar)
+    for name, text in tables(rows).items():
+        print(f"\n{name}\n\n{text}")
+        if not quick:
+            markdown.put(name, text, _PAGE)
+    if not quick:
+        document = {"command": _COMMAND, "rows": rows}
+        (_HERE / "simulations.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,64 @@
+"""Several readers side by side, so that reading a batch takes a fraction of the time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from skin_tone import SkinToneReader, ToneReading
+
+_MOST = 4
+
+
+class ReaderPool:
+    """`skin_tone.SkinToneReader`, several times over; a picture's readings are the same whichever reads it.
+
+    MediaPipe and NumPy leave the interpreter's lock while they work, so threads do. Used in a ``with`` block.
+
+    Args:
+        size: readers, 1 or more; default: one a core, 4 at most.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
+        from skin_tone import SkinToneReader
+
+        self.size = size or min(_MOST, os.cpu_count() or 1)
+        self._free: SimpleQueue[SkinToneReader] = SimpleQueue()
+        self._stack = ExitStack()
+        for _ in range(self.size):
+            self._free.put(self._stack.enter_context(SkinToneReader()))
+        self._threads = self._stack.enter_context(ThreadPoolExecutor(self.size, "reader"))
+
+    def read(self, image: Image.Image) -> Sequence[ToneReading]:
+        """As `skin_tone.SkinToneReader.read`."""
+        reader = self._free.get()
+        try:
+            return reader.read(image)
+        finally:
+            self._free.put(reader)
+
+    def read_all(self, images: Sequence[Image.Image]) -> list[Sequence[ToneReading]]:
+        """The readings of each picture, in that order."""
+        if len(images) < 2:
+            return [self.read(image) for image in images]
+        return list(self._threads.map(self.read, images))
+
+    def close(self) -> None:
+        """Free the readers."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,47 @@
+"""Text from strangers: what a terminal would obey or an eye would miss is escaped, or taken out."""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["cut", "escaped", "readable"]
+
+_JOINERS = "\u200c\u200d"
+"""Zero width, but part of how Persian, Hindi and others are written."""
+
+
+def _is_hidden(char: str) -> bool:
+    """Controls, bidirectional overrides, zero-width and private characters, surrogates, odd line breaks."""
+    return char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+
+
+def escaped(text: str) -> str:
+    """Hidden characters as ``\\uXXXX``, which inside a JSON string is read back as the same character.
+
+    Line endings become ``\\n``. So the text can be kept and shown, and still says what came.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(_as_json(char) if _is_hidden(char) else char for char in lines)
+
+
+def _as_json(char: str) -> str:
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def readable(text: str) -> tuple[str, int]:
+    """The text without hidden characters and outer white space, and how many of them were taken out.
+
+    The joiners of Persian, Hindi and other scripts stay.
+    """
+    kept = "".join(char for char in text if char in _JOINERS or not _is_hidden(char))
+    return kept.strip(), len(text) - len(kept)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` bytes of UTF-8; where the text is longer, its end says so and how long it was."""
+    raw = text.encode()
+    if len(raw) <= limit:
+        return text
+    mark = f" [cut: {len(raw)} bytes in all]"
+    return raw[: max(0, limit - len(mark))].decode(errors="ignore") + mark
