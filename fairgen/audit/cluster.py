@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ from typing import Any
 
 from fairgen.errors import UserError
 
-MAX_WORKERS = 256
 _STORE = 512 * 1024 * 1024
 """Bytes of shared memory for pictures on their way; what exceeds it goes through the disk."""
+_CONNECT = 10.0
+"""Seconds for a cluster to answer."""
 _LONGEST_TEMP = 40
 """Characters: Ray puts sockets below its folder, and a socket's path has 107 at most."""
 
@@ -39,8 +41,8 @@ class Layout:
     local: bool
 
     def options(self) -> dict[str, Any]:
-        """What an actor asks Ray for. The crew replaces a worker that died, not Ray: work must not wait for the
-        dead one's return while others are free.
+        """What an actor asks Ray for. The crew replaces a worker that died, not Ray: work must not wait for
+        its return while others are free.
         """
         options: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": 1}
         if self.device == "cuda":
@@ -121,10 +123,8 @@ def _temporary_folder() -> Path:
 
 
 def _start_here(ray: Any, workers: int, temporary: Path) -> None:
-    if "RAY_AUTH_MODE" not in os.environ:
-        # Only this process and its workers may speak to it; Ray itself would leave a token in the home folder.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # Only this process and its workers may speak to it; by itself Ray leaves a token in the home folder.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         ray.init(
             address="local",
@@ -134,21 +134,26 @@ def _start_here(ray: Any, workers: int, temporary: Path) -> None:
             configure_logging=False,
             object_store_memory=_STORE,
             _temp_dir=str(temporary),
+            # Ray's own niceness of 15 lets everything else on the machine go first.
+            _system_config={"worker_niceness": 0},
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"Ray could not be started on this machine: {_first_line(error)}") from error
 
 
 def _connect(ray: Any, address: str) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     try:
-        ray.init(address=address, **options)
+        if "://" not in address and address != "auto":
+            # Ray itself tries for a minute.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
     except ImportError as error:
         raise UserError(
             "An address that begins with ray:// needs Ray's client: pip install 'ray[client]', or run the "
             "audit on a machine of the cluster with --ray auto."
         ) from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(
             f"There is no Ray cluster at {address!r} that can be used ({_first_line(error)}): check the "
             "address, and that `ray status` works there with the same versions of Ray and Python."

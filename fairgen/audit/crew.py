@@ -365,5 +365,5 @@ def _require_alike(one: Opened, first: Opened) -> None:
         if value != other:
             raise UserError(
                 f"The workers would not make the same pictures: {what} is {str(value)[:200]} on {one.node} "
-                f"and {str(other)[:200]} on {where}. Use machines of one kind, with the same software and model."
+                f"and {str(other)[:200]} on {where}. Use machines of one kind, with the same software."
             )

@@ -201,7 +201,7 @@ class Audit:
             toned = [] if off or variants is None else variants.prompts(prompt.prompt)
             self.generator.check_prompts([prompt.prompt, *toned])
 
-    def run(self) -> Iterator[AuditEvent]:
+    def run(self) -> Generator[AuditEvent, None, None]:
         """Make what is missing. The last event is `AuditFinished`; its summary is in ``summary.json`` too."""
         for arm in self.plan.arms:
             if arm in CONTINUOUS:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 import fairgen
 from fairgen.recorder import RecordWriter
+from fairgen.records import AuditRecord, RunRecord
 from fairgen.runfile import RUN_FILE, RunReader, RunWriter, SessionRun, disk_errors, parse_record
 
 AHEAD = "ahead"
@@ -123,8 +124,12 @@ class Turns:
 
     def _lines_in_file(self, block_of: dict[str, str]) -> Counter[str]:
         with self._writer.path.open("rb") as lines:
-            sessions = (getattr(parse_record(line), "session", None) for line in lines)
-            return Counter(block_of[name] for name in sessions if name is not None)
+            records = (parse_record(line) for line in lines)
+            return Counter(
+                block_of[record.session]
+                for record in records
+                if not isinstance(record, RunRecord | AuditRecord)
+            )
 
 
 def _begun(folder: Path) -> bool:

@@ -37,13 +37,13 @@ class LoadModel:
         import torch
 
         from fairgen.generator import load_generator
-        from skin_tone import SkinToneReader
+        from fairgen.reading import ReaderPool
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         generator = load_generator(self.model, self.device)
         generator.info = generator.info.model_copy(update={"name": self.name})
-        return generator, SkinToneReader()
+        return generator, ReaderPool(self.threads)
 
 
 def load_model(model: str, device: str, threads: int | None) -> LoadModel:
@@ -80,20 +80,12 @@ class Worker:
 
     def open(self) -> Opened:
         """Load the model. Raises `UserError`, which names the machine."""
-        from fairgen.steering import CONTINUOUS
-        from fairgen.steering.calibration import find_calibration
-
         node = platform.node()
         try:
             self._generator, self._reader = self._load()
         except UserError as error:
             raise UserError(f"{error} (Said by the worker on {node}.)") from error
         info, folder = self._generator.info, getattr(self._generator, "folder", None)
-        found = {
-            name: calibration
-            for name in CONTINUOUS
-            if folder is not None and (calibration := find_calibration(info, name, folder / "calibrations"))
-        }
         return Opened(
             info,
             self._generator.default_batch_size,
@@ -101,7 +93,7 @@ class Worker:
             describe_host(info.device),
             fairgen.__version__,
             node,
-            found,
+            {} if folder is None else _calibrations(info, folder / "calibrations"),
         )
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
@@ -117,3 +109,11 @@ class Worker:
     def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
         """Sample a batch, and read the pictures at these places."""
         return Here(self._generator, self._reader).make(requests, steering, unread)
+
+
+def _calibrations(info: ModelInfo, beside: Path) -> dict[str, Calibration]:
+    from fairgen.steering import CONTINUOUS
+    from fairgen.steering.calibration import find_calibration
+
+    found = {name: find_calibration(info, name, beside) for name in CONTINUOUS}
+    return {name: calibration for name, calibration in found.items() if calibration is not None}
