@@ -53,7 +53,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "temp_dir": str(temporary),
             "_system_config": {"worker_niceness": 0},
         }
-        nodes = Cluster(initialize_head=True, head_node_args=head)
+        nodes: Any = Cluster(initialize_head=True, head_node_args=head)
         nodes.add_node(num_cpus=1)
         yield nodes.address
         nodes.shutdown()

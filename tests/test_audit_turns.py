@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_a_run_put_aside_takes_what_waits_along(whole: Path, tmp_path: Path) -> 
 def test_pieces_keep_their_own_order_and_few_run_at_once() -> None:
     running, most, lock = 0, 0, threading.Lock()
 
-    def piece(number: int) -> Iterator[tuple[int, int]]:
+    def piece(number: int) -> Generator[tuple[int, int], None, None]:
         nonlocal running, most
         with lock:
             running += 1
@@ -164,8 +165,7 @@ def test_pieces_keep_their_own_order_and_few_run_at_once() -> None:
         with lock:
             running -= 1
 
-    work = [lambda number=number: piece(number) for number in range(8)]
-    found = list(in_parallel(work, 3, lambda: None))  # type: ignore[arg-type]
+    found = list(in_parallel([partial(piece, number) for number in range(8)], 3, lambda: None))
     assert most <= 3
     for number in range(8):
         assert [place for which, place in found if which == number] == list(range(50))
@@ -174,15 +174,15 @@ def test_pieces_keep_their_own_order_and_few_run_at_once() -> None:
 def test_an_error_in_a_piece_stops_the_others() -> None:
     stopped = threading.Event()
 
-    def waits() -> Iterator[int]:
+    def waits() -> Generator[int, None, None]:
         yield 1
         assert stopped.wait(10)
 
-    def fails() -> Iterator[int]:
+    def fails() -> Generator[int, None, None]:
         yield 2
         raise UserError("No space is left.")
 
     before = threading.active_count()
     with pytest.raises(UserError, match="No space is left"):
-        list(in_parallel([waits, fails], 2, stopped.set))  # type: ignore[list-item]
+        list(in_parallel([waits, fails], 2, stopped.set))
     assert threading.active_count() == before
