@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,6 +135,7 @@ class PictureSigner:
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self._c2pa = c2pa
+        self._lock = threading.Lock()
         try:
             self._context = c2pa.Context(c2pa.Settings.from_dict(OFFLINE))
             self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, pem, secret, config.tsa))
@@ -194,7 +196,8 @@ class PictureSigner:
 
     def _signed(self, png: bytes, manifest: dict[str, Any]) -> bytes:
         out = io.BytesIO()
-        with self._c2pa.Builder(json.dumps(manifest), context=self._context) as builder:
+        # C2PA does not say that a signer may be used by several threads at once.
+        with self._lock, self._c2pa.Builder(json.dumps(manifest), context=self._context) as builder:
             builder.sign(self._signer, "image/png", io.BytesIO(png), out)
         return out.getvalue()
 

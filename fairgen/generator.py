@@ -176,6 +176,13 @@ class Generator:
         self._paths: OrderedDict[str, TonePath] = OrderedDict()
 
     @property
+    def threads(self) -> int | None:
+        """Threads of torch, on which a CPU's pictures hang in their last bits; None on another device."""
+        import torch
+
+        return torch.get_num_threads() if self.info.device == "cpu" else None
+
+    @property
     def default_batch_size(self) -> int:
         """Pictures sampled at once unless the user says otherwise: 4; 1 for large ones without CUDA."""
         pixels = (self.info.height or 1024) * (self.info.width or 1024)

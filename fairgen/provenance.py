@@ -42,6 +42,9 @@ _NAMESPACES = {
     "Iptc4xmpExt": IPTC_EXTENSION,
     "fairgen": _FAIRGEN,
 }
+for _prefix, _uri in _NAMESPACES.items():
+    # Once: the list is global, and registering again while another thread writes a packet would disturb it.
+    ET.register_namespace(_prefix, _uri)
 # What XML 1.0 cannot hold, escaped or not (section 2.2).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_XMP = 1_000_000
@@ -93,8 +96,6 @@ def iptc_fields(provenance: Provenance) -> dict[str, str]:
 
 def xmp_packet(provenance: Provenance) -> str:
     """The XMP packet (UTF-8 text) for a picture made so."""
-    for prefix, uri in _NAMESPACES.items():
-        ET.register_namespace(prefix, uri)
     meta = ET.Element("{adobe:ns:meta/}xmpmeta")
     rdf = ET.SubElement(meta, f"{{{_RDF}}}RDF")
     description = ET.SubElement(rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})

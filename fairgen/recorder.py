@@ -9,7 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+from pydantic import BaseModel
 
 import fairgen
 from fairgen import plan
@@ -73,6 +75,13 @@ def session_name(out_dir: Path | None, name: str | None, default: str) -> str:
     return name
 
 
+class RecordWriter(Protocol):
+    """What a session needs of a run file; `fairgen.runfile.RunWriter` is one."""
+
+    def write(self, record: BaseModel) -> None: ...
+    def sync(self) -> None: ...
+
+
 class Recorder:
     """Writes one session. Used in a ``with`` block; without a folder it only keeps the records.
 
@@ -92,7 +101,7 @@ class Recorder:
         out_dir: Path | None,
         signer: PictureSigner | None = None,
         *,
-        writer: RunWriter | None = None,
+        writer: RecordWriter | None = None,
         past: Past | None = None,
     ) -> None:
         self.record = record
@@ -107,20 +116,20 @@ class Recorder:
         """Time spent on the session's pictures: sampling, reading and writing."""
         self._weights = digest(record.model.weights)
         self._writer = writer
-        self._own_writer = writer is None and out_dir is not None
+        self._own_writer: RunWriter | None = None
         self._unsynced: list[Path] = []
 
     def __enter__(self) -> Self:
-        if self._own_writer and self.out_dir is not None:
-            self._writer = RunWriter(self.out_dir, fairgen_version=fairgen.__version__)
+        if self._writer is None and self.out_dir is not None:
+            self._writer = self._own_writer = RunWriter(self.out_dir, fairgen_version=fairgen.__version__)
         if self.past is None:
             self._write(self.record)
             self.sync()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._own_writer and self._writer is not None:
-            self._writer.close()
+        if self._own_writer is not None:
+            self._own_writer.close()
 
     def sync(self) -> None:
         """Force what was recorded to the disk."""

@@ -105,6 +105,12 @@ class AuditRecord(_Record):
         description="git commit of the folder that the command was given in, '+' where files were changed"
     )
     calibrations: dict[str, str] = Field(description="arm -> hash of the calibration that it steers by")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="torch's threads where the model runs on a CPU, for pictures hang on them in their last "
+        "bits; None: not on a CPU, or not known",
+    )
     host: Host
     model: ModelInfo
 

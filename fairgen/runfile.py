@@ -118,10 +118,14 @@ class RunWriter:
             folder.mkdir(parents=True, exist_ok=True)
             # Unbuffered: what a write could not place must not come again when the file is closed.
             self._file = self.path.open("ab+", buffering=0)
-            _lock(self._file, self.path)
-            self._size = self._whole_lines(self._file.seek(0, os.SEEK_END))
-            if self._size == 0:
-                self.write(RunRecord(created_at=now(), fairgen=fairgen_version))
+            try:
+                _lock(self._file, self.path)
+                self._size = self._whole_lines(self._file.seek(0, os.SEEK_END))
+                if self._size == 0:
+                    self.write(RunRecord(created_at=now(), fairgen=fairgen_version))
+            except BaseException:
+                self._file.close()
+                raise
 
     def _whole_lines(self, size: int) -> int:
         """Drop what follows the last line break; the size that is left."""
@@ -140,7 +144,10 @@ class RunWriter:
         return end
 
     def write(self, record: BaseModel) -> None:
-        line = record.model_dump_json().encode() + b"\n"
+        self.write_line(record.model_dump_json().encode() + b"\n")
+
+    def write_line(self, line: bytes) -> None:
+        """Append a record that is a line already, its line break included."""
         with disk_errors(self.path):
             try:
                 left = memoryview(line)
@@ -178,7 +185,6 @@ def _lock(file: io.FileIO, path: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.close()
             raise UserError(
                 f"{path} is being written by another fairgen: wait for it, or choose another --out."
             ) from None

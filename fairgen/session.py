@@ -18,7 +18,7 @@ steering the first ``count`` pictures are the set.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -27,11 +27,11 @@ from fairgen import plan
 from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
 from fairgen.events import Calibrating, Event
-from fairgen.recorder import Recorder, session_name
+from fairgen.recorder import Recorder, RecordWriter, session_name
 from fairgen.records import ModelInfo, SessionRecord
 from fairgen.replay import Past, require_same, require_same_model, sweep
 from fairgen.rounds import PlainRounds, SteeredRounds, slot_seed
-from fairgen.runfile import RunWriter, SessionRun, now
+from fairgen.runfile import SessionRun, now
 from fairgen.spec import FairnessSpec
 from fairgen.steering import (
     CONTINUOUS,
@@ -53,7 +53,7 @@ from fairgen.steering.calibration import (
 from fairgen.steering.conditioning import ANCHORS, family
 from fairgen.steering.prompt_variants import with_word
 from fairgen.summary import default_target_note
-from fairgen.together import RunningSet, ToneReader, run_together
+from fairgen.together import Here, RunningSet, ToneReader, run_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -248,7 +248,7 @@ def running_set(
     out_dir: Path | None,
     signer: PictureSigner | None,
     *,
-    writer: RunWriter | None = None,
+    writer: RecordWriter | None = None,
     past: SessionRun | None = None,
 ) -> RunningSet:
     """A set that is ready to run, from its record.
@@ -297,7 +297,10 @@ def calibrated(
 def known_calibration(generator: PictureMaker, name: str) -> Calibration | None:
     """The calibration of a generator for a technique: the user's own, else the one beside the weights."""
     folder = getattr(generator, "folder", None)
-    return find_calibration(generator.info, name, folder / "calibrations" if folder is not None else None)
+    found = find_calibration(generator.info, name, folder / "calibrations" if folder is not None else None)
+    # Where the weights lie on other machines, those that lie beside them came from there.
+    elsewhere: Mapping[str, Calibration] = getattr(generator, "calibrations", {})
+    return found or elsewhere.get(name)
 
 
 class _Session:
@@ -353,4 +356,4 @@ class _Session:
         header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)
         one = running_set(header, selected, self.out_dir, signer, past=self.past)
         with one.recorder:
-            yield from run_together([one], self.generator, self.reader, self.asked.batch_size)
+            yield from run_together([one], Here(self.generator, self.reader), self.asked.batch_size)

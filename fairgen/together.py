@@ -8,6 +8,7 @@ pictures stay what they are, and the rest comes out as it would have.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -42,7 +43,71 @@ class ToneReader(Protocol):
     def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
 
 
-Readings = Sequence[Sequence["ToneReading"]]
+@dataclass(frozen=True)
+class Sampled:
+    """A batch that was made."""
+
+    images: Sequence[Image.Image]
+    readings: Sequence[Sequence[ToneReading]]
+    """Of the pictures that were to be read, in their order."""
+    seconds: float
+    """Spent sampling and reading."""
+
+
+class BatchMaker(Protocol):
+    """Where batches are sampled and read: here, or on a worker."""
+
+    @property
+    def ahead(self) -> int:
+        """Batches of a round, at least 1, that are started before the first of them is waited for."""
+
+    def start(
+        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
+    ) -> Callable[[], Sampled]:
+        """Begin a batch, and return what waits for it. ``unread``: places of the pictures to be read."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """Makes batches in this process.
+
+    A reader that reads in the background has its time while the next batch is sampled; with any other, a
+    batch is made when it is waited for.
+    """
+
+    sampler: Sampler
+    reader: ToneReader
+
+    @property
+    def ahead(self) -> int:
+        return 2 if getattr(self.reader, "background", False) else 1
+
+    def start(
+        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
+    ) -> Callable[[], Sampled]:
+        if self.ahead == 1:
+            return lambda: self._begin(requests, steering, unread)()
+        return self._begin(requests, steering, unread)
+
+    def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
+        """Sample and read a batch now."""
+        return self._begin(requests, steering, unread)()
+
+    def _begin(
+        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
+    ) -> Callable[[], Sampled]:
+        clock = time.perf_counter()
+        images = self.sampler.generate(requests, steering)
+        sampling = time.perf_counter() - clock
+        begin = getattr(self.reader, "start", None) or partial(_read_all, self.reader)
+        readings = begin([images[place] for place in unread])
+
+        def waited() -> Sampled:
+            clock = time.perf_counter()
+            found = readings()
+            return Sampled(images, found, sampling + time.perf_counter() - clock)
+
+        return waited
 
 
 @dataclass
@@ -59,36 +124,20 @@ class RunningSet:
         return self.technique.steering if self.technique else None
 
 
-def run_together(
-    sets: Sequence[RunningSet], sampler: Sampler, reader: ToneReader, batch_size: int
-) -> Iterator[Event]:
+def run_together(sets: Sequence[RunningSet], maker: BatchMaker, batch_size: int) -> Iterator[Event]:
     """Run sets to their ends, their rounds side by side in batches of at most ``batch_size``.
 
-    The recorders must be entered already; each set's events come in its own order. The batches of a round
-    need nothing of each other, so a reader that reads in the background has its time while the next one is
-    sampled.
+    The recorders must be entered already; each set's events come in its own order.
 
     Raises:
         UserError: the disk is full, or what an interrupted run recorded does not fit.
     """
-    ahead = bool(getattr(reader, "background", False))
     for one in sets:
         yield Started(one.recorder.record)
     while running := [one for one in sets if not one.closed]:
         asked = [(one, job) for one in running for job in one.rounds.ask()]
-        waiting: _Batch | None = None
-        for jobs in _batches(asked, batch_size):
-            try:
-                sampled = _sampled(jobs, sampler, reader)
-            except KeyboardInterrupt:
-                if waiting is not None:
-                    yield from _recorded(waiting)
-                raise
-            ready, waiting = (waiting, sampled) if ahead else (sampled, None)
-            if ready is not None:
-                yield from _recorded(ready)
-        if waiting is not None:
-            yield from _recorded(waiting)
+        for one, made in _in_order(_batches(asked, batch_size), maker):
+            yield from one.rounds.record(made)
         for one in running:
             one.recorder.sync()
             if one.rounds.done:
@@ -106,56 +155,60 @@ def _batches(asked: Sequence[tuple[RunningSet, Job]], size: int) -> Iterator[lis
             yield jobs[start : start + size]
 
 
-@dataclass
-class _Batch:
-    """One batch that was sampled, or replayed, and is being read."""
+def _in_order(
+    batches: Iterator[list[tuple[RunningSet, Job]]], maker: BatchMaker
+) -> Iterator[tuple[RunningSet, Made]]:
+    """The pictures of a round, in the order of its batches."""
+    started: deque[Callable[[], Iterator[tuple[RunningSet, Made]]]] = deque()
+    for batch in batches:
+        try:
+            started.append(_started(batch, maker))
+        except KeyboardInterrupt:
+            # What was sampled already is read and kept.
+            while started:
+                yield from started.popleft()()
+            raise
+        if len(started) >= maker.ahead:
+            yield from started.popleft()()
+    while started:
+        yield from started.popleft()()
 
-    jobs: Sequence[tuple[RunningSet, Job]]
-    images: Sequence[Image.Image | None]
-    recorded: Sequence[tuple[Made, bool] | None]
-    readings: Callable[[], Readings]
-    seconds: float
-    """Spent on sampling each picture."""
 
-
-def _sampled(jobs: Sequence[tuple[RunningSet, Job]], sampler: Sampler, reader: ToneReader) -> _Batch:
-    recorded = [one.recorder.replayed(job) for one, job in jobs]
-    if all(found is not None and found[1] for found in recorded):
-        return _Batch(jobs, [None] * len(jobs), recorded, lambda: (), 0.0)
-    clock = time.perf_counter()
+def _started(
+    batch: Sequence[tuple[RunningSet, Job]], maker: BatchMaker
+) -> Callable[[], Iterator[tuple[RunningSet, Made]]]:
+    """Begin a batch, unless an earlier run recorded all of it; what is returned waits for its pictures."""
+    recorded = [one.recorder.replayed(job) for one, job in batch]
+    known = [found[0] for found in recorded if found is not None and found[1]]
+    if len(known) == len(batch):
+        return lambda: zip([one for one, _ in batch], known, strict=True)
     requests = [
         Request(job.prompt, job.seed, strength=job.steered.strength if job.steered else 0.0)
-        for _, job in jobs
+        for _, job in batch
     ]
-    images = sampler.generate(requests, jobs[0][0].steering)
-    seconds = (time.perf_counter() - clock) / len(jobs)
-    unread = [image for image, found in zip(images, recorded, strict=True) if found is None]
-    start = getattr(reader, "start", None)
-    readings = start(unread) if start else partial(_read_all, reader, unread)
-    return _Batch(jobs, images, recorded, readings, seconds)
+    unread = [place for place, found in enumerate(recorded) if found is None]
+    wait = maker.start(requests, batch[0][0].steering, unread)
+    return lambda: _made(batch, recorded, wait())
 
 
-def _read_all(reader: ToneReader, images: Sequence[Image.Image]) -> Readings:
-    return [reader.read(image) for image in images]
-
-
-def _recorded(batch: _Batch) -> Iterator[Event]:
-    """Wait for the readings, and hand each picture back to its set."""
-    clock = time.perf_counter()
-    found = batch.readings()
-    seconds = batch.seconds + (time.perf_counter() - clock) / max(len(found), 1)
-    readings = iter(found)
-    for (one, job), image, old in zip(batch.jobs, batch.images, batch.recorded, strict=True):
-        if old is None and image is not None:
-            made = _concluded(one, job, image, next(readings), seconds)
-        elif old is not None:
-            made, whole = old
-            if not whole:
-                # Its neighbours were sampled for its sake, or it for theirs: kept where its file is lost.
-                made = replace(made, image=image)
+def _made(
+    batch: Sequence[tuple[RunningSet, Job]], recorded: Sequence[tuple[Made, bool] | None], sampled: Sampled
+) -> Iterator[tuple[RunningSet, Made]]:
+    readings = iter(sampled.readings)
+    share = sampled.seconds / max(len(sampled.readings), 1)
+    for (one, job), image, found in zip(batch, sampled.images, recorded, strict=True):
+        if found is None:
+            yield one, _concluded(one, job, image, next(readings), share)
         else:
-            raise RuntimeError("a picture was neither sampled nor recorded")
-        yield from one.rounds.record(made)
+            made, whole = found
+            # Sampled again for its neighbours' sake: kept only where its own file is lost.
+            yield one, made if whole else replace(made, image=image)
+
+
+def _read_all(
+    reader: ToneReader, images: Sequence[Image.Image]
+) -> Callable[[], Sequence[Sequence[ToneReading]]]:
+    return lambda: [reader.read(image) for image in images]
 
 
 def _concluded(

@@ -7,15 +7,20 @@ share batches: rounds of a single picture, in which a set ends, then still fill 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fairgen
+from fairgen.audit.crew import Crew
 from fairgen.audit.host import commit_of, describe_host, fairgen_commit
+from fairgen.audit.parallel import in_parallel
 from fairgen.audit.plan import AuditPlan
 from fairgen.audit.summary import AuditSummary, audit_summary
+from fairgen.audit.turns import AHEAD, Turns, all_sessions
 from fairgen.contentcredentials import PictureSigner, signer_from_environment
 from fairgen.errors import UserError
 from fairgen.events import Event, Finished
@@ -35,7 +40,7 @@ from fairgen.session import (
 from fairgen.steering import CONTINUOUS, Technique, chosen, named_tone, technique
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.conditioning import family
-from fairgen.together import run_together
+from fairgen.together import BatchMaker, Here, run_together
 
 _MOST_SIDE_BY_SIDE = 8
 
@@ -107,7 +112,7 @@ def look_back(folder: Path) -> LookBack:
     left = LookBack(reader.audit)
     block_of = {name: block for block in blocks(reader.audit) for name in block.names}
     lost: dict[str, int] = {}
-    for session in reader.sessions():
+    for session in all_sessions(reader):
         name = session.record.session
         if name not in block_of:
             raise UserError(f"{reader.path} holds session {name!r}, which is no part of its audit.")
@@ -133,7 +138,8 @@ class Audit:
     """One audit on one model.
 
     Args:
-        plan: what is asked for. generator, reader: what samples and reads.
+        plan: what is asked for. generator, reader: what samples and reads. With a `Crew` as the generator,
+            blocks of prompts are made side by side on its workers; the run is the same.
         folder: the run folder; made where missing. batch_size: pictures sampled at once, 1-64; default: the
             generator's.
         left: what an interrupted run left in the folder; ``plan`` must be its own.
@@ -141,7 +147,8 @@ class Audit:
 
     Raises:
         UserError: an arm does not work with the model, a prompt is too long for it, a value is out of range,
-            or ``left`` was made by another model or version of fairgen.
+            the folder holds lines of another audit, or ``left`` was made by another model or version of
+            fairgen, or with another number of threads.
     """
 
     def __init__(
@@ -160,7 +167,15 @@ class Audit:
         chosen_size = generator.default_batch_size if batch_size is None else batch_size
         self.batch_size = between("batch size", left.audit.batch_size if left else chosen_size, 1, 64)
         self.changed: list[str] = []
+        if left is None and (folder / AHEAD).exists():
+            raise UserError(f"{folder / AHEAD} holds lines of another audit: choose another --out.")
         if left is not None:
+            threads = getattr(generator, "threads", None)
+            if left.audit.threads not in (None, threads):
+                raise UserError(
+                    f"The audit was begun with {_threads(left.audit.threads)}, and now there would be "
+                    f"{_threads(threads)}, which changes the pictures' last bits: go on with as many."
+                )
             if left.audit.fairgen != fairgen.__version__:
                 raise UserError(
                     f"The audit was begun with fairgen {left.audit.fairgen}, and this is "
@@ -172,11 +187,10 @@ class Audit:
 
     def _check(self) -> None:
         """Refuse now whatever a session would refuse later."""
-        pipe = getattr(self.generator, "pipe", None)
-        for arm in self.plan.arms:
-            chosen(arm, pipe)
-            if arm in CONTINUOUS:
-                family(pipe)
+        if isinstance(self.generator, Crew):
+            self.generator.check_arms(self.plan.arms)
+        else:
+            check_arms(self.plan.arms, getattr(self.generator, "pipe", None))
         words: dict[str, Technique | None] = {}
         for prompt in self.plan.prompts:
             scale = self.plan.specs[prompt.spec].scale
@@ -187,7 +201,7 @@ class Audit:
             toned = [] if off or variants is None else variants.prompts(prompt.prompt)
             self.generator.check_prompts([prompt.prompt, *toned])
 
-    def run(self) -> Iterator[AuditEvent]:
+    def run(self) -> Generator[AuditEvent, None, None]:
         """Make what is missing. The last event is `AuditFinished`; its summary is in ``summary.json`` too."""
         for arm in self.plan.arms:
             if arm in CONTINUOUS:
@@ -204,14 +218,10 @@ class Audit:
                 problems.append(f"The audit went on with {', '.join(self.changed)}.")
             yield AuditStarted(record, tuple(left.summaries), tuple(problems))
             summaries = list(left.summaries)
-            finished = {summary.session for summary in summaries}
-            for block in blocks(record):
-                if finished.issuperset(block.names):
-                    continue
-                for event in self._block(record, block, writer, left):
-                    if isinstance(event, Finished):
-                        summaries.append(event.summary)
-                    yield event
+            for event in self._blocks(record, writer, left):
+                if isinstance(event, Finished):
+                    summaries.append(event.summary)
+                yield event
             run = RunReader(self.folder).run
             summary = audit_summary(run, record, summaries, out=str(self.folder), problems=problems)
             _write_summary(self.folder, summary)
@@ -244,16 +254,35 @@ class Audit:
             fairgen_commit=fairgen_commit(),
             git_commit=commit_of(Path.cwd()),
             calibrations=calibrations,
-            host=describe_host(self.generator.info.device),
+            threads=getattr(self.generator, "threads", None),
+            host=getattr(self.generator, "host", None) or describe_host(self.generator.info.device),
             model=self.generator.info,
         )
         writer.write(record)
         writer.sync()
         return record
 
+    def _blocks(self, record: AuditRecord, writer: RunWriter, left: LookBack) -> Iterator[Event]:
+        done = {summary.session for summary in left.summaries}
+        everything = blocks(record)
+        missing = [block for block in everything if not done.issuperset(block.names)]
+        complete = [block.names[0] for block in everything if block not in missing]
+        with Turns(writer, [block.names for block in everything], complete) as turns:
+            if isinstance(crew := self.generator, Crew):
+                work = [
+                    partial(self._block, record, block, turns, left, crew.maker(place))
+                    for place, block in enumerate(missing)
+                ]
+                yield from in_parallel(work, crew.size + 1, crew.stop)
+            else:
+                here = Here(self.generator, self.reader)
+                for block in missing:
+                    yield from self._block(record, block, turns, left, here)
+
     def _block(
-        self, record: AuditRecord, block: _Block, writer: RunWriter, left: LookBack
-    ) -> Iterator[Event]:
+        self, record: AuditRecord, block: _Block, turns: Turns, left: LookBack, maker: BatchMaker
+    ) -> Generator[Event, None, None]:
+        writer = turns.writer(block.names[0])
         with ExitStack() as stack:
             sets = []
             for name, prompt in zip(block.names, block.prompts, strict=True):
@@ -263,7 +292,8 @@ class Audit:
                 one = running_set(header, selected, self.folder, self.signer, writer=writer, past=past)
                 stack.enter_context(one.recorder)
                 sets.append(one)
-            yield from run_together(sets, self.generator, self.reader, record.batch_size)
+            yield from run_together(sets, maker, record.batch_size)
+        turns.done(block.names[0])
 
     def _header(
         self, record: AuditRecord, arm: str, name: str, prompt: AuditPrompt
@@ -283,6 +313,18 @@ class Audit:
         words = arm in CONTINUOUS and named_tone(prompt.prompt) is not None
         selected = technique("prompt" if words else arm, spec.scale, self._calibrations.get(arm))
         return asked.header(name, arm, selected, self.generator.info, signer=self.signer), selected
+
+
+def check_arms(arms: Sequence[str], pipe: Any) -> None:
+    """Raise `UserError` where an arm does not work with a pipeline."""
+    for arm in arms:
+        chosen(arm, pipe)
+        if arm in CONTINUOUS:
+            family(pipe)
+
+
+def _threads(number: int | None) -> str:
+    return "no fixed number of threads" if number is None else f"{number} threads"
 
 
 def _write_summary(folder: Path, summary: AuditSummary) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fairgen.cli import common
+from fairgen.cli import workers as scale
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from fairgen.audit.runner import LookBack
     from fairgen.audit.summary import ArmFigures, AuditSummary
     from fairgen.contentcredentials import PictureSigner
+    from fairgen.reading import ReaderPool
+    from fairgen.session import PictureMaker
 
 
 def audit(
@@ -36,6 +40,9 @@ def audit(
     model: str = common.MODEL,
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,
+    workers: int | None = scale.WORKERS,
+    ray: str | None = scale.RAY,
+    threads: int | None = scale.THREADS,
     c2pa_cert: Path | None = common.C2PA_CERT,
     c2pa_key: Path | None = common.C2PA_KEY,
     max_tries: int = typer.Option(
@@ -66,6 +73,10 @@ def audit(
     from fairgen.contentcredentials import signer_from_environment
 
     signer = signer_from_environment(c2pa_cert, c2pa_key)
+    if workers is not None or ray is not None:
+        from fairgen.audit.cluster import require_ray
+
+        require_ray()
     left = None
     if resume is not None:
         from fairgen.audit.plan import plan_of
@@ -75,6 +86,7 @@ def audit(
         plan = plan_of(left.audit)
         _require_agreement(context.params, given, left, resume)
         folder, model, device = resume, left.audit.model.name, left.audit.model.device
+        threads = left.audit.threads
     else:
         from fairgen.audit.plan import parse_arms, plan_audit
         from fairgen.resources import prompts_path
@@ -89,7 +101,8 @@ def audit(
             max_tries=max_tries,
         )
         folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
-    summary = _run(plan, left, folder, model, device, batch_size, signer)
+    made_by = scale.makers(model, device, workers=workers, address=ray, threads=threads)
+    summary = _run(plan, left, folder, made_by, batch_size, signer)
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
@@ -138,6 +151,7 @@ def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, 
         "batch_size": ("--batch-size", lambda: params["batch_size"], audit.batch_size),
         "max_tries": ("--max-tries", lambda: params["max_tries"], audit.max_tries),
         "seed": ("--seed", lambda: params["seed"], audit.seed),
+        "threads": ("--threads", lambda: params["threads"], audit.threads),
         "tolerance": ("--tolerance", lambda: params["tolerance"], audit.tolerance),
         "out": ("--out", lambda: params["out"].resolve(), folder.resolve()),
     }
@@ -159,17 +173,18 @@ def _run(
     plan: AuditPlan,
     left: LookBack | None,
     folder: Path,
-    model: str,
-    device: str,
+    made_by: AbstractContextManager[tuple[PictureMaker, ReaderPool]],
     batch_size: int | None,
     signer: PictureSigner | None,
 ) -> AuditSummary:
     from fairgen.audit.runner import Audit
     from fairgen.cli.audit_live import watch_audit
 
-    with common.loaded(model, device) as (generator, reader):
+    with made_by as (generator, reader):
         audit = Audit(plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer)
-        return watch_audit(audit.run(), folder, plan.places)
+        # Closed whatever happens: work that goes on in threads ends with it.
+        with closing(audit.run()) as events:
+            return watch_audit(events, folder, plan.places)
 
 
 def _show(summary: AuditSummary) -> None:

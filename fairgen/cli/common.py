@@ -223,13 +223,15 @@ def claim_out(folder: Path, *, force: bool) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
+    from fairgen.audit.turns import AHEAD
     from fairgen.runfile import RUN_FILE, disk_errors, session_names
 
     if not (folder / RUN_FILE).exists():
         return
-    parts = {RUN_FILE, "summary.json", "report.html", "report.json"}
+    parts = {RUN_FILE, AHEAD, "summary.json", "report.html", "report.json"}
     parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
-    parts |= {Path(name).name for name in session_names(folder / RUN_FILE)}
+    files = [folder / RUN_FILE, *(folder / AHEAD).glob(f"*/{RUN_FILE}")]
+    parts |= {Path(name).name for file in files for name in session_names(file)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())
     with disk_errors(aside):
         aside.mkdir()

@@ -14,14 +14,14 @@ from urllib.error import HTTPError
 
 import httpx
 import pytest
-from conftest import new_client
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from ui_server import new_client
 
 if TYPE_CHECKING:
-    from conftest import Served
     from gradio_client import Client
+    from ui_server import Served
 
 pytestmark = pytest.mark.embedded
 

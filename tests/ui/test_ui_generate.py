@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Served
     from playwright.sync_api import Page
+    from ui_server import Served
 
 pytestmark = pytest.mark.embedded
 HOSTILE = "<i>nurse</i> ${1} {{a}} `"

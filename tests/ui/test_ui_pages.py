@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Served
     from playwright.sync_api import Browser, Page
+    from ui_server import Served
 
 pytestmark = pytest.mark.embedded
 TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import environment, free_port, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
+from ui_server import environment, free_port, wait_for
 
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError

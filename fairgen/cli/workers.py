@@ -1,0 +1,86 @@
+"""``--workers``, ``--ray`` and ``--threads``: where an audit's pictures are made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from fairgen.reading import ReaderPool
+    from fairgen.session import PictureMaker
+
+WORKERS = typer.Option(
+    None,
+    "--workers",
+    min=1,
+    max=256,
+    help="Make the pictures in so many processes on this machine, each with the model on a GPU of its own or "
+    "on its share of the cores (needs fairgen\\[ray]).",
+    show_default=False,
+)
+RAY = typer.Option(
+    None,
+    "--ray",
+    metavar="ADDRESS",
+    help="Make the pictures on a Ray cluster: auto, host:port or ray://host:port; a worker for each GPU, or "
+    "--workers of them.",
+    show_default=False,
+)
+THREADS = typer.Option(
+    None,
+    "--threads",
+    min=1,
+    max=1024,
+    help="Threads of a model on a CPU; the pictures' last bits hang on it. By default all cores, divided by "
+    "the workers.",
+    show_default=False,
+)
+
+
+@contextlib.contextmanager
+def makers(
+    model: str, device: str, *, workers: int | None, address: str | None, threads: int | None
+) -> Iterator[tuple[PictureMaker, ReaderPool]]:
+    """What makes an audit's pictures, here or on workers, and readers for this process."""
+    if workers is None and address is None:
+        with _torch_threads(threads), common.loaded(model, device) as here:
+            yield here
+        return
+    from fairgen.audit.cluster import connected
+    from fairgen.audit.crew import Crew
+    from fairgen.audit.worker import load_model
+    from fairgen.reading import ReaderPool
+
+    console = common.stderr()
+
+    def say(sentence: str) -> None:
+        console.print(sentence, markup=False, soft_wrap=True)
+
+    with contextlib.ExitStack() as stack:
+        with console.status("Starting workers …"):
+            layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))
+            load = load_model(model, layout.device, layout.threads)
+            crew = stack.enter_context(Crew(load, layout, say))
+        say(layout.said())
+        yield crew, stack.enter_context(ReaderPool())
+
+
+@contextlib.contextmanager
+def _torch_threads(number: int | None) -> Iterator[None]:
+    """As many threads of torch; None leaves them as they are."""
+    if number is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

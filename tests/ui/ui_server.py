@@ -1,0 +1,144 @@
+"""One ``fairgen serve`` on the embedded model for all tests of the web app, and a browser: fixtures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+import pytest
+
+if TYPE_CHECKING:
+    from gradio_client import Client
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+COLD_SECONDS = 60
+"""A busy machine is slower than the 20 s that two idle cores need."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    url: str
+    runs: Path
+    log: Path
+    started: float
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    """For a subprocess that shall import this checkout."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> Iterator[Served]:
+    """The server; ends with the test session."""
+    folder = tmp_path_factory.mktemp("served")
+    port = free_port()
+    log = folder / "server.log"
+    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
+    started = time.monotonic()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment(), cwd=folder)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_for(url, process, log)
+        yield Served(url, folder / "runs", log, started)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the server answers; fails with its log where it ends instead."""
+    end = time.monotonic() + COLD_SECONDS
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (URLError, OSError):
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(f"no answer within {COLD_SECONDS} s: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no browser at {CHROMIUM}: install chromium to run the tests that look at the page")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """A fresh visitor on the page, ready to be used.
+
+    Fails where the page writes an error to the console or asks any other server for anything.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: troubles.append(str(e)))
+    page.on("request", lambda r: None if _own(r.url, served.url) else troubles.append(f"asked for {r.url}"))
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    yield page
+    context.close()
+    assert not troubles, troubles
+
+
+def _own(url: str, server: str) -> bool:
+    return url.startswith((server, "data:", "blob:", "about:"))
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    """A script that uses the server."""
+    found = new_client(served)
+    yield found
+    found.close()
+
+
+def new_client(served: Served) -> Client:
+    """One more script, with a session of its own."""
+    from gradio_client import Client
+
+    return Client(served.url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture(scope="session")
+def face(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Path:
+    """A picture with one face, made by the server."""
+    script = new_client(served)
+    result = script.submit("a portrait of a nurse", count=1, seed=3, api_name="/generate").result()
+    script.close()
+    file = tmp_path_factory.mktemp("face") / "nurse.png"
+    with urllib.request.urlopen(served.url + result["pictures"][0]["url"]) as answer:
+        file.write_bytes(answer.read())
+    return file
