@@ -18,6 +18,7 @@ from fairgen.summary import approval_note, default_target_note
 if TYPE_CHECKING:
     from fairgen.report.view import Figures
     from fairgen.spec import FairnessSpec
+    from fairgen.together import ToneReader
     from skin_tone import SkinToneReader
     from skin_tone.second import SecondReader
 
@@ -202,7 +203,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 def verify_pictures(
     files: Iterable[Path],
     spec: FairnessSpec,
-    reader: SkinToneReader | SecondReader,
+    reader: ToneReader,
     marks: MarkReader | None = None,
 ) -> Iterator[PictureResult]:
     """Read each file and yield its result, in order; a broken file is a result, not an error.

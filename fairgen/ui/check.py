@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -21,8 +21,13 @@ from fairgen.ui.live import Card, reading_parts
 from fairgen.ui.runs import UserRun
 from fairgen.verify import PictureResult, Verification, verify_pictures
 from skin_tone.drawing import draw_readings
-from skin_tone.files import open_picture
 
+if TYPE_CHECKING:
+    from fairgen.together import ToneReader
+    from skin_tone import ToneReading
+
+_DRAWN = 12
+"""Faces on the sheet that shows what was read from each."""
 _SHOWN = 1024
 """Longest side of what the page shows of a picture, in pixels."""
 
@@ -78,7 +83,7 @@ def check_pictures(
     Yields the state after each picture. A file that cannot be opened is a result, not an error. Raises
     `UserError` where the folder cannot be written.
     """
-    reader = services.engine.reader()
+    reader = _Remembering(services.engine.reader())
     folder = run.folder / "pictures"
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +97,7 @@ def check_pictures(
         result = next(iter(verify_pictures([file], spec, reader)))
         results.append(result)
         if result.unreadable is None:
-            cards.append(_card(run, number, result, spec))
+            cards.append(_card(run, number, result, spec, reader))
         stopped = run.stop.is_set()
         if stopped or number == len(files):
             break
@@ -100,6 +105,19 @@ def check_pictures(
     done = Verification(spec, tuple(results), prompt=prompt)
     write_verification(done, run.folder)
     yield Checked(run, done, len(files), tuple(cards), stopped)
+
+
+class _Remembering:
+    """A reader that keeps the picture that it read last, with everything that was read: results keep less."""
+
+    def __init__(self, reader: ToneReader) -> None:
+        self._reader = reader
+        self.picture = Image.new("RGB", (1, 1))
+        self.readings: Sequence[ToneReading] = ()
+
+    def read(self, image: Image.Image) -> Sequence[ToneReading]:
+        self.picture, self.readings = image, self._reader.read(image)
+        return self.readings
 
 
 def _same_disk(source: Path, folder: Path) -> bool:
@@ -111,16 +129,13 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^\w. ()-]+", "_", name).strip(". ")[-80:] or "picture"
 
 
-def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec) -> Card:
-    picture = open_picture(result.file)
-    size = picture.size
+def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, reader: _Remembering) -> Card:
+    picture, size = reader.picture, reader.picture.size
     _save(picture, run.folder / f"shown-{number:03d}.jpg")
-    readings = list(result.readings)
+    readings = [reading.model_dump(mode="json") for reading in reader.readings]
     sheet = None
-    if any(reading.get("box") for reading in readings):
-        from skin_tone import ToneReading
-
-        drawn = draw_readings(picture, [ToneReading.model_validate(reading) for reading in readings[:12]])
+    if any(reading.box for reading in reader.readings):
+        drawn = draw_readings(picture, reader.readings[:_DRAWN])
         _save(drawn, run.folder / f"faces-{number:03d}.jpg")
         sheet = run.url(f"faces-{number:03d}.jpg")
     view = picture_view(

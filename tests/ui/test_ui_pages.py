@@ -55,6 +55,7 @@ def test_uploads_are_read_and_held_against_a_target(page: Page, face: Path, tmp_
     assert sum(counts) == 1
     page.locator("#fg-check-cards .fg-pic-button").click()
     reading = page.locator("#fg-check-cards .fg-pop:popover-open")
+    reading.wait_for()
     assert reading.locator("svg polygon").count() >= 3
     with page.context.expect_page() as opened:
         reading.get_by_text("All faces as read").click()
