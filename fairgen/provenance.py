@@ -134,7 +134,8 @@ def write_png(
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(temporary, format="PNG", pnginfo=info)
+            # The fastest level: a quarter of the default's time for a sixth more bytes.
+            image.save(temporary, format="PNG", pnginfo=info, compress_level=1)
             if signer is not None:
                 temporary.write_bytes(signer.sign(temporary.read_bytes(), provenance))
             temporary.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import SimpleQueue
@@ -25,11 +25,14 @@ class ReaderPool:
 
     Args:
         size: readers, 1 or more; default: one a core, 4 at most.
+        background: read while the caller goes on. It pays beside an accelerator; where the model itself
+            needs every core, they only get in each other's way.
     """
 
-    def __init__(self, size: int | None = None) -> None:
+    def __init__(self, size: int | None = None, *, background: bool = False) -> None:
         from skin_tone import SkinToneReader
 
+        self.background = background
         self.size = size or min(_MOST, os.cpu_count() or 1)
         self._free: SimpleQueue[SkinToneReader] = SimpleQueue()
         self._stack = ExitStack()
@@ -45,11 +48,18 @@ class ReaderPool:
         finally:
             self._free.put(reader)
 
-    def read_all(self, images: Sequence[Image.Image]) -> list[Sequence[ToneReading]]:
-        """The readings of each picture, in that order."""
-        if len(images) < 2:
-            return [self.read(image) for image in images]
-        return list(self._threads.map(self.read, images))
+    def start(self, images: Sequence[Image.Image]) -> Callable[[], list[Sequence[ToneReading]]]:
+        """Begin to read pictures; the call that is returned waits for their readings, in that order.
+
+        Without ``background`` nothing begins before that call.
+        """
+        if not self.background:
+            return lambda: self._read(images)()
+        return self._read(images)
+
+    def _read(self, images: Sequence[Image.Image]) -> Callable[[], list[Sequence[ToneReading]]]:
+        tasks = [self._threads.submit(self.read, image) for image in images]
+        return lambda: [task.result() for task in tasks]
 
     def close(self) -> None:
         """Free the readers."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from fairgen.events import Event, Started
@@ -35,11 +36,14 @@ class Sampler(Protocol):
 
 
 class ToneReader(Protocol):
-    """What a session needs of a reader; `skin_tone.SkinToneReader` is one. One that also has ``read_all``
-    (see `fairgen.reading.ReaderPool`) is given whole batches.
+    """What a session needs of a reader; `skin_tone.SkinToneReader` is one. One that can also `start` a batch
+    (`fairgen.reading.ReaderPool`) is given whole batches, and reads them as it sees fit.
     """
 
     def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
+
+
+Readings = Sequence[Sequence["ToneReading"]]
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ class Sampled:
     """A batch that was made."""
 
     images: Sequence[Image.Image]
-    readings: Sequence[Sequence[ToneReading]]
+    readings: Readings
     """Of the pictures that were to be read, in their order."""
     seconds: float
-    """Spent sampling and reading."""
+    """Spent on each picture, sampling and reading."""
 
 
 class BatchMaker(Protocol):
@@ -68,22 +72,35 @@ class BatchMaker(Protocol):
 
 @dataclass(frozen=True)
 class Here:
-    """Makes batches in this process, each when it is waited for."""
+    """Makes batches in this process. A reader that reads in the background has its time while the next batch
+    is sampled.
+    """
 
     sampler: Sampler
     reader: ToneReader
-    ahead: int = field(default=1, init=False)
+
+    @property
+    def ahead(self) -> int:
+        return 2 if getattr(self.reader, "background", False) else 1
 
     def start(
         self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
     ) -> Callable[[], Sampled]:
-        return lambda: self.make(requests, steering, unread)
-
-    def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
+        """Sample a batch; its readings are what is waited for."""
         clock = time.perf_counter()
         images = self.sampler.generate(requests, steering)
-        readings = _read(self.reader, [images[place] for place in unread])
-        return Sampled(images, readings, time.perf_counter() - clock)
+        sampling = (time.perf_counter() - clock) / len(requests)
+        to_read = [images[place] for place in unread]
+        start = getattr(self.reader, "start", None)
+        readings: Callable[[], Readings] = start(to_read) if start else partial(_read, self.reader, to_read)
+
+        def wait() -> Sampled:
+            clock = time.perf_counter()
+            found = readings()
+            reading = (time.perf_counter() - clock) / max(len(found), 1)
+            return Sampled(images, found, sampling + reading)
+
+        return wait
 
 
 @dataclass
@@ -137,7 +154,12 @@ def _in_order(
     """The pictures of a round, in the order of its batches."""
     started: deque[Callable[[], Iterator[tuple[RunningSet, Made]]]] = deque()
     for batch in batches:
-        started.append(_started(batch, maker))
+        try:
+            started.append(_started(batch, maker))
+        except KeyboardInterrupt:
+            while started:
+                yield from started.popleft()()
+            raise
         if len(started) >= maker.ahead:
             yield from started.popleft()()
     while started:
@@ -165,24 +187,17 @@ def _made(
     batch: Sequence[tuple[RunningSet, Job]], recorded: Sequence[tuple[Made, bool] | None], sampled: Sampled
 ) -> Iterator[tuple[RunningSet, Made]]:
     readings = iter(sampled.readings)
-    share = sampled.seconds / max(len(sampled.readings), 1)
     for (one, job), image, found in zip(batch, sampled.images, recorded, strict=True):
         if found is None:
-            yield one, _concluded(one, job, image, next(readings), share)
+            yield one, _concluded(one, job, image, next(readings), sampled.seconds)
         else:
             made, whole = found
             # Sampled again for its neighbours' sake: kept only where its own file is lost.
-            yield (
-                one,
-                made
-                if whole
-                else Made(job, image, made.readings, made.measured, made.abstained, made.seconds),
-            )
+            yield one, made if whole else replace(made, image=image)
 
 
-def _read(reader: ToneReader, images: Sequence[Image.Image]) -> Sequence[Sequence[ToneReading]]:
-    many = getattr(reader, "read_all", None)
-    return many(images) if many is not None else [reader.read(image) for image in images]
+def _read(reader: ToneReader, images: Sequence[Image.Image]) -> Readings:
+    return [reader.read(image) for image in images]
 
 
 def _concluded(

@@ -27,11 +27,11 @@ from fairgen.runfile import RUN_FILE
 from fairgen.spec import load_spec
 
 RUN = Path("run")
-LIST = "# [high]\na doctor\na judge\n# [low]\na janitor\n# [other]\na person in a park\n"
+LIST = "# [high]\na doctor\na judge\n# [low]\na janitor\n# [other]\na person in a park\na person at a beach\n"
 
 
 def plan(folder: Path) -> AuditPlan:
-    """Four prompts under two arms, in blocks of three and one."""
+    """Five prompts under two arms, in blocks of four and one."""
     prompts = folder / "prompts.txt"
     prompts.write_text(LIST)
     return plan_audit(prompts, load_spec("uniform"), count=9, arms=("none", "prompt"), max_tries=3, seed=5)
@@ -46,7 +46,7 @@ def run(asked: AuditPlan, folder: Path) -> None:
         (RUN / RUN_FILE).unlink(missing_ok=True)
     left = look_back(RUN) if begun else None
     generator = BatchBound(spread=18.0, unreadable=0.1, plain=25.0)
-    audit = Audit(asked, generator, InfoReader(), RUN, batch_size=3, left=left)
+    audit = Audit(asked, generator, InfoReader(), RUN, batch_size=2, left=left)
     for _ in audit.run():
         pass
 

@@ -19,7 +19,7 @@ from fairgen.records import AuditRecord, record_schema
 from fairgen.runfile import RUN_FILE, RunReader, read_run
 
 LIST = "# [high]\na doctor\na judge\na pilot\n# [low]\na janitor\na nurse with dark skin\n"
-AUDIT = ["audit", "--prompts", "list.txt", "--count", "6", "--steering", "none,prompt", "--batch-size", "3"]
+AUDIT = ["audit", "--prompts", "list.txt", "--count", "6", "--steering", "none,prompt", "--batch-size", "2"]
 SCHEMAS = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 
 
@@ -91,9 +91,9 @@ def test_an_audit_leaves_a_whole_run(
             assert {(tmp_path / "run" / str(p.file)).is_file() for p in arm.final_set()} == {True}
     folders = {path.name for path in (tmp_path / "run").iterdir()}
     assert folders == {RUN_FILE, "summary.json", *run.sessions}
-    assert max(model.batches) == 3
+    assert max(model.batches) == 2
     order = [name.rpartition(".")[2] for name in run.sessions]
-    assert order == ["none"] * 3 + ["prompt"] * 3 + ["none"] * 2 + ["prompt"] * 2, "arms take turns"
+    assert order == ["none"] * 4 + ["prompt"] * 4 + ["none", "prompt"], "arms take turns"
 
 
 def test_prompts_share_batches(model: Model, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_prompts_share_batches(model: Model, tmp_path: Path) -> None:
     assert len(model.batches) < 0.6 * made, "rounds of one picture still fill a batch"
     record = RunReader(tmp_path / "run").audit
     assert record is not None
-    assert [len(block.names) for block in blocks(record)] == [3, 3, 2, 2]
+    assert [len(block.names) for block in blocks(record)] == [4, 4, 1, 1]
 
 
 def test_the_table_names_arms_groups_and_the_worst(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +253,7 @@ def test_no_more_is_kept_in_memory_than_a_block(model: Model, tmp_path: Path) ->
     path = tmp_path / "run" / RUN_FILE
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]))
-    assert len(look_back(tmp_path / "run").unfinished) == 2, "the last block alone"
+    assert len(look_back(tmp_path / "run").unfinished) == 1, "the last block alone"
 
 
 def test_every_line_keeps_to_the_published_schema(model: Model, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_bytes_that_fit_no_charset_are_read_all_the_same() -> None:
     ],
 )
 def test_hostile_pages_take_time_in_proportion_to_their_size(piece: str) -> None:
-    body = ("text " + piece * (1_000_000 // len(piece))).encode()[:2_000_000]
+    body = ("text " + piece * (1_000_000 // len(piece))).encode()[:400_000]
     before = time.process_time()
     text = page_text(Page("", "text/html", "utf-8", body)).readings[0]
     assert not holds(text)

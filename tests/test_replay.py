@@ -15,6 +15,8 @@ from session_doubles import BatchBound, InfoReader, files_of
 
 from fairgen.errors import UserError
 from fairgen.events import Event, Filled, Finished, PictureDone, Replayed, Started
+from fairgen.generator import Request
+from fairgen.reading import ReaderPool
 from fairgen.runfile import RUN_FILE, RunReader, RunWriter, SessionRun, now, read_run
 from fairgen.session import run_session
 from fairgen.spec import load_spec
@@ -62,7 +64,7 @@ def events(folder: Path, kind: str, resume: SessionRun | None = None, **options:
     given_: dict[str, Any] = {"batch_size": 3, "max_tries": 3, "seed": 11, **options}
     return run_session(
         given_.pop("generator", None) or model(),
-        InfoReader(),
+        given_.pop("reader", None) or InfoReader(),
         given_.pop("prompt", "a doctor"),
         load_spec("uniform"),
         14,
@@ -229,3 +231,61 @@ def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
     with RunWriter(tmp_path, fairgen_version="0"), pytest.raises(UserError, match="another fairgen"):
         RunWriter(tmp_path, fairgen_version="0")
     RunWriter(tmp_path, fairgen_version="0").close()
+
+
+class _Background(InfoReader):
+    """Reads a batch while the next one is sampled, as `fairgen.reading.ReaderPool` does beside a GPU."""
+
+    background = True
+
+    def start(self, images: Any) -> Any:
+        found = [self.read(image) for image in images]
+        return lambda: found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_in_the_background_changes_nothing(whole: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "run"
+    list(events(folder, kind, reader=_Background()))
+    _same(folder, whole[kind])
+
+
+def test_ctrl_c_keeps_what_is_being_read(tmp_path: Path, whole: dict[str, Path]) -> None:
+    class Interrupted(BatchBound):
+        def generate(self, requests: Any, steering: Any = None) -> Any:
+            if len(self.batches) == 3:
+                raise KeyboardInterrupt
+            return super().generate(requests, steering)
+
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            events(
+                folder,
+                "none",
+                reader=_Background(),
+                generator=Interrupted(spread=18.0, unreadable=0.15, plain=20.0),
+            )
+        )
+    assert len(next(RunReader(folder).sessions()).pictures) == 9
+    resumed(folder, "none")
+    _same(folder, whole["none"])
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_pool_reads_as_one_reader_does(monkeypatch: pytest.MonkeyPatch, background: bool) -> None:
+    closed = []
+
+    class Reader(InfoReader):
+        def __enter__(self) -> Reader:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr("skin_tone.SkinToneReader", Reader)
+    pictures = model(0.3).generate([Request("a doctor", seed) for seed in range(20)])
+    with ReaderPool(3, background=background) as pool:
+        assert pool.start(pictures)() == [InfoReader().read(picture) for picture in pictures]
+        assert pool.start([])() == []
+    assert len(closed) == 3

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,12 @@ def page(
 def redirect(to: str, status: int = 302) -> Route:
     """A route that redirects."""
     return lambda handler: handler.send(status, b"", None, {"Location": to})
+
+
+def dripping(handler: Handler) -> None:
+    """A route whose body never ends, and comes a byte at a time."""
+    handler.begin()
+    handler.drip(repeat(b"x"), 0.05)
 
 
 def own_certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

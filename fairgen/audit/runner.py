@@ -249,7 +249,7 @@ class Audit:
             max_tries=plan.max_tries,
             round_size=ROUND_SIZE,
             batch_size=self.batch_size,
-            side_by_side=min(self.batch_size, _MOST_SIDE_BY_SIDE),
+            side_by_side=min(2 * self.batch_size, _MOST_SIDE_BY_SIDE),
             fairgen=fairgen.__version__,
             fairgen_commit=fairgen_commit(),
             git_commit=commit_of(Path.cwd()),

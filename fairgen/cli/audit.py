@@ -193,7 +193,7 @@ def _show(summary: AuditSummary) -> None:
 
     console = common.stdout()
     columns = ("prompts", "TV", "1st pass", "chance", "align.", "hits", "made/kept", "not read")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("arm", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -202,7 +202,7 @@ def _show(summary: AuditSummary) -> None:
     console.print(table)
     groups = list(dict.fromkeys(group for arm in summary.arms for group in arm.groups))
     if groups:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         table.add_column("TV by group", no_wrap=True)
         for arm in summary.arms:
             table.add_column(arm.arm, justify="right")

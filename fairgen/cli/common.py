@@ -138,7 +138,7 @@ def loaded(
         from fairgen.reading import ReaderPool
 
         generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
-        reader = ReaderPool()
+        reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader
 
@@ -228,7 +228,8 @@ def _set_aside(folder: Path) -> None:
 
     if not (folder / RUN_FILE).exists():
         return
-    parts = {RUN_FILE, AHEAD, "report.html", "pictures.csv", "summary.json"}
+    parts = {RUN_FILE, AHEAD, "summary.json", "report.html", "report.json"}
+    parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
     files = [folder / RUN_FILE, *(folder / AHEAD).glob(f"*/{RUN_FILE}")]
     parts |= {Path(name).name for file in files for name in session_names(file)}
     aside = next(p for n in itertools.count(1) if not (p := folder / f"previous-{n}").exists())

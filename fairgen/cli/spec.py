@@ -10,6 +10,7 @@ from fairgen.cli.spec_check import check
 from fairgen.cli.spec_new import new
 from fairgen.cli.spec_show import show
 from fairgen.cli.spec_source import source
+from fairgen.cli.spec_table import table
 
 app = typer.Typer(help="Fairness specs: the declared targets as documents.", no_args_is_help=True)
 app.command("show")(show)
@@ -17,6 +18,7 @@ app.command("check")(check)
 app.command("new")(new)
 app.command("approve")(approve)
 app.command("source")(source)
+app.command("table")(table)
 
 
 @app.command("list")
@@ -29,13 +31,13 @@ def list_() -> None:
     from fairgen.resources import specs_dir
     from fairgen.spec import list_specs, load_spec
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shipped = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("name", "scale", "contexts", "approval", "about"):
-        table.add_column(heading, justify="right" if heading == "contexts" else "left")
+        shipped.add_column(heading, justify="right" if heading == "contexts" else "left")
     for name in list_specs():
         spec = load_spec(name)
         contexts = str(len(spec.contexts)) if spec.contexts else "–"
-        table.add_row(name, spec.scale, contexts, spec.approval, Text(spec.about))
+        shipped.add_row(name, spec.scale, contexts, spec.approval, Text(spec.about))
     console = common.stdout()
-    console.print(table)
+    console.print(shipped)
     console.print(f"Templates to copy lie in {specs_dir() / 'templates'}.", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -31,13 +31,16 @@ __all__ = [
     "dump_spec",
     "list_specs",
     "load_spec",
+    "parse_document",
     "parse_spec",
     "save_spec",
     "spec_from_shares",
+    "validated",
 ]
 
 _ALIASES = {"uniform": "uniform-ita6"}
 _SHOWN_PROBLEMS = 3
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,15 @@ def parse_spec(raw: bytes | str, *, origin: str = "spec") -> FairnessSpec:
     Raises:
         SpecError: the text is refused.
     """
+    return parse_document(FairnessSpec, raw, origin=origin, start="`fairgen spec new`")
+
+
+def parse_document(kind: type[_Kind], raw: bytes | str, *, origin: str, start: str) -> _Kind:
+    """A document of some kind in a YAML (or JSON) text; ``start`` says what to start from if it is empty.
+
+    Raises:
+        SpecError: the text is refused.
+    """
     if isinstance(raw, str):
         raw = raw.encode(errors="surrogatepass")  # what UTF-8 cannot hold is refused below, as in a file
     try:
@@ -122,42 +134,53 @@ def parse_spec(raw: bytes | str, *, origin: str = "spec") -> FairnessSpec:
     except YamlProblem as problem:
         raise SpecError(origin, [Problem(problem.line, "", problem.reason)]) from None
     if data is None:
-        raise SpecError(origin, [Problem(None, "", "the document is empty: start from `fairgen spec new`")])
+        raise SpecError(origin, [Problem(None, "", f"the document is empty: start from {start}")])
     if not isinstance(data, dict):
         reason = "the document must be a mapping, lines of `key: value`"
         raise SpecError(origin, [Problem(lines[()], "", reason)])
-    return _validated(data, origin, lines)
+    return validated(kind, data, origin, lines)
 
 
-def _validated(data: Mapping[str, Any], origin: str, lines: dict[Location, int]) -> FairnessSpec:
+def validated(
+    kind: type[_Kind], data: Mapping[str, Any], origin: str, lines: Mapping[Location, int]
+) -> _Kind:
+    """A document of some kind from plain data; ``lines`` gives the line of each place that is known.
+
+    Raises:
+        SpecError: the data are refused.
+    """
     try:
-        return FairnessSpec.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise SpecError(origin, problems_of(error, lines)) from None
+        raise SpecError(origin, problems_of(error, lines, kind)) from None
 
 
-def problems_of(error: ValidationError, lines: Mapping[Location, int] | None = None) -> list[Problem]:
+def problems_of(
+    error: ValidationError,
+    lines: Mapping[Location, int] | None = None,
+    kind: type[BaseModel] = FairnessSpec,
+) -> list[Problem]:
     """Why a document was refused, in words, in the order of the lines (where they are known)."""
-    problems = [_problem(detail, lines or {}) for detail in error.errors(include_url=False)]
+    problems = [_problem(kind, detail, lines or {}) for detail in error.errors(include_url=False)]
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def _problem(detail: ErrorDetails, lines: Mapping[Location, int]) -> Problem:
+def _problem(kind: type[BaseModel], detail: ErrorDetails, lines: Mapping[Location, int]) -> Problem:
     context = detail.get("ctx", {})
     at: Location = (*detail["loc"], *context.get("at", ()))
     known = at
     while known not in lines and known:
         known = known[:-1]
     line = lines[known] if known else None  # what is missing at the top has no line
-    return Problem(line, ".".join(map(str, at)), _reason(detail, context))
+    return Problem(line, ".".join(map(str, at)), _reason(kind, detail, context))
 
 
-def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
+def _reason(kind: type[BaseModel], detail: ErrorDetails, context: dict[str, Any]) -> str:
     match detail["type"]:
         case "spec":
             return str(context["reason"])
         case "extra_forbidden":
-            known = _keys_beside(detail["loc"])
+            known = _keys_beside(kind, detail["loc"])
             close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
             return "is an unknown key" + (f": did you mean '{close[0]}'" if close else ": take it out")
         case "missing":
@@ -176,7 +199,7 @@ def _reason(detail: ErrorDetails, context: dict[str, Any]) -> str:
             return "must be text: put it in quotes"
         case "dict_type" | "model_type":
             return "must be a mapping, lines of `key: value`"
-        case kind if kind.startswith("date"):
+        case name if name.startswith("date"):
             return "must be a date such as 2026-11-23"
         case _:
             text = detail["msg"].removeprefix("Input ").removeprefix("should ")
@@ -191,10 +214,10 @@ _PARTS: dict[str, type[BaseModel]] = {
 }
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+def _keys_beside(kind: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys that the mapping around a place may hold."""
     around = [key for key in place[:-1] if isinstance(key, str)]
-    model = _PARTS.get(around[-1]) if around else FairnessSpec
+    model = _PARTS.get(around[-1]) if around else kind
     return list(model.model_fields) if model else []
 
 
@@ -338,7 +361,7 @@ def spec_from_shares(
         "declared_by": declared_by,
         "declared_on": declared_on or date.today(),
     }
-    return _validated(data, "shares", {})
+    return validated(FairnessSpec, data, "shares", {})
 
 
 def _scale_of(names: set[str]) -> str:
