@@ -89,6 +89,7 @@ def main(
     prompts: Annotated[int, typer.Option(help="The first so many of the shipped list.")] = 8,
     count: int = 8,
     rounds: Annotated[int, typer.Option(help="Times that each is run.")] = 3,
+    all_cores: Annotated[bool, typer.Option(help="Also one process with as many threads as cores.")] = False,
     save: Annotated[bool, typer.Option(help="Write docs/scale-out.md and scale_out.json.")] = False,
 ) -> None:
     """Time all and print the medians."""
@@ -97,7 +98,7 @@ def main(
     from fairgen.resources import prompts_path
     from fairgen.spec import load_spec
 
-    setups = (Setup(0, 2), Setup(0, 1), Setup(2, 1))
+    setups = (Setup(0, 1), Setup(2, 1), *([Setup(0, os.cpu_count() or 1)] if all_cores else []))
     rows: dict[str, list[dict[str, float]]] = {setup.name: [] for setup in setups}
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "list.txt"

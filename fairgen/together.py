@@ -43,15 +43,18 @@ class ToneReader(Protocol):
     def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
 
 
+Readings = Sequence[Sequence["ToneReading"]]
+
+
 @dataclass(frozen=True)
 class Sampled:
     """A batch that was made."""
 
     images: Sequence[Image.Image]
-    readings: Sequence[Sequence[ToneReading]]
+    readings: Readings
     """Of the pictures that were to be read, in their order."""
     seconds: float
-    """Spent sampling and reading."""
+    """Spent on each picture, sampling and reading."""
 
 
 class BatchMaker(Protocol):
@@ -69,10 +72,8 @@ class BatchMaker(Protocol):
 
 @dataclass(frozen=True)
 class Here:
-    """Makes batches in this process.
-
-    A reader that reads in the background has its time while the next batch is sampled; with any other, a
-    batch is made when it is waited for.
+    """Makes batches in this process. A reader that reads in the background has its time while the next batch
+    is sampled.
     """
 
     sampler: Sampler
@@ -85,29 +86,21 @@ class Here:
     def start(
         self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
     ) -> Callable[[], Sampled]:
-        if self.ahead == 1:
-            return lambda: self._begin(requests, steering, unread)()
-        return self._begin(requests, steering, unread)
-
-    def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
-        """Sample and read a batch now."""
-        return self._begin(requests, steering, unread)()
-
-    def _begin(
-        self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
-    ) -> Callable[[], Sampled]:
+        """Sample a batch; its readings are what is waited for."""
         clock = time.perf_counter()
         images = self.sampler.generate(requests, steering)
-        sampling = time.perf_counter() - clock
-        begin = getattr(self.reader, "start", None) or partial(_read_all, self.reader)
-        readings = begin([images[place] for place in unread])
+        sampling = (time.perf_counter() - clock) / len(requests)
+        to_read = [images[place] for place in unread]
+        start = getattr(self.reader, "start", None)
+        readings: Callable[[], Readings] = start(to_read) if start else partial(_read, self.reader, to_read)
 
-        def waited() -> Sampled:
+        def wait() -> Sampled:
             clock = time.perf_counter()
             found = readings()
-            return Sampled(images, found, sampling + time.perf_counter() - clock)
+            reading = (time.perf_counter() - clock) / max(len(found), 1)
+            return Sampled(images, found, sampling + reading)
 
-        return waited
+        return wait
 
 
 @dataclass
@@ -164,7 +157,6 @@ def _in_order(
         try:
             started.append(_started(batch, maker))
         except KeyboardInterrupt:
-            # What was sampled already is read and kept.
             while started:
                 yield from started.popleft()()
             raise
@@ -195,20 +187,17 @@ def _made(
     batch: Sequence[tuple[RunningSet, Job]], recorded: Sequence[tuple[Made, bool] | None], sampled: Sampled
 ) -> Iterator[tuple[RunningSet, Made]]:
     readings = iter(sampled.readings)
-    share = sampled.seconds / max(len(sampled.readings), 1)
     for (one, job), image, found in zip(batch, sampled.images, recorded, strict=True):
         if found is None:
-            yield one, _concluded(one, job, image, next(readings), share)
+            yield one, _concluded(one, job, image, next(readings), sampled.seconds)
         else:
             made, whole = found
             # Sampled again for its neighbours' sake: kept only where its own file is lost.
             yield one, made if whole else replace(made, image=image)
 
 
-def _read_all(
-    reader: ToneReader, images: Sequence[Image.Image]
-) -> Callable[[], Sequence[Sequence[ToneReading]]]:
-    return lambda: [reader.read(image) for image in images]
+def _read(reader: ToneReader, images: Sequence[Image.Image]) -> Readings:
+    return [reader.read(image) for image in images]
 
 
 def _concluded(

@@ -28,9 +28,12 @@ from fairgen.spec import load_spec
 from fairgen.steering import Steering
 
 RUN = Path("run")
-LIST = "# [high]\na doctor\na judge\na pilot\n# [low]\na janitor\na nurse\n# [other]\na person in a park\n"
+LIST = """# [high]\na doctor\na judge\na pilot\na banker
+# [low]\na janitor\na nurse\na cook\na farm worker
+# [other]\na person in a park
+"""
 BATCH = 2
-"""So three blocks of two prompts."""
+"""So blocks of four, four and one prompts."""
 
 
 @dataclass
@@ -82,7 +85,7 @@ def model(
 def plan(folder: Path) -> AuditPlan:
     prompts = folder / "prompts.txt"
     prompts.write_text(LIST)
-    return plan_audit(prompts, load_spec("uniform"), count=7, arms=("none", "prompt"), max_tries=3, seed=5)
+    return plan_audit(prompts, load_spec("uniform"), count=5, arms=("none", "prompt"), max_tries=3, seed=5)
 
 
 def main() -> None:

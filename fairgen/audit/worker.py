@@ -108,7 +108,7 @@ class Worker:
 
     def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
         """Sample a batch, and read the pictures at these places."""
-        return Here(self._generator, self._reader).make(requests, steering, unread)
+        return Here(self._generator, self._reader).start(requests, steering, unread)()
 
 
 def _calibrations(info: ModelInfo, beside: Path) -> dict[str, Calibration]:
