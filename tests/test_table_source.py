@@ -357,7 +357,7 @@ def test_the_command_writes_a_spec_and_shows_the_judgements(
     assert cli.run(["spec", "check", str(out)]) == 0
     capsys.readouterr()
     for args, reason in (
-        (["-o", str(out)], "exists: choose another name, or add --force"),
+        (["-o", str(out)], "exists: choose another -o, or add --force"),
         (["-o", str(source), "--force"], "is the table source itself"),
         (["-o", str(tmp_path / "table.csv"), "--force"], "is the table itself"),
         (["-o", str(tmp_path), "--force"], "is a folder"),

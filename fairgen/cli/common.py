@@ -178,6 +178,25 @@ def read_prompts(path: Path) -> list[str]:
     return prompts
 
 
+def require_free(out: Path, *, force: bool) -> Path:
+    """``-o``, where a spec can be written to it; told before anything is asked or paid for the spec.
+
+    Raises `UserError` where it is there without ``force``, is a folder, a device or a pipe, or has no folder.
+    """
+    try:
+        if out.is_dir():
+            raise UserError(f"-o {out} is a folder: name a file, such as {out / 'spec.yaml'}.")
+        if out.exists() and not out.is_file():
+            raise UserError(f"-o {out} is a device or a pipe: name a file.")
+        if out.exists() and not force:
+            raise UserError(f"{out} exists: choose another -o, or add --force.")
+        if not out.parent.is_dir():
+            raise UserError(f"-o {out}: there is no folder {out.parent}: make it first.")
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UserError(f"-o {str(out)[:80]} cannot be written to ({error.strerror}).") from None
+    return out
+
+
 def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -> str:
     """``TV from the declared target (0 = as declared): unsteered 0.53, steered 0.03; chance floor 0.16``."""
     parts = [f"{name} " + ("not known" if tv is None else f"{tv:.2f}") for name, tv in distances]

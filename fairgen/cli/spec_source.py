@@ -72,7 +72,7 @@ def source(
     if prompts is not None and out is None:
         raise UserError("--prompts needs -o FILE: the spec for all prompts is written there.")
     if out is not None:
-        _claim(out, force=force)
+        common.require_free(out, force=force)
     from fairgen.sources.endpoint import Endpoint
 
     endpoint = Endpoint.named(model, base_url, temperature=temperature, seconds=timeout)
@@ -116,16 +116,6 @@ def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Questi
     if len(once) > MAX_PROMPTS:
         raise UserError(f"{file} has {len(once)} prompts, above the limit of {MAX_PROMPTS}: split it.")
     return [Question(line, scale) for line in reversed(once.values())]
-
-
-def _claim(out: Path, *, force: bool) -> None:
-    """Refuse before anything is paid for what could not be written afterwards."""
-    if out.is_dir():
-        raise UserError(f"-o {out} is a folder: name a file, such as {out / 'spec.yaml'}.")
-    if out.exists() and not force:
-        raise UserError(f"-o {out} exists: choose another name, or add --force.")
-    if not out.parent.is_dir():
-        raise UserError(f"-o {out}: there is no folder {out.parent}: make it first.")
 
 
 def _is_name(text: str) -> bool:
