@@ -165,6 +165,7 @@ def test_invented_addresses_are_not_found(capsys: pytest.CaptureFixture[str]) ->
     assert done.fallback == "of 1 cited passages none was found on its page"
     assert done.spec.citations[0].checked == "unreachable"
     assert "unreachable (" in done.out
+    assert "Fetching 1 page from no-such-place.invalid" in done.err
 
 
 def test_instructions_in_a_citation_are_only_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -170,9 +171,10 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
         ("group,share\nA,0.3,x\nB,0.7\n", "line 2: 3 cells under 2 headings"),
         ("group,share\nA\nB,0.7\n", "line 2: 1 cells under 2 headings"),
         ('group,share\n"A,0.3\nB,0.7\n', "not a CSV table"),
-        ("group;share\nA;0.3\nB;0.7\n", "has no column 'group'"),
+        ("group;share\nA;0.3\nB;0.7\n", "it has group;share. Should 'table.separator' be ';'?"),
         ("group,share\n", "has no rows"),
-        ("", "has no column 'group'"),
+        ("", "has no headings in its first line"),
+        (",\nA,1\n", "has no headings in its first line"),
         (b"group,share\nA,0.3\nB\xff,0.7\n", "line 3: not UTF-8 text"),
         ("group,share\n" + "A,0.3\n" * 50_001, "has more than 50000 rows"),
     ],
@@ -341,6 +343,13 @@ def test_any_text_gives_a_spec_or_one_sentence(tmp_path: Path, noise: str, after
         said = ""
         assert spec.target == {"light": 0.03, "medium": 0.62, "dark": 0.35} or not after
     assert "\n" not in said
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "table.csv")
+    (tmp_path / "source.yaml").write_text(DOCUMENT, encoding="utf-8")
+    with pytest.raises(UserError, match="is a pipe"):
+        load_table_source(tmp_path / "source.yaml")
 
 
 def test_the_command_writes_a_spec_and_shows_the_judgements(

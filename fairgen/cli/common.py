@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fairgen.spec import FairnessSpec
 
 DEFAULT_SPEC = "uniform"
+_MOST_BYTES_OF_PROMPTS = 1024 * 1024
 _T = TypeVar("_T")
 
 SPEC = typer.Option(
@@ -167,7 +168,11 @@ def read_prompts(path: Path) -> list[str]:
     Raises `UserError` where the file cannot be read or holds none.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES_OF_PROMPTS + 1)  # whatever size the file claims
+        if len(raw) > _MOST_BYTES_OF_PROMPTS:
+            raise UserError(f"{path} is larger than 1 MiB: give a text file, one prompt a line.")
+        lines = raw.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no UTF-8 text: save it as plain text, one prompt a line.") from error
     except OSError as error:

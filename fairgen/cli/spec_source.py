@@ -115,7 +115,10 @@ def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Questi
     once = {normal_prompt(line): line for line in reversed(common.read_prompts(file))}
     if len(once) > MAX_PROMPTS:
         raise UserError(f"{file} has {len(once)} prompts, above the limit of {MAX_PROMPTS}: split it.")
-    return [Question(line, scale) for line in reversed(once.values())]
+    try:
+        return [Question(line, scale) for line in reversed(once.values())]
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 def _is_name(text: str) -> bool:
@@ -177,15 +180,9 @@ def _asked(
 
 def _checked(answers: Sequence[Combined]) -> tuple[list[Combined], list[Verdict]]:
     """The answers with their citations looked up; a page is fetched once, however many prompts cite it."""
-    from rich.progress import Progress
+    from fairgen.cli.spec_check import look_up
 
-    from fairgen.citations import judge_citations
-
-    console = common.stderr()
-    cited = [citation for answer in answers for citation in answer.citations]
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Looking citations up", total=len(cited))
-        verdicts = judge_citations(cited, on_done=lambda done: progress.update(task, completed=done))
+    verdicts = look_up([citation for answer in answers for citation in answer.citations])
     found = iter(verdict.citation for verdict in verdicts)
     return [a.with_checked([next(found) for _ in a.citations]) for a in answers], verdicts
 
