@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pty
 import resource
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from fairgen import cli
 from fairgen.cli import common
 from fairgen.errors import UserError
 from fairgen.resources import specs_dir
+from fairgen.spec import dump_spec, load_spec
 
 HEAVY = ("torch", "diffusers", "transformers", "mediapipe", "gradio", "skimage", "scipy", "PIL", "numpy")
 
@@ -135,6 +137,35 @@ def test_out_of_disk_is_one_sentence(
     monkeypatch.setattr("fairgen.report.tables.Path.replace", full)
     assert "No space is left" in _fails(capsys, 2, "report", str(folder))
     assert not list(folder.glob(".report*")), "the temporary file is gone"
+
+
+@pytest.mark.parametrize("args", [["list"], ["show", "uniform"], ["show", "./own.yaml", "--yaml"]])
+def test_any_locale_gets_the_whole_output(tmp_path: Path, args: list[str]) -> None:
+    own = dump_spec(load_spec("uniform").model_copy(update={"about": "Wünsche für 上海"}))
+    (tmp_path / "own.yaml").write_text(own, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "fairgen", "spec", *args],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    if "--yaml" in args:
+        assert done.stdout.decode() == own
+
+
+def test_a_terminal_gets_what_its_locale_holds() -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "fairgen", "spec", "show", "uniform"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"very light" in os.read(ours, 65_536)
+    os.close(ours)
 
 
 def _broken_report(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

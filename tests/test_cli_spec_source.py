@@ -160,6 +160,8 @@ def test_long_replies_of_many_prompts_are_cut_and_that_is_said(capsys: pytest.Ca
         (["a\x1b[31mb", "--model", "m"], "cannot be seen"),
         (["x" * 2_000, "--model", "m"], "more than 1000 characters"),
         (["a nurse", "--model", ""], "The model's name is empty"),
+        (["--prompts", "odd.txt", "--model", "m", "-o", "x.yaml"], "odd.txt: The prompt 'a\\u202eb' holds"),
+        (["--prompts", "/dev/zero", "--model", "m", "-o", "x.yaml"], "larger than 1 MiB"),
         (["a nurse", "--model", "m", "--scale", "fitzpatrick"], "choose one of ita6"),
         (["a nurse", "--model", "m", "--samples", "0"], "--samples is 0"),
         (["a nurse", "--model", "m", "--samples", "21"], "--samples is 21"),
@@ -178,6 +180,7 @@ def test_mistakes_are_found_before_anything_is_asked(
     Path("p.txt").write_text("a nurse\n", encoding="utf-8")
     Path("many.txt").write_text("\n".join(f"prompt {n}" for n in range(201)), encoding="utf-8")
     Path("there.yaml").write_text("mine\n", encoding="utf-8")
+    Path("odd.txt").write_text("a nurse\na\u202eb\n", encoding="utf-8")
     with serving(GOOD) as server:
         done = run(capsys, *args, *([] if "--base-url" in args else ["--base-url", server.url]))
         assert server.requests == []

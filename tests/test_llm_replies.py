@@ -23,7 +23,7 @@ from fairgen.sources.ask_cache import RawReply
 from fairgen.sources.asking import Asked, Tokens, ask, tokens
 from fairgen.sources.endpoint import Endpoint
 from fairgen.sources.llm import combine, llm_spec
-from fairgen.sources.plain_text import cut, escaped, readable
+from fairgen.sources.plain_text import cut, escaped, readable, without
 from fairgen.sources.question import Question
 from fairgen.sources.reply import ROUNDING, RejectedReply, parse_reply
 from skin_tone.scales import SCALES
@@ -89,6 +89,32 @@ def test_cut_text_keeps_to_its_limit_and_says_so(text: str, limit: int) -> None:
     assert len(kept.encode()) <= limit
     assert (kept == text) == (len(text.encode()) <= limit)
     assert kept == text or kept.endswith(f"[cut: {len(text.encode())} bytes in all]")
+
+
+SECRET = "sk-b/3456789012"
+_HIDDEN = st.text(st.sampled_from("\u200b\u202e\u00ad\x00\r"), max_size=2)
+
+
+@given(
+    before=st.text(max_size=20),
+    letters=st.tuples(*[st.tuples(st.sampled_from("pe"), _HIDDEN)] * len(SECRET)),
+    raw=st.booleans(),
+)
+def test_a_secret_is_found_in_every_form(
+    before: str, letters: tuple[tuple[str, str], ...], raw: bool
+) -> None:
+    written = "".join(
+        (f"\\u{ord(char):04X}" if form == "e" else char) + (hidden if raw else json.dumps(hidden)[1:-1])
+        for char, (form, hidden) in zip(SECRET, letters, strict=True)
+    )
+    text = json.dumps(before)[:-1] + written + '"'
+    kept = without(SECRET, text)
+    assert readable(json.loads(kept, strict=False))[0] == readable(before + "[key]")[0]
+
+
+@given(st.text())
+def test_text_without_a_secret_stays(text: str) -> None:
+    assert without(SECRET, text) == text
 
 
 def raw(content: object) -> RawReply:

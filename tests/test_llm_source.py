@@ -165,6 +165,7 @@ def test_invented_addresses_are_not_found(capsys: pytest.CaptureFixture[str]) ->
     assert done.fallback == "of 1 cited passages none was found on its page"
     assert done.spec.citations[0].checked == "unreachable"
     assert "unreachable (" in done.out
+    assert "Fetching 1 page from no-such-place.invalid" in done.err
 
 
 def test_instructions_in_a_citation_are_only_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,3 +269,40 @@ def test_a_server_without_structured_output_is_asked_in_words(capsys: pytest.Cap
 def test_a_reply_that_quotes_the_key_is_kept_without_it(capsys: pytest.CaptureFixture[str]) -> None:
     done = asked(capsys, [replies(fixture_reply(why=f"Because {KEY}."))])
     assert done.spec.why == "Because [key]."
+
+
+_SPLIT = f"{KEY[:5]}\u200b{KEY[5:]}"
+_ESCAPED = r"\u0073" + KEY[1:]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        replies(fixture_reply(why=f"Because {_SPLIT}.")),
+        replies(json.dumps(fixture_reply(why="Because @.")).replace("@", _ESCAPED)),
+        replies(json.dumps(fixture_reply(why="Because @.")).replace("@", rf"{KEY[:4]}\u200b\b{KEY[4:]}")),
+        sends(said(fixture_reply()).replace(b"fixture-model", KEY.encode())),
+        sends(said("no JSON").replace(b'"stop"', json.dumps(_SPLIT).encode())),
+        replies(None, refusal=f"Not for {_SPLIT}"),
+    ],
+    ids=["hidden character", "escaped letter", "both", "model's name", "finish", "refusal"],
+)
+def test_no_form_of_the_key_is_kept(capsys: pytest.CaptureFixture[str], turn: Turn) -> None:
+    done = asked(capsys, [turn])  # holds output and files against the key
+    assert "[key]" in Path("spec.yaml").read_text(encoding="utf-8")
+    assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        fails(400, _SPLIT),
+        fails(429, headers={"Retry-After": KEY}),
+        sends(b"", kind=KEY),
+    ],
+    ids=["hidden character", "Retry-After", "content type"],
+)
+def test_no_form_of_the_key_is_told(capsys: pytest.CaptureFixture[str], turn: Turn) -> None:
+    done = asked(capsys, [turn])
+    assert done.code == 2
+    assert "[key]" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -170,9 +171,10 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
         ("group,share\nA,0.3,x\nB,0.7\n", "line 2: 3 cells under 2 headings"),
         ("group,share\nA\nB,0.7\n", "line 2: 1 cells under 2 headings"),
         ('group,share\n"A,0.3\nB,0.7\n', "not a CSV table"),
-        ("group;share\nA;0.3\nB;0.7\n", "has no column 'group'"),
+        ("group;share\nA;0.3\nB;0.7\n", "it has group;share. Should 'table.separator' be ';'?"),
         ("group,share\n", "has no rows"),
-        ("", "has no column 'group'"),
+        ("", "has no headings in its first line"),
+        (",\nA,1\n", "has no headings in its first line"),
         (b"group,share\nA,0.3\nB\xff,0.7\n", "line 3: not UTF-8 text"),
         ("group,share\n" + "A,0.3\n" * 50_001, "has more than 50000 rows"),
     ],
@@ -343,6 +345,13 @@ def test_any_text_gives_a_spec_or_one_sentence(tmp_path: Path, noise: str, after
     assert "\n" not in said
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "table.csv")
+    (tmp_path / "source.yaml").write_text(DOCUMENT, encoding="utf-8")
+    with pytest.raises(UserError, match="is a pipe"):
+        load_table_source(tmp_path / "source.yaml")
+
+
 def test_the_command_writes_a_spec_and_shows_the_judgements(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,7 +366,7 @@ def test_the_command_writes_a_spec_and_shows_the_judgements(
     assert cli.run(["spec", "check", str(out)]) == 0
     capsys.readouterr()
     for args, reason in (
-        (["-o", str(out)], "exists: choose another name, or add --force"),
+        (["-o", str(out)], "exists: choose another -o, or add --force"),
         (["-o", str(source), "--force"], "is the table source itself"),
         (["-o", str(tmp_path / "table.csv"), "--force"], "is the table itself"),
         (["-o", str(tmp_path), "--force"], "is a folder"),

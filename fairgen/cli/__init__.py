@@ -8,6 +8,7 @@ interrupted; 1 anything else.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _fail(2, "No space is left on the disk: free some, or write elsewhere with --out.")
         if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
             return _fail(2, "The memory ran out: choose a smaller --batch-size, or --device cpu.")
@@ -102,7 +103,19 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script's entry: never returns."""
+    _write_any_character()
     sys.exit(run())
+
+
+def _write_any_character() -> None:
+    """Let standard output take what its locale cannot hold: a file or pipe gets UTF-8, as fairgen reads its
+    documents; a terminal shows question marks.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _sentence(error: Exception) -> str:

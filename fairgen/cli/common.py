@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fairgen.spec import FairnessSpec
 
 DEFAULT_SPEC = "uniform"
+_MOST_BYTES_OF_PROMPTS = 1024 * 1024
 _T = TypeVar("_T")
 
 SPEC = typer.Option(
@@ -167,7 +168,11 @@ def read_prompts(path: Path) -> list[str]:
     Raises `UserError` where the file cannot be read or holds none.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES_OF_PROMPTS + 1)  # whatever size the file claims
+        if len(raw) > _MOST_BYTES_OF_PROMPTS:
+            raise UserError(f"{path} is larger than 1 MiB: give a text file, one prompt a line.")
+        lines = raw.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no UTF-8 text: save it as plain text, one prompt a line.") from error
     except OSError as error:
@@ -176,6 +181,25 @@ def read_prompts(path: Path) -> list[str]:
     if not prompts:
         raise UserError(f"{path} holds no prompts: write one a line.")
     return prompts
+
+
+def require_free(out: Path, *, force: bool) -> Path:
+    """``-o``, where a spec can be written to it; told before anything is asked or paid for the spec.
+
+    Raises `UserError` where it is there without ``force``, is a folder, a device or a pipe, or has no folder.
+    """
+    try:
+        if out.is_dir():
+            raise UserError(f"-o {out} is a folder: name a file, such as {out / 'spec.yaml'}.")
+        if out.exists() and not out.is_file():
+            raise UserError(f"-o {out} is a device or a pipe: name a file.")
+        if out.exists() and not force:
+            raise UserError(f"{out} exists: choose another -o, or add --force.")
+        if not out.parent.is_dir():
+            raise UserError(f"-o {out}: there is no folder {out.parent}: make it first.")
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UserError(f"-o {str(out)[:80]} cannot be written to ({error.strerror}).") from None
+    return out
 
 
 def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -> str:

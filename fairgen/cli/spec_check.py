@@ -48,7 +48,10 @@ def check(
         typer.echo(common.one_line(_verdict(name, spec)))
     if citations:
         cited = [all_citations(spec) for _, spec in specs]
-        verdicts = iter(look_up([citation for some in cited for citation in some]))
+        try:
+            verdicts = iter(look_up([citation for some in cited for citation in some]))
+        except KeyboardInterrupt:
+            raise common.Interrupted("Interrupted while looking citations up: nothing was kept.") from None
         for (name, spec), some in zip(specs, cited, strict=True):
             judged = [next(verdicts) for _ in some]
             _show(name, some, judged)
@@ -72,12 +75,9 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
         asked = ", ".join(f"{host} ({count})" if count > 1 else host for host, count in hosts.items())
         what = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
         console.print(common.one_line(f"Fetching {what} from {asked}"), markup=False, soft_wrap=True)
-    try:
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("Looking citations up", total=len(citations))
-            return judge_citations(citations, on_done=lambda done: progress.update(task, completed=done))
-    except KeyboardInterrupt:
-        raise common.Interrupted("Interrupted while looking citations up: nothing was kept.") from None
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("Looking citations up", total=len(citations))
+        return judge_citations(citations, on_done=lambda done: progress.update(task, completed=done))
 
 
 def _verdict(name: str, spec: FairnessSpec) -> str:

@@ -34,9 +34,9 @@ def new(
     ends the command. Nothing is written before the last answer.
     """
     if out is not None:
-        _require_free(out, force)
+        common.require_free(out, force=force)
     answers = _Answers(common.stderr().print)
-    fields = _asked(answers, lambda name: out or _require_free(Path(f"{name}.yaml"), force))
+    fields = _asked(answers, lambda name: out or common.require_free(Path(f"{name}.yaml"), force=force))
 
     from fairgen.spec import FairnessSpec, dump_spec
     from fairgen.spec.document import write_spec
@@ -53,20 +53,12 @@ def new(
         typer.echo(common.one_line(f"{what}: {command}"))
 
 
-def _require_free(file: Path, force: bool) -> Path:
-    if file.exists() and not force:
-        raise UserError(f"{file} exists already: choose another -o, or add --force.")
-    if not file.parent.is_dir():
-        raise UserError(f"The folder {file.parent} does not exist: make it, or choose another -o.")
-    return file
-
-
 class _Answers:
     """Asks on standard error and reads answers from standard input, so that output can be redirected."""
 
     def __init__(self, say: Callable[..., None]) -> None:
         self._say = say
-        self._piped = not sys.stdin.isatty()
+        self._piped = sys.stdin is None or not sys.stdin.isatty()
 
     def ask(self, what: str, question: str, check: Callable[[str], Any], default: str = "") -> Any:
         """The answer as ``check`` makes it; asked again while ``check`` raises UserError.
@@ -79,7 +71,7 @@ class _Answers:
             self._say(f"{question}{hint}", markup=False, soft_wrap=True)
             try:
                 answer = input().strip() or default
-            except EOFError:
+            except (EOFError, RuntimeError):  # the latter where standard input is closed
                 raise UserError(
                     f"The answers ended before '{what}': nothing was written. Run `fairgen spec new` on a "
                     "terminal, or pipe in one answer a line."

@@ -72,7 +72,7 @@ def source(
     if prompts is not None and out is None:
         raise UserError("--prompts needs -o FILE: the spec for all prompts is written there.")
     if out is not None:
-        _claim(out, force=force)
+        common.require_free(out, force=force)
     from fairgen.sources.endpoint import Endpoint
 
     endpoint = Endpoint.named(model, base_url, temperature=temperature, seconds=timeout)
@@ -115,17 +115,10 @@ def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Questi
     once = {normal_prompt(line): line for line in reversed(common.read_prompts(file))}
     if len(once) > MAX_PROMPTS:
         raise UserError(f"{file} has {len(once)} prompts, above the limit of {MAX_PROMPTS}: split it.")
-    return [Question(line, scale) for line in reversed(once.values())]
-
-
-def _claim(out: Path, *, force: bool) -> None:
-    """Refuse before anything is paid for what could not be written afterwards."""
-    if out.is_dir():
-        raise UserError(f"-o {out} is a folder: name a file, such as {out / 'spec.yaml'}.")
-    if out.exists() and not force:
-        raise UserError(f"-o {out} exists: choose another name, or add --force.")
-    if not out.parent.is_dir():
-        raise UserError(f"-o {out}: there is no folder {out.parent}: make it first.")
+    try:
+        return [Question(line, scale) for line in reversed(once.values())]
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 def _is_name(text: str) -> bool:
@@ -187,15 +180,9 @@ def _asked(
 
 def _checked(answers: Sequence[Combined]) -> tuple[list[Combined], list[Verdict]]:
     """The answers with their citations looked up; a page is fetched once, however many prompts cite it."""
-    from rich.progress import Progress
+    from fairgen.cli.spec_check import look_up
 
-    from fairgen.citations import judge_citations
-
-    console = common.stderr()
-    cited = [citation for answer in answers for citation in answer.citations]
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Looking citations up", total=len(cited))
-        verdicts = judge_citations(cited, on_done=lambda done: progress.update(task, completed=done))
+    verdicts = look_up([citation for answer in answers for citation in answer.citations])
     found = iter(verdict.citation for verdict in verdicts)
     return [a.with_checked([next(found) for _ in a.citations]) for a in answers], verdicts
 

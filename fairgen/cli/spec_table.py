@@ -25,7 +25,9 @@ def table(
     from fairgen.spec import save_spec
 
     if out is not None:
-        _require_free(out, source, force=force)
+        if out.resolve() == source.resolve():
+            raise UserError(f"-o {out} is the table source itself: choose another name.")
+        common.require_free(out, force=force)
     read, rows = load_table_source(source)
     if out is not None and out.resolve() == (source.parent / read.table.file).resolve():
         raise UserError(f"-o {out} is the table itself: choose another name.")
@@ -34,17 +36,6 @@ def table(
         save_spec(spec, out)
     _show(read, spec)
     typer.echo(common.one_line(f"Written: {out}" if out else "Not written to a file: add -o FILE."))
-
-
-def _require_free(out: Path, source: Path, *, force: bool) -> None:
-    if out.resolve() == source.resolve():
-        raise UserError(f"-o {out} is the table source itself: choose another name.")
-    if out.is_dir():
-        raise UserError(f"-o {out} is a folder: name a file, such as {out / 'spec.yaml'}.")
-    if out.exists() and not force:
-        raise UserError(f"-o {out} exists: choose another name, or add --force.")
-    if not out.parent.is_dir():
-        raise UserError(f"-o {out}: there is no folder {out.parent}: make it first.")
 
 
 def _show(source: TableSource, spec: FairnessSpec) -> None:

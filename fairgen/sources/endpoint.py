@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from fairgen.errors import UserError
 from fairgen.runfile import now
 from fairgen.sources.ask_cache import RawReply
-from fairgen.sources.plain_text import escaped, readable
+from fairgen.sources.plain_text import escaped, readable, without
 from fairgen.sources.reply import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class Chat:
         except (ValidationError, IndexError):
             kind = response.headers.get("content-type", "no content type").partition(";")[0]
             raise NoReply(
-                f"the server answered with something else than a chat completion ({_words(kind)})"
+                f"the server answered with something else than a chat completion ({self._words(kind)})"
             ) from None
         usage = completion.usage or _Usage()
         refusal = choice.message.refusal
@@ -244,8 +244,8 @@ class Chat:
         return RawReply(
             text=escaped(text),
             refused=bool(refusal),
-            finish=_words(choice.finish_reason) if choice.finish_reason else None,
-            served_model=_words(completion.model) if completion.model else None,
+            finish=self._words(choice.finish_reason) if choice.finish_reason else None,
+            served_model=self._words(completion.model) if completion.model else None,
             structured=structured,
             tokens_in=usage.prompt_tokens,
             tokens_out=usage.completion_tokens,
@@ -253,7 +253,11 @@ class Chat:
         )
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_LENGTH else text
+        return without(self._key, text) if len(self._key) >= _SECRET_LENGTH else text
+
+    def _words(self, text: str) -> str:
+        """A server's words for a message: one short line that no terminal obeys, without the key."""
+        return " ".join(readable(self._without_key(text))[0].split())[:160]
 
     def _explain(self, error: openai.OpenAIError) -> NoReturn:
         """Turn an error of the package into ours. What a server says about a wrong key may quote the key."""
@@ -271,7 +275,7 @@ class Chat:
                 ) from None
             case openai.RateLimitError():
                 wait = error.response.headers.get("retry-after")
-                wish = f"; it asks to wait {_words(wait)} seconds" if wait else ""
+                wish = f"; it asks to wait {self._words(wait)} seconds" if wait else ""
                 raise NoReply(f"too many requests, or no credit left (HTTP 429{wish})") from None
             case openai.APIStatusError() if error.status_code < 500 and error.status_code not in (408, 409):
                 raise UserError(
@@ -283,20 +287,15 @@ class Chat:
             case openai.APITimeoutError():
                 raise NoReply(f"no answer within {self.endpoint.seconds:g} seconds") from None
             case openai.APIConnectionError():
-                cause = _words(str(error.__cause__ or error)) or "no reason given"
-                raise NoReply(f"the connection failed ({self._without_key(cause)})") from None
+                cause = self._words(str(error.__cause__ or error)) or "no reason given"
+                raise NoReply(f"the connection failed ({cause})") from None
             case _:
                 raise NoReply(f"the request failed ({type(error).__name__})") from None
 
     def _server_words(self, error: openai.APIStatusError) -> str:
         body = error.body
         said = body.get("message") if isinstance(body, dict) else None
-        return f": {_words(self._without_key(said))}" if isinstance(said, str) and said.strip() else ""
-
-
-def _words(text: str) -> str:
-    """A server's words for a message: one short line that no terminal obeys."""
-    return " ".join(readable(text)[0].split())[:160]
+        return f": {self._words(said)}" if isinstance(said, str) and said.strip() else ""
 
 
 class _Bounded(httpx2.AsyncByteStream):

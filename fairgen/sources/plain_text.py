@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-__all__ = ["cut", "escaped", "readable"]
+__all__ = ["cut", "escaped", "readable", "without"]
 
 _JOINERS = "\u200c\u200d"
 """Zero width, but part of how Persian, Hindi and others are written."""
+
+_LETTER = re.compile(r"\\u[0-9a-fA-F]{4}|\\[bfr/\\]|.", re.DOTALL)
+_SHORT = {r"\b": "", r"\f": "", r"\r": "", r"\/": "/", r"\\": "\\"}
 
 
 def _is_hidden(char: str) -> bool:
@@ -45,3 +49,25 @@ def cut(text: str, limit: int) -> str:
         return text
     mark = f" [cut: {len(raw)} bytes in all]"
     return raw[: max(0, limit - len(mark))].decode(errors="ignore") + mark
+
+
+def without(secret: str, text: str) -> str:
+    """The text with ``[key]`` in place of a secret (printable ASCII), also where JSON's escapes or hidden
+    characters would let it through and reading would bring it back.
+    """
+    text = text.replace(secret, "[key]")
+    letters, starts, ends = [], [], []
+    for found in _LETTER.finditer(text):
+        written = found[0]
+        letter = chr(int(written[2:], 16)) if len(written) == 6 else _SHORT.get(written, written)
+        if letter and not _is_hidden(letter):
+            letters.append(letter)
+            starts.append(found.start())
+            ends.append(found.end())
+    read = "".join(letters)
+    pieces, kept, at = [], 0, read.find(secret)
+    while at >= 0:
+        pieces += [text[kept : starts[at]], "[key]"]
+        kept = ends[at + len(secret) - 1]
+        at = read.find(secret, at + len(secret))
+    return "".join([*pieces, text[kept:]])

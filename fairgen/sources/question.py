@@ -77,9 +77,14 @@ class Question:
         if not self.prompt.strip():
             raise UserError("The prompt is empty: say what the pictures will show.")
         if len(self.prompt) > _MAX_PROMPT:
-            raise UserError(f"The prompt has more than {_MAX_PROMPT} characters: shorten it.")
+            raise UserError(
+                f"The prompt {self.prompt[:40]!r}... has more than {_MAX_PROMPT} characters: shorten it."
+            )
         if not self.prompt.isprintable():
-            raise UserError("The prompt holds line breaks or characters that cannot be seen: take them out.")
+            raise UserError(
+                f"The prompt {self.prompt[:80]!a} holds line breaks or characters that cannot be seen: take "
+                "them out."
+            )
 
     @cached_property
     def schema(self) -> dict[str, Any]:

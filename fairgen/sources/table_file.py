@@ -58,6 +58,8 @@ def read_table(path: Path, columns: Sequence[str], *, separator: str = ",") -> T
     if suffix not in (".csv", ".tsv", ".parquet"):
         raise UserError(f"The table {path.name} must be a .csv, .tsv or .parquet file.")
     try:
+        if path.is_fifo():
+            raise UserError(f"The table {path} is a pipe: write it into a file, which can be named.")
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -88,6 +90,8 @@ def _csv(name: str, raw: bytes, columns: Sequence[str], separator: str) -> list[
     rows: list[Row] = []
     try:
         heading = [cell.strip() for cell in next(reader, [])]
+        if not any(heading):
+            raise UserError(f"{name} has no headings in its first line: name each column there.")
         places = _places(name, heading, columns)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
@@ -131,6 +135,8 @@ def _places(name: str, heading: Sequence[str], columns: Sequence[str]) -> dict[s
         if count == 0:
             close = difflib.get_close_matches(column, heading, n=1)
             hint = f": did you mean {close[0]!r}?" if close else f": it has {', '.join(heading)[:200]}."
+            if len(heading) == 1 and (other := next((c for c in ";\t," if c in heading[0]), None)):
+                hint = f": it has {heading[0][:200]}. Should 'table.separator' be {other!r}?"
             raise UserError(f"{name} has no column {column!r}{hint}")
         if count > 1:
             raise UserError(f"{name} has {count} columns {column!r}: rename all but one.")

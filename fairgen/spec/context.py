@@ -8,19 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from fairgen.spec.fields import Part, RequiredText, Text, Unit, clean_required, problem
+from fairgen.spec.fields import Part, RequiredText, Text, Unit, clean_required, one_line
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 
 __all__ = ["Context", "find_context", "normal_prompt"]
 
 
-def _one_line(value: str) -> str:
-    if "\n" in value:
-        raise problem("must be one line: a prompt has no line breaks")
-    return value
-
-
-Prompt = Annotated[str, Field(max_length=1_000), AfterValidator(clean_required), AfterValidator(_one_line)]
+Prompt = Annotated[str, Field(max_length=1_000), AfterValidator(clean_required), AfterValidator(one_line)]
 
 
 class Context(Part):

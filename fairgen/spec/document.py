@@ -299,6 +299,8 @@ def write_spec(text: str, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     try:
         target = target.resolve()
+        if target.exists() and not target.is_file():  # /dev/null would be renamed over
+            raise UserError(f"The spec cannot be written to {path}: it is no file.")
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:

@@ -23,6 +23,7 @@ __all__ = [
     "Unit",
     "Url",
     "clean_required",
+    "one_line",
     "problem",
 ]
 
@@ -48,6 +49,13 @@ def clean_required(value: str) -> str:
     value = _clean(value)
     if not value:
         raise problem("must not be empty")
+    return value
+
+
+def one_line(value: str) -> str:
+    """Text without line breaks, so that no name can look like two entries where it is shown."""
+    if "\n" in value:
+        raise problem("must be one line: take the line breaks out")
     return value
 
 
@@ -108,8 +116,8 @@ def _with_zone(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-Line = Annotated[str, Field(max_length=300), AfterValidator(_clean)]
-RequiredLine = Annotated[str, Field(max_length=300), AfterValidator(clean_required)]
+Line = Annotated[str, Field(max_length=300), AfterValidator(_clean), AfterValidator(one_line)]
+RequiredLine = Annotated[str, Field(max_length=300), AfterValidator(clean_required), AfterValidator(one_line)]
 Text = Annotated[str, Field(max_length=4_000), AfterValidator(_clean)]
 RequiredText = Annotated[str, Field(max_length=4_000), AfterValidator(clean_required)]
 Raw = Annotated[str, Field(max_length=16_000), AfterValidator(_no_surrogates)]

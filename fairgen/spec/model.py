@@ -123,7 +123,7 @@ class FairnessSpec(Part):
     def content_hash(self) -> str:
         """``sha256:`` and 64 hex digits over the content as canonical JSON, approval fields left out.
 
-        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``). So comments,
+        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts`` or ``notes``). So comments,
         the order of keys and the way a number is written in the file do not matter, and a signature does not
         change what it signs. Citations go in as unchecked: whether a page still holds a quote is measured
         again and again, and declares nothing.
@@ -132,6 +132,8 @@ class FairnessSpec(Part):
         if not content["contexts"]:
             del content["contexts"]  # as it was before there were contexts: old signatures hold
         for part in (content, *content.get("contexts", ())):
+            if part["elicitation"] and part["elicitation"]["notes"] is None:
+                del part["elicitation"]["notes"]  # likewise
             for citation in part["citations"]:
                 citation.update(checked="unchecked", checked_at=None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

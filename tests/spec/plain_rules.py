@@ -47,6 +47,10 @@ def _text(value: Any, most: int, *, empty: bool = False) -> bool:
     return not any(unicodedata.category(c) in ("Cc", "Cs") for c in value if c not in "\n\t")
 
 
+def _line(value: Any, *, empty: bool = False) -> bool:
+    return _text(value, 300, empty=empty) and "\n" not in value.strip()
+
+
 def _day(value: Any) -> bool:
     if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
         return False
@@ -92,9 +96,9 @@ def _citation(value: Any) -> bool:
         and bool(urlsplit(url.strip()).netloc)
     )
     return (
-        _text(value["title"], 300)
+        _line(value["title"])
         and _text(value["claim"], 4000)
-        and (value.get("publisher") is None or _text(value["publisher"], 300, empty=True))
+        and (value.get("publisher") is None or _line(value["publisher"], empty=True))
         and (year is None or _whole(year, 1000, 9999))
         and good_url
         and (quote is None or _text(quote, 4000, empty=True))
@@ -108,7 +112,7 @@ def _elicitation(value: Any) -> bool:
         return False
     replies, fallback = value["replies"], value.get("fallback")
     return (
-        _text(value["model"], 300)
+        _line(value["model"])
         and _day(value["asked_on"])
         and isinstance(value["prompt_hash"], str)
         and bool(re.fullmatch(r"sha256:[0-9a-f]{64}", value["prompt_hash"]))
@@ -170,7 +174,7 @@ def acceptable(data: Any) -> bool:
         and all(_text(data[key], 4000) for key in ("about", "why"))
         and _text(data.get("mapping", ""), 4000, empty=True)
         and data.get("allocation", "exact") in ("exact", "expected")
-        and _text(data["declared_by"], 300)
+        and _line(data["declared_by"])
         and _day(data["declared_on"])
         and len(set(prompts)) == len(prompts)
         and asked == (source == "llm")

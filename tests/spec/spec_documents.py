@@ -87,6 +87,7 @@ TEXT = st.text(
     st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t :#'\"-\u2028\ufeff"), max_size=90
 )
 REQUIRED = st.builds("{}x{}".format, TEXT, TEXT)
+LINE = REQUIRED.map(lambda text: text.replace("\n", " "))
 UNIT = st.floats(0, 1)
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 CHECKED = ["found", "not_found", "unreachable"]
@@ -105,7 +106,7 @@ def _targets(draw: st.DrawFn, scale: str) -> dict[str, float]:
 def _citations(draw: st.DrawFn) -> dict[str, Any]:
     checked = draw(st.sampled_from(["unchecked", *CHECKED]))
     return {
-        "title": draw(REQUIRED),
+        "title": draw(LINE),
         "year": draw(st.none() | st.integers(1000, 2100)),
         "url": draw(st.none() | st.just("https://example.org/a?b=c#d")),
         "quote": draw(st.none() | TEXT),
@@ -151,7 +152,7 @@ def specs(draw: st.DrawFn) -> FairnessSpec:
         "why": draw(REQUIRED),
         "mapping": draw(TEXT),
         "allocation": draw(st.sampled_from(["exact", "expected"])),
-        "declared_by": draw(REQUIRED),
+        "declared_by": draw(LINE),
         "declared_on": draw(st.dates()),
         "contexts": [
             {

@@ -128,11 +128,34 @@ def test_a_file_is_never_overwritten(
     for args in ([], ["-o", "mine.yaml"]):
         code, _, err = _pipe(monkeypatch, capsys, BY_HAND, *args)
         assert code == 2
-        assert "mine.yaml exists already" in err.splitlines()[-1]
+        assert "mine.yaml exists: choose another -o" in err.splitlines()[-1]
         assert Path("mine.yaml").read_text() == "precious"
-    assert "does not exist" in _pipe(monkeypatch, capsys, BY_HAND, "-o", "no/where.yaml")[2]
+    assert "there is no folder" in _pipe(monkeypatch, capsys, BY_HAND, "-o", "no/where.yaml")[2]
     assert _pipe(monkeypatch, capsys, BY_HAND, "--force")[0] == 0
     assert load_spec("mine.yaml").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("pipe", "a device or a pipe"), (".", "is a folder"), ("x" * 300, "cannot be written to")],
+)
+def test_what_could_not_be_written_is_said_before_the_first_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str, reason: str
+) -> None:
+    os.mkfifo("pipe")
+    code, _, err = _pipe(monkeypatch, capsys, BY_HAND, "--force", "-o", out)
+    assert code == 2
+    assert reason in err
+    assert "Name" not in err
+    assert Path("pipe").is_fifo()
+
+
+def test_closed_standard_input_is_as_if_the_answers_had_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.run(["spec", "new"]) == 2
+    assert "The answers ended before 'name'" in capsys.readouterr().err
 
 
 @given(specs())

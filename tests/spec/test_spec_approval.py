@@ -129,7 +129,7 @@ def test_signing_changes_the_approval_and_nothing_else(tmp_path: Path, text: str
     assert path.read_text(encoding="utf-8").count("approved_by") == 1
 
 
-@given(specs(), st.text("aZ é'\":#\\\u2028\u202e\U0001f600\n-", min_size=1, max_size=40).filter(str.strip))
+@given(specs(), st.text("aZ é'\":#\\\u2028\u202e\U0001f600-", min_size=1, max_size=40).filter(str.strip))
 @settings(max_examples=60, deadline=None)
 def test_any_sound_document_can_be_signed_by_anybody(spec: FairnessSpec, name: str) -> None:
     signed = spec.approved(name, DAY)
@@ -187,5 +187,6 @@ def test_a_file_stays_whole_when_it_cannot_be_written(
         approve_file(path, "Jane", DAY)
     assert path.read_text() == MINIMAL
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]
-    with pytest.raises(UserError, match="is no name"):
-        approve_file(path, " ", DAY)
+    for name in (" ", "Jane\napproved by Mallory"):
+        with pytest.raises(UserError, match="is no name"):
+            approve_file(path, name, DAY)

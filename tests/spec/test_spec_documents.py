@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import date
 from pathlib import Path
@@ -180,6 +181,15 @@ def test_save_and_load_by_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
         save_spec(spec, tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_device_or_pipe_is_never_replaced_by_a_spec(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(UserError, match="it is no file"):
+            save_spec(parse_spec(MINIMAL), tmp_path / name)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_an_unreadable_line_in_a_file_is_found(tmp_path: Path) -> None:
