@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-COLD_SECONDS = 60
+COLD_SECONDS = 240
 """A busy machine is slower than the 20 s that two idle cores need."""
 
 
