@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.optimize import brentq
 from scipy.special import bdtrc
-from statsmodels.stats.proportion import multinomial_proportions_confint, proportion_confint
+from statsmodels.stats.proportion import proportion_confint
 
 from fairgen import stats
 
@@ -110,10 +110,6 @@ METHODS: dict[str, tuple[float, Callable[[tuple[int, ...]], Vector]]] = {
     "mid-P Clopper-Pearson, Bonferroni": (0.2, _mid_p),
     "Agresti-Coull, Bonferroni": (0.2, _bonferroni("agresti_coull")),
     "Wilson, Bonferroni (Goodman)": (0.2, _bonferroni("wilson")),
-    "Sison-Glaz": (
-        0.03,  # a hundred times slower than the others
-        lambda counts: np.asarray(multinomial_proportions_confint(np.array(counts), 0.05, "sison-glaz")),
-    ),
 }
 """Name -> (share of the sets that it is tried on, bounds of all classes)."""
 
@@ -124,7 +120,7 @@ def coverage(k: int, shape: str, n: int, sets: int) -> Row:
     drawn = _rng(k, n, list(shapes(k)).index(shape)).multinomial(n, shares, size=sets)
     row: Row = {"classes": k, "shape": shape, "n": n, "methods": {}}
     for name, (part, method) in METHODS.items():
-        some = drawn[: max(100, round(part * sets))]
+        some = drawn[: round(part * sets)]
         bounds = {counts: method(counts) for counts in set(map(tuple, some.tolist()))}
         each = np.array([bounds[tuple(counts)] for counts in some.tolist()])
         held = ((each[:, :, 0] <= shares + 1e-12) & (shares - 1e-12 <= each[:, :, 1])).all(axis=1)

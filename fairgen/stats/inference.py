@@ -132,7 +132,7 @@ def bootstrap(
     interval of the sampler's total variation would lie above the truth wherever that is near 0. It gets
     ``estimate -+ c`` instead, cut to [0, 1], where c bounds the distance of ``level`` of the rounds from the
     set itself: by the triangle inequality ``|TV(set, q) - TV(sampler, q)| <= TV(set, sampler)``. So it covers
-    at least as often as it says, and away from 0 more often.
+    about as often as it says near 0, and more often away from it.
 
     Args:
         probabilities: one mapping class -> probability for each picture that could be read.
