@@ -8,13 +8,14 @@ from pathlib import Path
 import typer
 
 from fairgen.cli import common
+from fairgen.errors import UserError
 
 
 def approve(
     file: Path = typer.Argument(help="The spec's file; it is changed in place.", show_default=False),
     by: str = typer.Option(..., "--by", help="Who approves: a person's name.", show_default=False),
-    on: datetime | None = typer.Option(
-        None, "--on", formats=["%Y-%m-%d"], help="When; by default today.", show_default=False
+    on: str | None = typer.Option(
+        None, "--on", help="When, such as 2026-11-23; by default today.", show_default=False
     ),
 ) -> None:
     """Sign a spec: who, when, and the hash of its content. Whatever is changed afterwards voids the approval.
@@ -23,7 +24,11 @@ def approve(
     """
     from fairgen.spec.signing import approve_file
 
-    before, after = approve_file(file, by, None if on is None else on.date())
+    try:
+        day = None if on is None else datetime.strptime(on, "%Y-%m-%d").date()
+    except ValueError:
+        raise UserError(f"--on {on!r} is no date: write it as 2026-11-23.") from None
+    before, after = approve_file(file, by, day)
     lines = [
         f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}",
     ]

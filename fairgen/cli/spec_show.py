@@ -50,9 +50,12 @@ def show(
         more = {"hash": spec.content_hash(), "approval": spec.approval}
         typer.echo(json.dumps(spec.model_dump(mode="json") | more, ensure_ascii=False))
     else:
+        from rich.text import Text
+
         console = common.stdout()
         for part in _parts(spec):
-            console.print(part, soft_wrap=not console.is_terminal)
+            # Plain lines stay whole, to be copied or searched for; what is laid out in columns wraps itself.
+            console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
@@ -78,7 +81,7 @@ def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
     yield ""
     yield _field("Allocation", _ALLOCATIONS[spec.allocation])
     yield _field("Declared by", f"{spec.declared_by} on {spec.declared_on}")
-    yield _field("Hash", spec.content_hash())
+    yield Text.assemble(("  Hash         ", "dim"), spec.content_hash())
 
 
 def _shares(scale_name: str, target: Mapping[str, float], confidence: Confidence) -> RenderableType:

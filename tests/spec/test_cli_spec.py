@@ -74,6 +74,15 @@ def test_show_has_the_evidence(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         assert part in out
 
 
+def test_a_narrow_terminal_leaves_the_hash_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = _run(capsys, "spec", "show", "uniform").splitlines()
+    assert load_spec("uniform").content_hash() in lines[-1]
+    assert max(map(len, lines[1:-1])) <= 50, "all else is wrapped"
+
+
 def test_show_hides_nothing_and_obeys_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     hostile = "[red]x[/red] \u202egnp.exe\u202c z\u200bw \ufeff no\u00a0break [link=http://x]y[/link]"
     path = tmp_path / "mine.yaml"
@@ -123,7 +132,7 @@ def test_approve_signs_and_says_what_it_replaces(capsys: pytest.CaptureFixture[s
         (["mine.yaml"], "Missing option '--by'"),
         (["mine.yaml", "--by", " "], "is no name"),
         (["mine.yaml", "--by", "a\x1bb"], "is no name (holds control characters"),
-        (["mine.yaml", "--by", "me", "--on", "tomorrow"], "does not match the format"),
+        (["mine.yaml", "--by", "me", "--on", "tomorrow"], "--on 'tomorrow' is no date: write it as"),
         (["nowhere.yaml", "--by", "me"], "no spec or file"),
         ([".", "--by", "me"], "is not a file"),
     ],
