@@ -162,7 +162,7 @@ def test_doubts_make_the_target_uniform(
 def test_invented_addresses_are_not_found(capsys: pytest.CaptureFixture[str]) -> None:
     invented = CITATION | {"url": "https://no-such-place.invalid/census"}
     done = asked(capsys, [replies(fixture_reply(citations=[invented]))], "--check-citations")
-    assert done.fallback == "of 1 cited passages none was found on its page"
+    assert done.fallback == "none of 1 cited passages was found on its page"
     assert done.spec.citations[0].checked == "unreachable"
     assert "unreachable (" in done.out
     assert "Fetching 1 page from no-such-place.invalid" in done.err

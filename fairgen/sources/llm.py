@@ -222,7 +222,7 @@ def _doubts(combined: Combined, threshold: float) -> list[str]:
     if not combined.citations:
         doubts.append("no source is cited")
     elif combined.checked and all(citation.checked != "found" for citation in combined.citations):
-        doubts.append(f"of {len(combined.citations)} cited passages none was found on its page")
+        doubts.append(f"none of {len(combined.citations)} cited passages was found on its page")
     return doubts
 
 
