@@ -271,7 +271,7 @@ def test_without_the_extra_everything_else_works(
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fairgen.generator.load_generator", lambda *_, **__: model())
-    monkeypatch.setattr("fairgen.reading.ReaderPool", lambda *_: _Readers())
+    monkeypatch.setattr("fairgen.reading.ReaderPool", lambda *_, **__: _Readers())
     plan(tmp_path)
     asked = ["audit", "--prompts", "prompts.txt", "--count", "3", "--steering", "none,prompt"]
     for where in (["--workers", "2"], ["--ray", "auto"]):
