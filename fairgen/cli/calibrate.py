@@ -48,6 +48,8 @@ def calibrate(
         raise UserError(f"Steering {steering!r} has no strength to calibrate: use {' or '.join(CONTINUOUS)}.")
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet} must end in .png.")
+    if sheet is not None and sheet.exists() and not sheet.is_file():
+        raise UserError(f"--sheet {sheet} is a folder or a device: name a file.")
     chosen = common.read_prompts(prompts) if prompts is not None else None
     for prompt in chosen or ():
         if (named := named_tone(prompt)) is not None:
