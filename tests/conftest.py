@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 # Whoever runs the tests may sign their own pictures; the tests sign where they say so.
 for name in [name for name in os.environ if name.startswith("FAIRGEN_C2PA_")]:
     del os.environ[name]
+
+# Started in the background of a script, pytest ignores Ctrl-C, and so would every command that it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine makes any example slow now and then: that is no failure.
 settings.register_profile("fairgen", deadline=None)
