@@ -85,7 +85,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"No space is left on the disk to write {path}: free some, or choose another --out."
             ) from error
