@@ -7,9 +7,8 @@ import hashlib
 import inspect
 import platform
 import re
-import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image
 
 from fairgen.errors import UserError
 from fairgen.modelfolder import ModelFolder, find_model
+from fairgen.quiet import quiet_libraries
 from fairgen.runfile import ModelInfo
 from fairgen.sampling import SamplingSettings
 
@@ -79,7 +79,7 @@ def load_generator(
     chosen = _device(device)
     if dtype not in DTYPES:
         raise UserError(f"There is no precision {dtype!r}: use one of {', '.join(DTYPES)}.")
-    with _quiet():
+    with quiet_libraries():
         folder = find_model(model)
         chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
         pipe = _load(folder, chosen, chosen_dtype)
@@ -201,7 +201,7 @@ class Generator:
         if own is not None and isinstance(own.default, int):
             limit = min(limit, own.default)
         for prompt in prompts:
-            with _quiet():
+            with quiet_libraries():
                 length = len(reader(prompt, truncation=False).input_ids)
             if length > limit:
                 raise UserError(
@@ -283,7 +283,7 @@ class Generator:
             if value is not None:
                 arguments[name] = value
         try:
-            with _quiet(), self._guidance(batch, steering):
+            with quiet_libraries(), self._guidance(batch, steering):
                 output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(
@@ -368,35 +368,6 @@ def _load(folder: ModelFolder, device: str, dtype: str) -> Any:
         ) from error
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' notices (deprecations, progress bars of weights) from the user; errors are raised
-    all the same.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    with warnings.catch_warnings(), _hushed(transformers_logging):
-        warnings.simplefilter("ignore")
-        # Importing diffusers makes transformers speak already, so it comes second.
-        from diffusers.utils import logging as diffusers_logging
-
-        with _hushed(diffusers_logging):
-            yield
-
-
-@contextlib.contextmanager
-def _hushed(library: Any) -> Iterator[None]:
-    level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
-    library.set_verbosity_error()
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        library.set_verbosity(level)
-        if bars:
-            library.enable_progress_bar()
 
 
 def _versions() -> dict[str, str]:

@@ -21,11 +21,12 @@ def render(reports: list[Report]) -> str:
     )
 
 
-@cache
-def page_environment() -> Environment:
-    """The template engine of all pages; it escapes everything that came from a user, a file or a model."""
+def escaping_environment(package: str) -> Environment:
+    """A template engine over ``package``'s templates that escapes everything that came from a user, a file or
+    a model.
+    """
     environment = Environment(
-        loader=PackageLoader("fairgen.report", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -33,6 +34,13 @@ def page_environment() -> Environment:
     )
     environment.filters["about"] = words.about
     environment.filters["sure"] = words.sure
+    return environment
+
+
+@cache
+def page_environment() -> Environment:
+    """The template engine of all reports."""
+    environment = escaping_environment("fairgen.report")
     environment.filters["reasons"] = words.reasons
     return environment
 

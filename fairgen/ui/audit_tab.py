@@ -16,6 +16,7 @@ from fairgen.ui.jobs import Services
 from fairgen.ui.markup import render
 from fairgen.ui.runs import UserRun
 from fairgen.ui.specs import Own, chosen_spec, require_approval
+from fairgen.ui.stopping import wire_stop
 
 _ARMS = [
     ("Unsteered: what the model does by itself", "none"),
@@ -109,13 +110,8 @@ def audit_tab(services: Services, own: gr.State) -> None:
             api_visibility="private",
         )
 
-    def halt(number: str | None, request: gr.Request) -> Any:
-        if number is not None:
-            services.runs.get(number, request.session_hash).stop.set()
-        return gr.update(interactive=False)
-
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    stop.click(halt, ticket, stop, **quiet)
+    wire_stop(stop, ticket, services)
 
     def list_runs(request: gr.Request) -> tuple[Any, Any]:
         runs = [(run.folder.name, run.id) for run in services.runs.past(str(request.session_hash))]

@@ -19,6 +19,7 @@ from fairgen.ui.check import Checked, check_pictures, uploaded
 from fairgen.ui.jobs import Services
 from fairgen.ui.markup import LIST, render
 from fairgen.ui.specs import Own, available, chosen_spec
+from fairgen.ui.stopping import wire_stop
 from skin_tone.files import SUFFIXES
 
 READING = "reading"
@@ -97,12 +98,7 @@ def check_tab(services: Services, own: gr.State) -> None:
         api_visibility="private",
     )
 
-    def halt(number: str | None, request: gr.Request) -> Any:
-        if number is not None:
-            services.runs.get(number, request.session_hash).stop.set()
-        return gr.update(interactive=False)
-
-    stop.click(halt, ticket, stop, queue=False, show_progress="hidden", api_visibility="private")
+    wire_stop(stop, ticket, services)
     own.change(
         lambda mine: gr.update(choices=spec_choices(mine)),
         own,

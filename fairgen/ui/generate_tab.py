@@ -18,6 +18,7 @@ from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, render
 from fairgen.ui.runs import UserRun
 from fairgen.ui.specs import Own, chosen_spec, require_approval
+from fairgen.ui.stopping import wire_stop
 
 EXAMPLES = (
     "a portrait of a CEO",
@@ -240,12 +241,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
         api_visibility="private",
     )
 
-    def halt(number: str | None, request: gr.Request) -> Any:
-        if number is not None:
-            services.runs.get(number, request.session_hash).stop.set()
-        return gr.update(interactive=False)
-
-    stop.click(halt, ticket, stop, queue=False, show_progress="hidden", api_visibility="private")
+    wire_stop(stop, ticket, services)
 
     def make_twins(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         if number is None:

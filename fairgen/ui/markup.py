@@ -11,9 +11,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from fairgen.report import words
+from fairgen.report.render import escaping_environment
 from fairgen.ui.live import time_text
 
 LIST = '${[].concat(value || []).join("")}'
@@ -22,15 +23,7 @@ LIST = '${[].concat(value || []).join("")}'
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fairgen.ui", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["about"] = words.about
-    environment.filters["sure"] = words.sure
+    environment = escaping_environment("fairgen.ui")
     environment.filters["reason"] = words.reason_text
     environment.filters["time_left"] = time_text
     environment.filters["pct"] = percent
