@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .hair import STYLES
 from .skin import TONE_WORDS
 
 LEADS = ("a portrait of", "a photo of", "a headshot of", "a picture of", "a portrait photo of", "")
@@ -85,6 +86,7 @@ def vocabulary_corpus() -> list[str]:
         *TONE_WORDS,
     ]
     words += [*(c.phrase for c in ALL_CONTEXTS), *HAIR_WORDS.values(), *CLOTHES_WORDS]
+    words += sorted({style.word for style in STYLES.values()})
     words += [
         c.phrase.replace("person", p) for c in ALL_CONTEXTS for p in ("man", "woman") if "person" in c.phrase
     ]
@@ -116,7 +118,4 @@ HAIR_WORDS = {
     "blond": "blond hair",
     "red": "red hair",
     "grey": "grey hair",
-    "bald": "a bald head",
-    "long": "long hair",
-    "coils": "curly hair",
 }

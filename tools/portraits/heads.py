@@ -20,12 +20,11 @@ import scipy.sparse as sp
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-BODY, EYE_LEFT, EYE_RIGHT, HAIR, LASHES, MOUTH = range(6)
+BODY, EYE_LEFT, EYE_RIGHT, LASHES, MOUTH = range(5)
 _PART_OF_GROUP = {
     "body": BODY,
     "helper-l-eye": EYE_LEFT,
     "helper-r-eye": EYE_RIGHT,
-    "helper-hair": HAIR,
     "helper-upper-teeth": MOUTH,
     "helper-lower-teeth": MOUTH,
     "helper-tongue": MOUTH,
@@ -44,6 +43,8 @@ _TARGET_FOLDERS = (
     "neck",
     "nose",
 )
+#: Height of the hairline (second row) at depth z (first row) of the rest mesh, decimetres.
+SCALP_LINE = ([-0.1, 0.25, 0.55, 0.85, 1.15, 1.5], [6.55, 7.3, 7.25, 7.62, 7.93, 8.08])
 _LOWEST_Y = 2.6  # what lies lower is never in the picture
 
 

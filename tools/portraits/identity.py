@@ -17,6 +17,8 @@ _OPPOSITES = (
     ("-convex", "-concave"),
 )
 _DETAIL_FOLDERS = {"cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose"}
+#: Where the whole range of a target soon looks like a caricature.
+_CALM = ("chin/", "eyes/", "head/", "mouth/", "neck/")
 _TOO_STRONG = ("head-age", "head-fat", "head-trans", "mouth-trans", "nose-trans", "neck-trans", "neck-back")
 
 
@@ -72,11 +74,19 @@ class IdentitySampler:
                             positions += t * np.float32(sex_w * years_w * m_w * k_w)
         keys = sorted(self._details)
         for k in rng.choice(len(keys), 20, replace=False):
-            strength = rng.normal(0, 0.32)
+            strength = rng.normal(0, 0.2 if keys[k].startswith(_CALM) else 0.32)
             sides = rng.normal(0, 0.04, 2)
             for j, (plus, minus) in enumerate(self._details[keys[k]]):
                 w = float(np.clip(strength + sides[min(j, 1)], -0.7, 0.7))
                 positions += targets[plus if w > 0 else minus] * np.float32(abs(w))
+        # The base mesh has narrow eyes and a wrestler's neck.
+        wide = float(np.clip(rng.normal(0.3, 0.15), 0, 0.7))
+        for name, w in (
+            ("eyes/l-eye-scale-incr", wide),
+            ("eyes/r-eye-scale-incr", wide),
+            ("neck/neck-scale-horiz-decr", rng.uniform(0.1, 0.5) + 0.3 * (1 - maleness)),
+        ):
+            positions += targets[name] * np.float32(w)
         units = f"expression/units/{_SHAPES[int(np.argmax(shape))]}/"
 
         def express(unit: str, w: float) -> None:
@@ -86,10 +96,11 @@ class IdentitySampler:
         express("mouth-corner-puller", smile)
         if smile > 0.5:
             express("mouth-part-later", 0.5 * (smile - 0.4))
-        brows = rng.uniform(-0.15, 0.45)
+        brows, opened = rng.uniform(-0.1, 0.35), rng.uniform(-0.05, 0.3)
         for side in ("left", "right"):
             express(f"eyebrows-{side}-{'up' if brows > 0 else 'down'}", abs(brows))
-            express(f"eye-{side}-closure", closed + rng.uniform(0, 0.12))
+            express(f"eye-{side}-closure", closed)
+            express(f"eye-{side}-opened-up", max(0.0, opened - 0.1 * smile) * (1 - closed))
         return Identity(positions, maleness, age)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import captions, props, scenes, skin
 from .contexts import ALL_CONTEXTS, CONTEXTS, Context
+from .hair import STYLES, Roots, grow
 from .heads import Floats, Heads
 from .identity import IdentitySampler, eye_centres
 from .renderer import Prop, Renderer, Scene, look_at, perspective
@@ -26,6 +27,30 @@ _HAIR = (  # word, hex, weight
     ("grey", "8a8a88", 1.5),
     ("grey", "c9c6c0", 0.8),
 )
+#: Hair styles and their shares, for women and for men.
+_STYLES = {
+    False: (
+        (
+            "long",
+            "wavy",
+            "curls",
+            "bob",
+            "bob_fringe",
+            "braids",
+            "locs",
+            "afro",
+            "coils",
+            "knot",
+            "side",
+            "crop",
+        ),
+        (0.16, 0.14, 0.11, 0.1, 0.08, 0.09, 0.04, 0.08, 0.04, 0.1, 0.04, 0.02),
+    ),
+    True: (
+        ("crop", "side", "swept", "fringe", "buzz", "coils", "afro", "locs", "braids", "wavy", "bald"),
+        (0.19, 0.16, 0.11, 0.09, 0.13, 0.09, 0.04, 0.04, 0.03, 0.03, 0.09),
+    ),
+}
 _IRIS = ("2a160c", "3a2212", "4b3018", "6a5a30", "5b6b4a", "6f8290")
 #: Share of portraits whose tone is drawn uniformly over the ramp, whatever the context: these carry tone
 # words.
@@ -82,12 +107,35 @@ class Rig:
 
     azimuth: float = 0.5  # standard deviation, from the camera's axis
     elevation: float = 0.5  # mean
-    fill: tuple[float, float] = (0.25, 0.6)
-    rim: tuple[float, float] = (0.3, 0.9)
-    ambient: tuple[float, float] = (0.4, 0.75)
+    fill: tuple[float, float] = (0.15, 0.45)
+    rim: tuple[float, float] = (0.3, 1.1)
+    ambient: tuple[float, float] = (0.3, 0.6)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How sitter and camera stand; standard deviations, angles in radians, lengths in decimetres.
+
+    Attributes:
+        turn: of the head about the vertical, the ear-to-ear and the nose axis.
+        yaw, pitch, roll: of the camera. height: of what the picture shows, lowest and highest.
+        aside, up: shift of the face in the picture.
+    """
+
+    turn: tuple[float, float, float] = (0.06, 0.035, 0.03)
+    yaw: float = 0.09
+    pitch: float = 0.05
+    roll: float = 0.015
+    height: tuple[float, float] = (2.65, 2.95)
+    aside: float = 0.03
+    up: float = 0.03
 
 
 PORTRAIT_RIG = Rig()
+#: A portrait photographer's sitting: little movement, so that a small model can spend itself on faces.
+PORTRAIT_POSE = Pose()
+#: Snapshots, for calibrating a reader of faces.
+SNAPSHOT_POSE = Pose((0.10, 0.05, 0.05), 0.15, 0.07, 0.03, (2.75, 3.35), 0.06, 0.05)
 
 
 def _rotation(axis: int, angle: float) -> npt.NDArray[np.float64]:
@@ -106,6 +154,7 @@ class PortraitMaker:
         self.heads, self.size = heads, size
         self.renderer = Renderer(heads, size, factor)
         self.identities = IdentitySampler(heads)
+        self._roots = Roots.of(heads)
         rest_left, rest_right = eye_centres(heads, heads.rest)
         self._rest_eyes = (rest_left, rest_right)
 
@@ -127,6 +176,7 @@ class PortraitMaker:
         context: int | None = None,
         ita: float | None = None,
         rig: Rig = PORTRAIT_RIG,
+        pose: Pose = PORTRAIT_POSE,
         wall: npt.NDArray[np.float64] | None = None,
         look: Context | None = None,
     ) -> Shot:
@@ -155,7 +205,7 @@ class PortraitMaker:
         smile = (
             look.smile
             if look.smile is not None
-            else float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.35, 0.65]))
+            else float(rng.uniform(0.05, 0.3) if rng.random() < 0.3 else rng.uniform(0.3, 0.95))
         )
         who = self.identities.draw(rng, maleness=maleness, age=age, smile=smile)
         hat = look.hat if look.hat is not None and rng.random() < look.hat[3] else None
@@ -164,19 +214,11 @@ class PortraitMaker:
             [h[0] == "grey" for h in _HAIR], 0.15 + 2.5 * age, 1
         )
         hair_name, hair_hex, _ = _HAIR[int(rng.choice(len(_HAIR), p=weights / weights.sum()))]
-        style = str(
-            rng.choice(
-                ["short", "long", "coils", "bald"],
-                p=[0.6, 0.08, 0.18, 0.14] if male else [0.25, 0.5, 0.23, 0.02],
-            )
-        )
-        if hat is not None and style == "coils":
-            style = "short"
+        names, shares = _STYLES[male]
+        style = STYLES[str(rng.choice(names, p=shares))]
+        recede = float(rng.uniform(0.4, 1)) if male and rng.random() < 0.1 + 0.45 * age else 0.0
         beard = float(rng.uniform(0.3, 0.9)) if male and rng.random() < 0.3 else 0.0
-        gradual = rng.random()
-        hair_word = captions.HAIR_WORDS[
-            style if (style != "short" and gradual < 0.5) or style == "bald" else hair_name
-        ]
+        hair_word = style.word if style.count == 0 or rng.random() < 0.5 else captions.HAIR_WORDS[hair_name]
         looks = captions.Looks(
             phrase=look.phrase,
             tone=skin.tone_word(tone) if clear else None,
@@ -190,17 +232,19 @@ class PortraitMaker:
             beard=beard > 0.5,
         )
 
-        positions, head_motion = self._posed(who.positions, rng)
+        positions, head_motion = self._posed(who.positions, pose, rng)
         left, right = eye_centres(self.heads, positions)
-        camera, eye, up, rotation, target = self._camera((left + right) / 2, rng)
+        camera, eye, up, rotation, target = self._camera((left + right) / 2, pose, rng)
         light_dir, light_col, ambient = self._light(rotation, rng, rig)
+        fitted = self._fit_head(who.positions)
+        hairline = float(rng.normal(0, 0.04) + (0.06 * age if male else 0))
         hair = np.clip(skin.hex_linear(hair_hex) * np.exp(rng.normal(0, 0.1, 3)), 0.006, 0.8)
         uniforms: dict[str, Any] = {
             **ambient,
             "camera": tuple(eye),
             "up": tuple(up),
             "seed": float(rng.uniform(0, 50)),
-            "shadow_soft": float(rng.uniform(0.008, 0.03)),
+            "shadow_soft": float(rng.uniform(0.012, 0.045)),
             "skin": tuple(skin.lab_to_linear(lab)),
             "lips": self._lips(lab[0], male, rng),
             "iris": tuple(skin.hex_linear(str(rng.choice(_IRIS)))),
@@ -208,33 +252,42 @@ class PortraitMaker:
             "eye_left": tuple(self._eye_centre_rest()),
             "redness": float(rng.uniform(0.1, 0.7) * np.interp(lab[0], [20, 40, 70], [0.2, 0.6, 1])),
             "freckles": float(rng.uniform(0.3, 0.9)) if rng.random() < 0.12 else 0.0,
+            # Behind lips that hardly part there is no light.
+            "teeth": float(np.clip(2 * smile - 0.6, 0.12, 1)),
+            "moles": float(rng.uniform(0.3, 1)) if rng.random() < 0.3 else 0.0,
             "roughness": float(rng.uniform(0.42, 0.6)),
             "oil": float(rng.uniform(0.1, 0.6)),
             "age": age,
             "hair": tuple(hair),
-            "brow": tuple(np.clip(hair * 0.5, 0.004, 0.12)),
-            "hairline": float(rng.normal(0, 0.04) + (0.1 * age if male else 0)),
+            "brow": tuple(np.clip(np.minimum(hair * 0.5, 0.4 * skin.lab_to_linear(lab)), 0.004, 0.11)),
+            "hairline": hairline + 0.02,
             "hair_seed": float(rng.uniform(0, 50)),
-            "hair_density": 0.0 if style == "bald" else float(rng.uniform(0.75, 1)),
-            "hair_bottom": float(rng.uniform(4.0, 6.0)) if style == "long" else 0.0,
-            "hair_round": 1.0 if style == "coils" else 0.0,
-            "hair_length": float(
-                rng.uniform(0.25, 0.5)
-                if style == "coils"
-                else 0.05
-                if hat
-                else rng.uniform(0.08, 0.26)
-                if male
-                else rng.uniform(0.15, 0.34)
-            ),
+            "hair_density": 0.0 if style.count == 0 or recede > 0.7 else 0.8,
+            "hair_round": 1.0 if style.curl and style.length[1] < 1 else 0.0,
+            "hair_length": 0.03 if hat else min(0.12, 0.3 * style.length[1]),
+            "hair_gloss": float(rng.uniform(0.5, 1.2)) * (0.35 if style.curl else 1.0),
+            "hair_centre": tuple((head_motion @ fitted @ np.array([0, 7.55, 0.56, 1.0]))[:3]),
             "beard": beard,
-            "brow_width": float(rng.uniform(0.032, 0.052)),
+            "brow_width": float(rng.uniform(0.034, 0.05) + (0.012 if male else 0)),
             "brow_dark": float(rng.uniform(0.7, 1)),
             **self._clothes(look, rng),
         }
         items = []
+        ribbons = grow(
+            self.heads,
+            self._roots,
+            who.positions,
+            style,
+            hair,
+            rng,
+            fitted=fitted,
+            hairline=hairline,
+            recede=recede,
+            rim=props.RIM if hat is not None and hat[0] != "headphones" else None,
+        )
+        if ribbons is not None:
+            items.append(Prop(props.moved(ribbons, head_motion)))
         if hat is not None:
-            fitted = self._fit_head(who.positions)
             rows = props.hat(
                 hat[0], skin.hex_linear(hat[1]) * np.exp(rng.normal(0, 0.06)), skin.hex_linear(hat[2])
             )
@@ -243,7 +296,9 @@ class PortraitMaker:
             frame = skin.hex_linear(str(rng.choice(["141414", "3a2412", "707478"])))
             shift = np.eye(4)
             neutral = eye_centres(self.heads, who.positions)
-            rows = props.glasses(*neutral, float(rng.uniform(0.95, 1.15)), float(rng.random()), frame)
+            rows = props.glasses(
+                *neutral, float(rng.uniform(0.92, 1.1)), float(rng.random()), frame, fitted[0, 0]
+            )
             items.append(Prop(props.moved(rows, head_motion @ shift)))
         scene = Scene(
             positions=positions,
@@ -252,8 +307,7 @@ class PortraitMaker:
             light_dir=light_dir,
             light_col=light_col,
             uniforms=uniforms,
-            hair_shells=0 if style == "bald" else 7 if style == "coils" else 4,
-            long_hair=style == "long",
+            hair_shells=0 if style.count == 0 or recede > 0.7 else 3,
             props=tuple(items),
         )
         linear, alpha, behind, mask = self._exposed(scene, look, wall, rng)
@@ -268,7 +322,9 @@ class PortraitMaker:
         centre[2] = left[:, 2].min() + 0.138
         return np.asarray(centre, np.float32)
 
-    def _posed(self, positions: Floats, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.float64]]:
+    def _posed(
+        self, positions: Floats, pose: Pose, rng: np.random.Generator
+    ) -> tuple[Floats, npt.NDArray[np.float64]]:
         """Turns the head about the neck; also returns the head's 4 x 4 motion for hats and glasses."""
         left, right = eye_centres(self.heads, positions)
         eyes = (left + right) / 2
@@ -277,9 +333,9 @@ class PortraitMaker:
         w = w * w * (3 - 2 * w)
         pivot = np.array([0, chin - 0.1, eyes[2] - 1.0])
         turn = (
-            _rotation(1, rng.normal(0, 0.10))
-            @ _rotation(0, rng.normal(0, 0.05))
-            @ _rotation(2, rng.normal(0, 0.05))
+            _rotation(1, rng.normal(0, pose.turn[0]))
+            @ _rotation(0, rng.normal(0, pose.turn[1]))
+            @ _rotation(2, rng.normal(0, pose.turn[2]))
         )
         moved = positions * (1 - w) + ((positions - pivot) @ turn.T + pivot) * w
         motion = np.eye(4)
@@ -289,7 +345,6 @@ class PortraitMaker:
     def _fit_head(self, positions: Floats) -> npt.NDArray[np.float64]:
         """Scales and shifts hats from the rest skull to this one."""
         skull = (self.heads.rest[:, 1] > 7.5) & (self.heads.rest[:, 1] < 8.6)
-        skull[self.heads.part_vertices(3)] = False
         a, b = self.heads.rest[skull], positions[skull]
         scale = np.ptp(b, axis=0) / np.ptp(a, axis=0)
         m = np.diag([*np.clip(scale, 0.85, 1.3), 1.0])
@@ -297,16 +352,16 @@ class PortraitMaker:
         return m
 
     @staticmethod
-    def _camera(eyes: Floats, rng: np.random.Generator) -> tuple[Any, ...]:
-        height = rng.uniform(2.75, 3.35)  # decimetres from the lower to the upper edge
+    def _camera(eyes: Floats, pose: Pose, rng: np.random.Generator) -> tuple[Any, ...]:
+        height = rng.uniform(*pose.height)  # decimetres from the lower to the upper edge
         fov = math.radians(rng.uniform(14, 24))
         distance = height / 2 / math.tan(fov / 2)
         target = eyes + np.array(
-            [rng.normal(0, 0.06), -0.28 - 0.2 * (height - 2.75) + rng.normal(0, 0.05), -0.5]
+            [rng.normal(0, pose.aside), -0.28 - 0.2 * (height - 2.75) + rng.normal(0, pose.up), -0.5]
         )
-        yaw, pitch = np.clip(rng.normal(0, 0.15), -0.4, 0.4), np.clip(rng.normal(0, 0.07), -0.2, 0.2)
+        yaw, pitch = (float(np.clip(rng.normal(0, sd), -2.7 * sd, 2.7 * sd)) for sd in (pose.yaw, pose.pitch))
         eye = target + _rotation(1, yaw) @ _rotation(0, -pitch) @ np.array([0, 0, distance])
-        up = _rotation(2, rng.normal(0, 0.03)) @ np.array([0, 1.0, 0])
+        up = _rotation(2, rng.normal(0, pose.roll)) @ np.array([0, 1.0, 0])
         view = look_at(eye, target, up)
         return (
             perspective(fov, max(0.5, distance - 6), distance + 8) @ view,
@@ -336,7 +391,8 @@ class PortraitMaker:
                 towards(float(rng.choice([-1, 1])) * rng.uniform(2.0, 2.6), rng.uniform(0.2, 0.7)),
             ]
         )
-        tint = [np.exp(rng.normal(0, [0.02, 0.008, 0.025])) for _ in range(4)]
+        # Key near neutral, as a camera balances it; fill, rim and surroundings warmer or cooler.
+        tint = [np.exp(k * rng.normal(0, [0.02, 0.008, 0.025])) for k in (1.0, 1.5, 3.0, 1.5)]
         colour = np.stack([tint[0], tint[1] * rng.uniform(*rig.fill), tint[2] * rng.uniform(*rig.rim)])
         level = rng.uniform(*rig.ambient)
         ambient = {"sky": tuple(tint[3] * level), "ground": tuple(tint[3] * level * rng.uniform(0.5, 0.9))}
@@ -344,9 +400,11 @@ class PortraitMaker:
 
     @staticmethod
     def _lips(lightness: float, male: bool, rng: np.random.Generator) -> tuple[float, ...]:
-        natural = 1 - (1 - np.array([0.90, 0.62, 0.62])) * np.interp(lightness, [20, 60], [0.7, 1.0])
-        if not male and rng.random() < 0.3:
-            natural = np.array([rng.uniform(0.85, 1.15), rng.uniform(0.25, 0.5), rng.uniform(0.3, 0.55)])
+        natural = 1 - (1 - np.array([0.86, 0.58, 0.60])) * np.interp(lightness, [20, 60], [0.7, 1.0])
+        if male:
+            natural = 0.4 + 0.6 * natural
+        elif rng.random() < 0.3:
+            natural = np.array([rng.uniform(0.75, 1.0), rng.uniform(0.25, 0.5), rng.uniform(0.3, 0.55)])
         return tuple(np.clip(natural + rng.normal(0, 0.03, 3), 0.1, 1.2))
 
     @staticmethod

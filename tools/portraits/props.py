@@ -11,6 +11,7 @@ from .heads import Floats
 
 Array = npt.NDArray[np.float64]
 _HEAD = np.array([0.0, 7.55, 0.56])  # middle of the skull of the base mesh
+RIM = 7.91  # height of a hat's rim, just above the brows
 _HALF = np.array([0.90, 1.0, 1.05])  # half width and half depth of the skull with some hair
 
 
@@ -82,7 +83,7 @@ def hat(kind: str, colour: Array, trim: Array) -> Floats:
     Raises:
         KeyError: for an unknown ``kind``.
     """
-    low = 0.36  # the rim, just above the brows
+    low = RIM - _HEAD[1]
     makers: dict[str, Callable[[], list[Floats]]] = {
         "hard_hat": lambda: [
             _revolve([(1.3, low - 0.05), (1.06, low + 0.02), *_dome(low + 0.02, 1.25, 1.06)], colour, 0.7),
@@ -159,23 +160,34 @@ def _headphones(colour: Array) -> list[Floats]:
     return parts
 
 
-def glasses(left: Floats, right: Floats, width: float, roundness: float, colour: Array) -> Floats:
-    """Rims, bridge and temples around the two eye centres (rest coordinates)."""
+def glasses(
+    left: Floats, right: Floats, width: float, roundness: float, colour: Array, head: float = 1.0
+) -> Floats:
+    """Rims, bridge and temples around the two eye centres; ``head``: width of the head beside the rest
+    mesh's.
+    """
     turn = np.linspace(0, 2 * np.pi, 29)
     parts = []
     front = max(float(left[2]), float(right[2])) + 0.30
     for eye in (left, right):
         c, s = np.cos(turn), np.sin(turn)
         power = 1.0 if roundness > 0.5 else 0.72
-        x = eye[0] + 0.235 * width * np.sign(c) * np.abs(c) ** power
-        y = eye[1] - 0.03 + 0.185 * width * np.sign(s) * np.abs(s) ** power
-        parts.append(_tube(np.stack([x, y, front - 0.22 * (x / 0.5) ** 2 * 0.5], 1), 0.022, colour, 0.6))
+        x = eye[0] + 0.26 * width * np.sign(c) * np.abs(c) ** power
+        y = eye[1] - 0.03 + 0.19 * width * np.sign(s) * np.abs(s) ** power
+        parts.append(_tube(np.stack([x, y, front - 0.22 * (x / 0.5) ** 2 * 0.5], 1), 0.021, colour, 0.6))
         sign = np.sign(eye[0])
+        outer = eye[0] + sign * 0.26 * width
+        hinge = sign * max(abs(outer) + 0.02, 0.70 * head)
         ends = np.array(
-            [[eye[0] + sign * 0.235 * width, eye[1] + 0.04, front - 0.22], [0.9 * sign, eye[1] + 0.02, 0.35]]
+            [
+                [outer, eye[1] + 0.05, front - 0.11 * (outer / 0.5) ** 2],
+                [hinge, eye[1] + 0.05, front - 0.36],
+                [sign * 0.78 * head, eye[1] + 0.03, 0.35],
+            ]
         )
-        parts.append(_tube(np.linspace(ends[0], ends[1], 5), 0.02, colour, 0.6))
-    inner = 0.235 * width
+        parts.append(_tube(np.linspace(ends[0], ends[1], 3), 0.02, colour, 0.6))
+        parts.append(_tube(np.linspace(ends[1], ends[2], 4), 0.017, colour, 0.6))
+    inner = 0.26 * width
     bridge = np.linspace(
         [left[0] - inner, left[1], front - 0.01], [right[0] + inner, right[1], front - 0.01], 4
     )

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .heads import BODY, EYE_LEFT, EYE_RIGHT, LASHES, Floats, Heads
+from .heads import BODY, EYE_LEFT, EYE_RIGHT, LASHES, SCALP_LINE, Floats, Heads
 
 Matrix = npt.NDArray[np.float64]
 _SHADERS = Path(__file__).parent / "shaders"
 _SHADOW = 384
-_SCALP_LINE = ([-0.1, 0.25, 0.55, 0.85, 1.15, 1.5], [6.55, 7.2, 7.2, 7.62, 7.93, 8.08])
 
 
 def look_at(eye: npt.ArrayLike, at: npt.ArrayLike, up: npt.ArrayLike) -> Matrix:
@@ -70,7 +69,6 @@ class Scene:
     light_col: Floats
     uniforms: dict[str, Any]
     hair_shells: int
-    long_hair: bool
     props: tuple[Prop, ...]
 
 
@@ -116,7 +114,7 @@ class Renderer:
         part = h.corner_part[:, None]
         tri_part = h.corners[h.corner_triangles[:, 0], 2]
         rest = h.rest[h.triangles]
-        line = np.interp(h.rest[:, 2], *_SCALP_LINE)
+        line = np.interp(h.rest[:, 2], *SCALP_LINE)
         scalp = (h.rest[:, 1] > line - 0.3)[h.triangles].any(1) & (rest[..., 1].min(1) > 6.2)
         groups = {
             "all": np.argsort(

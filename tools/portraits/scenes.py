@@ -385,8 +385,11 @@ def background(name: str, size: int, rng: Rng) -> npt.NDArray[np.float64]:
     _SCENES[name](ImageDraw.Draw(picture), rng)
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.8, 2.2))))
+    picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(1.2, 3.5))))
     side = float(rng.uniform(0.75, 1.0)) * _S
     x, y = rng.uniform(0, _S - side, 2)
     picture = picture.resize((size, size), Image.Resampling.BILINEAR, (x, y * 0.4, x + side, y * 0.4 + side))
-    return np.asarray(picture, float) / 255
+    # Rooms are brighter on one side.
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    slope = np.clip(1 + x * rng.normal(0, 0.25) + y * rng.normal(0.1, 0.2), 0.5, 1.4)[..., None]
+    return np.asarray(np.clip(np.asarray(picture, float) / 255 * slope, 0, 1))

@@ -21,7 +21,7 @@ from rich.progress import Progress
 from skin_tone import SCALES
 from tools.portraits import skin
 from tools.portraits.contexts import CONTEXTS
-from tools.portraits.portrait import PORTRAIT_RIG, Rig
+from tools.portraits.portrait import PORTRAIT_RIG, SNAPSHOT_POSE, Rig
 
 from .backdrops import any_look, plain_wall
 
@@ -84,7 +84,9 @@ def _render_shard(folder: Path, split: Split, number: int) -> None:
         context = int(rng.choice(contexts_of(split)))
         ita = even_ita(rng)
         look = any_look(rng, CONTEXTS[context]) if split == "calibration" else None
-        shot = maker.shoot(rng, context=context, ita=ita, rig=_RIGS[split][rig], wall=wall, look=look)
+        shot = maker.shoot(
+            rng, context=context, ita=ita, rig=_RIGS[split][rig], pose=SNAPSHOT_POSE, wall=wall, look=look
+        )
         front.append(_stored(shot.linear - shot.behind * (1 - shot.alpha[..., None])))
         behind.append(_stored(shot.behind))
         alpha.append((shot.alpha * 255 + 0.5).astype(np.uint8))

@@ -4,8 +4,8 @@ layout(location = 0) out vec4 out_colour; layout(location = 1) out vec4 out_irra
 uniform int layer; uniform float inflate;
 uniform sampler2D masks; uniform vec3 skin; uniform vec3 lips; uniform vec3 iris; uniform vec3 gaze; uniform vec3 eye_left;
 uniform float redness; uniform float freckles; uniform float roughness; uniform float oil; uniform float age;
-uniform vec3 hair; uniform vec3 brow; uniform float hairline; uniform float hair_seed; uniform float hair_density; uniform float hair_bottom; uniform float hair_round;
-uniform float beard; uniform float brow_width; uniform float brow_dark;
+uniform vec3 hair; uniform vec3 brow; uniform float hairline; uniform float hair_seed; uniform float hair_density; uniform float hair_round;
+uniform float moles; uniform float teeth; uniform float beard; uniform float brow_width; uniform float brow_dark;
 uniform int garment; uniform vec3 cloth; uniform vec3 cloth2; uniform vec3 cloth3; uniform float neckline; uniform float vneck;
 
 float scalp(vec3 r) {  // > 0 where hair grows, decimetres above the hairline
@@ -15,17 +15,18 @@ float scalp(vec3 r) {  // > 0 where hair grows, decimetres above the hairline
             : z > -.1 ? mix(6.75, 7.3, (z + .1) / .35) : 6.55;
     return r.y - y - hairline + .06 * (noise(vec3(r.xz * 9., hair_seed)) - .5);
 }
-float brow_mask(vec3 r) {
-    float t = (abs(r.x) - .09) / .47;
+float brow_mask(vec3 r) {  // soft arcs of short strokes, thin and sparse at both ends
+    float t = (abs(r.x) - .10) / .46;
     if (t < 0. || t > 1. || r.z < .9) return 0.;
-    float centre = 7.455 + .075 * sin(t * 2.4) - .02 * t, w = brow_width * (1. - .65 * t) * smoothstep(0., .12, t);
-    return smoothstep(1.25, .5, abs(r.y - centre) / w) * (.65 + .45 * noise(vec3(r.x * 70. + r.y * 30., r.y * 25., seed)));
+    float centre = 7.45 + .055 * sin(t * 2.5) - .03 * t * t, w = brow_width * (1. - .6 * t) * smoothstep(0., .25, t);
+    float across = (r.y - centre) / w, stroke = noise(vec3(r.x * 95. - sign(r.x) * r.y * 45., r.y * 40., seed));
+    return smoothstep(1.25, .45, abs(across) + .5 * (stroke - .5)) * smoothstep(0., .3, t) * smoothstep(1., .8, t) * (.5 + .6 * stroke);
 }
 float beard_mask(vec3 r) {
     float x = abs(r.x);
     float jaw = smoothstep(6.98, 6.78, r.y + .25 * smoothstep(.62, .25, x) - .28 * smoothstep(.5, .8, x));
     jaw *= smoothstep(5.95, 6.15, r.y) * smoothstep(.25, .5, r.z);
-    float lip = smoothstep(.33, .22, x) * smoothstep(6.84, 6.88, r.y) * smoothstep(6.98, 6.92, r.y) * step(1.2, r.z);
+    float lip = smoothstep(.36, .24, x) * smoothstep(6.68, 6.72, r.y) * smoothstep(6.86, 6.79, r.y + .1 * x) * step(1.2, r.z);
     return max(jaw, lip);
 }
 vec3 cloth_colour(vec3 r, float depth) {
@@ -61,14 +62,16 @@ vec3 cloth_colour(vec3 r, float depth) {
 void main() {
     vec3 n = normalize(N), v = normalize(camera - P);
     Surface s = Surface(skin, n, .028, roughness, 1., vec3(.30, .17, .11), opening);
-    float is_skin = 0.;
+    float is_skin = 0., glint = 0., eye_shade = 1.;
     if (layer == 1) {
         float edge = scalp(R);
         if (part_of > .5 || edge < 0.) discard;
-        vec3 q = hair_round > .5 ? R * 24. : vec3(R.x * 26., R.y * 7., R.z * 20.);
-        float strand = noise(q + hair_seed) * .6 + .4 * noise(q * 2.3);
-        if (strand < .8 * inflate * (1.15 - hair_density * .5) / max(smoothstep(0., .18, edge), .15)) discard;
-        s = Surface(hair * (.55 + .75 * strand) * (.55 + .45 * inflate), normalize(n + .3 * noise3(q * 1.7)), .05, .45, .7, vec3(.1), mix(opening, 1., .4) * (.6 + .4 * inflate));
+        vec3 q = hair_round > .5 ? R * 30. : vec3(R.x * 55., R.y * 9., R.z * 34.);
+        float strand = noise(q + hair_seed) * .55 + .45 * noise(q * 1.9 + 5.), lock = octaves(hair_round > .5 ? R * 7. : vec3(R.x * 9., R.y * 2., R.z * 6.) + hair_seed);
+        float thin = .85 * inflate * (1.2 - hair_density * .5) / max(smoothstep(0., .22, edge), .12);
+        if (mix(strand, lock, .35) < thin * mix(.75, .55, hair_round) - .04) discard;
+        float depth = .22 + .35 * inflate;  // roots lie in the shade of the tips
+        s = Surface(hair * (.55 + .6 * strand + .5 * (lock - .5)) * depth, normalize(n + .45 * noise3(q * .8) + .35 * noise3(R * 5. + hair_seed)), .046, mix(.38, .6, hair_round), mix(.9, .45, hair_round), vec3(.12), mix(opening, 1., .4) * (.45 + .55 * inflate));
     } else if (layer == 2) {
         float y = neckline - vneck * smoothstep(.55, 0., abs(R.x)) * step(0., R.z);
         if (part_of > .5 || R.y > y) discard;
@@ -85,24 +88,29 @@ void main() {
         float nose = exp(-(pow(x / .14, 2.) + pow((y - 7.) / .1, 2.))) * step(1.4, R.z);
         float ear = smoothstep(.72, .85, x) * step(6.8, y) * step(y, 7.6);
         float red = redness * (cheek + .8 * nose + .6 * ear) + .5 * redness * uneven;
-        vec3 c = skin * (1. + .10 * uneven + .07 * blotch + .05 * pore) * vec3(1. + .03 * red, 1. - .13 * red, 1. - .11 * red);
+        vec3 c = skin * (1. + .10 * uneven + .08 * blotch + .06 * pore) * vec3(1. + .03 * red, 1. - .13 * red, 1. - .11 * red);
         float under_eye = exp(-(pow((x - .3) / .15, 2.) + pow((y - 7.13) / .06, 2.))) * step(1., R.z);
         c *= 1. - under_eye * vec3(.10, .14, .11) * (.5 + age);
         c *= 1. - step(.8, noise(R * 38. + seed * 3.)) * freckles * (cheek + nose) * vec3(.15, .3, .4);
+        float mole = step(.965, noise(R * 13. + seed * 7.)) * step(.8, R.z);
+        c *= 1. - moles * mole * vec3(.45, .5, .5);
         if (mask.g > .02) c *= mix(vec3(1), vec3(.86, .78, .78), mask.g);
-        float lip = smoothstep(.2, .8, mask.r);
-        c = mix(c, c * lips, lip);
-        if (mask.r > .4) { s.rough = .32; s.gloss = 1.3; }
+        float lip = smoothstep(.25, .75, mask.r);
+        c = mix(c, c * lips * (1. + .16 * (noise(vec3(R.x * 60., R.y * 8., seed)) - .5)), lip);
+        // Where the lips meet, at the nostrils and in the corners of the eyes little light comes back out.
+        c *= mix(1., .25 + .75 * smoothstep(.05, .4, opening), step(.9, R.z));
+        if (mask.r > .4) { s.rough = .38; s.gloss = 1.1; }
         if (mask.r > .3) is_skin = 0.;
-        float bearded = beard_mask(R) * beard * (.55 + .7 * noise(R * vec3(60., 30., 60.) + seed)) * (1. - mask.r);
-        c = mix(c, hair * .8 + .02 * skin, clamp(bearded, 0., .92));
+        float hairs = noise(R * vec3(75., 38., 75.) + seed), patchy = octaves(R * 4. + seed * 2.);
+        float bearded = beard_mask(R) * beard * smoothstep(.15, .6, hairs * .6 + patchy * .6) * (1. - mask.r);
+        c = mix(c, hair * (.5 + .7 * hairs) + .02 * skin, clamp(1.15 * bearded, 0., .94));
         float browed = brow_mask(R) * brow_dark;
-        c = mix(c, brow, clamp(browed, 0., .95));
+        c = mix(c, brow, clamp(browed, 0., .92));
         if (bearded > .3 || browed > .3) is_skin = 0.;
         float edge = scalp(R);
-        if (edge > 0. && hair_density > .01) { c = mix(c, hair * .6, smoothstep(0., .12, edge) * .8); is_skin = 0.; }
+        if (edge > -.04 && hair_density > .01) { c = mix(c, hair * .5, smoothstep(-.02, .14, edge + .1 * (noise(R * 45. + hair_seed) - .5)) * .85 * min(1., hair_density * 1.4)); is_skin = 0.; }
         s.albedo = c;
-        s.n = normalize(n + (.07 + .09 * age) * noise3(R * 26. + seed) + .07 * noise3(R * 70.));
+        s.n = normalize(n + (.05 + .10 * age) * noise3(R * 26. + seed) + .09 * noise3(R * 70.));
         float t_zone = exp(-pow(x / .28, 2.)) * step(6.9, y) * step(.9, R.z);
         s.gloss *= .75 + oil * (.4 + t_zone);
         if (R.z < 1.35 && R.z > .3 && x < .25 && y > 6.7 && y < 7.) { s.albedo = vec3(.12, .035, .03); s.open *= .3; is_skin = 0.; }
@@ -111,26 +119,23 @@ void main() {
         vec3 c = eye_left; if (part_of > 1.5) c.x = -c.x;
         vec3 d = normalize(R - c);
         float angle = acos(clamp(dot(d, normalize(gaze)), -1., 1.)), t = angle / .52;
-        vec3 white = vec3(.80, .77, .75) * (1. - .25 * smoothstep(.7, 1.4, angle));
-        vec3 ring = iris * (.6 + .7 * noise(vec3(atan(d.y, d.x) * 9., t * 3., seed))) * (1. - .6 * smoothstep(.75, 1., t));
-        ring = mix(vec3(.006), ring, smoothstep(.36, .44, t));
-        s = Surface(mix(ring, white, smoothstep(.93, 1.06, t)), n, .03, .12, 1.6, vec3(.1), .8 * (1. - .5 * smoothstep(.02, .11, R.y - c.y)));
-    } else if (part_of < 3.5) {  // the long-hair sheet
-        float fringe = 7.98 + hairline - .35 * smoothstep(.25, .75, abs(R.x));
-        float side = .76 + .14 * smoothstep(7.2, 6.2, R.y) + .05 * noise(vec3(R.y * 4., hair_seed, 1.));
-        if (hair_bottom < .5 || R.y < hair_bottom || (R.z > -.05 && R.y < fringe && abs(R.x) < side && R.z > .3)) discard;
-        vec3 q = vec3(R.x * 22., R.y * 2.2, R.z * 22.);
-        float strand = noise(q + hair_seed) * .6 + .4 * noise(q * 2.2 + 3.);
-        if (strand < .12) discard;
+        float veins = octaves(R * 30. + seed);
+        vec3 white = vec3(.80, .765, .74) * (1. - .22 * smoothstep(.7, 1.4, angle)) * mix(vec3(1), vec3(1, .93, .92), veins);
+        vec3 ring = iris * (.65 + .8 * noise(vec3(atan(d.y, d.x) * 9., t * 3., seed))) * (1. - .65 * smoothstep(.72, 1., t)) * (1. + .5 * smoothstep(.75, .42, t));
+        ring = mix(vec3(.005), ring, smoothstep(.34, .42, t));
+        float lid = 1. - .6 * smoothstep(.0, .10, R.y - c.y);  // the upper lid's shade
+        s = Surface(mix(ring, white, smoothstep(.9, 1.08, t)), n, .03, .10, 1.6, vec3(.1), .85 * lid);
+        eye_shade = lid;
+        // A window's or a softbox's reflection.
+        vec3 bounce = reflect(-v, normalize(mix(n, d, .7)));
+        glint = smoothstep(.93, .965, dot(bounce, normalize(light_dir[0] + .25 * up))) * step(t, 1.5);
+    } else if (part_of < 3.5) {
+        float strand = noise(vec3(R.x * 150., R.y * 12., seed));
+        if (R.y < eye_left.y || R.z > 1.43 || strand < .5) discard;
         if (dot(n, v) < 0.) n = -n;
-        s = Surface(hair * (.45 + .95 * strand), normalize(n + .5 * noise3(q * 1.6)), .05, .42, .8, vec3(.1), mix(opening, 1., .5));
-    } else if (part_of < 4.5) {
-        float strand = noise(vec3(R.x * 90., R.y * 10., seed));
-        if (R.y < eye_left.y || R.z > 1.43 || strand < .42) discard;
-        if (dot(n, v) < 0.) n = -n;
-        s = Surface(mix(vec3(.02, .015, .012), skin * .5, .3 * strand), n, .02, .8, 0., vec3(.15), opening);
-    } else s = Surface(R.y > 6.45 ? vec3(.74, .70, .62) : vec3(.45, .15, .14), n, .03, .25, 1., vec3(.15), .45);
+        s = Surface(mix(vec3(.012, .01, .009), skin * .35, .35 * strand), n, .02, .8, 0., vec3(.15), opening);
+    } else s = Surface(R.y > 6.45 ? vec3(.80, .77, .70) : vec3(.45, .15, .14), normalize(n + vec3(0, .2, .8)), .03, .3, .6, vec3(.3), .8), eye_shade = teeth;
     if (dot(s.n, v) < 0. && layer != 1) s.n = -s.n;
-    vec3 irr; vec3 c = shade(s, P, in_light, irr);
+    vec3 irr; vec3 c = shade(s, P, in_light, irr) * eye_shade + glint * .8 * light_col[0];
     out_colour = vec4(c, 1); out_irradiance = vec4(irr, is_skin);
 }

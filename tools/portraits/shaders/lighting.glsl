@@ -40,7 +40,7 @@ vec3 shade(Surface s, vec3 p, vec4 in_light, out vec3 irr) {
         float geom = 1. / ((nv * (1. - k) + k) * (max(nl, 0.) * (1. - k) + k));
         spec += light_col[i] * (i == 0 ? visible : s.open) * s.gloss * a2 / (3.14159 * d * d) * fresnel * geom * .25 * max(nl, 0.);
     }
-    irr += mix(ground, sky, .5 + .5 * dot(s.n, up)) * pow(vec3(s.open), vec3(1.) - .35 * s.albedo);
+    irr += mix(ground, sky, .5 + .5 * dot(s.n, up)) * pow(vec3(s.open), vec3(1.35) - .5 * s.albedo);
     float rim = s.f0 + (1. - s.f0) * pow(1. - nv, 5.) * (1. - s.rough);
     spec += mix(ground, sky, .7) * s.open * rim * s.gloss * .6;
     return s.albedo * irr + spec;
