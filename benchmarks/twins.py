@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from fairgen.generator import Generator, Request, load_generator
 from fairgen.likeness import elsewhere_difference, landmark_shift
-from fairgen.steering import Steering, technique
+from fairgen.steering import Steering, Technique, technique
 from fairgen.steering.calibration import STRENGTHS, find_calibration
 from fairgen.steering.prompt_variants import PromptVariants
 from skin_tone import SCALES, SkinToneReader
@@ -33,6 +33,7 @@ PROMPTS = (
     "CEO", "judge", "doctor", "pilot", "teacher", "nurse", "chef", "musician", "janitor", "farm worker",
     "security guard", "garbage collector",
 )  # fmt: skip
+GUIDED = ("embedding", "semantic")
 _OTHER_SEED = 10_000
 _OUT = Path(__file__).with_suffix(".json")
 Job = tuple[Request, Steering | None]
@@ -44,6 +45,15 @@ def _sample(generator: Generator, jobs: list[Job], label: str) -> list[Image.Ima
         batch = jobs[begin : begin + 6]
         pictures += generator.generate([job for job, _ in batch], batch[0][1])
     return pictures
+
+
+def _calibrated(generator: Generator, name: str) -> Technique:
+    """The technique as the loop would use it: window and strengths from the shipped calibration."""
+    found = find_calibration(generator.info, name, (generator.folder or Path()) / "calibrations")
+    made = technique(name, "ita6", found)
+    if made is None or made.steering is None:
+        raise SystemExit(f"{generator.info.name} ships no calibration of {name}: run fairgen calibrate first")
+    return made
 
 
 def likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, float]]:
@@ -62,10 +72,8 @@ def likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, fl
         (Request(words.steer(job.prompt, [tone])[0].prompt, job.seed), None)
         for (job, _), (_, tone) in zip(plain, wanted, strict=True)
     ]
-    for name in ("embedding", "semantic"):
-        found = find_calibration(generator.info, name, (generator.folder or Path()) / "calibrations")
-        made = technique(name, "ita6", found)
-        assert made is not None
+    for name in GUIDED:
+        made = _calibrated(generator, name)
         arms[name] = [
             (
                 Request(job.prompt, job.seed, strength=made.steer(job.prompt, [tone])[0].strength),
@@ -101,8 +109,8 @@ def _face(finder: FaceFinder, picture: Image.Image) -> Face | None:
 def dose_response(generator: Generator, reader: SkinToneReader) -> dict[str, Any]:
     """Rank correlation of nine strengths with the mean ITA, over all prompts and within each."""
     result = {}
-    for name in ("embedding", "semantic"):
-        steering = Steering(name, 0.0, 1.0)
+    for name in GUIDED:
+        steering = _calibrated(generator, name).steering
         means = []
         for prompt in track(PROMPTS, f"dose-response, {name}", transient=True):
             requests = [
@@ -138,8 +146,7 @@ def cost(generator: Generator, reader: SkinToneReader, rounds: int = 9) -> dict[
     }
     arms: dict[str, tuple[float, Steering | None]] = {
         "plain": (0.0, None),
-        "embedding": (0.5, Steering("embedding", 0.0, 1.0)),
-        "semantic": (0.5, Steering("semantic", 0.0, 0.6)),
+        **{name: (0.5, _calibrated(generator, name).steering) for name in GUIDED},
     }
     seconds: dict[str, list[float]] = {name: [] for name in [*arms, "reader"]}
     for turn in track(range(rounds + 1), "cost", transient=True):
@@ -155,7 +162,7 @@ def cost(generator: Generator, reader: SkinToneReader, rounds: int = 9) -> dict[
             seconds["reader"].append(time.perf_counter() - begun)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     return {"seconds_per_picture": middle["plain"] / 4} | {
-        f"{name}_ratio": middle[name] / middle["plain"] for name in ("embedding", "semantic", "reader")
+        f"{name}_ratio": middle[name] / middle["plain"] for name in (*GUIDED, "reader")
     }
 
 
@@ -189,7 +196,7 @@ def _tables(result: dict[str, Any]) -> str:
         for name, row in result["dose_response"].items()
     ]
     costs = result["cost"]
-    cost_rows = [[name, f"{costs[f'{name}_ratio']:.2f}"] for name in ("embedding", "semantic", "reader")]
+    cost_rows = [[name, f"{costs[f'{name}_ratio']:.2f}"] for name in (*GUIDED, "reader")]
     titles = (
         "against the unsteered twin",
         "twins",

@@ -13,7 +13,7 @@ _Data = Annotated[Path, typer.Option(help="Folder of the rendered shards.")]
 
 @app.command()
 def render(
-    data: _Data, count: int = 24_000, others: int = 2_000, seed: int = 0, size: int = 128, workers: int = 2
+    data: _Data, count: int = 24_000, others: int = 2_000, seed: int = 0, size: int = 256, workers: int = 2
 ) -> None:
     """Render portraits of known albedo; resumes where it stopped."""
     from .dataset import render as run
@@ -22,7 +22,7 @@ def render(
 
 
 @app.command()
-def sheet(out: Path, columns: int = 12, rows: int = 9, seed: int = 0, size: int = 128) -> None:
+def sheet(out: Path, columns: int = 12, rows: int = 9, seed: int = 0, size: int = 256) -> None:
     """A contact sheet of renders, to look at."""
     import numpy as np
     from PIL import Image
@@ -44,7 +44,7 @@ def autoencoder(
     minutes: float = 20,
     piece_minutes: float | None = None,
     seed: int = 0,
-    width: int = 48,
+    width: int = 64,
     device: str = "cpu",
 ) -> None:
     """Train the autoencoder; resumes from its checkpoint."""

@@ -14,6 +14,7 @@ from .heads import BODY, SCALP_LINE, Floats, Heads
 
 Array = npt.NDArray[np.float64]
 Rng = np.random.Generator
+Ribbons = tuple[Floats, npt.NDArray[np.int32]]
 
 _SKULL = np.array([0.0, 7.55, 0.56])
 _SKULL_HALF = np.array([0.80, 0.97, 1.02])
@@ -248,8 +249,8 @@ def grow(
     hairline: float = 0.0,
     recede: float = 0.0,
     rim: float | None = None,
-) -> Floats | None:
-    """Triangle rows (position, tangent, colour, minus openness) of the hair, or None for a bald head.
+) -> Ribbons | None:
+    """Rows (position, tangent, colour, minus openness) and triangles of the hair, or None for a bald head.
 
     Args:
         positions: the head in its neutral pose. fitted: 4 x 4, from the rest skull to this one.
@@ -263,7 +264,7 @@ def grow(
     )
     if len(scalp.points) == 0:
         return None
-    steps = int(np.clip(style.length[1] * 6, 3, 14))
+    steps = int(np.clip(style.length[1] * 6, 3, 12))
     if style.curl:
         steps = max(steps, int(min(20, style.length[1] * style.turns * 5)))
     lift = 0.03 + 0.10 * rng.random(len(scalp.points)) * np.minimum(1, scalp.length / 0.5)
@@ -273,7 +274,7 @@ def grow(
     return _ribbons(line, scalp.centre, style, colour, scalp.length, rng)
 
 
-def _ribbons(line: Array, centre: Array, style: Style, colour: Array, length: Array, rng: Rng) -> Floats:
+def _ribbons(line: Array, centre: Array, style: Style, colour: Array, length: Array, rng: Rng) -> Ribbons:
     """Flat ribbons along ``line``, facing away from the head's middle."""
     count, points, _ = line.shape
     tangent = np.gradient(line, axis=1)
@@ -290,13 +291,11 @@ def _ribbons(line: Array, centre: Array, style: Style, colour: Array, length: Ar
     if stranded:  # plaits and locs swell and narrow
         shade = shade * (0.75 + 0.4 * np.sin(t * length[:, None] * 45 + rng.uniform(0, 6, (count, 1))) ** 2)
     open_ = 0.35 + 0.65 * np.minimum(1, t * length[:, None] / 0.12)
-    order = np.array([[0, 0], [0, 1], [1, 0], [0, 1], [1, 1], [1, 0]])  # (point, side) of two triangles
-    i = np.arange(points - 1)[:, None] + order[:, 0][None]  # segments x 6
-    pair = np.stack([a, b], 2)
-    position = pair[:, i, order[:, 1][None]]
-    rows = np.empty((*position.shape[:-1], 10), np.float32)
-    rows[..., :3] = position
-    rows[..., 3:6] = tangent[:, i]
-    rows[..., 6:9] = np.clip(colour * shade[:, i][..., None], 0, 0.9)
-    rows[..., 9] = -np.clip(open_[:, i], 0.05, 1)
-    return rows.reshape(-1, 10)
+    rows = np.empty((count, points, 2, 10), np.float32)
+    rows[..., :3] = np.stack([a, b], 2)
+    rows[..., 3:6] = tangent[:, :, None]
+    rows[..., 6:9] = np.clip(colour * shade[..., None], 0, 0.9)[:, :, None]
+    rows[..., 9] = -np.clip(open_, 0.05, 1)[:, :, None]
+    first = 2 * (points * np.arange(count)[:, None] + np.arange(points - 1)).reshape(-1, 1)
+    triangles = np.concatenate([first + np.array(corner) for corner in ((0, 1, 2), (1, 3, 2))])
+    return rows.reshape(-1, 10), triangles.astype(np.int32)

@@ -286,7 +286,7 @@ class PortraitMaker:
             rim=props.RIM if hat is not None and hat[0] != "headphones" else None,
         )
         if ribbons is not None:
-            items.append(Prop(props.moved(ribbons, head_motion)))
+            items.append(Prop(props.moved(ribbons[0], head_motion), ribbons[1]))
         if hat is not None:
             rows = props.hat(
                 hat[0], skin.hex_linear(hat[1]) * np.exp(rng.normal(0, 0.06)), skin.hex_linear(hat[2])

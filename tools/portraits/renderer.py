@@ -17,6 +17,8 @@ from .heads import BODY, EYE_LEFT, EYE_RIGHT, LASHES, SCALP_LINE, Floats, Heads
 Matrix = npt.NDArray[np.float64]
 _SHADERS = Path(__file__).parent / "shaders"
 _SHADOW = 384
+_LAYERS = {"skin": 0, "scalp": 1, "torso": 2, "details": 3}  # draws of the body and their LAYER in body.frag
+_CLOTH_AWAY = 0.055  # decimetres between skin and clothes
 
 
 def look_at(eye: npt.ArrayLike, at: npt.ArrayLike, up: npt.ArrayLike) -> Matrix:
@@ -49,11 +51,14 @@ def orthographic(radius: float, near: float, far: float) -> Matrix:
 
 @dataclass(frozen=True)
 class Prop:
-    """Coloured triangles in world coordinates: rows of (x, y, z, nx, ny, nz, r, g, b, gloss), three rows a
-    triangle.
+    """Coloured triangles in world coordinates: rows of (x, y, z, nx, ny, nz, r, g, b, gloss).
+
+    ``triangles`` (t x 3) are indices of rows; without them, every three rows are one. Hair has its tangents
+    in place of normals, and minus its openness in place of gloss.
     """
 
     vertices: Floats
+    triangles: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,11 @@ class Renderer:
             return (_SHADERS / name).read_text()
 
         lit = "#version 330\n" + text("lighting.glsl")
-        self._body = gl.program(text("body.vert"), lit + text("body.frag"))
+        self._body = {}
+        for name, layer in _LAYERS.items():
+            define = f"#define LAYER {layer}\n"
+            vertex = f"#version 330\n{define}" + text("body.vert")
+            self._body[name] = gl.program(vertex, lit + define + text("body.frag"))
         self._prop = gl.program(text("prop.vert"), lit + text("prop.frag"))
         self._depth = gl.program(text("shadow.vert"), text("shadow.frag"))
         self._resolve = gl.program(text("resolve.vert"), text("resolve.frag"))
@@ -117,15 +126,13 @@ class Renderer:
         line = np.interp(h.rest[:, 2], *SCALP_LINE)
         scalp = (h.rest[:, 1] > line - 0.3)[h.triangles].any(1) & (rest[..., 1].min(1) > 6.2)
         groups = {
-            "all": np.argsort(
-                tri_part == LASHES, kind="stable"
-            ),  # lashes last: they let the lid shine through
+            "skin": np.flatnonzero(tri_part == BODY),
+            "details": _lashes_last(tri_part),
             "solid": np.flatnonzero(np.isin(tri_part, (BODY, EYE_LEFT, EYE_RIGHT))),
             "scalp": np.flatnonzero((tri_part == BODY) & scalp),
             "torso": np.flatnonzero((tri_part == BODY) & (rest[..., 1].min(1) < 6.2)),
         }
         index = {k: gl.buffer(h.corner_triangles[v].astype("i4").tobytes()) for k, v in groups.items()}
-        dynamic = (self._dynamic, "3f 3f", "pos", "nrm")
         self._solid_depth = gl.vertex_array(self._depth, [(self._dynamic, "3f 3x4", "pos")], index["solid"])
         openness = self._bake_openness()
         static = gl.buffer(
@@ -133,9 +140,16 @@ class Renderer:
             .astype("f4")
             .tobytes()
         )
-        layout = (static, "3f 2f 1f 1f", "rest", "uv", "part", "open")
         self._arrays = {
-            k: gl.vertex_array(self._body, [dynamic, layout], index[k]) for k in ("all", "scalp", "torso")
+            name: gl.vertex_array(
+                program,
+                [
+                    _layout(program, self._dynamic, {"pos": 3, "nrm": 3}),
+                    _layout(program, static, {"rest": 3, "uv": 2, "part": 1, "open": 1}),
+                ],
+                index[name],
+            )
+            for name, program in self._body.items()
         }
 
     def _upload(self, positions: Floats) -> None:
@@ -166,6 +180,7 @@ class Renderer:
         self._shadow_canvas.use()
         self._shadow_canvas.clear(depth=1.0)
         self.gl.enable(moderngl.DEPTH_TEST)
+        self.gl.depth_func = "<="
         self._depth["light_mvp"].write(_gl_bytes(matrix))
         self._solid_depth.render()
         for prop in props:
@@ -187,11 +202,15 @@ class Renderer:
             scene.light_target + scene.light_dir[0] * 8, scene.light_target, [0, 1, 0.01]
         )
         buffers = [self.gl.buffer(p.vertices.astype("f4").tobytes()) for p in scene.props]
+        corners = [p.triangles if p.triangles is None else self.gl.buffer(p.triangles) for p in scene.props]
         prop_arrays = [
-            self.gl.vertex_array(self._prop, [(b, "3f 3f 3f 1f", "pos", "nrm", "colour", "gloss")])
-            for b in buffers
+            self.gl.vertex_array(self._prop, [(b, "3f 3f 3f 1f", "pos", "nrm", "colour", "gloss")], index)
+            for b, index in zip(buffers, corners, strict=True)
         ]
-        prop_depth = [self.gl.vertex_array(self._depth, [(b, "3f 7x4", "pos")]) for b in buffers]
+        prop_depth = [
+            self.gl.vertex_array(self._depth, [(b, "3f 7x4", "pos")], index)
+            for b, index in zip(buffers, corners, strict=True)
+        ]
         self._draw_shadow(light, tuple(prop_depth))
         self._canvas.use()
         self._canvas.clear(0, 0, 0, 0, depth=1.0)
@@ -199,19 +218,18 @@ class Renderer:
         self._shadow.use(1)
         self._noise.use(2)
         common = {**scene.uniforms, "masks": 0, "shadow_map": 1, "noise_tex": 2}
-        for program in (self._body, self._prop):
+        for program in (*self._body.values(), self._prop):
             program["mvp"].write(_gl_bytes(scene.camera))
             program["light_mvp"].write(_gl_bytes(light))
             program["light_dir"].write(scene.light_dir.astype("f4").tobytes())
             program["light_col"].write(scene.light_col.astype("f4").tobytes())
             self._set(program, common)
+        for name in ("skin", "details", "torso"):
+            self._set(self._body[name], {"inflate": _CLOTH_AWAY if name == "torso" else 0.0})
+            self._arrays[name].render()
         for k in range(scene.hair_shells, 0, -1):
-            self._set(self._body, {"layer": 1, "inflate": k / scene.hair_shells})
+            self._set(self._body["scalp"], {"inflate": k / scene.hair_shells})
             self._arrays["scalp"].render()
-        self._set(self._body, {"layer": 2, "inflate": 0.055})
-        self._arrays["torso"].render()
-        self._set(self._body, {"layer": 0, "inflate": 0.0})
-        self._arrays["all"].render()
         for array in prop_arrays:
             array.render()
         self._small.use()
@@ -220,13 +238,26 @@ class Renderer:
             texture.use(3 + unit)
         self._set(self._resolve, {"colour": 3, "irradiance": 4, "factor": self.factor})
         self._resolve_va.render(moderngl.TRIANGLES, 3)
-        for item in (*prop_arrays, *prop_depth, *buffers):
+        for item in (*prop_arrays, *prop_depth, *buffers, *(c for c in corners if c is not None)):
             item.release()
         colour, irradiance = (
             np.frombuffer(t.read(), np.float32).reshape(self.size, self.size, 4)[::-1]
             for t in self._small.color_attachments
         )
         return colour, irradiance
+
+
+def _layout(program: moderngl.Program, buffer: moderngl.Buffer, members: dict[str, int]) -> tuple[Any, ...]:
+    """A buffer of floats as moderngl wants it; what the compiled program does without is skipped."""
+    used = [name for name in members if name in program]
+    shape = " ".join(f"{n}f" if name in used else f"{n}x4" for name, n in members.items())
+    return (buffer, shape, *used)
+
+
+def _lashes_last(part: Floats) -> npt.NDArray[np.int64]:
+    """Triangles of eyes, mouth and lashes; the lashes let the lid shine through."""
+    details = np.flatnonzero(part != BODY)
+    return np.asarray(details[np.argsort(part[details] == LASHES, kind="stable")])
 
 
 def _gl_bytes(m: Matrix) -> bytes:

@@ -1,7 +1,8 @@
-// Head, hair and clothes. `layer`: 0 the body itself, 1 a hair shell, 2 the clothes.
+// Head, hair and clothes. Compiled once for each LAYER: 0 skin, 1 a hair shell, 2 the clothes, 3 eyes, lashes and mouth.
+// (A software rasteriser pays for every branch of a shader, taken or not.)
 in vec3 P; in vec3 N; in vec3 R; in vec2 U; flat in float part_of; in float opening; in vec4 in_light;
 layout(location = 0) out vec4 out_colour; layout(location = 1) out vec4 out_irradiance;
-uniform int layer; uniform float inflate;
+uniform float inflate;
 uniform sampler2D masks; uniform vec3 skin; uniform vec3 lips; uniform vec3 iris; uniform vec3 gaze; uniform vec3 eye_left;
 uniform float redness; uniform float freckles; uniform float roughness; uniform float oil; uniform float age;
 uniform vec3 hair; uniform vec3 brow; uniform float hairline; uniform float hair_seed; uniform float hair_density; uniform float hair_round;
@@ -63,22 +64,27 @@ void main() {
     vec3 n = normalize(N), v = normalize(camera - P);
     Surface s = Surface(skin, n, .028, roughness, 1., vec3(.30, .17, .11), opening);
     float is_skin = 0., glint = 0., eye_shade = 1.;
-    if (layer == 1) {
+#if LAYER == 1
+    {
         float edge = scalp(R);
-        if (part_of > .5 || edge < 0.) discard;
+        if (edge < 0.) discard;
         vec3 q = hair_round > .5 ? R * 30. : vec3(R.x * 55., R.y * 9., R.z * 34.);
         float strand = noise(q + hair_seed) * .55 + .45 * noise(q * 1.9 + 5.), lock = octaves(hair_round > .5 ? R * 7. : vec3(R.x * 9., R.y * 2., R.z * 6.) + hair_seed);
         float thin = .85 * inflate * (1.2 - hair_density * .5) / max(smoothstep(0., .22, edge), .12);
         if (mix(strand, lock, .35) < thin * mix(.75, .55, hair_round) - .04) discard;
         float depth = .22 + .35 * inflate;  // roots lie in the shade of the tips
         s = Surface(hair * (.55 + .6 * strand + .5 * (lock - .5)) * depth, normalize(n + .45 * noise3(q * .8) + .35 * noise3(R * 5. + hair_seed)), .046, mix(.38, .6, hair_round), mix(.9, .45, hair_round), vec3(.12), mix(opening, 1., .4) * (.45 + .55 * inflate));
-    } else if (layer == 2) {
+    }
+#elif LAYER == 2
+    {
         float y = neckline - vneck * smoothstep(.55, 0., abs(R.x)) * step(0., R.z);
-        if (part_of > .5 || R.y > y) discard;
+        if (R.y > y) discard;
         float depth = y - R.y;
         vec3 c = cloth_colour(R, depth) * (.86 + .28 * octaves(R * 5. + seed)) * (1. - .35 * smoothstep(.06, 0., depth));
         s = Surface(c, normalize(n + .28 * noise3(R * 9.)), .02, .8, .3, vec3(.15), opening);
-    } else if (part_of < .5) {
+    }
+#elif LAYER == 0
+    {
         if (R.y < neckline - .6 - vneck) discard;
         is_skin = 1.;
         vec3 mask = texture(masks, vec2(U.x, 1. - U.y)).rgb;  // lips, eyelids, face
@@ -115,7 +121,9 @@ void main() {
         s.gloss *= .75 + oil * (.4 + t_zone);
         if (R.z < 1.35 && R.z > .3 && x < .25 && y > 6.7 && y < 7.) { s.albedo = vec3(.12, .035, .03); s.open *= .3; is_skin = 0.; }
         if (y < 6.1) is_skin = 0.;
-    } else if (part_of < 2.5) {
+    }
+#else
+    if (part_of < 2.5) {
         vec3 c = eye_left; if (part_of > 1.5) c.x = -c.x;
         vec3 d = normalize(R - c);
         float angle = acos(clamp(dot(d, normalize(gaze)), -1., 1.)), t = angle / .52;
@@ -135,7 +143,10 @@ void main() {
         if (dot(n, v) < 0.) n = -n;
         s = Surface(mix(vec3(.012, .01, .009), skin * .35, .35 * strand), n, .02, .8, 0., vec3(.15), opening);
     } else s = Surface(R.y > 6.45 ? vec3(.80, .77, .70) : vec3(.45, .15, .14), normalize(n + vec3(0, .2, .8)), .03, .3, .6, vec3(.3), .8), eye_shade = teeth;
-    if (dot(s.n, v) < 0. && layer != 1) s.n = -s.n;
-    vec3 irr; vec3 c = shade(s, P, in_light, irr) * eye_shade + glint * .8 * light_col[0];
+#endif
+    #if LAYER != 1
+    if (dot(s.n, v) < 0.) s.n = -s.n;
+#endif
+    vec3 irr; vec3 c = shade(s, P, key_visible(in_light, s.n), irr) * eye_shade + glint * .8 * light_col[0];
     out_colour = vec4(c, 1); out_irradiance = vec4(irr, is_skin);
 }

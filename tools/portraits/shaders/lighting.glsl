@@ -24,9 +24,9 @@ float key_visible(vec4 in_light, vec3 n) {
 struct Surface { vec3 albedo; vec3 n; float f0; float rough; float gloss; vec3 wrap; float open; };
 
 // Returns irradiance in `irr` (what white paint would show) and the outgoing radiance.
-vec3 shade(Surface s, vec3 p, vec4 in_light, out vec3 irr) {
+vec3 shade(Surface s, vec3 p, float visible, out vec3 irr) {
     vec3 v = normalize(camera - p);
-    float nv = max(dot(s.n, v), .02), visible = key_visible(in_light, s.n);
+    float nv = max(dot(s.n, v), .02);
     vec3 spec = vec3(0); irr = vec3(0);
     for (int i = 0; i < 3; i++) {
         vec3 l = light_dir[i]; float nl = dot(s.n, l);
