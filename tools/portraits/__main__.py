@@ -75,13 +75,15 @@ def train(
     batch: int = 64,
     seed: int = 0,
     device: str = "cpu",
+    compiled: Annotated[bool, typer.Option(help="Compile the UNet first (needs a C++ compiler).")] = False,
 ) -> None:
     """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain
     StableDiffusionPipeline.
     """
     from .train import Trainer
 
-    Trainer(data, vae, out, seed=seed, batch=batch, device=device).fit(minutes, piece_minutes=piece_minutes)
+    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, compiled=compiled)
+    trainer.fit(minutes, piece_minutes=piece_minutes)
 
 
 @app.command()

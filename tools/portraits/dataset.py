@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from .captions import CLOTHES_WORDS, Looks, caption
-from .contexts import ALL_CONTEXTS, CONTEXTS, OTHERS
+from .captions import Looks, caption
+from .contexts import CONTEXTS, OTHERS
 
 SHARD = 250
 OTHERS_FROM = 90_000
@@ -74,10 +74,13 @@ def render(
 
 class Portraits:
     """The rendered set in memory: ``images`` n x size x size x 3 uint8, ``skin`` n x size x size uint8,
-    ``records``.
+    ``records``. Without ``pixels`` the first two stay empty.
+
+    Raises:
+        FileNotFoundError: the folder holds no shards.
     """
 
-    def __init__(self, folder: Path, limit: int | None = None) -> None:
+    def __init__(self, folder: Path, limit: int | None = None, *, pixels: bool = True) -> None:
         paths = sorted(folder.glob("portraits_?????.npz"))
         if not paths:
             raise FileNotFoundError(
@@ -86,21 +89,21 @@ class Portraits:
         images, skins, self.records = [], [], list[dict[str, Any]]()
         for path in paths:
             with np.load(path) as shard:
-                images.append(shard["images"])
-                skins.append(shard["skin"])
+                if pixels:
+                    images.append(shard["images"])
+                    skins.append(shard["skin"])
                 self.records += [json.loads(str(r)) for r in shard["records"]]
             if limit is not None and len(self.records) >= limit:
                 break
-        self.images: npt.NDArray[np.uint8] = np.concatenate(images)[:limit]
-        self.skin: npt.NDArray[np.uint8] = np.concatenate(skins)[:limit]
+        nothing = np.zeros(0, np.uint8)
+        self.images: npt.NDArray[np.uint8] = np.concatenate(images)[:limit] if images else nothing
+        self.skin: npt.NDArray[np.uint8] = np.concatenate(skins)[:limit] if skins else nothing
         self.records = self.records[:limit]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.records)
 
     def caption(self, index: int, rng: np.random.Generator) -> str:
         """A fresh caption for one portrait."""
         fields = Looks.__dataclass_fields__
-        record = self.records[index]
-        record.setdefault("clothes", CLOTHES_WORDS[ALL_CONTEXTS[record["context"]].garment])
-        return caption(Looks(**{k: v for k, v in record.items() if k in fields}), rng)
+        return caption(Looks(**{k: v for k, v in self.records[index].items() if k in fields}), rng)
