@@ -254,6 +254,13 @@ class PortraitMaker:
             "freckles": float(rng.uniform(0.3, 0.9)) if rng.random() < 0.12 else 0.0,
             # Behind lips that hardly part there is no light.
             "teeth": float(np.clip(2 * smile - 0.6, 0.12, 1)),
+            # Eye whites and teeth are not the same white in everybody, nor at every age.
+            "sclera": tuple(
+                np.array([0.80, 0.765, 0.74]) * np.exp(rng.normal(0, 0.06) + rng.normal(0, [0.01, 0.0, 0.04]))
+            ),
+            "enamel": tuple(
+                np.array([0.80, 0.77, 0.70]) * np.exp(rng.normal(0, 0.07) + rng.normal(0, [0.01, 0.0, 0.05]))
+            ),
             "moles": float(rng.uniform(0.3, 1)) if rng.random() < 0.3 else 0.0,
             "roughness": float(rng.uniform(0.42, 0.6)),
             "oil": float(rng.uniform(0.1, 0.6)),

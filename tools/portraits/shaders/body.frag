@@ -6,7 +6,7 @@ uniform float inflate;
 uniform sampler2D masks; uniform vec3 skin; uniform vec3 lips; uniform vec3 iris; uniform vec3 gaze; uniform vec3 eye_left;
 uniform float redness; uniform float freckles; uniform float roughness; uniform float oil; uniform float age;
 uniform vec3 hair; uniform vec3 brow; uniform float hairline; uniform float hair_seed; uniform float hair_density; uniform float hair_round;
-uniform float moles; uniform float teeth; uniform float beard; uniform float brow_width; uniform float brow_dark;
+uniform float moles; uniform float teeth; uniform vec3 enamel; uniform vec3 sclera; uniform float beard; uniform float brow_width; uniform float brow_dark;
 uniform int garment; uniform vec3 cloth; uniform vec3 cloth2; uniform vec3 cloth3; uniform float neckline; uniform float vneck;
 
 float scalp(vec3 r) {  // > 0 where hair grows, decimetres above the hairline
@@ -128,7 +128,7 @@ void main() {
         vec3 d = normalize(R - c);
         float angle = acos(clamp(dot(d, normalize(gaze)), -1., 1.)), t = angle / .52;
         float veins = octaves(R * 30. + seed);
-        vec3 white = vec3(.80, .765, .74) * (1. - .22 * smoothstep(.7, 1.4, angle)) * mix(vec3(1), vec3(1, .93, .92), veins);
+        vec3 white = sclera * (1. - .22 * smoothstep(.7, 1.4, angle)) * mix(vec3(1), vec3(1, .93, .92), veins);
         vec3 ring = iris * (.65 + .8 * noise(vec3(atan(d.y, d.x) * 9., t * 3., seed))) * (1. - .65 * smoothstep(.72, 1., t)) * (1. + .5 * smoothstep(.75, .42, t));
         ring = mix(vec3(.005), ring, smoothstep(.34, .42, t));
         float lid = 1. - .6 * smoothstep(.0, .10, R.y - c.y);  // the upper lid's shade
@@ -142,7 +142,7 @@ void main() {
         if (R.y < eye_left.y || R.z > 1.43 || strand < .5) discard;
         if (dot(n, v) < 0.) n = -n;
         s = Surface(mix(vec3(.012, .01, .009), skin * .35, .35 * strand), n, .02, .8, 0., vec3(.15), opening);
-    } else s = Surface(R.y > 6.45 ? vec3(.80, .77, .70) : vec3(.45, .15, .14), normalize(n + vec3(0, .2, .8)), .03, .3, .6, vec3(.3), .8), eye_shade = teeth;
+    } else s = Surface(R.y > 6.45 ? enamel : vec3(.45, .15, .14), normalize(n + vec3(0, .2, .8)), .03, .3, .6, vec3(.3), .8), eye_shade = teeth;
 #endif
     #if LAYER != 1
     if (dot(s.n, v) < 0.) s.n = -s.n;
