@@ -58,10 +58,10 @@ class Style:
 STYLES: dict[str, Style] = {
     "bald": Style("a bald head", 0, (0, 0), 0, 0),
     "buzz": Style("very short hair", 3400, (0.04, 0.08), 0.016, 0.5, 1.0, back=-0.3, spread=0.4),
-    "crop": Style("short hair", 2800, (0.14, 0.26), 0.020, 0.34, 3.0, back=-0.3, spread=0.3),
-    "side": Style("short hair", 2400, (0.35, 0.6), 0.024, 0.34, 1.2, comb=0.9, back=0.2, spread=0.15),
-    "swept": Style("short hair", 2400, (0.4, 0.65), 0.024, 0.42, 1.0, back=0.9, spread=0.16),
-    "fringe": Style("short hair", 2600, (0.35, 0.5), 0.024, 0.2, 3.0, 0.15, -0.5, fringe=True, spread=0.18),
+    "crop": Style("short hair", 3400, (0.12, 0.24), 0.017, 0.3, 4.0, back=-0.3, spread=0.25),
+    "side": Style("short hair", 3000, (0.3, 0.5), 0.018, 0.22, 4.0, comb=0.8, back=0.25, spread=0.15),
+    "swept": Style("short hair", 3000, (0.35, 0.6), 0.018, 0.32, 2.5, back=0.9, spread=0.14),
+    "fringe": Style("short hair", 3000, (0.35, 0.5), 0.020, 0.2, 3.0, 0.15, -0.5, fringe=True, spread=0.18),
     "coils": Style("curly hair", 3600, (0.2, 0.4), 0.024, 0.9, 0.5, curl=0.05, turns=5.0, spread=0.5),
     "afro": Style("curly hair", 5200, (0.45, 0.75), 0.026, 1.0, curl=0.045, turns=6.0, spread=0.4),
     "bob": Style("straight hair", 2000, (1.2, 1.7), 0.030, 0.25, 5.0, comb=0.8, spread=0.08),
@@ -163,7 +163,7 @@ def _rooted(
     keep = np.ones(style.count, bool)
     if rim is not None:
         keep = rest[:, 1] < rim - 0.02
-        length = length if style.long else np.minimum(length, 0.14)
+        length = length if style.long else np.minimum(length, 0.07)
     return _Scalp(
         on(positions)[keep],
         normals[keep],

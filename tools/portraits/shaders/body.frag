@@ -73,7 +73,7 @@ void main() {
         float thin = .85 * inflate * (1.2 - hair_density * .5) / max(smoothstep(0., .22, edge), .12);
         if (mix(strand, lock, .35) < thin * mix(.75, .55, hair_round) - .04) discard;
         float depth = .22 + .35 * inflate;  // roots lie in the shade of the tips
-        s = Surface(hair * (.55 + .6 * strand + .5 * (lock - .5)) * depth, normalize(n + .45 * noise3(q * .8) + .35 * noise3(R * 5. + hair_seed)), .046, mix(.38, .6, hair_round), mix(.9, .45, hair_round), vec3(.12), mix(opening, 1., .4) * (.45 + .55 * inflate));
+        s = Surface(hair * (.55 + .6 * strand + .5 * (lock - .5)) * depth, normalize(n + .45 * noise3(q * .8) + .35 * noise3(R * 5. + hair_seed)), .046, mix(.45, .6, hair_round), .2, vec3(.12), mix(opening, 1., .4) * (.45 + .55 * inflate));
     }
 #elif LAYER == 2
     {
