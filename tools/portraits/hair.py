@@ -32,7 +32,8 @@ class Style:
         gravity, comb: pull downwards and sideways from the parting, each step. back: pull to the nape.
         curl: radius of the curls, decimetres. turns: curls a decimetre. fringe: whether the front falls
         over the forehead. spread: how much ribbons differ from each other.
-        gathered: whether all are pulled to a knot at the back of the crown.
+        gathered: whether all are pulled to a knot at the back of the crown. hold: how closely the hair
+        follows the head before it hangs free, 0-1.
     """
 
     word: str
@@ -48,6 +49,7 @@ class Style:
     fringe: bool = False
     spread: float = 0.25
     gathered: bool = False
+    hold: float = 0.0
 
     @property
     def long(self) -> bool:
@@ -59,18 +61,26 @@ STYLES: dict[str, Style] = {
     "bald": Style("a bald head", 0, (0, 0), 0, 0),
     "buzz": Style("very short hair", 3400, (0.04, 0.08), 0.016, 0.5, 1.0, back=-0.3, spread=0.4),
     "crop": Style("short hair", 3400, (0.12, 0.24), 0.017, 0.3, 4.0, back=-0.3, spread=0.25),
-    "side": Style("short hair", 3000, (0.3, 0.5), 0.018, 0.22, 4.0, comb=0.8, back=0.25, spread=0.15),
-    "swept": Style("short hair", 3000, (0.35, 0.6), 0.018, 0.32, 2.5, back=0.9, spread=0.14),
+    "side": Style(
+        "short hair", 3000, (0.3, 0.5), 0.018, 0.22, 4.0, comb=0.8, back=0.25, spread=0.15, hold=0.35
+    ),
+    "swept": Style("short hair", 3000, (0.35, 0.6), 0.018, 0.32, 2.5, back=0.9, spread=0.14, hold=0.3),
     "fringe": Style("short hair", 3000, (0.35, 0.5), 0.020, 0.2, 3.0, 0.15, -0.5, fringe=True, spread=0.18),
     "coils": Style("curly hair", 3600, (0.2, 0.4), 0.024, 0.9, 0.5, curl=0.05, turns=5.0, spread=0.5),
     "afro": Style("curly hair", 5200, (0.45, 0.75), 0.026, 1.0, curl=0.045, turns=6.0, spread=0.4),
-    "bob": Style("straight hair", 2000, (1.2, 1.7), 0.030, 0.25, 5.0, comb=0.8, spread=0.08),
-    "bob_fringe": Style("straight hair", 2200, (1.2, 1.6), 0.030, 0.2, 5.0, 0.7, fringe=True, spread=0.08),
-    "long": Style("long hair", 2000, (2.4, 3.4), 0.032, 0.2, 5.0, comb=0.8, spread=0.1),
-    "wavy": Style("long hair", 2000, (1.8, 3.0), 0.032, 0.3, 4.0, 0.8, curl=0.06, turns=0.6, spread=0.15),
-    "curls": Style("curly hair", 2300, (1.1, 1.9), 0.030, 0.6, 2.2, 0.7, curl=0.08, turns=1.7, spread=0.3),
-    "braids": Style("braids", 340, (1.8, 2.8), 0.055, 0.2, 5.0, comb=0.8, spread=0.12),
-    "locs": Style("locs", 280, (0.9, 2.2), 0.075, 0.3, 3.5, comb=0.7, spread=0.25),
+    "bob": Style("straight hair", 2000, (1.2, 1.7), 0.030, 0.25, 5.0, comb=0.8, spread=0.08, hold=0.75),
+    "bob_fringe": Style(
+        "straight hair", 2200, (1.2, 1.6), 0.030, 0.2, 5.0, 0.7, fringe=True, spread=0.08, hold=0.75
+    ),
+    "long": Style("long hair", 2000, (2.4, 3.4), 0.032, 0.2, 5.0, comb=0.8, spread=0.1, hold=0.75),
+    "wavy": Style(
+        "long hair", 2000, (1.8, 3.0), 0.032, 0.3, 4.0, 0.8, curl=0.06, turns=0.6, spread=0.15, hold=0.65
+    ),
+    "curls": Style(
+        "curly hair", 2300, (1.1, 1.9), 0.030, 0.6, 2.2, 0.7, curl=0.08, turns=1.7, spread=0.3, hold=0.4
+    ),
+    "braids": Style("braids", 340, (1.8, 2.8), 0.055, 0.2, 5.0, comb=0.8, spread=0.12, hold=0.7),
+    "locs": Style("locs", 280, (0.9, 2.2), 0.075, 0.3, 3.5, comb=0.7, spread=0.25, hold=0.55),
     "knot": Style("hair in a bun", 1700, (1.5, 1.8), 0.028, 0.1, gathered=True, spread=0.04),
 }
 _STRANDED = ("braids", "locs")
@@ -115,12 +125,15 @@ class _Scalp:
     centre: Array
     scale: Array
 
-    def outside(self, points: Array, distance: float | Array) -> Array:
-        """Points pushed out of the skull's ellipsoid (grown by ``distance``)."""
+    def outside(self, points: Array, distance: float | Array, hold: float = 0.0) -> Array:
+        """Points pushed out of the skull's ellipsoid (grown by ``distance``); those beyond it are drawn back
+        by the share ``hold`` where the head still carries them.
+        """
         d = (points - self.centre) / self._half(distance)
         r = np.maximum(np.linalg.norm(d, axis=-1, keepdims=True), 1e-6)
-        inside = (r < 1) & (points[..., 1:2] > self.centre[1] - 0.35)
-        return np.where(inside, self.centre + d / r * self._half(distance), points)
+        carried = points[..., 1:2] > self.centre[1] - 0.25
+        pushed = np.where(r < 1, 1.0, 1 + (1 - hold) * (r - 1))
+        return np.where(carried, self.centre + d / r * pushed * self._half(distance), points)
 
     def off(self, points: Array, distance: Array) -> npt.NDArray[np.bool_]:
         """Which points no longer lie on the hair that covers the skull."""
@@ -190,11 +203,13 @@ def _gathered(scalp: _Scalp, steps: int, lift: Array) -> Array:
 def _combed(scalp: _Scalp, style: Style, steps: int, lift: Array, rng: Rng) -> Array:
     """Ribbons that leave the scalp, are combed along it, and fall: n x points x 3."""
     p, n, centre = scalp.points, scalp.normals, scalp.centre
+    brow = centre[1] + (_BROW - _SKULL[1]) * scalp.scale[1]
+    half_face = _FACE_HALF_WIDTH * scalp.scale[0]
     parting = float(rng.choice([-1, 1]) * rng.uniform(0, 0.35))
     side = np.where(p[:, 0] > parting, 1.0, -1.0)
     fringed = np.full(len(p), style.fringe) & (scalp.rest[:, 2] > 0.75)
     fringed &= (scalp.rest[:, 1] > 7.7) & (np.abs(p[:, 0]) < 0.6)
-    ends = np.maximum(p[:, 1] - _BROW, 0.1) + 0.12 * rng.random(len(p))
+    ends = np.maximum(p[:, 1] - brow, 0.1) + 0.12 * rng.random(len(p))
     step = np.where(fringed, np.minimum(scalp.length, ends), scalp.length) / steps
     jitter = rng.normal(0, 0.6 * style.spread, p.shape)
     comb = np.stack([side * style.comb, np.zeros_like(side), np.full_like(side, -style.back)], 1)
@@ -205,11 +220,11 @@ def _combed(scalp: _Scalp, style: Style, steps: int, lift: Array, rng: Rng) -> A
     path = [p + n * 0.004]
     for _ in range(steps):
         heading = heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-9)
-        q = scalp.outside(path[-1] + heading * step[:, None], lift)
+        q = scalp.outside(path[-1] + heading * step[:, None], lift, style.hold)
         heading = (q - path[-1]) / np.maximum(step[:, None], 1e-6)  # it slides along the scalp
         free = scalp.off(q, lift + 0.04)
         on_top = (q[:, 1] > centre[1] + 0.15) & ~free
-        before_face = (q[:, 2] > centre[2] + 0.25) & (np.abs(q[:, 0]) < _FACE_HALF_WIDTH)
+        before_face = (q[:, 2] > centre[2] + 0.25) & (np.abs(q[:, 0]) < half_face)
         before_face &= style.long & ~fringed
         heading += step[:, None] * (4 * np.where(on_top[:, None], comb, 0) + 0.8 * jitter)
         heading[:, 1] -= step * np.where(before_face, 0.15, 1.0) * style.gravity
@@ -217,8 +232,8 @@ def _combed(scalp: _Scalp, style: Style, steps: int, lift: Array, rng: Rng) -> A
         heading[:, 0] += np.where(before_face, 4 * step * side, 0)
         hangs = free | ~(on_top | before_face)
         heading[:, ::2] *= np.where(hangs, np.exp(-0.9 * style.gravity * step), 1)[:, None]
-        fallen = before_face & (q[:, 1] < _BROW - 0.1)
-        q[:, 0] = np.where(fallen, side * (_FACE_HALF_WIDTH + lift), q[:, 0])
+        fallen = before_face & (q[:, 1] < brow - 0.1)
+        q[:, 0] = np.where(fallen, side * (half_face + lift), q[:, 0])
         q[:, 2] = np.where(fallen, np.minimum(q[:, 2], centre[2] + 0.45), q[:, 2])
         path.append(q)
     return np.stack(path, 1)
