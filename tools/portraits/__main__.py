@@ -44,7 +44,7 @@ def autoencoder(
     minutes: float = 20,
     piece_minutes: float | None = None,
     seed: int = 0,
-    width: int = 64,
+    width: int = 48,
     device: str = "cpu",
 ) -> None:
     """Train the autoencoder; resumes from its checkpoint."""

@@ -33,10 +33,10 @@ _CRITIC_FROM = 0.65  # share of the training after which the discriminator joins
 _CRITIC_WEIGHT = 0.15  # of its gradient beside the reconstruction's, at the last layer
 
 
-def new_autoencoder(size: int = 256, width: int = 64, latent_channels: int = 16) -> AutoencoderTiny:
+def new_autoencoder(size: int = 256, width: int = 48, latent_channels: int = 16) -> AutoencoderTiny:
     """An autoencoder of pictures ``size`` px wide (128 or 256)."""
     levels = int(math.log2(size // SIDE)) + 1
-    encoder, decoder = (0, 0, 1, 3, 5), (5, 4, 2, 1, 0)
+    encoder, decoder = (0, 0, 1, 4, 6), (6, 4, 2, 1, 0)  # blocks cost little where pictures are small
     return AutoencoderTiny(
         encoder_block_out_channels=(width,) * levels,
         decoder_block_out_channels=(width,) * levels,
@@ -198,7 +198,7 @@ def train_autoencoder(
     *,
     minutes: float,
     seed: int = 0,
-    width: int = 64,
+    width: int = 48,
     latent_channels: int = 16,
     device: str = "cpu",
     piece_minutes: float | None = None,
