@@ -56,13 +56,6 @@ def technique(name: str, scale: str, calibration: Calibration | None = None) -> 
     return (EmbeddingDirection if name == EmbeddingDirection.name else SemanticGuidance)(scale, calibration)
 
 
-def own_stop(name: str) -> float:
-    """Fraction of the steps after which a continuous technique stops by itself."""
-    from fairgen.steering.semantic_guidance import STOP
-
-    return STOP if name == "semantic" else 1.0
-
-
 def action(name: str, pipe: Any, guidance_scale: float | None) -> Action:
     """What a continuous technique does in a call of the denoiser. Raises `UserError` for another name."""
     from fairgen.steering.embedding_direction import SwapEmbeddings
@@ -84,6 +77,5 @@ __all__ = [
     "check_technique",
     "chosen",
     "named_tone",
-    "own_stop",
     "technique",
 ]

@@ -158,17 +158,15 @@ def calibrate(
         UserError: the model cannot be steered this way, or too few of its pictures can be read.
     """
     from fairgen import __version__
-    from fairgen.steering import own_stop
 
     batch = generator.default_batch_size if batch_size is None else batch_size
     if not 1 <= batch <= 64:
         raise UserError(f"The batch size must be a whole number from 1 to 64, not {batch}.")
     measure = _Measurement(generator, reader, batch, seed)
     chosen = plan or Plan()
-    stop = own_stop(technique)
-    starts = (yield from _scan(measure, technique, stop, chosen)) if len(chosen.starts) > 1 else ()
+    starts = (yield from _scan(measure, technique, chosen)) if len(chosen.starts) > 1 else ()
     start = max((s.start for s in starts if s.reach >= _REACH), default=chosen.starts[0])
-    rows = yield from measure(Steering(technique, start, stop), chosen.prompts, STRENGTHS, chosen.seeds, keep)
+    rows = yield from measure(Steering(technique, start), chosen.prompts, STRENGTHS, chosen.seeds, keep)
     doses = tuple(
         _dose(strength, [row for row in rows if row.strength == strength]) for strength in STRENGTHS
     )
@@ -195,7 +193,7 @@ def calibrate(
         height=info.height,
         width=info.width,
         start=start,
-        stop=stop,
+        stop=1.0,
         curve=DoseResponse(
             strengths=tuple(d.strength for d in usable),
             ita=tuple(round(d.ita or 0.0, 2) for d in usable),
@@ -274,18 +272,16 @@ def _dose(strength: float, rows: Sequence[_Row]) -> Dose:
     )
 
 
-def _scan(
-    measure: _Measurement, technique: str, stop: float, plan: Plan
-) -> Generator[int, None, tuple[Start, ...]]:
+def _scan(measure: _Measurement, technique: str, plan: Plan) -> Generator[int, None, tuple[Start, ...]]:
     """How far each start still reaches, against the earliest."""
     from skin_tone.faces import FaceFinder
 
-    plain = yield from measure(Steering(technique, 0.0, stop), plan.prompts, (0.0,), plan.start_seeds)
+    plain = yield from measure(Steering(technique), plan.prompts, (0.0,), plan.start_seeds)
     ways, elsewhere = [], []
     with FaceFinder(1) as finder:
         faces = [finder.find(np.asarray(row.picture)) for row in plain]
         for start in plan.starts:
-            rows = yield from measure(Steering(technique, start, stop), plan.prompts, _ENDS, plan.start_seeds)
+            rows = yield from measure(Steering(technique, start), plan.prompts, _ENDS, plan.start_seeds)
             ends = [[row.ita for row in rows if row.strength == end and row.ita is not None] for end in _ENDS]
             ways.append(float(np.mean(ends[0]) - np.mean(ends[1])) if all(ends) else 0.0)
             elsewhere.append(_elsewhere(rows, plain * len(_ENDS), faces * len(_ENDS)))

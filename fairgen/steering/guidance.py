@@ -168,13 +168,13 @@ class ToneGuidance:
         *,
         technique: str = "embedding",
         start: float = 0.0,
-        stop: float | None = None,
+        stop: float = 1.0,
         guidance_scale: float | None = None,
         anchors: Sequence[tuple[float, str]] = ANCHORS,
         settings: Mapping[str, Any] | None = None,
         paths: Mapping[str, TonePath] | None = None,
     ) -> None:
-        from fairgen.steering import action, own_stop
+        from fairgen.steering import action
 
         self.strengths = (
             [float(strength)] if isinstance(strength, int | float) else [float(s) for s in strength]
@@ -186,7 +186,7 @@ class ToneGuidance:
         self._kind = family(pipe)
         self._action = action(technique, pipe, guidance_scale)
         self.technique = technique
-        self.start, self.stop = start, own_stop(technique) if stop is None else stop
+        self.start, self.stop = start, stop
         self._check()
         known = dict(paths or {})
         for text in dict.fromkeys(self.prompts):

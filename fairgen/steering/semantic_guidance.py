@@ -13,9 +13,6 @@ from fairgen.steering.guidance import Action, Call
 if TYPE_CHECKING:
     import torch
 
-STOP = 0.85
-"""Fraction of the steps after which the term is left out: later steps draw detail, not tone."""
-
 
 class AddDifference(Action):
     """``eps -> eps + g (eps(x, T(s)) - eps(x, prompt))`` on every row of the batch, ``g`` the guidance scale
@@ -83,6 +80,6 @@ class AddDifference(Action):
 
 
 class SemanticGuidance(ContinuousTechnique):
-    """Signed strength in [-1.3, 1.3] along light -> dark; acts up to `STOP` of the steps."""
+    """Signed strength in [-1.3, 1.3] along light -> dark."""
 
     name: ClassVar[str] = "semantic"
