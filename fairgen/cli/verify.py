@@ -105,14 +105,14 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
             f"{document['noise_floor_tv']:.3f} "
-            f"for {document['count']} pictures; differs from the target: p = {document['p_value']:.3g} "
+            f"for {_so_many(document['count'], 'picture')}; differs from the target: p = {document['p_value']:.3g} "
             "(if the pictures are independent draws)"
         )
     else:
         console.print("No skin tone could be read in any picture.")
     reasons = ", ".join(f"{reason_text(code)} ({n})" for code, n in done.abstentions.items())
     console.print(
-        f"{document['files']} files: {document['count']} counted, {document['abstained']} not read", end=""
+        f"{_so_many(document['files'], 'file')}: {document['count']} counted, {document['abstained']} not read", end=""
     )
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
@@ -120,3 +120,8 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(common.one_line(note), markup=False, soft_wrap=True)
     says = mark_sentence(done.mark_counts())
     console.print(common.one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
+
+
+def _so_many(number: object, what: str) -> str:
+    """1 picture, 2 pictures."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
