@@ -105,14 +105,16 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
             f"{document['noise_floor_tv']:.3f} "
-            f"for {_so_many(document['count'], 'picture')}; differs from the target: p = {document['p_value']:.3g} "
-            "(if the pictures are independent draws)"
+            f"for {_so_many(document['count'], 'picture')}; differs from the target: "
+            f"p = {document['p_value']:.3g} (if the pictures are independent draws)"
         )
     else:
         console.print("No skin tone could be read in any picture.")
     reasons = ", ".join(f"{reason_text(code)} ({n})" for code, n in done.abstentions.items())
     console.print(
-        f"{_so_many(document['files'], 'file')}: {document['count']} counted, {document['abstained']} not read", end=""
+        f"{_so_many(document['files'], 'file')}: {document['count']} counted, "
+        f"{document['abstained']} not read",
+        end="",
     )
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
