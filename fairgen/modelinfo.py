@@ -99,6 +99,7 @@ class ModelDescription(_Part):
     guidance_scale: float | None
     defaults: dict[str, Any] = Field(description="fairgen.json beside the weights")
     calibrations: list[CalibrationSummary]
+    damaged_calibrations: list[str] = Field(description="files that cannot be read, and should be deleted")
     weights: dict[str, str] = Field(description="file -> 'sha256:<hex>'")
     fingerprint: str = Field(description="'sha256:<hex>' over those")
     as_shipped: bool | None = Field(
@@ -131,6 +132,7 @@ def describe_model(model: str) -> ModelDescription:
     side = _own_side(folder.path)
     scheduler = _config(folder.path / "scheduler" / "scheduler_config.json")
     changed = _changed(folder.path, weights)
+    calibrations, damaged = _calibrations(folder.path, fingerprint)
     return ModelDescription(
         model=folder.name,
         source=folder.source,
@@ -150,7 +152,8 @@ def describe_model(model: str) -> ModelDescription:
         steps=defaults.get("steps", call.get("num_inference_steps")),
         guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
         defaults=defaults,
-        calibrations=_calibrations(folder.path, fingerprint),
+        calibrations=calibrations,
+        damaged_calibrations=damaged,
         weights=weights,
         fingerprint=fingerprint,
         as_shipped=None if changed is None else not changed,
@@ -261,37 +264,36 @@ def _card(path: Path) -> tuple[str | None, str | None]:
     return heading[1].strip() if heading else None, licence if isinstance(licence, str) else None
 
 
-def _calibrations(folder: Path, fingerprint: str) -> list[CalibrationSummary]:
+def _calibrations(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
+    """Those that may be of these weights, and the files that cannot be read."""
     from pydantic import ValidationError
 
     from fairgen.steering.calibration import Calibration, user_folder
 
-    found = []
-    places: tuple[tuple[Path, Literal["beside the weights", "the user's own"]], ...] = (
-        (folder / "calibrations", "beside the weights"),
-        (user_folder(), "the user's own"),
-    )
-    for place, where in places:
-        for file in sorted(place.glob("*.json")):
-            try:
-                one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
-            except (ValidationError, UnicodeDecodeError) as error:
-                raise UserError(f"The calibration {file} cannot be read: delete it.") from error
-            if one.weights != fingerprint and place == user_folder():
-                continue  # of another model
-            found.append(
-                CalibrationSummary(
-                    technique=one.technique,
-                    steps=one.steps,
-                    guidance_scale=one.guidance_scale,
-                    height=one.height,
-                    width=one.width,
-                    scheduler=one.scheduler,
-                    place=where,
-                    usable=one.weights == fingerprint,
-                )
+    found, damaged = [], []
+    beside = folder / "calibrations"
+    for file in sorted([*beside.glob("*.json"), *user_folder().glob("*.json")]):
+        own = file.parent == beside
+        if not own and _config(file).get("weights") != fingerprint:
+            continue  # of another model
+        try:
+            one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            damaged.append(str(file))
+            continue
+        found.append(
+            CalibrationSummary(
+                technique=one.technique,
+                steps=one.steps,
+                guidance_scale=one.guidance_scale,
+                height=one.height,
+                width=one.width,
+                scheduler=one.scheduler,
+                place="beside the weights" if own else "the user's own",
+                usable=one.weights == fingerprint,
             )
-    return found
+        )
+    return found, damaged
 
 
 def _bias(folder: Path) -> BiasSummary | None:

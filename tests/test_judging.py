@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from session_doubles import reading_of
 
 from fairgen.errors import UserError
 from fairgen.generator import Request
 from fairgen.likeness import Likeness
 from fairgen.runfile import ModelInfo
 from skin_tone import ToneReading
-from skin_tone.scales import SCALES
 from tools.portraits import classifier, judge, nearness
 from tools.portraits.compare import compare
 from tools.portraits.contexts import CONTEXTS
@@ -278,9 +278,7 @@ class BlockReader:
 
     def read(self, image: Image.Image) -> list[ToneReading]:
         angle = float(np.asarray(image)[8:24, 8:24].mean()) - 100
-        return [
-            ToneReading(ita=angle, classes={name: scale.classify(angle) for name, scale in SCALES.items()})
-        ]
+        return [reading_of(angle)]
 
     def __enter__(self) -> BlockReader:
         return self

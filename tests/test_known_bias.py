@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from session_doubles import INFO, ConfusedGenerator
+from session_doubles import INFO, ConfusedGenerator, reading_of
 
 from fairgen.errors import UserError
 from fairgen.generator import Request
@@ -343,15 +344,7 @@ class PixelReader:
     def read(self, image: Image.Image) -> list[ToneReading]:
         red = image.getpixel((0, 0))
         assert isinstance(red, tuple)
-        angle = float(red[0]) - 128
-        return [
-            ToneReading(
-                box=(0, 0, 8, 8),
-                ita=angle,
-                probabilities={name: scale.probabilities(angle, 3.0) for name, scale in SCALES.items()},
-                classes={name: scale.classify(angle) for name, scale in SCALES.items()},
-            )
-        ]
+        return [reading_of(float(red[0]) - 128)]
 
 
 @pytest.fixture
@@ -583,3 +576,17 @@ def test_ones_own_method_runs_on_the_embedded_model(tmp_path: Path) -> None:
     assert found.figures.elsewhere_median is not None
     assert found.figures.elsewhere_median < 6
     assert "| dark-alone " in done.stdout
+
+
+def test_the_example_of_the_page_is_a_method(bench: Bench) -> None:
+    text = (ROOT / "docs" / "known-bias.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/known-bias.md", "exec"), names)
+    entry = Entry(MethodRecord(name="example"), names["words_with_a_second_look"])
+    done = bench.run(entry, "a judge")
+    plain = bench.run(SHIPPED["none"], "a judge")
+    assert done.tv is not None
+    assert plain.tv is not None
+    assert done.tv < plain.tv
+    assert len(done.twins) == 2 * done.count - done.generated, "what was made again has no twin"

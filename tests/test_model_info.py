@@ -94,11 +94,14 @@ def test_a_damaged_folder_is_one_sentence_and_code_2(tiny: Path, capsys: pytest.
     assert "no diffusers pipeline" in capsys.readouterr().err
 
 
-def test_a_broken_calibration_is_one_sentence(tiny: Path) -> None:
+def test_a_broken_calibration_is_named(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tiny / "calibrations").mkdir()
-    (tiny / "calibrations" / "a.json").write_text("{}")
-    with pytest.raises(UserError, match=r"a\.json cannot be read"):
-        describe_model(str(tiny))
+    broken = tiny / "calibrations" / "a.json"
+    broken.write_text("{}")
+    found = describe_model(str(tiny))
+    assert (found.calibrations, found.damaged_calibrations) == ([], [str(broken)])
+    assert cli.run(["model", "info", str(tiny)]) == 0
+    assert "delete these calibrations" in capsys.readouterr().out
 
 
 @pytest.mark.embedded

@@ -81,6 +81,8 @@ def _facts(found: ModelDescription) -> list[tuple[str, str]]:
         ("fingerprint", found.fingerprint),
         ("weights", _as_shipped(found)),
     ]
+    if found.damaged_calibrations:
+        facts.append(("damaged", f"delete these calibrations: {', '.join(found.damaged_calibrations)}"))
     if bias := found.known_bias:
         groups = ", ".join(f"{name or 'all'} {mean:+.0f}" for name, mean in bias.groups.items())
         facts.append(

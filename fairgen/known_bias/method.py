@@ -76,6 +76,15 @@ class Task:
         return self.spec.target
 
     @property
+    def wanted(self) -> list[str]:
+        """A class for each place of the set, in proportions of the target (largest remainder)."""
+        from fairgen import plan
+
+        spec = self.spec
+        quota = plan.allocate(spec.target, self.count, spec.allocation, seed=self.seed)
+        return [name for name, number in quota.items() for _ in range(number)]
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds of the unsteered twins, one for each place of the set."""
         from fairgen.session import slot_seed

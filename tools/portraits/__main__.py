@@ -210,5 +210,15 @@ def export(model: Path, figures: Path, training: Path, out: Path = Path("assets/
     print(f"{run(model, figures, training.read_text().strip(), out):.1f} MB of weights in {out}")
 
 
+@app.command()
+def card(figures: Path, training: Path, out: Path = Path("assets/embedded")) -> None:
+    """Write the model card, the bias table and the checksums of an exported model anew."""
+    import json
+
+    from .export import write_papers
+
+    write_papers(out, json.loads(figures.read_text()), training.read_text().strip())
+
+
 if __name__ == "__main__":
     sys.exit(cli.run(command=app, name="portraits"))

@@ -53,13 +53,19 @@ def export(model: Path, figures: Path, training: str, out: Path) -> float:
             "width": report["size"],
         }
         (folder / "fairgen.json").write_text(json.dumps(settings, indent=1) + "\n")
-        write_document(known_bias(), folder / KNOWN_BIAS_FILE)
-        write_checksums(folder)
-        channels = int(pipe.vae.config.latent_channels)
-        (folder / "README.md").write_text(card(report, training, size, channels))
+        write_papers(folder, report, training)
         shutil.rmtree(out, ignore_errors=True)
         folder.replace(out)
     return size
+
+
+def write_papers(folder: Path, report: dict[str, Any], training: str) -> None:
+    """What lies beside the weights for people: bias table, checksums, and the card from judge's figures."""
+    size = sum(f.stat().st_size for f in folder.rglob("*.safetensors")) / 1e6
+    channels = int(json.loads((folder / "vae" / "config.json").read_text())["latent_channels"])
+    write_document(known_bias(), folder / KNOWN_BIAS_FILE)
+    write_checksums(folder)
+    (folder / "README.md").write_text(card(report, training, size, channels))
 
 
 def card(report: dict[str, Any], training: str, megabytes: float, latent_channels: int) -> str:
