@@ -136,6 +136,8 @@ def _spawn() -> Any:
 
 _THERE: list[Bench] = []
 """The bench of a worker process."""
+_OPENED = contextlib.ExitStack()
+"""Keeps that bench's readers open for as long as the process lives."""
 
 
 def _begin(setup: Setup) -> None:
@@ -144,8 +146,7 @@ def _begin(setup: Setup) -> None:
     # Ctrl-C reaches every process of the terminal; only the first one has something to say.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     torch.set_num_threads(1)
-    stack = contextlib.ExitStack()
-    _THERE.append(stack.enter_context(open_bench(setup)))
+    _THERE.append(_OPENED.enter_context(open_bench(setup)))
 
 
 def _do_there(job: Job) -> _Done:

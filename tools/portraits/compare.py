@@ -33,6 +33,8 @@ _CHECKS: tuple[tuple[str, str, Callable[[Figures], float], Callable[[float], boo
     ("seconds to load", "<= 3", lambda f: f["seconds_to_load"], lambda v: v <= 3, "{:.2f}"),
 )  # fmt: skip
 _BESIDE: tuple[tuple[str, Callable[[Figures], float], str], ...] = (
+    ("processor seconds a picture", lambda f: f["processor_seconds_a_picture"], "{:.2f}"),
+    ("processor seconds to load", lambda f: f["processor_seconds_to_load"], "{:.2f}"),
     ("pixels of a side", lambda f: f["size"], "{:.0f}"),
     ("classifier, held-out renders", lambda f: f["classifier"]["held_out_top1"], "{:.1%}"),
     ("Frechet floor: two halves of the renders", lambda f: f["frechet"]["floor"], "{:.2f}"),
