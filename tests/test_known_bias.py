@@ -235,7 +235,17 @@ def result(name: str = "mine", *, shift: int = 0, seed: int = 0) -> BenchResult:
     plan = BenchPlan(prompts=("a", "b"), count=6, seed=seed, scale="ita6", target=UNIFORM)
     one = [*CLASSES[: 6 - shift], *["dark"] * shift]
     sets = tuple(
-        bench_set(p, plan, one, [*one[:5], None], generated=7, seconds=3.0, denoiser_rows=84, twins=())
+        bench_set(
+            p,
+            plan,
+            one,
+            [*one[:5], None],
+            generated=7,
+            seconds=3.0,
+            processor_seconds=2.0,
+            denoiser_rows=84,
+            twins=(),
+        )
         for p in plan.prompts
     )
     return BenchResult(

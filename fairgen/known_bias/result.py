@@ -92,7 +92,8 @@ class BenchSet(Part):
     tv: float | None = Field(description="total variation of ``first`` from the target; None: nothing read")
     tv_second: float | None
     alignment_error: float | None = Field(description="sum (p - q)^2 of ``first``")
-    seconds: float = Field(ge=0, description="of the method, its own reading included")
+    seconds: float = Field(ge=0, description="of the method by the clock, its own reading included")
+    processor_seconds: float = Field(ge=0, description="the same of its process on all processor cores")
     denoiser_rows: int | None = Field(
         ge=0, description="rows that went through the denoiser: guidance and extra terms count; None: unknown"
     )
@@ -130,6 +131,7 @@ class Figures(Part):
     generated_per_kept: float
     denoiser_rows_per_kept: float | None
     seconds_per_kept: float
+    processor_seconds_per_kept: float
     twins: int
     landmark_shift_median: float | None
     landmark_shift_90: float | None = Field(description="90 % quantile")
@@ -205,6 +207,7 @@ def bench_set(
     *,
     generated: int,
     seconds: float,
+    processor_seconds: float,
     denoiser_rows: int | None,
     twins: Sequence[TwinRecord],
 ) -> BenchSet:
@@ -221,6 +224,7 @@ def bench_set(
         tv_second=tv[1],
         alignment_error=stats.alignment_error(counts[0], plan.target) if tv[0] is not None else None,
         seconds=seconds,
+        processor_seconds=processor_seconds,
         denoiser_rows=denoiser_rows,
         twins=tuple(twins),
     )
@@ -243,6 +247,7 @@ def figures_of(sets: Sequence[BenchSet], plan: BenchPlan) -> Figures:
         generated_per_kept=sum(one.generated for one in sets) / kept,
         denoiser_rows_per_kept=sum(rows) / kept if len(rows) == len(sets) else None,
         seconds_per_kept=sum(one.seconds for one in sets) / kept,
+        processor_seconds_per_kept=sum(one.processor_seconds for one in sets) / kept,
         twins=len(twins),
         landmark_shift_median=statistics.median(shifts) if shifts else None,
         landmark_shift_90=float(np.quantile(shifts, 0.9)) if shifts else None,

@@ -79,7 +79,7 @@ def _board(results: Sequence[BenchResult]) -> TextTable:
     ordered = sorted(results, key=lambda r: (r.figures.tv_second is None, _mean(r.figures.tv_second)))
     titles = (
         "method", "version", "TV, second reader", "TV", "worst prompt", "alignment error", "not read",
-        "made per kept", "denoiser rows per kept", "s per kept", "twins", "landmark shift",
+        "made per kept", "denoiser rows per kept", "processor s per kept", "twins", "landmark shift",
         "CIEDE2000 elsewhere",
     )  # fmt: skip
     rows = []
@@ -96,7 +96,7 @@ def _board(results: Sequence[BenchResult]) -> TextTable:
                 f"{f.not_read:.1%}".replace("%", " %"),
                 f"{f.generated_per_kept:.2f}",
                 _number(f.denoiser_rows_per_kept, 1),
-                f"{f.seconds_per_kept:.2f}",
+                f"{f.processor_seconds_per_kept:.2f}",
                 str(f.twins),
                 _number(f.landmark_shift_median, 3),
                 _number(f.elsewhere_median, 2),
