@@ -442,6 +442,8 @@ def test_a_line_that_was_cut_off_is_made_again(bench: Bench) -> None:
     path = bench.folder / "sets" / "none.jsonl"
     path.write_text(path.read_text() + '{"prompt": "a ch')
     assert list(bench.work.sets("none")) == ["a judge"]
+    bench.work.keep_set("none", bench.run(SHIPPED["none"], "a chef"))
+    assert list(bench.work.sets("none")) == ["a judge", "a chef"]
 
 
 def test_unsteered_pictures_are_made_once(bench: Bench) -> None:
@@ -464,6 +466,17 @@ def test_a_work_folder_belongs_to_one_bench(bench: Bench, tmp_path: Path) -> Non
     (tmp_path / "thesis" / "chapter.tex").write_text("x")
     with pytest.raises(UserError, match="no work folder"):
         Work(tmp_path / "thesis", bench.plan, bench.model, bench.fingerprint)
+
+
+def test_sets_of_two_versions_of_a_method_are_not_mixed(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def mine(task):\n    return 1\n")
+    first = find_entry(f"{path}:mine").record
+    bench.work.claim(first)
+    bench.work.claim(first)
+    path.write_text("def mine(task):\n    return 2\n")
+    with pytest.raises(UserError, match="another 'mine'"):
+        bench.work.claim(find_entry(f"{path}:mine").record)
 
 
 @pytest.mark.parametrize("number", [11, 13])

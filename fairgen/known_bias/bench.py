@@ -27,6 +27,7 @@ from fairgen.known_bias.result import (
     BenchPlan,
     BenchResult,
     BenchSet,
+    MethodRecord,
     TwinRecord,
     bench_set,
     figures_of,
@@ -108,6 +109,21 @@ class Work:
         digest = hashlib.sha256(prompt.encode()).hexdigest()[:12]
         return self.folder / "unsteered" / digest / f"{slot:04d}.png"
 
+    def claim(self, method: MethodRecord) -> None:
+        """Begin with a method, or go on with it.
+
+        Raises:
+            UserError: what lies there of its name was made by another version of it.
+        """
+        path = self.folder / "sets" / f"{method.name}.json"
+        if not path.is_file():
+            write_document(method, path)
+        elif read_document(path, MethodRecord, "record of a method") != method:
+            raise UserError(
+                f"{self.folder} holds sets of another {method.name!r} (other code, version, settings): "
+                "choose another --work or --name."
+            )
+
     def sets(self, method: str) -> dict[str, BenchSet]:
         """The finished sets of a method: prompt -> set."""
         return {one.prompt: one for one in map(BenchSet.model_validate_json, self._lines(f"sets/{method}"))}
@@ -128,16 +144,16 @@ class Work:
         path = self.folder / f"{name}.jsonl"
         if not path.is_file():
             return []
-        # A last line without its end was cut off by a kill, and is made again.
-        return [line for line in path.read_text(encoding="utf-8").splitlines(True) if line.endswith("\n")]
+        # What follows the last line break was cut off by a kill, and is made again.
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
 
     def _append(self, name: str, line: str) -> None:
         path = self.folder / f"{name}.jsonl"
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            torn = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
-            with path.open("a", encoding="utf-8") as out:
-                out.write("\n" * torn + line + "\n")
+            with path.open("ab") as out:
+                out.truncate(path.read_bytes().rfind(b"\n") + 1)
+                out.write(f"{line}\n".encode())
 
 
 @dataclass

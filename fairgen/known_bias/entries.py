@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fairgen.errors import UserError
@@ -122,5 +125,18 @@ def find_entry(
     if own in SHIPPED:
         raise UserError(f"{own!r} is a method that ships with the bench: give yours another --name.")
     description = " ".join((getattr(method, "__doc__", None) or "").split())[:300]
-    record = MethodRecord.checked(name=own, version=version, url=url, description=description, settings={})
+    record = MethodRecord.checked(
+        name=own, version=version, url=url, description=description, settings=_source(method)
+    )
     return Entry(record, method)
+
+
+def _source(method: Method) -> dict[str, str]:
+    """A digest of the file that a method is written in, so that sets of two versions are not mixed."""
+    try:
+        file = inspect.getsourcefile(method if inspect.isroutine(method) else type(method))
+    except TypeError:
+        file = None  # written in no Python
+    if file is None:
+        return {}
+    return {"source": f"sha256:{hashlib.sha256(Path(file).read_bytes()).hexdigest()}"}

@@ -71,11 +71,17 @@ def open_bench(setup: Setup) -> Iterator[Bench]:
 
 
 def missing_jobs(bench: Bench, asked: Sequence[Asked], *, bias: bool) -> list[Job]:
-    """What is not in the work folder yet: the bias over all prompts, then method by method."""
+    """What is not in the work folder yet: the bias over all prompts, then method by method.
+
+    Raises:
+        UserError: the work folder holds sets of another version of a method.
+    """
     known = bench.work.readings()
     jobs = [Job(prompt) for prompt in bench.numbers if bias and prompt not in known]
     for one in asked:
-        done = bench.work.sets(one.entry().record.name)
+        record = one.entry().record
+        bench.work.claim(record)
+        done = bench.work.sets(record.name)
         jobs += [Job(prompt, one) for prompt in bench.plan.prompts if prompt not in done]
     return jobs
 
