@@ -341,7 +341,8 @@ class Painter(ConfusedGenerator):
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         pictures = super().generate(requests, steering)
         self.made += [request.prompt for request in requests]
-        return [Image.new("RGB", (8, 8), (round(p.info["ita"]) + 128, 0, 0)) for p in pictures]
+        angles = [p.info["ita"] for p in pictures]
+        return [Image.new("RGB", (8, 8), (0 if a is None else round(a) + 128, 0, 0)) for a in angles]
 
     @property
     def threads(self) -> int | None:
@@ -354,7 +355,7 @@ class PixelReader:
     def read(self, image: Image.Image) -> list[ToneReading]:
         red = image.getpixel((0, 0))
         assert isinstance(red, tuple)
-        return [reading_of(float(red[0]) - 128)]
+        return [reading_of(float(red[0]) - 128) if red[0] else ToneReading(abstained="no_face")]
 
 
 @pytest.fixture
@@ -404,6 +405,16 @@ def test_shipped_methods_close_the_loop(bench: Bench) -> None:
         assert done.generated >= done.count == 12
     assert tv["retried"] == pytest.approx(0)
     assert tv["prompt-variants-open"] is not None
+
+
+@pytest.mark.parametrize("name", ["none", "prompt-variants-open"])
+def test_pictures_that_cannot_be_read_are_handed_over_too(bench: Bench, name: str) -> None:
+    painter: Any = bench.generator
+    painter.unreadable = 0.4
+    done = bench.run(SHIPPED[name], "a judge")
+    assert done.count == done.generated == 12
+    assert done.not_read > 0
+    assert len(done.twins) == 12
 
 
 def test_a_broken_off_run_goes_on_where_it_stopped(bench: Bench) -> None:

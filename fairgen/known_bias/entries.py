@@ -28,8 +28,15 @@ class SessionMethod:
     tries: int = 1
 
     def __call__(self, task: Task, /) -> Made:
+        from fairgen.events import Event, PictureDone
         from fairgen.pipeline import collect
         from fairgen.session import run_session
+
+        made: list[PictureDone] = []
+
+        def keep(event: Event) -> None:
+            if isinstance(event, PictureDone):
+                made.append(event)
 
         result = collect(
             run_session(
@@ -42,9 +49,17 @@ class SessionMethod:
                 seed=task.seed,
                 max_tries=self.tries,
                 feedback=self.feedback,
-            )
+            ),
+            keep,
         )
-        return Made(result.images, [record.seed for record in result.records], result.summary.generated)
+        # A place whose pictures could not be read is empty in a session's set, but not in somebody's folder.
+        inside = {record.index for record in result.records}
+        left = [event for event in made if event.record.index not in inside]
+        left.sort(key=lambda event: event.record.abstained is None)
+        spare = left[: task.count - len(result.images)]
+        images = [*result.images, *(event.image for event in spare)]
+        seeds = [*(record.seed for record in result.records), *(event.record.seed for event in spare)]
+        return Made(images, seeds, result.summary.generated)
 
 
 @dataclass(frozen=True)
