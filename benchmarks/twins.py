@@ -22,12 +22,12 @@ from rich.progress import track
 from scipy.stats import spearmanr
 
 from fairgen.generator import Generator, Request, load_generator
-from fairgen.likeness import elsewhere_difference, landmark_shift
+from fairgen.likeness import likeness
 from fairgen.steering import Steering, Technique, technique
 from fairgen.steering.calibration import STRENGTHS, find_calibration
 from fairgen.steering.prompt_variants import PromptVariants
 from skin_tone import SCALES, SkinToneReader
-from skin_tone.faces import Face, FaceFinder
+from skin_tone.faces import FaceFinder
 
 PROMPTS = (
     "CEO", "judge", "doctor", "pilot", "teacher", "nurse", "chef", "musician", "janitor", "farm worker",
@@ -56,7 +56,7 @@ def _calibrated(generator: Generator, name: str) -> Technique:
     return made
 
 
-def likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, float]]:
+def twin_likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, float]]:
     """Landmark shift (interocular distances) and CIEDE2000 outside the face, against the unsteered twin."""
     classes = SCALES["ita6"].classes
     wanted = [(prompt, tone) for prompt in PROMPTS for tone in classes]
@@ -82,28 +82,19 @@ def likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, fl
             for (job, _), (_, tone) in zip(plain, wanted, strict=True)
         ]
     twins = _sample(generator, plain, "unsteered")
-    faces = [_face(finder, twin) for twin in twins]
     result = {}
     for name, jobs in arms.items():
-        shifts, changes = [], []
-        for picture, twin, face in zip(_sample(generator, jobs, name), twins, faces, strict=True):
-            own = _face(finder, picture)
-            if face is not None and own is not None:
-                shifts.append(landmark_shift(own.landmarks, face.landmarks))
-                changes.append(elsewhere_difference(picture, twin, face.landmarks))
+        pictures = zip(_sample(generator, jobs, name), twins, strict=True)
+        alike = [one for picture, twin in pictures if (one := likeness(picture, twin, finder))]
+        shifts, changes = [one.shift for one in alike], [one.elsewhere for one in alike]
         result[name] = {
-            "twins": len(shifts),
+            "twins": len(alike),
             "landmark_shift_median": float(np.median(shifts)),
             "landmark_shift_90": float(np.quantile(shifts, 0.9)),
             "elsewhere_median": float(np.median(changes)),
             "elsewhere_90": float(np.quantile(changes, 0.9)),
         }
     return result
-
-
-def _face(finder: FaceFinder, picture: Image.Image) -> Face | None:
-    found = finder.find(np.asarray(picture))
-    return found[0] if found else None
 
 
 def dose_response(generator: Generator, reader: SkinToneReader) -> dict[str, Any]:
@@ -175,7 +166,7 @@ def main(
     with SkinToneReader() as reader, FaceFinder(1) as finder:
         result["cost"] = cost(generator, reader)
         show(result["cost"])
-        result["likeness"] = likeness(generator, finder)
+        result["likeness"] = twin_likeness(generator, finder)
         show(result["likeness"])
         result["dose_response"] = dose_response(generator, reader)
         show(result["dose_response"])

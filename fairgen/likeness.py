@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -9,6 +12,9 @@ from scipy.spatial import ConvexHull
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.draw import polygon
 from skimage.transform import SimilarityTransform
+
+if TYPE_CHECKING:
+    from skin_tone.faces import FaceFinder
 
 _LEFT_EYE, _RIGHT_EYE = (33, 133), (263, 362)  # corners, in MediaPipe's numbering
 _AROUND = 1.25
@@ -44,3 +50,22 @@ def elsewhere_difference(one: Image.Image, other: Image.Image, landmarks: NDArra
         return 0.0
     difference = deltaE_ciede2000(rgb2lab(a), rgb2lab(b))  # type: ignore[no-untyped-call]
     return float(np.median(difference[outside]))
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far a picture is from its twin: `landmark_shift` and `elsewhere_difference`."""
+
+    shift: float
+    elsewhere: float
+
+
+def likeness(picture: Image.Image, twin: Image.Image, finder: FaceFinder) -> Likeness | None:
+    """Compare a picture with its twin by the largest face of each; None where one of them shows none."""
+    own, other = (finder.find(np.asarray(one.convert("RGB"))) for one in (picture, twin))
+    if not own or not other:
+        return None
+    return Likeness(
+        landmark_shift(own[0].landmarks, other[0].landmarks),
+        elsewhere_difference(picture, twin, other[0].landmarks),
+    )

@@ -53,11 +53,12 @@ class ModelFolder:
         hashes = {}
         for part in weight_parts(self.index):
             for file in sorted((self.path / part).glob("*.safetensors")):
-                hashes[file.relative_to(self.path).as_posix()] = f"sha256:{_sha256(file)}"
+                hashes[file.relative_to(self.path).as_posix()] = f"sha256:{file_hash(file)}"
         return hashes
 
 
-def _sha256(file: Path) -> str:
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file in hex; the hub's cache has it in the file's name already."""
     real = file.resolve()
     if real.parent.name == "blobs" and _SHA256.fullmatch(real.name):
         return real.name

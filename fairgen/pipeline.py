@@ -193,7 +193,7 @@ class FairPipeline:
                 max_tries=max_tries,
                 batch_size=batch_size,
             )
-            return _collected(events, on_event)
+            return collect(events, on_event)
 
 
 def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpec:
@@ -202,7 +202,12 @@ def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpe
     return spec_from_shares(given) if isinstance(given, Mapping) else load_spec(given)
 
 
-def _collected(events: Iterator[Event], on_event: Callable[[Event], object] | None) -> FairResult:
+def collect(events: Iterator[Event], on_event: Callable[[Event], object] | None = None) -> FairResult:
+    """Run a session (`fairgen.session.run_session`) to its end and keep the set that it made.
+
+    Args:
+        on_event: told what happens while it does.
+    """
     session: SessionRecord | None = None
     summary: Summary | None = None
     seen: list[PictureDone | Filled] = []

@@ -31,7 +31,7 @@ from fairgen.contentcredentials import (
 )
 from fairgen.errors import UserError
 from fairgen.marks import Credentials, MarkReader, count_marks, mark_sentence
-from fairgen.pipeline import _collected
+from fairgen.pipeline import collect
 from fairgen.provenance import (
     TRAINED_ALGORITHMIC_MEDIA,
     digital_source_type,
@@ -271,7 +271,7 @@ def test_a_saved_result_is_signed(tmp_path: Path, trust: Path, monkeypatch: pyte
     events = run_session(
         ConfusedGenerator(), InfoReader(), "a doctor", load_spec("uniform"), 2, steering="none"
     )
-    result = _collected(events, None)
+    result = collect(events)
     signing = config(tmp_path)
     monkeypatch.setenv(CERT, str(signing.cert))
     monkeypatch.setenv(KEY, str(signing.key))

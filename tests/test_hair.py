@@ -36,9 +36,7 @@ def ball() -> Heads:
 @given(name=st.sampled_from(sorted(STYLES)), seed=st.integers(0, 1000))
 def test_hair_grows_out_of_the_scalp_and_stays_out_of_the_face(ball: Heads, name: str, seed: int) -> None:
     style = STYLES[name]
-    hair = grow(
-        ball, Roots.of(ball), ball.rest, style, BROWN, np.random.default_rng(seed), fitted=np.eye(4)
-    )
+    hair = grow(ball, Roots.of(ball), ball.rest, style, BROWN, np.random.default_rng(seed), fitted=np.eye(4))
     if style.count == 0:
         assert hair is None
         return

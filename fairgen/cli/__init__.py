@@ -71,33 +71,38 @@ def _root(
     del version, debug  # acted on by the callback and by run()
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(
+    argv: Sequence[str] | None = None, *, command: typer.Typer | None = None, name: str = "fairgen"
+) -> int:
     """Run one command line (without the program's name) and return its exit code; errors become one line on
     standard error.
+
+    Args:
+        command, name: another program that shall treat errors in the same way, such as a benchmark.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     end = args.index("--") if "--" in args else len(args)
     debug = "--debug" in args[:end]
     args = [a for a in args[:end] if a != "--debug"] + args[end:]
     try:
-        code = app(args=args, prog_name="fairgen", standalone_mode=False)
+        code = (command or app)(args=args, prog_name=name, standalone_mode=False)
     except (UserError, typer.TyperException) as error:
-        return _fail(2, _sentence(error))
+        return _fail(2, _sentence(error), name)
     except (KeyboardInterrupt, Interrupted) as error:
-        return _fail(130, str(error) or "Interrupted before anything was written.")
+        return _fail(130, str(error) or "Interrupted before anything was written.", name)
     except typer.Abort:
-        return _fail(130, "Interrupted before anything was written.")
+        return _fail(130, "Interrupted before anything was written.", name)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return _fail(2, "No space is left on the disk: free some, or write elsewhere with --out.")
+            return _fail(2, "No space is left on the disk: free some, or write elsewhere with --out.", name)
         if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-            return _fail(2, "The memory ran out: choose a smaller --batch-size, or --device cpu.")
+            return _fail(2, "The memory ran out: choose a smaller --batch-size, or --device cpu.", name)
         hint = "" if debug else " (run again with --debug for the traceback)"
-        return _fail(1, f"Unexpected {type(error).__name__}: {error}{hint}")
+        return _fail(1, f"Unexpected {type(error).__name__}: {error}{hint}", name)
     if code == 130:  # typer turns a plain Ctrl-C into this code
-        return _fail(130, "Interrupted before anything was written.")
+        return _fail(130, "Interrupted before anything was written.", name)
     return int(code or 0)
 
 
@@ -122,6 +127,6 @@ def _sentence(error: Exception) -> str:
     return error.format_message() if isinstance(error, typer.TyperException) else str(error)
 
 
-def _fail(code: int, message: str) -> int:
-    print(f"fairgen: {one_line(message)}", file=sys.stderr)
+def _fail(code: int, message: str, name: str) -> int:
+    print(f"{name}: {one_line(message)}", file=sys.stderr)
     return code

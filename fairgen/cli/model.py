@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
+
+if TYPE_CHECKING:
+    from fairgen.modelinfo import CalibrationSummary, ModelDescription
 
 app = typer.Typer(help="Models: what a model is, before anything is sampled.", no_args_is_help=True)
 
@@ -21,28 +24,87 @@ def info(
     model: str = typer.Argument("embedded", help="'embedded', a hub id, or a folder in diffusers' format."),
     as_json: bool = common.JSON,
 ) -> None:
-    """Check a model's folder and print where it lies, its pipeline, its defaults and the hashes of its
-    weights.
+    """Check a model's folder and print what it says about itself: parts, size, licence, settings,
+    calibrations, fingerprint, and the bias that was put in, where that is known.
     """
-    from fairgen.modelfolder import find_model
+    from fairgen.modelinfo import describe_model
 
-    folder = find_model(model)
-    document = {
-        "model": folder.name,
-        "source": folder.source,
-        "path": str(folder.path),
-        "pipeline": folder.pipeline_class,
-        "variant": folder.variant,
-        "defaults": folder.defaults(),
-        "weights": folder.weight_hashes(),
-    }
+    found = describe_model(model)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
-        return
-    for name, value in document.items():
-        if isinstance(value, dict):
-            typer.echo(f"{name}:")
-            for key, part in value.items():
-                typer.echo(f"  {key}: {part}")
-        elif value is not None:
-            typer.echo(f"{name}: {value}")
+        typer.echo(found.model_dump_json())
+    else:
+        _show(found)
+
+
+def _show(found: ModelDescription) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    console = common.stdout()
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    for name, value in _facts(found):
+        facts.add_row(name, Text(common.one_line(value)))
+    parts = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("part", "class"):
+        parts.add_column(title)
+    for title in ("parameters", "MB"):
+        parts.add_column(title, justify="right")
+    parts.add_column("stored as")
+    for part in found.parts:
+        row = (part.name, part.kind, f"{part.parameters:,}", f"{part.megabytes:.1f}", ", ".join(part.dtypes))
+        parts.add_row(*map(common.one_line, row))
+    console.print(facts)
+    console.print(parts)
+
+
+def _facts(found: ModelDescription) -> list[tuple[str, str]]:
+    heading = f"{found.model} ({found.title})" if found.title else found.model
+    side = f"{found.width} x {found.height} px" if found.width and found.height else "the pipeline's own"
+    scheduler = found.scheduler or "the pipeline's own"
+    prediction = f", predicts {found.prediction}" if found.prediction else ""
+    steps = f", {found.steps} steps" if found.steps else ""
+    guidance = "" if found.guidance_scale is None else f", guidance scale {found.guidance_scale:g}"
+    facts = [
+        ("model", heading),
+        ("source", found.source),
+        ("path", found.path),
+        ("card", found.card or "none"),
+        ("licence", found.licence or "not stated"),
+        ("pipeline", f"{found.pipeline}{f', files of {found.variant}' if found.variant else ''}"),
+        ("size", f"{found.megabytes:.1f} MB of weights, {found.parameters:,} parameters"),
+        ("pictures", side),
+        ("sampler", f"{scheduler}{prediction}{steps}{guidance}"),
+        ("calibrations", "; ".join(map(_calibration, found.calibrations)) or "none (`fairgen calibrate`)"),
+        ("fingerprint", found.fingerprint),
+        ("weights", _as_shipped(found)),
+    ]
+    if found.damaged_calibrations:
+        facts.append(("damaged", f"delete these calibrations: {', '.join(found.damaged_calibrations)}"))
+    if bias := found.known_bias:
+        groups = ", ".join(f"{name or 'all'} {mean:+.0f}" for name, mean in bias.groups.items())
+        facts.append(
+            (
+                "known bias",
+                f"put in on purpose, for {bias.prompts} prompts; mean ITA by group: {groups}; lightest "
+                f"{', '.join(bias.lightest)}; darkest {', '.join(bias.darkest)}",
+            )
+        )
+    return facts
+
+
+def _calibration(one: CalibrationSummary) -> str:
+    guidance = "" if one.guidance_scale is None else f", guidance {one.guidance_scale:g}"
+    size = f", {one.width} x {one.height} px" if one.width and one.height else ""
+    usable = "" if one.usable else ", made with other weights and so not used"
+    return f"{one.technique} ({one.scheduler}, {one.steps} steps{guidance}{size}; {one.place}{usable})"
+
+
+def _as_shipped(found: ModelDescription) -> str:
+    if found.as_shipped is None:
+        return "nothing says which ones shipped (no SHA256SUMS)"
+    if found.as_shipped:
+        return "as shipped: all match SHA256SUMS"
+    return f"NOT as shipped: {', '.join(found.changed)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -310,7 +310,12 @@ def _elsewhere(
 
 def weights_digest(info: ModelInfo) -> str:
     """One 'sha256:<hex>' for all of a model's weights."""
-    text = json.dumps(dict(sorted(info.weights.items())))
+    return digest_of(info.weights)
+
+
+def digest_of(weights: Mapping[str, str]) -> str:
+    """The same of file -> 'sha256:<hex>', as `fairgen.modelfolder.ModelFolder.weight_hashes` gives it."""
+    text = json.dumps(dict(sorted(weights.items())))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -12,7 +12,11 @@ import jinja2
 import torch
 from diffusers import StableDiffusionPipeline
 
-from .contexts import CONTEXTS, OTHERS, UNIFORM_SHARE
+from fairgen.known_bias.table import KNOWN_BIAS_FILE, write_document
+from fairgen.modelinfo import write_checksums
+
+from .contexts import OTHERS, UNIFORM_SHARE
+from .known_bias import known_bias
 from .portrait import NEUTRAL_SHARE
 from .skin import TONE_WORDS, tone_range
 
@@ -20,7 +24,7 @@ _MOST_MEGABYTES = 45
 
 
 def export(model: Path, figures: Path, training: str, out: Path) -> float:
-    """Replace ``out`` by the model in ``model``, with a card made from evaluate's ``figures``: megabytes.
+    """Replace ``out`` by the model in ``model``, with a card made from judge's ``figures``: megabytes.
 
     Raises:
         ValueError: the weights pass 45 MB.
@@ -45,18 +49,27 @@ def export(model: Path, figures: Path, training: str, out: Path) -> float:
         settings = {
             "steps": report["steps"],
             "guidance_scale": report["guidance_scale"],
-            "height": 128,
-            "width": 128,
+            "height": report["size"],
+            "width": report["size"],
         }
         (folder / "fairgen.json").write_text(json.dumps(settings, indent=1) + "\n")
-        (folder / "README.md").write_text(card(report, training, size))
+        write_papers(folder, report, training)
         shutil.rmtree(out, ignore_errors=True)
         folder.replace(out)
     return size
 
 
-def card(report: dict[str, Any], training: str, megabytes: float) -> str:
-    """The model card, Markdown."""
+def write_papers(folder: Path, report: dict[str, Any], training: str) -> None:
+    """What lies beside the weights for people: bias table, checksums, and the card from judge's figures."""
+    size = sum(f.stat().st_size for f in folder.rglob("*.safetensors")) / 1e6
+    channels = int(json.loads((folder / "vae" / "config.json").read_text())["latent_channels"])
+    write_document(known_bias(), folder / KNOWN_BIAS_FILE)
+    write_checksums(folder)
+    (folder / "README.md").write_text(card(report, training, size, channels))
+
+
+def card(report: dict[str, Any], training: str, megabytes: float, latent_channels: int) -> str:
+    """The model card, Markdown, from judge's figures."""
     template = jinja2.Template(
         (Path(__file__).parent / "model_card.md.j2").read_text(),
         undefined=jinja2.StrictUndefined,
@@ -67,7 +80,7 @@ def card(report: dict[str, Any], training: str, megabytes: float) -> str:
         figures=report,
         training=training,
         megabytes=megabytes,
-        contexts=CONTEXTS,
+        latent_channels=latent_channels,
         others=[context.phrase for context in OTHERS],
         tones=[(word, *tone_range(k)) for k, word in enumerate(TONE_WORDS)],
         neutral_share=f"{NEUTRAL_SHARE:g}",
