@@ -18,6 +18,9 @@ from skin_tone.scales import SCALES
 _MOST = 10
 """Replies to one question."""
 _SECONDS = 120.0
+ASKING = "asking"
+"""Concurrency id of questions to language models."""
+ASKED_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class AskForm:
     fields: list[Any]
     key: gr.Textbox
     button: gr.Button
+    box: gr.Accordion
 
 
 def ask_form(*, public: bool) -> AskForm:
     """The form. On a ``public`` server visitors bring a key and cannot choose whom the server talks to."""
-    with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask"):
+    with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
         gr.HTML(
             '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
             "answers agree and how sure it says it is. Where it is unsure or cites nothing, the target stays "
@@ -56,13 +60,19 @@ def ask_form(*, public: bool) -> AskForm:
             max_length=1000,
             elem_id="fg-ask-key",
         )
-        scale = gr.Dropdown(list(SCALES), value="ita6", label="Scale")
-        samples = gr.Slider(1, _MOST, 5, step=1, label="How often", buttons=[], elem_id="fg-ask-samples")
+        scale = gr.Dropdown(
+            [(f"{', '.join(found.labels.values())} ({name})", name) for name, found in SCALES.items()],
+            value="ita6",
+            label="Scale",
+        )
+        samples = gr.Slider(
+            1, _MOST, 5, step=1, label="How many replies", buttons=[], elem_id="fg-ask-samples"
+        )
         look_up = gr.Checkbox(
             False, label="Look the citations up", info="Fetches the cited pages and looks for the quotes."
         )
         button = gr.Button("Ask", elem_id="fg-ask-go")
-    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button)
+    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button, box)
 
 
 def asked_spec(

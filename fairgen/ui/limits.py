@@ -48,6 +48,10 @@ def text(value: Any, limit: int, what: str) -> str:
     """A text of at most ``limit`` characters. Raises `UserError`."""
     if not isinstance(value, str):
         raise UserError(f"The {what} must be text, not {_shown(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"The {what} holds halves of characters: send it as whole UTF-8 text.") from None
     if len(value) > limit:
         raise UserError(f"The {what} has {len(value):,} characters: shorten it to {limit:,} at most.")
     return value

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
-from fairgen.spec import FairnessSpec, spec_from_shares
+from fairgen.spec import FairnessSpec, list_specs, spec_from_shares
 from fairgen.ui.cards import names
 from fairgen.ui.markup import asset, macro, percent
 from fairgen.ui.specs import available
@@ -35,7 +35,7 @@ def title(spec: FairnessSpec) -> str:
         return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
             spec.scale
         ]
-    return spec.name
+    return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
 
 
 def sentence(spec: FairnessSpec) -> str:

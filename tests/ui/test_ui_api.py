@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import subprocess
-import sys
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -168,63 +165,6 @@ def test_picture_bombs_and_floods_of_uploads_are_refused(
     assert httpx.post(f"{served.url}gradio_api/call/spec", content=b" " * 2_100_000).status_code == 413
 
 
-def test_scripts_get_their_own_results_and_nobody_elses(served: Served) -> None:
-    clients = [new_client(served) for _ in range(4)]
-
-    def make(number: int) -> dict[str, Any]:
-        job = clients[number].submit(
-            f"a portrait of person {number}", count=1, seed=number, api_name="/generate"
-        )
-        result: dict[str, Any] = job.result(timeout=120)
-        return result
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(make, range(4)))
-    for number, result in enumerate(results):
-        assert result["summary"]["prompt"] == f"a portrait of person {number}"
-        assert result["summary"]["seed"] == number
-        for other, stranger in enumerate(clients):
-            if other == number:
-                assert stranger.predict(result["run"], api_name="/run")["run"] == result["run"]
-                continue
-            for endpoint in ("/run", "/stop", "/twins"):
-                with pytest.raises(AppError, match="not yours"):
-                    stranger.predict(result["run"], api_name=endpoint)
-        with pytest.raises(AppError, match="not yours"):
-            clients[number].predict(result["run"][:-1] + "~", api_name="/run")
-    for script in clients:
-        script.close()
-
-
-LEAVER = """
-import sys, time
-from gradio_client import Client
-client = Client(sys.argv[1], verbose=False)
-job = client.submit("a portrait of a pilot", count=60, seed=9, api_name="/generate")
-while not job.outputs() or job.outputs()[-1]["generated"] == 0:
-    time.sleep(0.05)
-print("made one", flush=True)
-time.sleep(600)
-"""
-
-
-def test_a_visitor_who_leaves_frees_the_place(served: Served, client: Client) -> None:
-    command = [sys.executable, "-c", LEAVER, served.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as leaver:
-        assert leaver.stdout is not None
-        assert leaver.stdout.readline() == "made one\n"
-        waiting = client.submit("a portrait of a cleaner", count=1, api_name="/generate")
-        leaver.kill()  # nothing is said to the server, as when a page is closed
-    assert waiting.result(timeout=90)["state"] == "done"
-    folders = list(served.runs.glob("web-generate-a-portrait-of-a-pilot-*"))
-    records = [json.loads(line) for line in (folders[0] / "run.jsonl").read_text().splitlines()]
-    pictures = [record for record in records if record["type"] == "picture"]
-    assert len(folders) == 1
-    assert 0 < len(pictures) < 60
-    assert all((folders[0] / picture["file"]).is_file() for picture in pictures)
-    assert "summary" not in {record["type"] for record in records}
-
-
 def test_stop_by_script(served: Served, client: Client) -> None:
     job = client.submit("a portrait of an engineer", count=60, api_name="/generate")
     while not job.outputs() or job.outputs()[-1]["generated"] == 0:
@@ -234,6 +174,98 @@ def test_stop_by_script(served: Served, client: Client) -> None:
     assert last["state"] == "stopped"
     assert 0 < len(last["pictures"]) < 60
     assert last["report"]
+
+
+def test_a_stopped_set_is_gone_on_with_by_script(served: Served, client: Client) -> None:
+    job = client.submit("a portrait of a pilot", count=9, seed=4, api_name="/generate")
+    while not job.outputs() or job.outputs()[-1]["generated"] == 0:
+        time.sleep(0.05)
+    client.predict(job.outputs()[-1]["run"], api_name="/stop")
+    stopped = job.result(timeout=60)
+    done = client.submit(stopped["run"], api_name="/resume").result(timeout=120)
+    assert done["state"] == "done"
+    assert done["pictures"][: len(stopped["pictures"])] == stopped["pictures"]
+    whole = client.submit("a portrait of a pilot", count=9, seed=4, api_name="/generate").result(timeout=120)
+    assert done["measured"] == whole["measured"]
+    assert [p["seed"] for p in done["pictures"]] == [p["seed"] for p in whole["pictures"]]
+    with pytest.raises(AppError, match="nothing to go on with"):
+        client.predict(done["run"], api_name="/resume")
+
+
+def test_audits_by_script_are_stopped_resumed_and_compared(served: Served, client: Client) -> None:
+    prompts = "\ufeff# [high]\r\na CEO\r\n# [low]\r\na janitor\r\n"
+    arms = ["none", "prompt"]
+    whole = client.submit(prompts, count=2, arms=arms, api_name="/audit").result(timeout=120)
+    assert whole["state"] == "done"
+    assert {name: arm["sets"] for name, arm in whole["arms"].items()} == {"none": 2, "prompt": 2}
+    assert {s["prompt"] for s in whole["summary"]["sessions"]} == {"a CEO", "a janitor"}
+    assert str(served.runs) not in json.dumps(whole)
+    assert b"a janitor" in fetch(served, whole["report"])
+    job = client.submit(prompts, count=2, arms=arms, api_name="/audit")
+    while not job.outputs() or job.outputs()[-1]["state"] != "sampling":
+        time.sleep(0.05)
+    client.predict(job.outputs()[-1]["run"], api_name="/stop")
+    stopped = job.result(timeout=60)
+    assert stopped["state"] == "stopped"
+    done = client.submit(stopped["run"], api_name="/resume").result(timeout=120)
+    assert done["state"] == "done"
+    found = client.predict(whole["run"], done["run"], api_name="/compare")
+    assert [s["difference"] for s in found["sets"]] == [0.0] * 4
+    stranger = new_client(served.url)
+    for call_ in (("/resume", done["run"]), ("/compare", done["run"], whole["run"])):
+        with pytest.raises(AppError, match="not yours"):
+            stranger.predict(*call_[1:], api_name=call_[0])
+    stranger.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompts": "x\n" * 200_000}, "400,000 characters"),
+        ({"prompts": ["a nurse"]}, "must be text"),
+        ({"prompts": "# nobody"}, "holds no prompts"),
+        ({"prompts": "a nurse\n" + "y" * 2000}, "line 2"),
+        ({"prompts": "a \ud800 nurse"}, "halves of characters"),
+        ({"arms": []}, "Choose what to compare"),
+        ({"arms": ["magic"]}, "Choose what to compare"),
+        ({"arms": "none"}, "Choose what to compare"),
+        ({"count": -3}, "from 1 to 60"),
+        ({"count": 10**30}, "from 1 to 60"),
+        ({"prompts": "\n".join(f"a nurse {n}" for n in range(400)), "count": 60}, "at most 3,000"),
+        ({"target": {"light": float("nan"), "medium": 0.5, "dark": 0.5}}, "share"),
+        ({"spec": "name: x\nversion: 1"}, "is missing"),
+    ],
+)
+def test_wrong_audits_get_a_sentence_and_leave_nothing(
+    client: Client, served: Served, changes: dict[str, Any], says: str
+) -> None:
+    before = set(served.runs.glob("web-audit-*"))
+    with pytest.raises(AppError, match=says) as caught:
+        client.predict(**({"prompts": "a nurse", "count": 1} | changes), api_name="/audit")
+    assert "Traceback" not in str(caught.value)
+    assert set(served.runs.glob("web-audit-*")) == before
+
+
+def test_a_model_is_asked_and_its_target_approved_by_script(client: Client, served: Served) -> None:
+    from llm_server import fixture_reply, replies, serving
+
+    key = "sk-scripts-own-0123456789abcdef"
+    with serving(replies(fixture_reply())) as server:
+        job = client.submit("a nurse", "fixture-model", f"{server.url}", key, samples=2, api_name="/ask")
+        proposed = job.result(timeout=60)
+    assert proposed["state"] == "done"
+    assert proposed["approval"] == "unapproved"
+    with pytest.raises(AppError, match="approve it"):
+        client.predict("a nurse", count=1, spec=proposed["yaml"], api_name="/generate")
+    with pytest.raises(AppError, match="needs a name"):
+        client.predict(proposed["yaml"], " ", api_name="/approve")
+    signed = client.predict(proposed["yaml"], "A. Person", api_name="/approve")
+    assert signed["approval"] == "approved"
+    made = client.submit("a nurse", count=1, spec=signed["yaml"], api_name="/generate").result(timeout=60)
+    assert made["summary"]["spec_hash"] == signed["hash"]
+    written = [served.log, *served.runs.rglob("*")]
+    assert not [f for f in written if f.is_file() and key.encode() in f.read_bytes()]
+    assert key not in json.dumps([*job.outputs(), proposed])
 
 
 def test_no_error_of_ours_reaches_the_log(served: Served) -> None:

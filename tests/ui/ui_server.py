@@ -35,6 +35,13 @@ class Served:
     runs: Path
     log: Path
     started: float
+    pid: int
+
+    def memory(self) -> int:
+        """Bytes of the server's resident set."""
+        import psutil
+
+        return int(psutil.Process(self.pid).memory_info().rss)
 
 
 def free_port() -> int:
@@ -62,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> It
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, log)
-        yield Served(url, folder / "runs", log, started)
+        yield Served(url, folder / "runs", log, started, process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -113,6 +120,14 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     assert not troubles, troubles
 
 
+def open_page(browser: Browser, served: Served) -> Page:
+    """One more visitor on the page, with a browser profile of their own; close its context."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    return page
+
+
 def _own(url: str, server: str) -> bool:
     return url.startswith((server, "data:", "blob:", "about:"))
 
@@ -120,22 +135,22 @@ def _own(url: str, server: str) -> bool:
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
     """A script that uses the server."""
-    found = new_client(served)
+    found = new_client(served.url)
     yield found
     found.close()
 
 
-def new_client(served: Served) -> Client:
+def new_client(url: str) -> Client:
     """One more script, with a session of its own."""
     from gradio_client import Client
 
-    return Client(served.url, verbose=False, analytics_enabled=False)
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
 
 
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Path:
     """A picture with one face, made by the server."""
-    script = new_client(served)
+    script = new_client(served.url)
     result = script.submit("a portrait of a nurse", count=1, seed=3, api_name="/generate").result()
     script.close()
     file = tmp_path_factory.mktemp("face") / "nurse.png"
