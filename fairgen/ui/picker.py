@@ -13,7 +13,7 @@ from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec, list_specs, spec_from_shares
 from fairgen.ui.cards import names
-from fairgen.ui.markup import asset, macro, percent
+from fairgen.ui.markup import asset, isolated, macro, percent
 from fairgen.ui.specs import available
 from skin_tone.scales import SCALES
 
@@ -44,10 +44,10 @@ def sentence(spec: FairnessSpec) -> str:
         share = percent(1 / len(spec.target))
         meaning = f"Each of {_SCALES[spec.scale]} as often as the others, {share} each."
     else:
-        meaning = spec.about.split(". ")[0].rstrip(".") + "."
-    signed = f", {spec.approval_text}" if spec.approval != "unapproved" else ""
+        meaning = isolated(spec.about.split(". ")[0].rstrip(".")) + "."
+    signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
     contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
-    return f"{meaning}{contexts} Declared by {spec.declared_by}{signed}."
+    return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 
 
 def options(own: Mapping[str, str], chosen: str) -> str:

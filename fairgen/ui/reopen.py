@@ -11,6 +11,7 @@ from fairgen.runfile import RUN_FILE, AuditRecord, SessionRecord, SessionRun, pa
 from fairgen.spec import FairnessSpec
 from fairgen.ui.jobs import Job, Services
 from fairgen.ui.live import LiveSet
+from fairgen.ui.markup import isolated
 from fairgen.ui.runs import UserRun
 
 SUMMARY = "summary.json"
@@ -36,7 +37,8 @@ class Glance:
     def label(self) -> str:
         """One line for people."""
         places = f"{self.count} {'place' if self.count == 1 else 'places'}"
-        return f"{self.title} ({places}{'' if self.done else ', stopped'}, {self.when:%Y-%m-%d %H:%M} UTC)"
+        stopped = "" if self.done else ", stopped"
+        return f"{isolated(self.title)} ({places}{stopped}, {self.when:%Y-%m-%d %H:%M} UTC)"
 
 
 def glance(folder: Path) -> Glance | None:

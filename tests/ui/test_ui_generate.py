@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ui_server import serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -69,6 +69,7 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.keyboard.press("Enter")
     reading = page.locator("#fg-cards .fg-pop:popover-open")
     assert "How likely each class is" in reading.inner_text()
+    assert not serious(page)
     page.keyboard.press("Escape")
     assert not reading.is_visible()
 
@@ -90,23 +91,23 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     assert loaded(page, "#fg-twins") == [128] * 12
     page.wait_for_selector("text=Unsteered,", timeout=30_000)
     assert newest_summary(served)["steering"] == "none"
+    assert not serious(page)
 
 
 def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None:
     make(page, 60)
     page.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
-    clicked = time.monotonic()
     page.click("#fg-stop")
+    page.wait_for_selector("text=Stopping …")
+    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
+    by_then = (run / "run.jsonl").read_text().count('"type":"picture"')
     page.wait_for_selector("#fg-status .fg-status-stopped", timeout=30_000)
-    waited = time.monotonic() - clicked
     kept = page.locator("#fg-cards .fg-pic-button").count()
     assert 1 <= kept < 60
-    assert waited < 20  # a batch of four pictures, on a busy machine
     assert "are kept" in page.inner_text("#fg-status")
     page.wait_for_selector("text=Open the report")
-    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
     recorded = (run / "run.jsonl").read_text().count('"type":"picture"')
-    assert recorded >= kept
+    assert kept <= recorded <= by_then + 4  # within one batch
     assert page.locator("#fg-go").is_enabled()
 
 

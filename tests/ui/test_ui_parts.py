@@ -67,6 +67,16 @@ def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
         edited_spec(value)
 
 
+def test_writing_direction_of_a_spec_ends_with_its_words() -> None:
+    from fairgen.spec import spec_from_shares
+    from fairgen.ui.picker import sentence
+
+    turned = "\u202ewolleh"
+    spec = spec_from_shares({"light": 0.5, "medium": 0.25, "dark": 0.25})
+    spec = spec.model_copy(update={"about": turned, "declared_by": turned})
+    assert sentence(spec) == f"\u2068{turned}\u2069. Declared by \u2068{turned}\u2069."
+
+
 def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
     runs = Runs(tmp_path, per_owner=2)
     run = runs.claim("ann", "generate", "../../<b>a doctor</b>")

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import pytest
@@ -126,6 +126,18 @@ def open_page(browser: Browser, served: Served) -> Page:
     page.goto(served.url)
     page.wait_for_selector("#fg-go")
     return page
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    from axe_core_python.sync_playwright import Axe
+
+    found: dict[str, Any] = Axe().run(page)
+    return [
+        f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 def _own(url: str, server: str) -> bool:
