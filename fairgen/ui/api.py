@@ -20,7 +20,7 @@ from fairgen.ui.check import check_pictures, uploaded
 from fairgen.ui.check_tab import READING
 from fairgen.ui.generate_tab import SAMPLING
 from fairgen.ui.jobs import Job, Services, make_set, unsteered
-from fairgen.ui.limits import text
+from fairgen.ui.limits import MOST_STRENGTH, text
 from fairgen.ui.live import LiveSet
 from fairgen.ui.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
 from fairgen.ui.runs import UserRun
@@ -42,6 +42,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
         seed: int = 0,
         max_tries: int = 4,
         model: str = "",
+        strength: float = MOST_STRENGTH,
     ) -> Iterator[Json]:
         with _sentences():
             job = Job.checked(
@@ -53,6 +54,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
                 seed=seed,
                 tries=max_tries,
                 model=model,
+                strength=strength,
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
             run.job = job

@@ -17,6 +17,7 @@ from fairgen.ui import picker
 from fairgen.ui.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.chart import distribution_chart, live_chart
 from fairgen.ui.jobs import Job, Services, make_set, unsteered, write_run_report
+from fairgen.ui.limits import MOST_STRENGTH
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, render
 from fairgen.ui.models import model_choice
@@ -97,7 +98,18 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
-                    "is set for each picture, by what the model was measured to do.",
+                    "is set for each picture, by what the model was measured to do, up to the one below.",
+                )
+                strength = gr.Slider(
+                    0.1,
+                    MOST_STRENGTH,
+                    MOST_STRENGTH,
+                    step=0.1,
+                    label="How strong at most",
+                    info="For steering inside the model. Less changes the pictures less, and may not reach "
+                    "every tone.",
+                    buttons=[],
+                    elem_id="fg-strength",
                 )
                 tries = gr.Slider(
                     1,
@@ -194,6 +206,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
         shares: Any,
         number: float,
         how: str,
+        strong: float,
         most: float,
         start: float,
         which: str,
@@ -210,6 +223,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
                 seed=start,
                 tries=most,
                 model=which,
+                strength=strong,
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
         except UserError as error:
@@ -228,7 +242,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
     gr.on(
         [go.click, prompt.submit],
         prepare,
-        [ticket, prompt, chosen, editor, count, steering, tries, seed, model, own],
+        [ticket, prompt, chosen, editor, count, steering, strength, tries, seed, model, own],
         [*begins, shelf.store],
         **queued,
     )

@@ -44,6 +44,8 @@ class Job:
     seed: int
     tries: int
     model: str
+    strength: float
+    """The largest one that steering inside the model may take."""
 
     @classmethod
     def checked(
@@ -57,10 +59,12 @@ class Job:
         seed: Any,
         tries: Any,
         model: Any,
+        strength: Any,
     ) -> Job:
         """The job, if everything that can be known beforehand is in order. Raises `UserError`."""
         from fairgen.session import MAX_PROMPT
         from fairgen.steering import TECHNIQUES
+        from fairgen.steering.continuous import check_limit
 
         limits = services.limits
         prompt = text(prompt, MAX_PROMPT, "prompt").strip()
@@ -76,6 +80,7 @@ class Job:
             whole(seed, 0, 2**32 - 1, "seed"),
             whole(tries, 1, limits.tries, "number of tries"),
             services.engine.check_model(model),
+            check_limit(strength),
         )
 
     def begin(self, run: UserRun) -> LiveSet:
@@ -130,6 +135,7 @@ def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | Non
         steering=job.steering,
         seed=job.seed,
         max_tries=job.tries,
+        limit=job.strength,
         out_dir=live.run.folder,
         resume=left,
     )

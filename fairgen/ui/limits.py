@@ -35,6 +35,10 @@ class Limits:
     """Runs of one visitor that the server keeps open."""
 
 
+MOST_STRENGTH = 1.3
+"""Of steering inside the model: `fairgen.steering.response.LIMIT`, which takes long to import."""
+
+
 def whole(value: Any, low: int, high: int, what: str) -> int:
     """A whole number from ``low`` to ``high``; 3.0 counts as one. Raises `UserError`."""
     if isinstance(value, float) and value.is_integer():

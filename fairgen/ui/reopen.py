@@ -10,6 +10,7 @@ from fairgen.errors import UserError
 from fairgen.runfile import RUN_FILE, AuditRecord, SessionRecord, SessionRun, parse_record, read_run
 from fairgen.spec import FairnessSpec
 from fairgen.ui.jobs import Job, Services
+from fairgen.ui.limits import MOST_STRENGTH
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import isolated
 from fairgen.ui.runs import UserRun
@@ -96,6 +97,7 @@ def job_of(services: Services, run: UserRun) -> Job:
             record.seed,
             record.max_tries,
             services.engine.check_model(record.model.name),
+            record.technique.get("limit", MOST_STRENGTH),
         )
     return run.job
 

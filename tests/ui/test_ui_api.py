@@ -87,6 +87,10 @@ def test_a_check_by_script(client: Client, face: Path) -> None:
         ({"seed": -1}, "seed"),
         ({"max_tries": 99}, "tries"),
         ({"steering": "magic"}, "steering must be one of"),
+        ({"strength": 2}, "from 0.1 to 1.3"),
+        ({"strength": "1"}, "from 0.1 to 1.3"),
+        ({"target": {"light": -0.5, "medium": 1, "dark": 0.5}}, "share"),
+        ({"seed": -(10**40)}, "seed"),
         ({"spec": "../../etc/passwd"}, "no spec"),
         ({"spec": "specs/uniform-ita6.yaml"}, "no spec"),
         ({"spec": ["uniform"]}, "must be text"),
@@ -109,6 +113,25 @@ def call(served: Served, endpoint: str, data: list[Any], session: str | None = N
     body = {"data": data} | ({"session_hash": session} if session else {})
     event = httpx.post(f"{served.url}gradio_api/call/{endpoint}", json=body).json()["event_id"]
     return httpx.get(f"{served.url}gradio_api/call/{endpoint}/{event}", timeout=60).text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "data", "says"),
+    [
+        ("generate", r'["a \ud800 nurse"]', "halves of characters"),
+        ("audit", r'["a nurse\n\udfff"]', "halves of characters"),
+        ("generate", '["a nurse", "uniform", {"light": NaN, "medium": 0.5, "dark": 0.5}]', "share"),
+        ("generate", '["a nurse", "uniform", null, Infinity]', "from 1 to 60"),
+        ("generate", '["a nurse", "uniform", null, 1, "auto", 0, 4, "", NaN]', "from 0.1 to 1.3"),
+    ],
+)
+def test_json_that_no_library_would_send_gets_a_sentence(
+    served: Served, endpoint: str, data: str, says: str
+) -> None:
+    base = f"{served.url}gradio_api/call/{endpoint}"
+    kind = {"content-type": "application/json"}
+    event = httpx.post(base, content=f'{{"data": {data}}}', headers=kind).json()["event_id"]
+    assert says in httpx.get(f"{base}/{event}", timeout=60).text
 
 
 @pytest.mark.parametrize(
@@ -225,14 +248,12 @@ def test_audits_by_script_are_stopped_resumed_and_compared(served: Served, clien
         ({"prompts": ["a nurse"]}, "must be text"),
         ({"prompts": "# nobody"}, "holds no prompts"),
         ({"prompts": "a nurse\n" + "y" * 2000}, "line 2"),
-        ({"prompts": "a \ud800 nurse"}, "halves of characters"),
         ({"arms": []}, "Choose what to compare"),
         ({"arms": ["magic"]}, "Choose what to compare"),
         ({"arms": "none"}, "Choose what to compare"),
         ({"count": -3}, "from 1 to 60"),
         ({"count": 10**30}, "from 1 to 60"),
         ({"prompts": "\n".join(f"a nurse {n}" for n in range(400)), "count": 60}, "at most 3,000"),
-        ({"target": {"light": float("nan"), "medium": 0.5, "dark": 0.5}}, "share"),
         ({"spec": "name: x\nversion: 1"}, "is missing"),
     ],
 )
