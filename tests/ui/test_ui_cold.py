@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from ui_server import ROOT, environment, free_port, new_client, wait_for
+from ui_server import LONG, ROOT, environment, free_port, new_client, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -47,7 +47,7 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
         interactive = time.monotonic() - answered
         page.click("#fg-go")
         picture = "[...document.querySelectorAll('#fg-cards img')].some(i => i.complete && i.naturalWidth)"
-        page.wait_for_function(picture, timeout=240_000)
+        page.wait_for_function(picture, timeout=LONG)
         first = time.monotonic() - began
         page.click("#fg-stop")
         script = new_client(url)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from gradio_client.exceptions import AppError
-from ui_server import new_client, open_page
+from ui_server import PATIENCE, new_client, open_page
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -35,7 +35,7 @@ def test_32_scripts_at_once_get_their_own_results_and_are_told_their_places(serv
                 rank = job.status().rank
                 places |= set() if rank is None else {rank}
                 time.sleep(0.25)
-            result: dict[str, Any] = job.result(timeout=120)
+            result: dict[str, Any] = job.result(timeout=PATIENCE)
             return result, places
 
         results = list(pool.map(make, range(USERS)))
@@ -65,7 +65,7 @@ def test_the_servers_memory_settles(served: Served) -> None:
         event = web.post(base, json={"data": []}).json()["event_id"]
         assert "models" in web.get(f"{base}/{event}").text
 
-    with httpx.Client(timeout=60) as web, ThreadPoolExecutor(4) as pool:
+    with httpx.Client(timeout=PATIENCE) as web, ThreadPoolExecutor(4) as pool:
         list(pool.map(visit, range(260)))  # as many as are kept
         settled = served.memory()
         list(pool.map(visit, range(160)))
@@ -102,7 +102,7 @@ def test_a_script_that_dies_frees_its_place(served: Served, client: Client) -> N
         assert leaver.stdout.readline() == "made one\n"
         waiting = client.submit("a portrait of a cleaner", count=1, api_name="/generate")
         leaver.kill()  # nothing is said to the server
-    assert waiting.result(timeout=90)["state"] == "done"
+    assert waiting.result(timeout=PATIENCE)["state"] == "done"
     assert 0 < left_behind(served, "a-portrait-of-a-pilot") < 60
 
 
@@ -113,12 +113,12 @@ def test_a_page_that_is_closed_frees_its_place_and_who_waits_sees_theirs(
     first.locator("#fg-prompt textarea").fill("a portrait of a baker")
     first.locator("#fg-count input[type=number]").fill("60")
     first.click("#fg-go")
-    first.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
+    first.wait_for_selector("#fg-cards .fg-pic-button img")
     second.locator("#fg-prompt textarea").fill("a portrait of a butcher")
     second.locator("#fg-count input[type=number]").fill("1")
     second.click("#fg-go")
-    second.wait_for_selector("#fg-status >> text=/queue: 1\\/1/", timeout=10_000)
+    second.wait_for_selector("#fg-status >> text=/queue: 1\\/1/")
     first.context.close()
-    second.wait_for_selector("#fg-status .fg-status-done", timeout=60_000)
+    second.wait_for_selector("#fg-status .fg-status-done")
     second.context.close()
     assert 0 < left_behind(served, "a-portrait-of-a-baker") < 60

@@ -48,7 +48,7 @@ def test_uploads_are_read_and_held_against_a_target(page: Page, face: Path, tmp_
     page.locator("#fg-files input[type=file]").set_input_files([face, broken])
     page.wait_for_selector("#fg-files >> text=.png")
     page.click("#fg-check-go")
-    page.wait_for_selector("#fg-check-status .fg-status-done", timeout=30_000)
+    page.wait_for_selector("#fg-check-status .fg-status-done")
     assert "1 counted, 0 not read" in page.inner_text("#fg-check-status")
     assert "1 not opened" in page.inner_text("#fg-check-status")
     assert page.locator("#fg-check-cards .fg-pic-button img").evaluate("i => i.naturalWidth") == 128
@@ -163,7 +163,7 @@ def test_the_keyboard_reaches_everything_and_starts_a_set(page: Page) -> None:
     page.locator("#fg-count input[type=number]").fill("1")
     page.locator("#fg-go").focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector("#fg-status .fg-status-done", timeout=60_000)
+    page.wait_for_selector("#fg-status .fg-status-done")
 
 
 def test_a_target_is_read_in_full_and_asked_for_from_where_it_is_chosen(page: Page) -> None:
@@ -189,7 +189,7 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
         page.locator("#fg-ask-key input").fill(key)
         page.locator("#fg-ask-samples input[type=number]").fill("2")
         page.click("#fg-ask-go")
-        page.wait_for_selector("#fg-spec-page >> text=<b>Nurses</b> of the fixture.", timeout=30_000)
+        page.wait_for_selector("#fg-spec-page >> text=<b>Nurses</b> of the fixture.")
         sent = [{k.lower(): v for k, v in request.headers.items()} for request in server.requests]
         assert [headers["authorization"] for headers in sent] == [f"Bearer {key}"] * 2
     shown = page.inner_text("#fg-spec-page")
@@ -211,7 +211,7 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
     page.wait_for_selector("#fg-spec-page >> text=Approved by A. Person")
     open_tab(page, "Generate")
     page.click("#fg-go")
-    page.wait_for_selector("#fg-status .fg-status-done", timeout=60_000)
+    page.wait_for_selector("#fg-status .fg-status-done")
     written = [served.log, *served.runs.rglob("*")]
     assert not [f for f in written if f.is_file() and key.encode() in f.read_bytes()]
     assert key not in page.content()
@@ -223,8 +223,8 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     for _ in range(2):
         page.locator("#fg-audit-count input[type=number]").fill("2")
         page.click("#fg-audit-go")
-        page.wait_for_selector("#fg-audit-status .fg-status-sampling", timeout=60_000)
-        page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=90_000)
+        page.wait_for_selector("#fg-audit-status .fg-status-sampling")
+        page.wait_for_selector("#fg-audit-status .fg-status-done")
     rows = page.locator("#fg-audit-status tbody tr")
     assert rows.evaluate_all("rows => rows.map(r => r.dataset.arm)") == ["none", "embedding"]
     assert "4 of 4" in rows.first.inner_text()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
-from ui_server import environment, free_port, wait_for
+from ui_server import PATIENCE, environment, free_port, wait_for
 
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
@@ -225,7 +225,7 @@ def test_users_are_read_from_texts_and_files_and_passwords_never_repeated(tmp_pa
 def serve(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fairgen", "serve", *options]
     env = {key: value for key, value in environment().items() if key != "FAIRGEN_AUTH"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env=environment(),
         cwd=tmp_path,
     )

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-COLD_SECONDS = 240
-"""A busy machine is slower than the 20 s that two idle cores need."""
+PATIENCE = 240
+"""Seconds before a test gives up; a busy machine is slower than two idle cores."""
+LONG = 1000 * PATIENCE
+"""The same in milliseconds, for the browser."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> It
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until the server answers; fails with its log where it ends instead."""
-    end = time.monotonic() + COLD_SECONDS
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
             urllib.request.urlopen(url, timeout=5).close()
@@ -85,7 +87,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except (URLError, OSError):
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-    raise AssertionError(f"no answer within {COLD_SECONDS} s: {log.read_text()}")
+    raise AssertionError(f"no answer within {PATIENCE} s: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +110,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     Fails where the page writes an error to the console or asks any other server for anything.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(LONG)
     page = context.new_page()
     troubles: list[str] = []
     page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
@@ -123,16 +126,26 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 def open_page(browser: Browser, served: Served) -> Page:
     """One more visitor on the page, with a browser profile of their own; close its context."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(LONG)
     page.goto(served.url)
     page.wait_for_selector("#fg-go")
     return page
 
 
 def serious(page: Page) -> list[str]:
-    """What axe-core calls serious or critical."""
+    """What axe-core calls serious or critical.
+
+    Seen as tall as the page is: else the bar that sticks to the lower edge lies over text, which counts for
+    poor contrast.
+    """
     from axe_core_python.sync_playwright import Axe
 
+    size = page.viewport_size
+    assert size is not None
+    tall = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": max(tall, size["height"])})
     found: dict[str, Any] = Axe().run(page)
+    page.set_viewport_size(size)
     return [
         f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
         for v in found["violations"]
@@ -156,7 +169,7 @@ def new_client(url: str) -> Client:
     """One more script, with a session of its own."""
     from gradio_client import Client
 
-    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
 
 
 @pytest.fixture(scope="session")
