@@ -49,7 +49,7 @@ def served(runs: Path) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
     address = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             try:
                 urllib.request.urlopen(address, timeout=5).close()
                 break
