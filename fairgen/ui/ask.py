@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +93,14 @@ def asked_spec(
     with given_key(typed if typed or public else None):
         address = None if public else text(url or "", 500, "server") or None
         endpoint = Endpoint.named(text(model or "", 200, "model's name"), address, seconds=_SECONDS)
-        combined = None
-        for found in _in_background(question, endpoint, number):
-            if isinstance(found, str):
-                yield found
-            else:
-                combined = combine(found)
+        # Nothing is yielded in here: Gradio runs each step of a generator in a context of its own.
+        knows_key = copy_context()
+    combined = None
+    for found in _in_background(knows_key, question, endpoint, number):
+        if isinstance(found, str):
+            yield found
+        else:
+            combined = combine(found)
     if combined is None:
         raise UserError("No reply came: ask again.")
     if look_up is True:
@@ -109,8 +111,8 @@ def asked_spec(
     yield llm_spec([combined])
 
 
-def _in_background(question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
-    """Sentences on how many replies are there, then the answer."""
+def _in_background(context: Context, question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
+    """Sentences on how many replies are there, then the answer; ``context`` carries the key."""
     from fairgen.sources.asking import ask
 
     came = 0
@@ -120,8 +122,7 @@ def _in_background(question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
         came += number
 
     with ThreadPoolExecutor(1) as pool:
-        # The context carries the key to the thread.
-        work = pool.submit(copy_context().run, ask, [question], endpoint, samples=samples, on_reply=count)
+        work = pool.submit(context.run, ask, [question], endpoint, samples=samples, on_reply=count)
         told = -1
         while not wait([work], 0.3).done:
             if came != told:

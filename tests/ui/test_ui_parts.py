@@ -67,6 +67,24 @@ def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
         edited_spec(value)
 
 
+def test_a_slow_model_can_be_asked_though_each_step_has_a_context_of_its_own() -> None:
+    from contextvars import copy_context
+
+    from llm_server import fixture_reply, late, replies, serving
+
+    from fairgen.ui.ask import asked_spec
+
+    steps: list[Any] = []
+    with serving(late(0.8, replies(fixture_reply()))) as server:
+        asking = asked_spec("a nurse", "fixture-model", server.url, "sk-own", "ita6", 1, False, public=False)
+        while (step := copy_context().run(next, asking, None)) is not None:
+            steps.append(step)
+    assert steps[1] == "Asking: 0 of 1 replies …"
+    assert steps[-1].source == "llm"
+    sent = [{k.lower(): v for k, v in request.headers.items()} for request in server.requests]
+    assert [headers["authorization"] for headers in sent] == ["Bearer sk-own"]
+
+
 def test_writing_direction_of_a_spec_ends_with_its_words() -> None:
     from fairgen.spec import spec_from_shares
     from fairgen.ui.picker import sentence

@@ -119,6 +119,7 @@ def _walk(
         color_scheme="dark" if scheme == "dark" else "light",
         device_scale_factor=2 if size == "phone" else 1,
     )
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("#fg-go")
@@ -136,10 +137,10 @@ def _walk(
     page.locator("#fg-count input[type=number]").fill(str(count))
     page.click("#fg-go")
     page.wait_for_function(
-        f"document.querySelectorAll('#fg-cards .fg-pic-button img').length >= {count // 2}", timeout=_PATIENCE
+        f"document.querySelectorAll('#fg-cards .fg-pic-button img').length >= {count // 2}",
     )
     shoot("generating", whole=False)
-    page.wait_for_selector("#fg-status .fg-status-done", timeout=_PATIENCE)
+    page.wait_for_selector("#fg-status .fg-status-done")
     page.evaluate("document.querySelector(innerWidth < 820 ? '#fg-status' : 'body').scrollIntoView()")
     shoot("set", whole=False)
     shoot("generate")
@@ -149,9 +150,9 @@ def _walk(
     page.click("#fg-twin-go")
     page.wait_for_selector("#fg-twins >> nth=0")
     page.wait_for_function(
-        f"document.querySelectorAll('#fg-twins .fg-twin').length == {count}", timeout=_PATIENCE
+        f"document.querySelectorAll('#fg-twins .fg-twin').length == {count}",
     )
-    page.wait_for_selector("text=Unsteered,", timeout=_PATIENCE)
+    page.wait_for_selector("text=Unsteered,")
     page.locator(".fg-twin-head").evaluate("head => head.scrollIntoView()")
     shoot("twins", whole=False)
     if not tabs:
@@ -178,11 +179,11 @@ def _others(page: Page, shoot: object, out: Path) -> None:
             page.locator("#fg-files input[type=file]").set_input_files(pictures)
             page.wait_for_timeout(1500)
             page.click("#fg-check-go")
-            page.wait_for_selector("#fg-check-status .fg-status-done", timeout=_PATIENCE)
+            page.wait_for_selector("#fg-check-status .fg-status-done")
         if name == "audit":
             page.locator("#fg-audit-count input[type=number]").fill("3")
             page.click("#fg-audit-go")
-            page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=_PATIENCE)
+            page.wait_for_selector("#fg-audit-status .fg-status-done")
         shoot(name)
 
 
