@@ -83,8 +83,8 @@ def main() -> None:
         out.mkdir(parents=True, exist_ok=True)
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         if options.readme:
-            for name in ("desktop-light", "phone-dark"):
-                _walk(browser, address, *name.split("-"), out, options.count, tabs=False)
+            for size, scheme in (("desktop", "light"), ("phone", "dark")):
+                _walk(browser, address, size, scheme, out, options.count, tabs=False)
             for name, file in README.items():
                 _put(out / f"{name}.png", IMAGES / file)
         else:
