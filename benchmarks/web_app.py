@@ -92,7 +92,7 @@ def _first_visit(count: int) -> dict[str, float]:
             first = time.monotonic()
             page.wait_for_selector("#fg-status .fg-status-done", timeout=_PATIENCE * 1000)
             page.wait_for_function(
-                f"document.querySelectorAll('#fg-cards img').length === {count}"
+                f"document.querySelectorAll('#fg-cards .fg-pic-button img').length === {count}"
                 " && !!document.querySelector('#fg-chart [data-tv]')",
                 timeout=_PATIENCE * 1000,
             )
