@@ -21,7 +21,7 @@ from rich.progress import Progress
 from skin_tone import SCALES
 from tools.portraits import skin
 from tools.portraits.contexts import CONTEXTS
-from tools.portraits.portrait import PORTRAIT_RIG, SNAPSHOT_POSE, Rig
+from tools.portraits.studio import PORTRAIT_RIG, SNAPSHOT_POSE, Rig
 
 from .backdrops import any_look, plain_wall
 
