@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
+from pydantic import ValidationError
 
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec, dump_spec, parse_spec
 from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui import picker
-from fairgen.ui.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
+from fairgen.ui.ask import ask_form, asked_spec
 from fairgen.ui.cards import names
 from fairgen.ui.check_tab import spec_choices
-from fairgen.ui.generate_tab import GenerateParts
+from fairgen.ui.limits import text
 from fairgen.ui.markup import macro, render
-from fairgen.ui.specs import Own, approved, chosen_spec, require_room, with_spec
+from fairgen.ui.specs import Own, chosen_spec, with_spec
+
+_OWN = 50
+"""Specs of one visitor."""
 
 
-@dataclass(frozen=True)
-class SpecsParts:
-    """What other tabs lead to."""
-
-    chosen: gr.Dropdown
-    """The spec that is shown."""
-    asking: gr.Accordion
-    """The form that asks a language model."""
-
-
-def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
+def specs_tab(own: gr.State, *, public: bool) -> None:
     """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -90,8 +84,8 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
         proposed,
         [*form.fields, own],
         [message, own, chosen, pasted, editing, form.key],
-        concurrency_limit=ASKED_AT_ONCE,
-        concurrency_id=ASKING,
+        concurrency_limit=4,
+        concurrency_id="asking",
         show_progress="minimal",
         show_progress_on=message,
         api_visibility="private",
@@ -100,7 +94,8 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
     def take_in(path: str | None, typed: str, mine: Own) -> tuple[Any, ...]:
         try:
             spec = _read(path, typed)
-            require_room(mine, spec)
+            if len(mine) >= _OWN:
+                raise UserError(f"You have {_OWN} specs here already: reload the page to begin anew.")
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
         return _added(mine, spec, f"“{spec.name}” is sound, and can be chosen in the other tabs.")
@@ -116,9 +111,15 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
 
     def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
         try:
-            spec = approved(chosen_spec(which, own=mine), by)
+            by = text(by, 300, "name").strip()
+            if not by:
+                raise UserError("An approval needs a name: say who approves.")
+            spec = chosen_spec(which, own=mine).approved(by, date.today())
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            return _said(f"The name cannot be used: {reason}.", error=True), gr.skip(), gr.skip()
         return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. Export it to keep it.")
 
     approve.click(
@@ -135,21 +136,6 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
         queue=False,
         show_progress="hidden",
         api_visibility="private",
-    )
-    return SpecsParts(chosen, form.box)
-
-
-def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
-    """Let the buttons beneath the choice of a target lead to the tab of specs."""
-    there: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-    def read(name: str) -> tuple[Any, Any]:
-        known = gr.skip() if name == picker.BY_HAND else name
-        return gr.Tabs(selected="specs"), known
-
-    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **there)
-    generate.bring.click(
-        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **there
     )
 
 
