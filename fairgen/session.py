@@ -51,6 +51,7 @@ from fairgen.steering.calibration import (
     save_calibration,
 )
 from fairgen.steering.conditioning import ANCHORS, family
+from fairgen.steering.continuous import check_limit
 from fairgen.steering.prompt_variants import with_word
 from fairgen.summary import default_target_note
 from fairgen.together import Here, RunningSet, ToneReader, run_together
@@ -110,6 +111,7 @@ def run_session(
     max_tries: int = MAX_TRIES,
     feedback: bool = True,
     turn: int = 0,
+    limit: float | None = None,
     out_dir: str | Path | None = None,
     session: str | None = None,
     resume: SessionRun | None = None,
@@ -135,6 +137,8 @@ def run_session(
         feedback: False asks for the quota blindly and keeps every picture (open loop), for comparisons.
         turn: where the tie-break of the quota starts (`fairgen.plan.quota`); an audit passes the prompt's
             number.
+        limit: largest strength of a continuous technique that is given by its name, 0.1-1.3; less changes
+            the pictures less and reaches fewer classes. Default: 1.3.
         out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
             where it holds a run. None: nothing is written.
         session: its id in the run file; default: the technique's name, or "unsteered".
@@ -162,7 +166,8 @@ def run_session(
     )
     given = steering if isinstance(steering, Technique) else check_technique(steering or "none")
     folder = None if out_dir is None else Path(out_dir)
-    return _Session(generator, reader, asked, given, folder, session, resume, signer).run()
+    most = None if limit is None else check_limit(limit)
+    return _Session(generator, reader, asked, given, folder, session, resume, signer, most).run()
 
 
 def between(what: str, value: int, low: int, high: int) -> int:
@@ -314,8 +319,9 @@ class _Session:
         name: str | None,
         past: SessionRun | None,
         signer: PictureSigner | None,
+        limit: float | None = None,
     ) -> None:
-        self.generator, self.reader = generator, reader
+        self.generator, self.reader, self.limit = generator, reader, limit
         self.asked, self.out_dir, self.past = asked, out_dir, past
         pipe = getattr(generator, "pipe", None)
         steering = steering if isinstance(steering, Technique) else chosen(steering, pipe)
@@ -337,7 +343,7 @@ class _Session:
             family(pipe)
             found = known_calibration(generator, steering)
             self.uncalibrated = found is None
-            self.selected = technique(steering, scale, found) if found else None
+            self.selected = technique(steering, scale, found, limit) if found else None
         toned = [with_word(prompt, word) for _, word in ANCHORS] if self.uncalibrated else []
         if self.selected is not None and self.selected.stays_off(prompt) is None:
             toned = self.selected.prompts(prompt)
@@ -347,7 +353,7 @@ class _Session:
         selected, notes = self.selected, []
         if self.uncalibrated:
             found = yield from calibrated(self.generator, self.reader, self.asked_for, self.asked.batch_size)
-            selected = technique(self.asked_for, self.asked.spec.scale, found)
+            selected = technique(self.asked_for, self.asked.spec.scale, found, self.limit)
             notes.append(
                 f"The model had no calibration for these settings: a short one was run first "
                 f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."

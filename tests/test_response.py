@@ -30,7 +30,8 @@ from fairgen.steering.calibration import (
     find_calibration,
     save_calibration,
 )
-from fairgen.steering.response import LIMIT, DoseResponse, PromptResponse
+from fairgen.steering.continuous import check_limit
+from fairgen.steering.response import LEAST_LIMIT, LIMIT, DoseResponse, PromptResponse
 from skin_tone.scales import SCALES
 
 CURVE = DoseResponse(
@@ -147,6 +148,20 @@ def test_one_strange_picture_moves_it_little() -> None:
     settled = response.offset
     response.observe(-0.3, -60.0, 4.0)
     assert abs(response.offset - settled) < 0.03
+
+
+@given(st.floats(LEAST_LIMIT, LIMIT), st.sampled_from(sorted(SCALES)))
+def test_no_strength_beyond_the_limit_is_asked_for(limit: float, scale: str) -> None:
+    response = PromptResponse(CURVE, scale, limit)
+    strengths = [response.strength(name)[0] for name in SCALES[scale].classes]
+    assert max(map(abs, strengths)) <= limit + 0.005
+    assert np.allclose(response.matrix().sum(1), 1)
+
+
+@pytest.mark.parametrize("limit", [0, 0.09, 1.31, -1, float("nan"), True, "1", None])
+def test_limits_out_of_range_are_refused(limit: object) -> None:
+    with pytest.raises(UserError, match=r"from 0\.1 to 1\.3"):
+        check_limit(limit)  # type: ignore[arg-type]
 
 
 def test_a_class_out_of_reach_gets_what_comes_nearest() -> None:

@@ -35,9 +35,11 @@ def chosen(name: str, pipe: Any) -> str:
     return CONTINUOUS[0] if steerable(pipe) else PromptVariants.name
 
 
-def technique(name: str, scale: str, calibration: Calibration | None = None) -> Technique | None:
+def technique(
+    name: str, scale: str, calibration: Calibration | None = None, limit: float | None = None
+) -> Technique | None:
     """A fresh technique by name for a scale; None for "none"; "auto" is what the calibration is for, words
-    without one.
+    without one. ``limit`` is the largest strength of a continuous one (None: its own, 1.3).
 
     Raises:
         UserError: there is no such name, or it needs a calibration and got none.
@@ -53,7 +55,8 @@ def technique(name: str, scale: str, calibration: Calibration | None = None) -> 
     from fairgen.steering.embedding_direction import EmbeddingDirection
     from fairgen.steering.semantic_guidance import SemanticGuidance
 
-    return (EmbeddingDirection if name == EmbeddingDirection.name else SemanticGuidance)(scale, calibration)
+    kind = EmbeddingDirection if name == EmbeddingDirection.name else SemanticGuidance
+    return kind(scale, calibration) if limit is None else kind(scale, calibration, limit)
 
 
 def action(name: str, pipe: Any, guidance_scale: float | None) -> Action:

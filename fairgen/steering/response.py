@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 LIMIT = 1.3
 """Largest strength that is asked for: beyond, the embedding leaves what the model knows."""
+LEAST_LIMIT = 0.1
 _GRID = np.concatenate([-np.arange(LIMIT, RAMP - 0.005, -0.01), np.arange(RAMP, LIMIT + 0.005, 0.01)])
 _OFFSETS = np.linspace(-0.6, 0.6, 49)
 _PRIOR = 0.12
@@ -87,14 +88,16 @@ class PromptResponse:
     strength is averaged over it.
 
     Args:
-        curve: the model's. scale: a key of `skin_tone.SCALES`.
+        curve: the model's. scale: a key of `skin_tone.SCALES`. limit: largest strength that is asked for,
+            `LEAST_LIMIT` to `LIMIT`.
     """
 
-    def __init__(self, curve: DoseResponse, scale: str) -> None:
+    def __init__(self, curve: DoseResponse, scale: str, limit: float = LIMIT) -> None:
         self.curve = curve
         self.scale = SCALES[scale]
+        self._grid = _GRID[np.abs(_GRID) < limit + 0.005]
         self._log_weight = -0.5 * np.square(_OFFSETS / _PRIOR)
-        at = _GRID[:, None] + _OFFSETS
+        at = self._grid[:, None] + _OFFSETS
         self._means, self._deviations = curve.mean(at), curve.deviation(at)
         edges = np.array([np.inf, *self.scale.borders, -np.inf])
         # Strengths x offsets x classes; the borders fall, so the upper edge comes first.
@@ -126,8 +129,10 @@ class PromptResponse:
         """The strength that most likely gives the class, and that likelihood."""
         chance = self.chances()[:, self.scale.classes.index(wanted)]
         good = np.flatnonzero(chance >= _ENOUGH * chance.max())
-        best = good[np.argmin(np.abs(_GRID[good]))] if chance.max() > _NO_CHANCE else self._nearest(wanted)
-        return round(float(_GRID[best]), 2), float(chance[best])
+        best = (
+            good[np.argmin(np.abs(self._grid[good]))] if chance.max() > _NO_CHANCE else self._nearest(wanted)
+        )
+        return round(float(self._grid[best]), 2), float(chance[best])
 
     def _nearest(self, wanted: str) -> int:
         """Where no strength reaches the class: the one whose mean ITA comes nearest to it."""
@@ -141,6 +146,7 @@ class PromptResponse:
         """P(read as j | asked for i) over the classes, light to dark, rows sum to 1."""
         chances = self.chances()
         rows: Sequence[Floats] = [
-            chances[int(np.argmin(np.abs(_GRID - self.strength(name)[0])))] for name in self.scale.classes
+            chances[int(np.argmin(np.abs(self._grid - self.strength(name)[0])))]
+            for name in self.scale.classes
         ]
         return np.stack(rows)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,10 +24,17 @@ from fairgen.ui.markup import render
 from fairgen.ui.runs import Runs
 from fairgen.ui.serving import app_arguments
 from fairgen.ui.settings import Settings
-from fairgen.ui.specs_tab import specs_tab
+from fairgen.ui.shelf import wire_shelf
+from fairgen.ui.specs_tab import lead_to_specs, specs_tab
 from fairgen.ui.theme import css, theme
 
 _UPLOADS = ".uploads"
+_UPLOADS_LIVE = 7200
+"""Seconds."""
+_SESSIONS = 256
+"""Visits whose state Gradio keeps; each takes about a third of a megabyte, and it would keep 10,000."""
+_COUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
+"""Gradio keeps a table of its last requests for a monitor that is off here, and sums it up after each one."""
 
 
 def build_app(services: Services, *, public: bool = False) -> Any:
@@ -34,28 +43,30 @@ def build_app(services: Services, *, public: bool = False) -> Any:
     ``public``: others than the users of this machine can reach the server.
     """
     with gr.Blocks(
-        title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, 7200)
+        title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, _UPLOADS_LIVE)
     ) as blocks:
         own = gr.State({})
         gr.HTML(render("head"), apply_default_css=False)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate_tab(services, own)
+                generate = generate_tab(services, own)
             with gr.Tab("Check my pictures", id="check"):
                 check_tab(services, own)
             with gr.Tab("Audit", id="audit"):
-                audit_tab(services, own)
+                audit_tab(services, own, generate.shelf.store)
             with gr.Tab("Specs", id="specs"):
-                specs_tab(own, public=public)
+                specs = specs_tab(own, public=public)
             with gr.Tab("About", id="about"):
                 about_tab()
+        wire_shelf(generate.shelf, services)
+        lead_to_specs(tabs, generate, specs)
         gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
 
         def left(request: gr.Request) -> None:
             services.runs.leave(str(request.session_hash))
 
         blocks.unload(left)
-        add_endpoints(services)
+        add_endpoints(services, public=public)
     blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
     return blocks
 
@@ -72,7 +83,9 @@ def launch(settings: Settings, engine: Engine) -> None:
     cache = (settings.runs / _UPLOADS).absolute()
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sweep(cache)
     os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
+    os.environ.update(_COUNTED)
     runs = Runs(
         settings.runs,
         per_owner=settings.limits.runs,
@@ -100,6 +113,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             pwa=False,
             mcp_server=False,
             max_file_size=settings.limits.upload_bytes,
+            state_session_capacity=_SESSIONS,
             app_kwargs=app_arguments(runs, settings.limits, cache),
         )
     except OSError as error:
@@ -119,3 +133,11 @@ def launch(settings: Settings, engine: Engine) -> None:
         print("fairgen: ending; what was made is kept.", flush=True)
     finally:
         blocks.close(verbose=False)
+
+
+def sweep(cache: Path) -> None:
+    """Delete old uploads of servers that were killed; Gradio knows those of its own process."""
+    for file in cache.rglob("*"):
+        with suppress(FileNotFoundError):  # another server of this folder was faster
+            if file.is_file() and time.time() - file.stat().st_mtime > _UPLOADS_LIVE:
+                file.unlink()

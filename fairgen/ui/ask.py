@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from skin_tone.scales import SCALES
 _MOST = 10
 """Replies to one question."""
 _SECONDS = 120.0
+ASKING = "asking"
+"""Concurrency id of questions to language models."""
+ASKED_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class AskForm:
     fields: list[Any]
     key: gr.Textbox
     button: gr.Button
+    box: gr.Accordion
 
 
 def ask_form(*, public: bool) -> AskForm:
     """The form. On a ``public`` server visitors bring a key and cannot choose whom the server talks to."""
-    with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask"):
+    with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
         gr.HTML(
             '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
             "answers agree and how sure it says it is. Where it is unsure or cites nothing, the target stays "
@@ -56,13 +60,19 @@ def ask_form(*, public: bool) -> AskForm:
             max_length=1000,
             elem_id="fg-ask-key",
         )
-        scale = gr.Dropdown(list(SCALES), value="ita6", label="Scale")
-        samples = gr.Slider(1, _MOST, 5, step=1, label="How often", buttons=[], elem_id="fg-ask-samples")
+        scale = gr.Dropdown(
+            [(f"{', '.join(found.labels.values())} ({name})", name) for name, found in SCALES.items()],
+            value="ita6",
+            label="Scale",
+        )
+        samples = gr.Slider(
+            1, _MOST, 5, step=1, label="How many replies", buttons=[], elem_id="fg-ask-samples"
+        )
         look_up = gr.Checkbox(
             False, label="Look the citations up", info="Fetches the cited pages and looks for the quotes."
         )
         button = gr.Button("Ask", elem_id="fg-ask-go")
-    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button)
+    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button, box)
 
 
 def asked_spec(
@@ -83,12 +93,14 @@ def asked_spec(
     with given_key(typed if typed or public else None):
         address = None if public else text(url or "", 500, "server") or None
         endpoint = Endpoint.named(text(model or "", 200, "model's name"), address, seconds=_SECONDS)
-        combined = None
-        for found in _in_background(question, endpoint, number):
-            if isinstance(found, str):
-                yield found
-            else:
-                combined = combine(found)
+        # Nothing is yielded in here: Gradio runs each step of a generator in a context of its own.
+        knows_key = copy_context()
+    combined = None
+    for found in _in_background(knows_key, question, endpoint, number):
+        if isinstance(found, str):
+            yield found
+        else:
+            combined = combine(found)
     if combined is None:
         raise UserError("No reply came: ask again.")
     if look_up is True:
@@ -99,8 +111,8 @@ def asked_spec(
     yield llm_spec([combined])
 
 
-def _in_background(question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
-    """Sentences on how many replies are there, then the answer."""
+def _in_background(context: Context, question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
+    """Sentences on how many replies are there, then the answer; ``context`` carries the key."""
     from fairgen.sources.asking import ask
 
     came = 0
@@ -110,8 +122,7 @@ def _in_background(question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
         came += number
 
     with ThreadPoolExecutor(1) as pool:
-        # The context carries the key to the thread.
-        work = pool.submit(copy_context().run, ask, [question], endpoint, samples=samples, on_reply=count)
+        work = pool.submit(context.run, ask, [question], endpoint, samples=samples, on_reply=count)
         told = -1
         while not wait([work], 0.3).done:
             if came != told:

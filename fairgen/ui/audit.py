@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fairgen.audit.plan import ARMS, AuditPlan, plan_audit, plan_of
-from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, look_back
+from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
 from fairgen.audit.summary import AuditSummary
 from fairgen.errors import UserError
 from fairgen.events import Calibrating, Finished, PictureDone, Replayed, Started
 from fairgen.records import AuditRecord, Summary
-from fairgen.runfile import disk_errors
+from fairgen.runfile import RUN_FILE, disk_errors
 from fairgen.spec import FairnessSpec
-from fairgen.ui.jobs import Services
+from fairgen.ui.jobs import Services, write_run_report
 from fairgen.ui.limits import text, whole
 from fairgen.ui.runs import UserRun
 
@@ -110,36 +111,57 @@ class AuditState:
             return None
         return (self.places - self.done) * (time.monotonic() - self._began) / fresh
 
+    def to_json(self) -> dict[str, Any]:
+        """What the API sends while an audit runs."""
+        left = self.seconds_left()
+        unsaid: Any = {"out": True, "sessions": {"__all__": {"out"}}}
+        return {
+            "state": self.state,
+            "done": self.done,
+            "places": self.places,
+            "prompt": self.prompt,
+            "seconds_left": None if left is None else round(left, 1),
+            "arms": {
+                name: {
+                    "places": arm.places,
+                    "done": arm.done,
+                    "generated": arm.made,
+                    "discarded": arm.discarded,
+                    "abstained": arm.not_read,
+                    "sets": len(arm.summaries),
+                    "tv": arm.tv,
+                    "noise_floor_tv": arm.floor,
+                }
+                for name, arm in self.arms.items()
+            },
+            "summary": self.summary.model_dump(mode="json", exclude=unsaid) if self.summary else None,
+            "problems": list(self.problems),
+        }
+
 
 def checked_plan(
-    services: Services,
-    run: UserRun,
-    prompts: object,
-    spec: FairnessSpec,
-    count: object,
-    arms: object,
-    seed: object,
+    services: Services, prompts: object, spec: FairnessSpec, count: object, arms: object, seed: object
 ) -> AuditPlan:
-    """The plan of an audit; its list of prompts is kept in the run's folder. Raises `UserError`.
+    """The plan of an audit. Raises `UserError`.
 
     The list is taken as plain text, one prompt a line: lists of other kinds may name files as their specs.
     """
     words = text(prompts, _MAX_TEXT, "list of prompts")
     if not isinstance(arms, list) or not arms or any(arm not in ARMS for arm in arms):
         raise UserError(f"Choose what to compare: one or more of {', '.join(ARMS)}.")
-    file = run.folder / PROMPTS
-    with disk_errors(file):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PROMPTS
         file.write_text(words, encoding="utf-8")
-    try:
-        plan = plan_audit(
-            file,
-            spec,
-            count=whole(count, 1, services.limits.count, "number of pictures"),
-            arms=[arm for arm in ARMS if arm in arms],
-            seed=whole(seed, 0, 2**32 - 1, "seed"),
-        )
-    except UserError as error:
-        raise UserError(str(error).replace(str(file), "The list")) from None
+        try:
+            plan = plan_audit(
+                file,
+                spec,
+                count=whole(count, 1, services.limits.count, "number of pictures"),
+                arms=[arm for arm in ARMS if arm in arms],
+                seed=whole(seed, 0, 2**32 - 1, "seed"),
+            )
+        except UserError as error:
+            raise UserError(str(error).replace(str(file), "The list")) from None
     if plan.places > services.limits.audit:
         raise UserError(
             f"This audit would need {plan.places:,} pictures, and at most {services.limits.audit:,} are made "
@@ -148,13 +170,32 @@ def checked_plan(
     return plan
 
 
+def read_list(path: str) -> str:
+    """The text of an uploaded list of prompts. Raises `UserError`."""
+    with Path(path).open("rb") as file:
+        raw = file.read(4 * _MAX_TEXT + 1)
+    try:
+        words = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("The list is no text in UTF-8: save it as plain text, one prompt a line.") from None
+    return text("\n".join(words.splitlines()), _MAX_TEXT, "list of prompts")
+
+
+def begin_audit(services: Services, owner: str, plan: AuditPlan, prompts: str, name: str) -> UserRun:
+    """A fresh run for an audit; its list of prompts is kept in the folder."""
+    run = services.runs.claim(owner, "audit", name)
+    file = run.folder / PROMPTS
+    with disk_errors(file):
+        file.write_text(prompts, encoding="utf-8")
+    return run
+
+
 def run_audit(
-    services: Services, run: UserRun, plan: AuditPlan, model: str, *, resume: bool = False
+    services: Services, run: UserRun, plan: AuditPlan, model: str, left: LookBack | None = None
 ) -> Iterator[AuditState]:
-    """Run an audit in the run's folder, or go on with the one that lies there; the report is written at its
+    """Run an audit in the run's folder, or go on with what is ``left`` there; the report is written at its
     end, and when it is stopped. Yields its state now and then. Raises `UserError`.
     """
-    left = look_back(run.folder) if resume else None
     state = AuditState(run, plan.places)
     yield state
     told = 0.0
@@ -170,15 +211,19 @@ def run_audit(
                 told = time.monotonic()
                 yield state
     if any(arm.made or arm.summaries for arm in state.arms.values()):
-        from fairgen.report import write_report
-
-        write_report(run.folder)
+        write_run_report(run)
     yield state
 
 
-def plan_in(folder: Path) -> AuditPlan:
-    """The plan of the audit that lies in a run folder. Raises `UserError`."""
-    return plan_of(look_back(folder).audit)
+def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack]:
+    """(plan, model, what was made) of the audit that lies in a run's folder. Raises `UserError`."""
+    if not (run.folder / RUN_FILE).is_file():
+        raise UserError("That run holds no audit yet: start one.")
+    try:
+        left = look_back(run.folder)
+    except UserError as error:
+        raise UserError(str(error).replace(str(run.folder), run.folder.name)) from None
+    return plan_of(left.audit), services.engine.check_model(left.audit.model.name), left
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -8,15 +8,19 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.resources import prompts_path
 from fairgen.ui import picker
-from fairgen.ui.audit import AuditState, checked_plan, plan_in, run_audit
+from fairgen.ui.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
 from fairgen.ui.check_tab import spec_choices
 from fairgen.ui.generate_tab import SAMPLING
-from fairgen.ui.jobs import Services
+from fairgen.ui.jobs import Services, write_run_report
 from fairgen.ui.markup import render
+from fairgen.ui.models import model_choice
+from fairgen.ui.reopen import glance
 from fairgen.ui.runs import UserRun
+from fairgen.ui.shelf import put_away
 from fairgen.ui.specs import Own, chosen_spec, require_approval
-from fairgen.ui.stopping import wire_stop
+from fairgen.ui.stopping import ended, may_stop, wire_stop
 
 _ARMS = [
     ("Unsteered: what the model does by itself", "none"),
@@ -24,11 +28,13 @@ _ARMS = [
     ("Inside the model (embedding direction)", "embedding"),
     ("Inside the model (semantic guidance, slower)", "semantic"),
 ]
+_LISTED = 100
+"""Past runs that can be chosen from."""
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.State) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs."""
+def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
+    """Build the tab. ``own`` holds the visitor's own specs, ``store`` the keys of their runs."""
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -40,6 +46,11 @@ def audit_tab(services: Services, own: gr.State) -> None:
                 max_lines=14,
                 elem_id="fg-audit-prompts",
             )
+            with gr.Row(elem_classes="fg-chips"):
+                ours = gr.Button("The 36 prompts of fairgen", size="sm", elem_id="fg-audit-ours")
+                load = gr.UploadButton(
+                    "Load a list", size="sm", file_types=[".txt", ".text"], elem_id="fg-audit-load"
+                )
             spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Hold them against")
             count = gr.Slider(
                 1,
@@ -51,7 +62,9 @@ def audit_tab(services: Services, own: gr.State) -> None:
                 elem_id="fg-audit-count",
             )
             arms = gr.CheckboxGroup(_ARMS, value=["none", "embedding"], label="Ways to compare")
-            seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
+            with gr.Accordion("Advanced", open=False):
+                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
+                model = model_choice(services.engine)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
@@ -69,35 +82,45 @@ def audit_tab(services: Services, own: gr.State) -> None:
                 past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
 
     def begin(
-        words: str, name: str, number: float, ways: list[str], start: float, mine: Own, request: gr.Request
+        words: str,
+        name: str,
+        number: float,
+        ways: list[str],
+        start: float,
+        which: str,
+        mine: Own,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         try:
             declared = require_approval(chosen_spec(name, own=mine))
-            run = services.runs.claim(str(request.session_hash), "audit", declared.name)
-            plan = checked_plan(services, run, words, declared, number, ways, start)
-            yield from follow(run, run_audit(services, run, plan, services.engine.default))
+            plan = checked_plan(services, words, declared, number, ways, start)
+            model_name = services.engine.check_model(which)
+            run = begin_audit(services, str(request.session_hash), plan, words, declared.name)
+            yield from follow(run, run_audit(services, run, plan, model_name))
         except UserError as error:
             yield _failed(error)
 
     def go_on(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         try:
             run = services.runs.get(number, request.session_hash)
+            plan, model_name, left = left_in(services, run)
             run.stop.clear()
-            plan = plan_in(run.folder)
-            yield from follow(run, run_audit(services, run, plan, services.engine.default, resume=True))
+            yield from follow(run, run_audit(services, run, plan, model_name, left))
         except UserError as error:
             yield _failed(error)
 
     def follow(run: UserRun, states: Iterator[AuditState]) -> Iterator[tuple[Any, ...]]:
+        kept: Any = put_away(run)
         for state in states:
             running = state.state not in ("stopped", "done")
             shown = "" if running else render("links", run=run)
-            buttons = gr.update(interactive=running), gr.update(interactive=not running)
-            yield _shown(state), shown, run.id, *buttons
+            halt = may_stop(run) if running else ended()
+            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept
+            kept = gr.skip()
 
-    outputs = [status, links, ticket, stop, go]
+    outputs = [status, links, ticket, stop, go, store]
     for button, handler, inputs in (
-        (go, begin, [prompts, spec, count, arms, seed, own]),
+        (go, begin, [prompts, spec, count, arms, seed, model, own]),
         (resume, go_on, [first]),
     ):
         button.click(
@@ -112,9 +135,19 @@ def audit_tab(services: Services, own: gr.State) -> None:
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     wire_stop(stop, ticket, services)
+    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
+
+    def loaded(path: str) -> tuple[Any, Any]:
+        try:
+            return read_list(path), gr.skip()
+        except UserError as error:
+            return gr.skip(), render("status", kind="error", text=str(error))
+
+    load.upload(loaded, load, [prompts, status], **quiet)
 
     def list_runs(request: gr.Request) -> tuple[Any, Any]:
-        runs = [(run.folder.name, run.id) for run in services.runs.past(str(request.session_hash))]
+        past = services.runs.past(str(request.session_hash))[:_LISTED]
+        runs = [(seen.label, run.id) for run in past if (seen := glance(run.folder)) is not None]
         last = runs[0][1] if runs else None
         before = runs[1][1] if len(runs) > 1 else None
         return gr.update(choices=runs, value=last), gr.update(choices=runs, value=before)
@@ -122,12 +155,9 @@ def audit_tab(services: Services, own: gr.State) -> None:
     past_box.expand(list_runs, None, [first, second], **quiet)
 
     def opened(number: str | None, request: gr.Request) -> str:
-        from fairgen.report import write_report
-
         try:
             run = services.runs.get(number, request.session_hash)
-            if not (run.folder / "report.html").exists():
-                write_report(run.folder)
+            write_run_report(run)
             return render("links", run=run)
         except UserError as error:
             return render("status", kind="error", text=str(error))
@@ -142,12 +172,11 @@ def audit_tab(services: Services, own: gr.State) -> None:
         try:
             folders = [services.runs.get(number, request.session_hash).folder for number in (one, other)]
             found = compare_runs(*folders)
+            names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
         except UserError as error:
             return render("status", kind="error", text=str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
-        return render(
-            "compared", found=found, unlikely=unlikely, chance=CHANCE, names=[f.name for f in folders]
-        )
+        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names)
 
     compare.click(
         compared,
@@ -162,7 +191,7 @@ def audit_tab(services: Services, own: gr.State) -> None:
 
 def _failed(error: UserError) -> tuple[Any, ...]:
     said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), gr.update(interactive=False), gr.update(interactive=True)
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip()
 
 
 def _shown(state: AuditState) -> str:

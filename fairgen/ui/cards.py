@@ -16,9 +16,10 @@ def card_html(card: Card, prefix: str, classes: Sequence[ToneClass]) -> str:
 
 
 def set_cards(live: LiveSet) -> list[str]:
-    """The set's pictures as list items."""
+    """The set's pictures as list items, and the places that are still to be filled."""
     prefix = _prefix(live)
-    return [card_html(card, prefix, live.classes) for card in live.cards()]
+    cards = [card_html(card, prefix, live.classes) for card in live.cards()]
+    return cards + [macro("cards", "place")] * (live.count - len(cards) if live.running else 0)
 
 
 def aside_cards(live: LiveSet) -> list[str]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from fairgen.errors import UserError
-from fairgen.report import words
 from fairgen.spec import FairnessSpec
 from fairgen.ui import picker
 from fairgen.ui.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.chart import distribution_chart, live_chart
-from fairgen.ui.jobs import Job, Services, make_set, unsteered
+from fairgen.ui.jobs import Job, Services, make_set, unsteered, write_run_report
+from fairgen.ui.limits import MOST_STRENGTH
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, render
+from fairgen.ui.models import model_choice
+from fairgen.ui.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
 from fairgen.ui.runs import UserRun
+from fairgen.ui.shelf import Shelf, earlier_sets, put_away
 from fairgen.ui.specs import Own, chosen_spec, require_approval
-from fairgen.ui.stopping import wire_stop
+from fairgen.ui.stopping import ended, may_stop, wire_stop
+from fairgen.ui.told import empty_set, error_box, set_status, twin_status
 
 EXAMPLES = (
     "a portrait of a CEO",
@@ -39,12 +47,31 @@ _TO_RESULTS = """() => {
 """On a phone the results lie beneath the controls."""
 SAMPLING = "sampling"
 """Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
+_COUNT = 12
+"""Pictures that are asked for at first."""
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at a set that another tab is making."""
 
 
-def generate_tab(services: Services, own: gr.State) -> None:
+@dataclass(frozen=True)
+class GenerateParts:
+    """What other tabs have to do with."""
+
+    chosen: gr.HTML
+    """The picker; its value is a spec's name."""
+    read: gr.Button
+    """Leads to the chosen spec in full."""
+    bring: gr.Button
+    """Leads to where specs are brought, or a model is asked for one."""
+    shelf: Shelf
+
+
+def generate_tab(services: Services, own: gr.State) -> GenerateParts:
     """Build the tab. ``own`` holds the visitor's own specs."""
     limits, engine = services.limits, services.engine
-    ticket = gr.State(None)
+    ticket = gr.State(None)  # the id of the run that the page shows
+    order = gr.State(None)  # what is to be made: a change of it starts the work
+    shelf = earlier_sets()
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompt = gr.Textbox(
@@ -58,9 +85,12 @@ def generate_tab(services: Services, own: gr.State) -> None:
             with gr.Row(elem_classes="fg-chips"):
                 chips = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
             chosen = picker.spec_picker()
+            with gr.Row(elem_classes="fg-chips fg-after"):
+                read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
+                bring = gr.Button("Bring your own, or ask a language model", size="sm", elem_id="fg-bring")
             editor = picker.share_editor()
             count = gr.Slider(
-                1, limits.count, 12, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
+                1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
             with gr.Accordion("Advanced", open=False):
                 steering = gr.Dropdown(
@@ -68,7 +98,18 @@ def generate_tab(services: Services, own: gr.State) -> None:
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
-                    "is set for each picture, by what the model was measured to do.",
+                    "is set for each picture, by what the model was measured to do, up to the one below.",
+                )
+                strength = gr.Slider(
+                    0.1,
+                    MOST_STRENGTH,
+                    MOST_STRENGTH,
+                    step=0.1,
+                    label="How strong at most",
+                    info="For steering inside the model. Less changes the pictures less, and may not reach "
+                    "every tone.",
+                    buttons=[],
+                    elem_id="fg-strength",
                 )
                 tries = gr.Slider(
                     1,
@@ -82,31 +123,24 @@ def generate_tab(services: Services, own: gr.State) -> None:
                 seed = gr.Number(
                     0, precision=0, label="Seed", info="The same seed gives the same pictures again."
                 )
-                model = gr.Dropdown(
-                    list(engine.models),
-                    value=engine.default,
-                    label="Model",
-                    info="'embedded', a hub id, or a folder in diffusers' format."
-                    if engine.any_model
-                    else "The models that this server was started with.",
-                    allow_custom_value=engine.any_model,
-                )
+                model = model_choice(engine)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            go_on = gr.Button("Go on with this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
                     chart = gr.HTML(
-                        distribution_chart(default.scale, default.target, 12),
+                        distribution_chart(default.scale, default.target, _COUNT),
                         apply_default_css=False,
                         elem_id="fg-chart",
                     )
                     links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
                 with gr.Column(elem_classes="fg-pictures"):
-                    welcome = gr.HTML(render("welcome"), apply_default_css=False)
+                    welcome = gr.HTML(empty_set(default, EXAMPLES[0], _COUNT), apply_default_css=False)
                     cards = gr.HTML(
                         [],
                         html_template=f'<ul class="fg-pics" aria-label="The set">{LIST}</ul>',
@@ -124,7 +158,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
                     twin_button = gr.Button(
                         "Show what the model does by itself, same seeds", visible=False, elem_id="fg-twin-go"
                     )
-                    twin_status = gr.HTML("", apply_default_css=False)
+                    twin_said = gr.HTML("", apply_default_css=False)
                     twins = gr.HTML(
                         [],
                         html_template=f'<ul class="fg-twins" aria-label="Unsteered and steered">{LIST}</ul>',
@@ -137,13 +171,14 @@ def generate_tab(services: Services, own: gr.State) -> None:
 
     def preview(text: str, name: str, shares: Any, number: float, mine: Own, made: str | None) -> Any:
         if made is not None:
-            return gr.skip()  # the chart belongs to the pictures beside it
+            return gr.skip(), gr.skip()  # the chart belongs to the pictures beside it
         try:
             spec = spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
-            return distribution_chart(spec.scale, spec.target_for(text), places)
+            chart = distribution_chart(spec.scale, spec.target_for(text), places)
+            return chart, empty_set(spec, text, places)
         except (UserError, TypeError, ValueError):
-            return gr.skip()  # said when the pictures are asked for
+            return gr.skip(), gr.skip()  # said when the pictures are asked for
 
     chosen.change(
         lambda name: gr.update(visible=True if name == picker.BY_HAND else "hidden"),
@@ -157,7 +192,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
         [chosen.change, editor.change, count.release],
         preview,
         [prompt, chosen, editor, count, own, ticket],
-        chart,
+        [chart, welcome],
         queue=False,
         show_progress="hidden",
         trigger_mode="always_last",
@@ -165,11 +200,13 @@ def generate_tab(services: Services, own: gr.State) -> None:
     )
 
     def prepare(
+        before: str | None,
         text: str,
         name: str,
         shares: Any,
         number: float,
         how: str,
+        strong: float,
         most: float,
         start: float,
         which: str,
@@ -186,84 +223,117 @@ def generate_tab(services: Services, own: gr.State) -> None:
                 seed=start,
                 tries=most,
                 model=which,
+                strength=strong,
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
-            run.job = job
         except UserError as error:
-            return _error(str(error)), gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return (
-            _status(job.begin(run)),
-            run.id,
-            gr.update(interactive=False),
-            gr.update(interactive=True),
-            gr.update(visible=False),
-        )
+            return error_box(str(error)), *(gr.skip(),) * 8
+        run.job = job
+        _end(services, before, request)
+        return (set_status(job.begin(run)), *_begun(run), put_away(run))
 
+    begins = [status, ticket, order, go, stop, welcome, go_on, shelf.show]
+    queued: dict[str, Any] = {
+        "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
     go.click(None, js=_TO_RESULTS)
     gr.on(
         [go.click, prompt.submit],
         prepare,
-        [prompt, chosen, editor, count, steering, tries, seed, model, own],
-        [status, ticket, go, stop, welcome],
-        concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
-        show_progress="hidden",
-        api_visibility="private",
+        [ticket, prompt, chosen, editor, count, steering, strength, tries, seed, model, own],
+        [*begins, shelf.store],
+        **queued,
     )
 
-    def make(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        if number is None:
+    def take_up(number: str | None, request: gr.Request) -> tuple[Any, ...]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            live = job_of(services, run).begin(run)
+        except UserError as error:
+            return error_box(str(error)), *(gr.skip(),) * 7
+        run.stop.clear()
+        return set_status(live), *_begun(run)
+
+    go_on.click(take_up, ticket, begins, **queued)
+
+    def make(ordered: dict[str, str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if ordered is None:
             return
-        run = services.runs.get(number, request.session_hash)
-        job = run.job
-        if job is None:
+        free = gr.update(interactive=True)
+        try:
+            run = services.runs.get(ordered["run"], request.session_hash)
+            for live in _made(services, run):
+                first = live.state in ("waiting", "loading")
+                stop = may_stop(run) if first else None
+                yield *_shown(live, stop), *(_CLEARED if first else (gr.skip(),) * 5), *(gr.skip(),) * 2
+        except UserError as error:
+            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, free
             return
-        yield (*_shown(job.begin(run)), "", [], gr.update(visible=False), "", gr.skip())
-        for live in make_set(services, run, job):
-            yield (*_shown(live), gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip())
-        can_twin = bool(live.pictures) and live.record is not None and live.record.steered
-        yield (
-            *_shown(live),
-            _links(run) if live.pictures else "",
-            [],
-            gr.update(visible=can_twin),
-            "",
-            gr.update(interactive=True),
-        )
+        yield (*_shown(live), *_after(live), free, free)
 
     shown = [status, chart, cards, aside_box, aside, stop]
-    ticket.change(
+    beside = [links, twins, twin_button, twin_said, go_on]
+    order.change(
         make,
-        ticket,
-        [*shown, links, twins, twin_button, twin_status, go],
+        order,
+        [*shown, *beside, go, shelf.show],
         show_progress="minimal",
         show_progress_on=status,
         concurrency_id=SAMPLING,
         api_visibility="private",
     )
 
+    def reopen(number: str | None, before: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            live = _opened(run)
+            if before != number:
+                _end(services, before, request)
+            # Another tab of this browser may still be making it.
+            while live.running:
+                yield *_shown(live, may_stop(run)), *_CLEARED, run.id, gr.update(visible=False)
+                time.sleep(_LOOK_AGAIN)
+                live = _opened(run)
+            if live.pictures:
+                write_run_report(run)
+        except UserError as error:
+            yield error_box(str(error)), *(gr.skip(),) * 12
+            return
+        yield *_shown(live), *_after(live, run.sets.get(UNSTEERED)), run.id, gr.update(visible=False)
+
+    shelf.show.click(
+        reopen,
+        [shelf.choice, ticket],
+        [*shown, *beside, ticket, welcome],
+        **queued | {"show_progress": "minimal", "show_progress_on": status},
+    )
     wire_stop(stop, ticket, services)
 
     def make_twins(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         if number is None:
             return
-        run = services.runs.get(number, request.session_hash)
-        if run.job is None:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            job, steered = job_of(services, run), sets_of(run)[STEERED]
+            run.stop.clear()
+            yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip()
+            for plain in make_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED)):
+                busy = gr.skip() if plain.running else ended()
+                yield twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
+        except UserError as error:
+            yield error_box(str(error)), gr.skip(), gr.update(interactive=True), ended(), gr.skip()
             return
-        run.stop.clear()
-        steered = run.sets["steered"]
-        yield gr.skip(), [], gr.update(interactive=False), gr.update(interactive=True), gr.skip()
-        for plain in make_set(services, run, unsteered(run.job), "unsteered"):
-            busy = gr.skip() if plain.running else gr.update(interactive=False)
-            yield _twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
         again = gr.update(interactive=True, visible=plain.state != "done")
-        yield _twin_status(plain), twin_cards(plain, steered), again, gr.skip(), _links(run)
+        yield twin_status(plain), twin_cards(plain, steered), again, gr.skip(), render("links", run=run)
 
     twin_button.click(
         make_twins,
         ticket,
-        [twin_status, twins, twin_button, stop, links],
+        [twin_said, twins, twin_button, stop, links],
         show_progress="minimal",
-        show_progress_on=twin_status,
+        show_progress_on=twin_said,
         concurrency_id=SAMPLING,
         api_visibility="private",
     )
@@ -275,6 +345,7 @@ def generate_tab(services: Services, own: gr.State) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    return GenerateParts(chosen, read, bring, shelf)
 
 
 def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
@@ -282,80 +353,53 @@ def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
     return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
 
 
-def _shown(live: LiveSet) -> tuple[Any, ...]:
+def _end(services: Services, number: str | None, request: gr.Request) -> None:
+    """Stop the run that the page has shown until now, if it still runs."""
+    if number is not None:
+        with suppress(UserError):  # it may be forgotten by now
+            services.runs.get(number, request.session_hash).stop.set()
+
+
+def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
+    """The run's set while it is made, or gone on with; as it is where another tab was faster."""
+    left, known = unfinished(run, STEERED), sets_of(run).get(STEERED)
+    if left is None and known is not None and known.state == "done":
+        yield known
+        return
+    yield from make_set(services, run, job_of(services, run), STEERED, left)
+
+
+def _begun(run: UserRun) -> tuple[Any, ...]:
+    """What changes when something is ordered: ticket, order, go, stop, welcome, go on, show."""
+    waits, hidden = gr.update(interactive=False), gr.update(visible=False)
+    return run.id, {"run": run.id, "order": secrets.token_hex(4)}, waits, may_stop(run), hidden, hidden, waits
+
+
+def _opened(run: UserRun) -> LiveSet:
+    """The set of a run that somebody comes back to. Raises `UserError`."""
+    found = sets_of(run).get(STEERED)
+    if found is None:
+        raise UserError("That run holds no set of pictures.")
+    return found
+
+
+def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
+    """Status, chart, cards, what was set aside, and the stop button."""
     left_out = aside_cards(live)
     label = f"Set aside: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
-    stop = gr.skip() if live.running else gr.update(interactive=False)
-    return _status(live), live_chart(live), set_cards(live), box, left_out, stop
+    stop = stop or (gr.skip() if live.running else ended())
+    return set_status(live), live_chart(live), set_cards(live), box, left_out, stop
 
 
-def _error(sentence: str) -> str:
-    return render("status", kind="error", text=sentence)
+def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:
+    """What stands beside a set that runs no more: links, twins and their button and status, go on."""
+    steered = bool(live.pictures) and live.record is not None and live.record.steered
+    button = gr.update(visible=steered and (plain is None or plain.state != "done"), interactive=True)
+    twins, said = (twin_cards(plain, live), twin_status(plain)) if plain else ([], "")
+    links = render("links", run=live.run) if live.pictures else ""
+    return links, twins, button, said, gr.update(visible=live.state == "stopped")
 
 
-def _status(live: LiveSet) -> str:
-    if live.state == "failed":
-        return _error(live.error)
-    title, text, progress = _sentence(live)
-    notes: list[str] = []
-    if live.state == "done" and live.summary is not None:
-        notes = list(live.summary.notes)
-    elif live.record is not None:
-        notes = live.record.notes
-    if live.record is not None and live.record.model.source == "embedded":
-        notes = [*notes, words.EMBEDDED_STRIP]
-    # A screen reader is told of beginnings and ends, not of every picture.
-    announce = not live.pictures or not live.running
-    return render(
-        "status",
-        kind=live.state,
-        title=title,
-        text=text,
-        progress=progress,
-        notes=notes,
-        announce=announce,
-    )
-
-
-def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
-    """(what happens, more about it, progress 0-1 or None)."""
-    made = f"{len(live.pictures)} {'picture' if len(live.pictures) == 1 else 'pictures'} made"
-    if live.state == "waiting":
-        return "Waiting for your turn …", "The pictures start as soon as the model is free.", 0.0
-    if live.state == "loading":
-        return "Loading the model …", "This takes a few seconds, once.", 0.0
-    if live.state == "calibrating" and live.calibrating is not None:
-        at = live.calibrating
-        return (
-            "Learning how this model responds …",
-            f"It was never steered here: {at.done} of {at.total} trial pictures.",
-            at.done / at.total,
-        )
-    if live.state == "sampling":
-        left = render("time_left", seconds=live.seconds_left())
-        return f"{live.places} of {live.count} places filled", f"{made}{left}", live.places / live.count
-    if live.state == "stopped":
-        return (
-            f"Stopped: {live.places} of {live.count} places filled.",
-            f"{made}; these and their readings are kept.",
-            live.places / live.count,
-        )
-    arm = live.arm()
-    price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} set aside."
-    return words.headline([arm]), f"{_against_chance(live)} {price}", None
-
-
-def _against_chance(live: LiveSet) -> str:
-    arm = live.arm()
-    return words.subline([arm], live.classes, dict(live.target), live.record.prompt if live.record else "")
-
-
-def _twin_status(plain: LiveSet) -> str:
-    if plain.state == "failed":
-        return _error(plain.error)
-    return render("twin_status", plain=plain, headline=words.headline([plain.arm()]))
-
-
-def _links(run: UserRun) -> str:
-    return render("links", run=run)
+_CLEARED: tuple[Any, ...] = ("", [], gr.update(visible=False), "", gr.update(visible=False))
+"""The same while a set is made."""

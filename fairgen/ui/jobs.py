@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fairgen.errors import UserError
+from fairgen.events import Replayed
+from fairgen.runfile import RUN_FILE, SessionRun
 from fairgen.spec import FairnessSpec
 from fairgen.ui.engine import Engine
 from fairgen.ui.limits import Limits, one_of, text, whole
@@ -42,6 +44,8 @@ class Job:
     seed: int
     tries: int
     model: str
+    strength: float
+    """The largest one that steering inside the model may take."""
 
     @classmethod
     def checked(
@@ -55,10 +59,12 @@ class Job:
         seed: Any,
         tries: Any,
         model: Any,
+        strength: Any,
     ) -> Job:
         """The job, if everything that can be known beforehand is in order. Raises `UserError`."""
         from fairgen.session import MAX_PROMPT
         from fairgen.steering import TECHNIQUES
+        from fairgen.steering.continuous import check_limit
 
         limits = services.limits
         prompt = text(prompt, MAX_PROMPT, "prompt").strip()
@@ -74,6 +80,7 @@ class Job:
             whole(seed, 0, 2**32 - 1, "seed"),
             whole(tries, 1, limits.tries, "number of tries"),
             services.engine.check_model(model),
+            check_limit(strength),
         )
 
     def begin(self, run: UserRun) -> LiveSet:
@@ -81,26 +88,33 @@ class Job:
         return LiveSet(run, self.spec.scale, self.spec.target_for(self.prompt), self.count)
 
 
-def make_set(services: Services, run: UserRun, job: Job, arm: str = "steered") -> Iterator[LiveSet]:
-    """Make the set in the run's folder; yields its state after everything that happens.
+def make_set(
+    services: Services, run: UserRun, job: Job, arm: str = "steered", left: SessionRun | None = None
+) -> Iterator[LiveSet]:
+    """Make the set in the run's folder, or go on with what a stop ``left`` of it; yields its state after
+    everything that happens.
 
     The last state is done, stopped or failed, and the report is written by then. Closing the iterator ends
     the session; what was made stays.
     """
-    live = job.begin(run)
+    live = job.begin(run) if left is None else LiveSet.restored(run, left)
+    live.state = "waiting"
     if not services.engine.ready:
         live.state = "loading"
     run.sets[arm] = live
-    yield live
     try:
-        yield from _sampled(services, live, job)
+        yield live
+        yield from _sampled(services, live, job, left)
         if live.pictures:
-            _write_report(run)
+            write_run_report(run)
     except UserError as error:
         live.state, live.error = "failed", str(error)
     except Exception:  # a page that stands still would hide it
         _LOG.exception("a set failed")
         live.state, live.error = "failed", UNEXPECTED
+    except GeneratorExit:  # the visitor left; who comes back shall not see it running
+        live.state = "stopped"
+        raise
     yield live
 
 
@@ -109,7 +123,7 @@ def unsteered(job: Job) -> Job:
     return replace(job, steering="none")
 
 
-def _sampled(services: Services, live: LiveSet, job: Job) -> Iterator[LiveSet]:
+def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | None) -> Iterator[LiveSet]:
     if live.run.stop.is_set():
         live.state = "stopped"
         return
@@ -121,7 +135,9 @@ def _sampled(services: Services, live: LiveSet, job: Job) -> Iterator[LiveSet]:
         steering=job.steering,
         seed=job.seed,
         max_tries=job.tries,
+        limit=job.strength,
         out_dir=live.run.folder,
+        resume=left,
     )
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
@@ -129,11 +145,15 @@ def _sampled(services: Services, live: LiveSet, job: Job) -> Iterator[LiveSet]:
             if live.run.stop.is_set() and live.running:
                 live.state = "stopped"
                 return
-            if live.running:  # the end is told once the report is written
+            # The end is told once the report is written; what was there before the stop is shown already.
+            if live.running and not isinstance(event, Replayed):
                 yield live
 
 
-def _write_report(run: UserRun) -> None:
+def write_run_report(run: UserRun) -> None:
+    """Write the report, unless the one that is there says all that the run file says."""
     from fairgen.report import write_report
 
-    write_report(run.folder)
+    report, file = run.folder / "report.html", run.folder / RUN_FILE
+    if not report.exists() or report.stat().st_mtime_ns < file.stat().st_mtime_ns:
+        write_report(run.folder)

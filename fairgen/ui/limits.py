@@ -35,6 +35,10 @@ class Limits:
     """Runs of one visitor that the server keeps open."""
 
 
+MOST_STRENGTH = 1.3
+"""Of steering inside the model: `fairgen.steering.response.LIMIT`, which takes long to import."""
+
+
 def whole(value: Any, low: int, high: int, what: str) -> int:
     """A whole number from ``low`` to ``high``; 3.0 counts as one. Raises `UserError`."""
     if isinstance(value, float) and value.is_integer():
@@ -48,6 +52,10 @@ def text(value: Any, limit: int, what: str) -> str:
     """A text of at most ``limit`` characters. Raises `UserError`."""
     if not isinstance(value, str):
         raise UserError(f"The {what} must be text, not {_shown(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"The {what} holds halves of characters: send it as whole UTF-8 text.") from None
     if len(value) > limit:
         raise UserError(f"The {what} has {len(value):,} characters: shorten it to {limit:,} at most.")
     return value

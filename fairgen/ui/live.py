@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from fairgen.events import Calibrating, Event, Filled, Finished, PictureDone, Started
+from PIL import Image
+
+from fairgen.events import Calibrating, Event, Filled, Finished, PictureDone, Replayed, Started
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.numbers import arm_figures, bars
 from fairgen.report.view import Arm, Picture, ToneClass
-from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.runfile import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
 from fairgen.ui.runs import UserRun
 
 State = Literal["waiting", "loading", "calibrating", "sampling", "stopped", "done", "failed"]
@@ -61,6 +63,19 @@ class LiveSet:
     _sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     _first_at: float | None = None
     _last_at: float = 0.0
+    _before: int = 0
+    """Places that were filled before this process went on with the set."""
+
+    @classmethod
+    def restored(cls, run: UserRun, session: SessionRun) -> LiveSet:
+        """A set as its run file holds it: done, or stopped. It can be gone on with (`apply`)."""
+        record = session.record
+        live = cls(run, record.scale, record.target, record.count, record=record)
+        live.state = "stopped" if session.summary is None else "done"
+        live.summary = session.summary
+        live.pictures = list(session.pictures)
+        live.fills = {fill.index: fill for fill in session.fills}
+        return live
 
     def apply(self, event: Event) -> None:
         """Take one event of `fairgen.session.run_session`."""
@@ -69,14 +84,27 @@ class LiveSet:
         elif isinstance(event, Started):
             self.state, self.record = "sampling", event.session
             self._first_at = self._last_at = time.monotonic()
+            self._before = self.places
         elif isinstance(event, PictureDone):
-            self.pictures.append(event.record)
+            self._take(event.record)
             self._sizes[event.record.index] = event.image.size
             self._last_at = time.monotonic()
+        elif isinstance(event, Replayed):
+            self._take(event.record)
+            self._before = self.places
+            self._first_at = self._last_at = time.monotonic()
         elif isinstance(event, Filled):
             self.fills[event.record.index] = event.record
         elif isinstance(event, Finished):
             self.summary, self.state = event.summary, "done"
+
+    def _take(self, record: PictureRecord) -> None:
+        """Add a picture, or put it in the place of the one that had its index before a stop."""
+        for at, known in enumerate(self.pictures):
+            if known.index == record.index:
+                self.pictures[at] = record
+                return
+        self.pictures.append(record)
 
     @property
     def running(self) -> bool:
@@ -123,9 +151,10 @@ class LiveSet:
 
     def seconds_left(self) -> float | None:
         """A guess from the pictures so far: those that are still missing, at the price paid until now."""
-        if self._first_at is None or self.places < 2 or not self.running:
+        fresh = self.places - self._before
+        if self._first_at is None or fresh < 2 or not self.running:
             return None
-        each = (self._last_at - self._first_at) / self.places
+        each = (self._last_at - self._first_at) / fresh
         return max(0.0, (self.count - self.places) * each)
 
     def arm(self) -> Arm:
@@ -169,17 +198,26 @@ class LiveSet:
             note=note,
         )
         chances, outlines = reading_parts(record.readings, self.scale)
-        size = self._sizes[record.index]
         return Card(
             view,
             record.index,
-            size,
+            self._size(record.index, file),
             chances,
             outlines,
             record.slot + 1,
             record.attempt + 1,
             record.steering.get("strength"),
         )
+
+    def _size(self, index: int, file: str) -> tuple[int, int]:
+        """Width and height of a picture in pixels; of one that is gone, those of a square."""
+        if index not in self._sizes:
+            try:
+                with Image.open(self.run.folder / file) as picture:
+                    self._sizes[index] = picture.size
+            except OSError:
+                self._sizes[index] = (1, 1)
+        return self._sizes[index]
 
     def to_json(self) -> dict[str, Any]:
         """What the API sends while a set is made."""

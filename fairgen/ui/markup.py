@@ -37,6 +37,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
+def isolated(words: str) -> str:
+    """Text of users within a sentence of ours: its writing direction and overrides end with it."""
+    return f"\N{FIRST STRONG ISOLATE}{words}\N{POP DIRECTIONAL ISOLATE}"
+
+
 def render(template: str, **values: Any) -> str:
     """One of ``templates/*.html.j2`` with the values, as HTML."""
     return _environment().get_template(f"{template}.html.j2").render(**values)

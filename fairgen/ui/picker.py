@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
-from fairgen.spec import FairnessSpec, spec_from_shares
+from fairgen.spec import FairnessSpec, list_specs, spec_from_shares
 from fairgen.ui.cards import names
-from fairgen.ui.markup import asset, macro, percent
+from fairgen.ui.markup import asset, isolated, macro, percent
 from fairgen.ui.specs import available
 from skin_tone.scales import SCALES
 
@@ -35,7 +35,7 @@ def title(spec: FairnessSpec) -> str:
         return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
             spec.scale
         ]
-    return spec.name
+    return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
 
 
 def sentence(spec: FairnessSpec) -> str:
@@ -44,10 +44,10 @@ def sentence(spec: FairnessSpec) -> str:
         share = percent(1 / len(spec.target))
         meaning = f"Each of {_SCALES[spec.scale]} as often as the others, {share} each."
     else:
-        meaning = spec.about.split(". ")[0].rstrip(".") + "."
-    signed = f", {spec.approval_text}" if spec.approval != "unapproved" else ""
+        meaning = isolated(spec.about.split(". ")[0].rstrip(".")) + "."
+    signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
     contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
-    return f"{meaning}{contexts} Declared by {spec.declared_by}{signed}."
+    return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 
 
 def options(own: Mapping[str, str], chosen: str) -> str:

@@ -1,7 +1,8 @@
 """The runs of a server's visitors: each in a folder of its own, under an id that cannot be guessed.
 
-A run is opened by the visitor who started it (Gradio's session), or by whoever holds its key. The key is part
-of the address of its files, so that a report can be linked to; the id alone opens nothing.
+A run is opened by the visit (Gradio's session) that started it, or by whoever holds its key. The key is part
+of the address of its files, so that a report can be linked to; the id alone opens nothing. A browser keeps
+the keys of its runs, so that a visitor who loads the page anew finds them again.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ FILES = "files"
 _SERVED = frozenset({".png", ".html", ".csv", ".json", ".jsonl", ".zip", ".jpg", ".yaml"})
 _KEPT = 20_000
 """Runs of all visitors whose addresses are known; those of older ones are forgotten."""
+_IN_MEMORY = 32
+"""Runs whose sets stay in memory; those of older ones are read from their run files when asked for."""
 _NO_SUCH_RUN = "There is no such run, or it is not yours: runs are open to those who started them."
 
 
@@ -44,7 +47,9 @@ class UserRun:
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to end the run after the batch in hand; what was made is kept."""
     job: Job | None = None
-    """What it was asked for, where that can be continued."""
+    """What it was asked for, once that is known."""
+    guests: set[str] = field(default_factory=set)
+    """Other visits that showed its key."""
     sets: dict[str, LiveSet] = field(default_factory=dict)
     """Arm ("steered", "unsteered") -> the set as it stands."""
 
@@ -87,8 +92,11 @@ class Runs:
             mine = [r for r in self._runs.values() if r.owner == owner]
             for old in mine[: -self.per_owner]:
                 del self._runs[old.id]
-            for old in list(self._runs.values())[:-_KEPT]:
+            everybodys = list(self._runs.values())
+            for old in everybodys[:-_KEPT]:
                 del self._runs[old.id]
+            for old in everybodys[:-_IN_MEMORY]:
+                old.sets.clear()
         self._forget_old()
         return run
 
@@ -97,34 +105,51 @@ class Runs:
         run = self._runs.get(number) if isinstance(number, str) else None
         if run is None:
             raise UserError(_NO_SUCH_RUN)
-        mine = owner is not None and secrets.compare_digest(run.owner.encode(), owner.encode())
+        visits = (run.owner, *run.guests)
+        mine = owner is not None and any(secrets.compare_digest(v.encode(), owner.encode()) for v in visits)
         keyed = isinstance(key, str) and secrets.compare_digest(run.key.encode(), key.encode())
         if not (mine or keyed):
             raise UserError(_NO_SUCH_RUN)
         return run
 
     def of(self, owner: str) -> list[UserRun]:
-        """A visitor's runs, oldest first."""
+        """The runs that a visit started, oldest first."""
         with self._lock:
             return [run for run in self._runs.values() if run.owner == owner]
 
+    def admit(self, number: object, owner: str, key: object) -> UserRun:
+        """Open a run to a visit that shows its key. Raises `UserError` where the key is another."""
+        run = self.get(number, None, key if isinstance(key, str) else None)
+        with self._lock:
+            run.guests.add(owner)
+        return run
+
     def past(self, owner: str) -> list[UserRun]:
-        """A visitor's runs that hold something, newest first; with ``adopt``, all that lie in the folder."""
+        """The runs that are open to a visit and hold something, newest first; with ``adopt``, all that lie in
+        the folder.
+        """
         if self.adopt:
-            known = {run.folder for run in self.of(owner)}
-            for file in self.folder.glob(f"*/{RUN_FILE}"):
-                if file.parent not in known:
-                    run = UserRun(secrets.token_urlsafe(12), secrets.token_urlsafe(24), owner, file.parent)
-                    with self._lock:
-                        self._runs[run.id] = run
-        runs = [run for run in self.of(owner) if (run.folder / RUN_FILE).is_file()]
+            with self._lock:
+                known = {run.folder: run for run in self._runs.values()}
+                for file in self.folder.glob(f"*/{RUN_FILE}"):
+                    run = known.get(file.parent) or _found(file.parent)
+                    self._runs[run.id] = run
+                    run.guests.add(owner)
+        runs = [run for run in self._open_to(owner) if (run.folder / RUN_FILE).is_file()]
         return sorted(runs, key=lambda run: (run.folder / RUN_FILE).stat().st_mtime_ns, reverse=True)
 
+    def _open_to(self, owner: str) -> list[UserRun]:
+        with self._lock:
+            return [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
+
     def leave(self, owner: str) -> None:
-        """The visitor is gone: whatever still runs stops; the files stay, and can be opened by their keys."""
-        for run in self.of(owner):
-            run.stop.set()
-            run.sets.clear()
+        """The visit is over: whatever it started stops; the files stay, and can be opened by their keys."""
+        for run in self._open_to(owner):
+            if run.owner == owner:
+                run.stop.set()
+                run.sets.clear()
+            with self._lock:
+                run.guests.discard(owner)
 
     def file(self, number: str, key: str, path: str) -> Path | None:
         """The file behind an address, or None: only plain files of known kinds inside that run's folder."""
@@ -159,3 +184,8 @@ class Runs:
                     yield folder
             except FileNotFoundError:
                 continue  # another thread was faster
+
+
+def _found(folder: Path) -> UserRun:
+    """A run that lies in the folder already; nobody's visit started it."""
+    return UserRun(secrets.token_urlsafe(12), secrets.token_urlsafe(24), secrets.token_hex(), folder)

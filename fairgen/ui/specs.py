@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from pydantic import ValidationError
+
 from fairgen.errors import UserError
 from fairgen.spec import FairnessSpec, dump_spec, list_specs, load_spec, parse_spec, spec_from_shares
+from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui.limits import text
 
 Own = dict[str, str]
 """A visitor's own specs in Gradio's state: name -> the document as YAML (Gradio hashes what it keeps)."""
+_MOST = 50
+_MOST_TEXT = 1_000_000
+"""Specs of one visitor, and characters in all of them."""
 _FIRST = ("uniform-ita6", "uniform-monk10", "uniform-lmd3")
 
 
@@ -19,6 +26,16 @@ def available(own: Mapping[str, str]) -> dict[str, FairnessSpec]:
     """Name -> spec: the even ones, what else ships, the visitor's own (which win over one of that name)."""
     shipped = sorted(list_specs(), key=lambda name: (name not in _FIRST, name))
     return {name: load_spec(name) for name in shipped} | {name: _parsed(own[name]) for name in own}
+
+
+def require_room(own: Mapping[str, str], spec: FairnessSpec) -> None:
+    """Raise `UserError` where a visitor has as many specs as they may have."""
+    others = [document for name, document in own.items() if name != spec.name]
+    if len(others) >= _MOST or sum(map(len, others)) + len(dump_spec(spec)) > _MOST_TEXT:
+        raise UserError(
+            f"At most {_MOST} specs with {_MOST_TEXT:,} characters in all are kept here: reload the page to "
+            "begin anew."
+        )
 
 
 def with_spec(own: Mapping[str, str], spec: FairnessSpec) -> Own:
@@ -29,13 +46,15 @@ def with_spec(own: Mapping[str, str], spec: FairnessSpec) -> Own:
 def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None = None) -> FairnessSpec:
     """The spec that a visitor named, or the shares that they gave: class -> share.
 
-    Only the visitor's own specs and those that ship with fairgen are looked at, never a file. Raises
-    `UserError`.
+    Only the visitor's own specs and those that ship with fairgen are looked at, never a file; a whole
+    document in YAML or JSON stands for itself. Raises `UserError`.
     """
     if target is not None:
         if not isinstance(target, Mapping) or not all(isinstance(key, str) for key in target):
             raise UserError("The target must give each class of a scale a share, as {'light': 0.5, ...}.")
         return spec_from_shares(dict(target))
+    if isinstance(name, str) and ("\n" in name or name.lstrip().startswith("{")):
+        return parse_spec(text(name, MAX_BYTES, "spec"), origin="The spec")
     name = text(name, 100, "name of the spec")
     if own and name in own:
         return _parsed(own[name])
@@ -43,6 +62,18 @@ def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None 
     if name not in shipped:
         raise UserError(f"There is no spec {name[:40]!r}: choose one of {', '.join(shipped)}.")
     return load_spec(name)
+
+
+def approved(spec: FairnessSpec, by: object) -> FairnessSpec:
+    """The spec, approved today by that person. Raises `UserError`."""
+    name = text(by, 300, "name").strip()
+    if not name:
+        raise UserError("An approval needs a name: say who approves.")
+    try:
+        return spec.approved(name, date.today())
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise UserError(f"The name cannot be used: {reason}.") from None
 
 
 def require_approval(spec: FairnessSpec) -> FairnessSpec:
@@ -55,6 +86,6 @@ def require_approval(spec: FairnessSpec) -> FairnessSpec:
     return spec
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _parsed(document: str) -> FairnessSpec:
     return parse_spec(document)

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
-from pydantic import ValidationError
 
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec, dump_spec, parse_spec
 from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui import picker
-from fairgen.ui.ask import ask_form, asked_spec
+from fairgen.ui.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.cards import names
 from fairgen.ui.check_tab import spec_choices
-from fairgen.ui.limits import text
+from fairgen.ui.generate_tab import GenerateParts
 from fairgen.ui.markup import macro, render
-from fairgen.ui.specs import Own, chosen_spec, with_spec
-
-_OWN = 50
-"""Specs of one visitor."""
+from fairgen.ui.specs import Own, approved, chosen_spec, require_room, with_spec
 
 
-def specs_tab(own: gr.State, *, public: bool) -> None:
+@dataclass(frozen=True)
+class SpecsParts:
+    """What other tabs lead to."""
+
+    chosen: gr.Dropdown
+    """The spec that is shown."""
+    asking: gr.Accordion
+    """The form that asks a language model."""
+
+
+def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
     """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -84,8 +90,8 @@ def specs_tab(own: gr.State, *, public: bool) -> None:
         proposed,
         [*form.fields, own],
         [message, own, chosen, pasted, editing, form.key],
-        concurrency_limit=4,
-        concurrency_id="asking",
+        concurrency_limit=ASKED_AT_ONCE,
+        concurrency_id=ASKING,
         show_progress="minimal",
         show_progress_on=message,
         api_visibility="private",
@@ -94,8 +100,7 @@ def specs_tab(own: gr.State, *, public: bool) -> None:
     def take_in(path: str | None, typed: str, mine: Own) -> tuple[Any, ...]:
         try:
             spec = _read(path, typed)
-            if len(mine) >= _OWN:
-                raise UserError(f"You have {_OWN} specs here already: reload the page to begin anew.")
+            require_room(mine, spec)
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
         return _added(mine, spec, f"“{spec.name}” is sound, and can be chosen in the other tabs.")
@@ -111,15 +116,9 @@ def specs_tab(own: gr.State, *, public: bool) -> None:
 
     def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
         try:
-            by = text(by, 300, "name").strip()
-            if not by:
-                raise UserError("An approval needs a name: say who approves.")
-            spec = chosen_spec(which, own=mine).approved(by, date.today())
+            spec = approved(chosen_spec(which, own=mine), by)
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
-        except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"]
-            return _said(f"The name cannot be used: {reason}.", error=True), gr.skip(), gr.skip()
         return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. Export it to keep it.")
 
     approve.click(
@@ -136,6 +135,21 @@ def specs_tab(own: gr.State, *, public: bool) -> None:
         queue=False,
         show_progress="hidden",
         api_visibility="private",
+    )
+    return SpecsParts(chosen, form.box)
+
+
+def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
+    """Let the buttons beneath the choice of a target lead to the tab of specs."""
+    there: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def read(name: str) -> tuple[Any, Any]:
+        known = gr.skip() if name == picker.BY_HAND else name
+        return gr.Tabs(selected="specs"), known
+
+    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **there)
+    generate.bring.click(
+        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **there
     )
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import subprocess
-import sys
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
@@ -19,7 +16,7 @@ import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from ui_server import new_client
+from ui_server import PATIENCE, new_client
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -90,6 +87,10 @@ def test_a_check_by_script(client: Client, face: Path) -> None:
         ({"seed": -1}, "seed"),
         ({"max_tries": 99}, "tries"),
         ({"steering": "magic"}, "steering must be one of"),
+        ({"strength": 2}, "from 0.1 to 1.3"),
+        ({"strength": "1"}, "from 0.1 to 1.3"),
+        ({"target": {"light": -0.5, "medium": 1, "dark": 0.5}}, "share"),
+        ({"seed": -(10**40)}, "seed"),
         ({"spec": "../../etc/passwd"}, "no spec"),
         ({"spec": "specs/uniform-ita6.yaml"}, "no spec"),
         ({"spec": ["uniform"]}, "must be text"),
@@ -111,7 +112,26 @@ def call(served: Served, endpoint: str, data: list[Any], session: str | None = N
     """One call over plain HTTP, without the client's checks; the whole answer stream."""
     body = {"data": data} | ({"session_hash": session} if session else {})
     event = httpx.post(f"{served.url}gradio_api/call/{endpoint}", json=body).json()["event_id"]
-    return httpx.get(f"{served.url}gradio_api/call/{endpoint}/{event}", timeout=60).text
+    return httpx.get(f"{served.url}gradio_api/call/{endpoint}/{event}", timeout=PATIENCE).text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "data", "says"),
+    [
+        ("generate", r'"a \ud800 nurse", "uniform", null, 1, "auto", 0, 4, "", 1', "halves of characters"),
+        ("audit", r'"a nurse\n\udfff", "uniform", null, 1, null, 0, ""', "halves of characters"),
+        ("generate", '"a nurse", "", {"light": NaN, "dark": 0.5}, 1, "auto", 0, 4, "", 1', "share"),
+        ("generate", '"a nurse", "uniform", null, Infinity, "auto", 0, 4, "", 1', "from 1 to 60"),
+        ("generate", '"a nurse", "uniform", null, 1, "auto", 0, 4, "", NaN', "from 0.1 to 1.3"),
+    ],
+)
+def test_json_that_no_library_would_send_gets_a_sentence(
+    served: Served, endpoint: str, data: str, says: str
+) -> None:
+    base = f"{served.url}gradio_api/call/{endpoint}"
+    kind = {"content-type": "application/json"}
+    event = httpx.post(base, content=f'{{"data": [{data}]}}', headers=kind).json()["event_id"]
+    assert says in httpx.get(f"{base}/{event}", timeout=PATIENCE).text
 
 
 @pytest.mark.parametrize(
@@ -158,71 +178,14 @@ def test_picture_bombs_and_floods_of_uploads_are_refused(
     small = tmp_path / "small.png"
     Image.new("RGB", (8, 8)).save(small)
     files = [("files", (f"{n}.png", small.read_bytes())) for n in range(61)]
-    paths = httpx.post(f"{served.url}gradio_api/upload", files=files, timeout=60).json()
+    paths = httpx.post(f"{served.url}gradio_api/upload", files=files, timeout=PATIENCE).json()
     given = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
     assert "too many" in call(served, "check", [given, "uniform", None])
     too_large = httpx.post(
-        f"{served.url}gradio_api/upload", files={"files": ("x.png", b"\0" * 26_000_000)}, timeout=60
+        f"{served.url}gradio_api/upload", files={"files": ("x.png", b"\0" * 26_000_000)}, timeout=PATIENCE
     )
     assert too_large.status_code == 413
     assert httpx.post(f"{served.url}gradio_api/call/spec", content=b" " * 2_100_000).status_code == 413
-
-
-def test_scripts_get_their_own_results_and_nobody_elses(served: Served) -> None:
-    clients = [new_client(served) for _ in range(4)]
-
-    def make(number: int) -> dict[str, Any]:
-        job = clients[number].submit(
-            f"a portrait of person {number}", count=1, seed=number, api_name="/generate"
-        )
-        result: dict[str, Any] = job.result(timeout=120)
-        return result
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(make, range(4)))
-    for number, result in enumerate(results):
-        assert result["summary"]["prompt"] == f"a portrait of person {number}"
-        assert result["summary"]["seed"] == number
-        for other, stranger in enumerate(clients):
-            if other == number:
-                assert stranger.predict(result["run"], api_name="/run")["run"] == result["run"]
-                continue
-            for endpoint in ("/run", "/stop", "/twins"):
-                with pytest.raises(AppError, match="not yours"):
-                    stranger.predict(result["run"], api_name=endpoint)
-        with pytest.raises(AppError, match="not yours"):
-            clients[number].predict(result["run"][:-1] + "~", api_name="/run")
-    for script in clients:
-        script.close()
-
-
-LEAVER = """
-import sys, time
-from gradio_client import Client
-client = Client(sys.argv[1], verbose=False)
-job = client.submit("a portrait of a pilot", count=60, seed=9, api_name="/generate")
-while not job.outputs() or job.outputs()[-1]["generated"] == 0:
-    time.sleep(0.05)
-print("made one", flush=True)
-time.sleep(600)
-"""
-
-
-def test_a_visitor_who_leaves_frees_the_place(served: Served, client: Client) -> None:
-    command = [sys.executable, "-c", LEAVER, served.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as leaver:
-        assert leaver.stdout is not None
-        assert leaver.stdout.readline() == "made one\n"
-        waiting = client.submit("a portrait of a cleaner", count=1, api_name="/generate")
-        leaver.kill()  # nothing is said to the server, as when a page is closed
-    assert waiting.result(timeout=90)["state"] == "done"
-    folders = list(served.runs.glob("web-generate-a-portrait-of-a-pilot-*"))
-    records = [json.loads(line) for line in (folders[0] / "run.jsonl").read_text().splitlines()]
-    pictures = [record for record in records if record["type"] == "picture"]
-    assert len(folders) == 1
-    assert 0 < len(pictures) < 60
-    assert all((folders[0] / picture["file"]).is_file() for picture in pictures)
-    assert "summary" not in {record["type"] for record in records}
 
 
 def test_stop_by_script(served: Served, client: Client) -> None:
@@ -230,10 +193,104 @@ def test_stop_by_script(served: Served, client: Client) -> None:
     while not job.outputs() or job.outputs()[-1]["generated"] == 0:
         time.sleep(0.05)
     client.predict(job.outputs()[-1]["run"], api_name="/stop")
-    last = job.result(timeout=60)
+    last = job.result(timeout=PATIENCE)
     assert last["state"] == "stopped"
     assert 0 < len(last["pictures"]) < 60
     assert last["report"]
+
+
+def test_a_stopped_set_is_gone_on_with_by_script(served: Served, client: Client) -> None:
+    job = client.submit("a portrait of a pilot", count=9, seed=4, api_name="/generate")
+    while not job.outputs() or job.outputs()[-1]["generated"] == 0:
+        time.sleep(0.05)
+    client.predict(job.outputs()[-1]["run"], api_name="/stop")
+    stopped = job.result(timeout=PATIENCE)
+    done = client.submit(stopped["run"], api_name="/resume").result(timeout=PATIENCE)
+    assert done["state"] == "done"
+    assert done["pictures"][: len(stopped["pictures"])] == stopped["pictures"]
+    whole = client.submit("a portrait of a pilot", count=9, seed=4, api_name="/generate").result(
+        timeout=PATIENCE
+    )
+    assert done["measured"] == whole["measured"]
+    assert [p["seed"] for p in done["pictures"]] == [p["seed"] for p in whole["pictures"]]
+    with pytest.raises(AppError, match="nothing to go on with"):
+        client.predict(done["run"], api_name="/resume")
+
+
+def test_audits_by_script_are_stopped_resumed_and_compared(served: Served, client: Client) -> None:
+    prompts = "\ufeff# [high]\r\na CEO\r\n# [low]\r\na janitor\r\n"
+    arms = ["none", "prompt"]
+    whole = client.submit(prompts, count=2, arms=arms, api_name="/audit").result(timeout=PATIENCE)
+    assert whole["state"] == "done"
+    assert {name: arm["sets"] for name, arm in whole["arms"].items()} == {"none": 2, "prompt": 2}
+    assert {s["prompt"] for s in whole["summary"]["sessions"]} == {"a CEO", "a janitor"}
+    assert str(served.runs) not in json.dumps(whole)
+    assert b"a janitor" in fetch(served, whole["report"])
+    job = client.submit(prompts, count=2, arms=arms, api_name="/audit")
+    while not job.outputs() or job.outputs()[-1]["state"] != "sampling":
+        time.sleep(0.05)
+    client.predict(job.outputs()[-1]["run"], api_name="/stop")
+    stopped = job.result(timeout=PATIENCE)
+    assert stopped["state"] == "stopped"
+    done = client.submit(stopped["run"], api_name="/resume").result(timeout=PATIENCE)
+    assert done["state"] == "done"
+    found = client.predict(whole["run"], done["run"], api_name="/compare")
+    assert [s["difference"] for s in found["sets"]] == [0.0] * 4
+    stranger = new_client(served.url)
+    for call_ in (("/resume", done["run"]), ("/compare", done["run"], whole["run"])):
+        with pytest.raises(AppError, match="not yours"):
+            stranger.predict(*call_[1:], api_name=call_[0])
+    stranger.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompts": "x\n" * 200_000}, "400,000 characters"),
+        ({"prompts": ["a nurse"]}, "must be text"),
+        ({"prompts": "# nobody"}, "holds no prompts"),
+        ({"prompts": "a nurse\n" + "y" * 2000}, "line 2"),
+        ({"arms": []}, "Choose what to compare"),
+        ({"arms": ["magic"]}, "Choose what to compare"),
+        ({"arms": "none"}, "Choose what to compare"),
+        ({"count": -3}, "from 1 to 60"),
+        ({"count": 10**30}, "from 1 to 60"),
+        ({"prompts": "\n".join(f"a nurse {n}" for n in range(400)), "count": 60}, "at most 3,000"),
+        ({"spec": "name: x\nversion: 1"}, "is missing"),
+    ],
+)
+def test_wrong_audits_get_a_sentence_and_leave_nothing(
+    client: Client, served: Served, changes: dict[str, Any], says: str
+) -> None:
+    before = set(served.runs.glob("web-audit-*"))
+    with pytest.raises(AppError, match=says) as caught:
+        client.predict(**({"prompts": "a nurse", "count": 1} | changes), api_name="/audit")
+    assert "Traceback" not in str(caught.value)
+    assert set(served.runs.glob("web-audit-*")) == before
+
+
+def test_a_model_is_asked_and_its_target_approved_by_script(client: Client, served: Served) -> None:
+    from llm_server import fixture_reply, replies, serving
+
+    key = "sk-scripts-own-0123456789abcdef"
+    with serving(replies(fixture_reply())) as server:
+        job = client.submit("a nurse", "fixture-model", f"{server.url}", key, samples=2, api_name="/ask")
+        proposed = job.result(timeout=PATIENCE)
+    assert proposed["state"] == "done"
+    assert proposed["approval"] == "unapproved"
+    with pytest.raises(AppError, match="approve it"):
+        client.predict("a nurse", count=1, spec=proposed["yaml"], api_name="/generate")
+    with pytest.raises(AppError, match="needs a name"):
+        client.predict(proposed["yaml"], " ", api_name="/approve")
+    signed = client.predict(proposed["yaml"], "A. Person", api_name="/approve")
+    assert signed["approval"] == "approved"
+    made = client.submit("a nurse", count=1, spec=signed["yaml"], api_name="/generate").result(
+        timeout=PATIENCE
+    )
+    assert made["summary"]["spec_hash"] == signed["hash"]
+    written = [served.log, *served.runs.rglob("*")]
+    assert not [f for f in written if f.is_file() and key.encode() in f.read_bytes()]
+    assert key not in json.dumps([proposed, signed, made])
 
 
 def test_no_error_of_ours_reaches_the_log(served: Served) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ui_server import serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,8 +46,8 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page: Page, served: Served, tmp_path: Path
 ) -> None:
     make(page, 6)
-    page.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
-    page.wait_for_selector(DONE, timeout=60_000)
+    page.wait_for_selector("#fg-cards .fg-pic-button img")
+    page.wait_for_selector(DONE)
 
     assert loaded(page, "#fg-cards") == [128] * 6
     summary = newest_summary(served)
@@ -69,6 +69,7 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.keyboard.press("Enter")
     reading = page.locator("#fg-cards .fg-pop:popover-open")
     assert "How likely each class is" in reading.inner_text()
+    assert not serious(page)
     page.keyboard.press("Escape")
     assert not reading.is_visible()
 
@@ -85,28 +86,28 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     assert "fairgen report" in file.read_text(encoding="utf-8")
 
     page.click("#fg-twin-go")
-    page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6", timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6")
     page.wait_for_selector("#fg-twins >> visible=true")
     assert loaded(page, "#fg-twins") == [128] * 12
-    page.wait_for_selector("text=Unsteered,", timeout=30_000)
+    page.wait_for_selector("text=Unsteered,")
     assert newest_summary(served)["steering"] == "none"
+    assert not serious(page)
 
 
 def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None:
     make(page, 60)
-    page.wait_for_selector("#fg-cards .fg-pic-button img", timeout=60_000)
-    clicked = time.monotonic()
+    page.wait_for_selector("#fg-cards .fg-pic-button img")
     page.click("#fg-stop")
-    page.wait_for_selector("#fg-status .fg-status-stopped", timeout=30_000)
-    waited = time.monotonic() - clicked
+    page.wait_for_selector("text=Stopping …")
+    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
+    by_then = (run / "run.jsonl").read_text().count('"type":"picture"')
+    page.wait_for_selector("#fg-status .fg-status-stopped")
     kept = page.locator("#fg-cards .fg-pic-button").count()
     assert 1 <= kept < 60
-    assert waited < 20  # a batch of four pictures, on a busy machine
     assert "are kept" in page.inner_text("#fg-status")
     page.wait_for_selector("text=Open the report")
-    run = max(served.runs.glob("web-generate-*"), key=lambda folder: folder.stat().st_mtime_ns)
     recorded = (run / "run.jsonl").read_text().count('"type":"picture"')
-    assert recorded >= kept
+    assert kept <= recorded <= by_then + 4  # within one batch
     assert page.locator("#fg-go").is_enabled()
 
 
@@ -152,14 +153,14 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
 @pytest.mark.parametrize("prompt", ["", "   ", "a\u0007b"])
 def test_a_prompt_that_cannot_be_used_is_refused_in_place(page: Page, prompt: str) -> None:
     make(page, 2, prompt)
-    page.wait_for_selector(".fg-status-error", timeout=30_000)
+    page.wait_for_selector(".fg-status-error")
     assert "prompt" in page.inner_text("#fg-status")
     page.wait_for_function("!document.querySelector('#fg-go').disabled")
 
 
 def test_markup_in_a_prompt_is_shown_as_text(page: Page) -> None:
     make(page, 1, HOSTILE)
-    page.wait_for_selector(DONE, timeout=60_000)
+    page.wait_for_selector(DONE)
     page.locator("#fg-cards .fg-pic-button").first.click()
     shown = page.locator("#fg-cards .fg-pop:popover-open").inner_text()
     assert HOSTILE in shown

@@ -6,19 +6,24 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ui_server import environment, free_port, wait_for
+from starlette.responses import PlainTextResponse
+from ui_server import PATIENCE, environment, free_port, wait_for
 
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
 from fairgen.ui import limits
+from fairgen.ui.limits import Limits
 from fairgen.ui.live import LiveSet
 from fairgen.ui.runs import Runs
+from fairgen.ui.serving import Guard
 from skin_tone.scales import SCALES
 
 
@@ -60,6 +65,34 @@ def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
 
     with pytest.raises(UserError, match="shares by hand"):
         edited_spec(value)
+
+
+def test_a_slow_model_can_be_asked_though_each_step_has_a_context_of_its_own() -> None:
+    from contextvars import copy_context
+
+    from llm_server import fixture_reply, late, replies, serving
+
+    from fairgen.ui.ask import asked_spec
+
+    steps: list[Any] = []
+    with serving(late(0.8, replies(fixture_reply()))) as server:
+        asking = asked_spec("a nurse", "fixture-model", server.url, "sk-own", "ita6", 1, False, public=False)
+        while (step := copy_context().run(next, asking, None)) is not None:
+            steps.append(step)
+    assert steps[1] == "Asking: 0 of 1 replies …"
+    assert steps[-1].source == "llm"
+    sent = [{k.lower(): v for k, v in request.headers.items()} for request in server.requests]
+    assert [headers["authorization"] for headers in sent] == ["Bearer sk-own"]
+
+
+def test_writing_direction_of_a_spec_ends_with_its_words() -> None:
+    from fairgen.spec import spec_from_shares
+    from fairgen.ui.picker import sentence
+
+    turned = "\u202ewolleh"
+    spec = spec_from_shares({"light": 0.5, "medium": 0.25, "dark": 0.25})
+    spec = spec.model_copy(update={"about": turned, "declared_by": turned})
+    assert sentence(spec) == f"\u2068{turned}\u2069. Declared by \u2068{turned}\u2069."
 
 
 def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
@@ -111,6 +144,92 @@ def test_old_runs_are_deleted_where_that_is_asked_for(tmp_path: Path) -> None:
     assert runs.of("ann") == [new]
 
 
+def test_sets_of_older_runs_are_let_go_and_adopted_folders_are_one_run(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, adopt=True)
+    made = [runs.claim(f"visit {n}", "generate", "x") for n in range(40)]
+    for run in made:
+        run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
+    last = runs.claim("ann", "generate", "x")
+    assert sum(bool(run.sets) for run in made) == 31  # with the new one, 32
+    (last.folder / "run.jsonl").write_text("x")
+    left = tmp_path / "by hand"
+    left.mkdir()
+    (left / "run.jsonl").write_text("x")
+    seen = {run.id for visit in range(5) for run in runs.past(f"guest {visit}")}
+    assert len(seen) == 2
+    assert [run.id for run in runs.past("ann")] == [run.id for run in runs.past("bob")]
+
+
+def test_a_key_opens_a_run_for_one_more_visit_until_that_leaves(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    run = runs.claim("ann", "generate", "x")
+    for key in ("x", None, 7, run.id, [run.key]):
+        with pytest.raises(UserError, match="not yours"):
+            runs.admit(run.id, "bob", key)
+    assert runs.admit(run.id, "bob", run.key) is run
+    assert runs.get(run.id, "bob") is run
+    runs.leave("bob")
+    assert not run.stop.is_set()
+    with pytest.raises(UserError, match="not yours"):
+        runs.get(run.id, "bob")
+
+
+def guarded(limits_: Limits, cache: Path, request: httpx.Request) -> httpx.Response:
+    """What the guard lets an application answer that reads the whole request."""
+    import asyncio
+
+    async def whole(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                await PlainTextResponse("cut off", 400)(scope, receive, send)
+                return
+            if not message.get("more_body"):
+                break
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(Guard(whole, limits=limits_, cache=cache))
+        async with httpx.AsyncClient(transport=transport) as web:
+            return await web.send(request)
+
+    return asyncio.run(ask())
+
+
+def test_uploads_stop_where_the_server_is_full_and_lengths_are_not_believed(tmp_path: Path) -> None:
+    tight = Limits(message_bytes=100, request_bytes=1000, cache_bytes=500)
+
+    def post(path: str, content: Any, **headers: str) -> httpx.Response:
+        url = f"http://server{path}"
+        return guarded(tight, tmp_path, httpx.Request("POST", url, content=content, headers=headers))
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 10
+
+    assert post("/gradio_api/upload", b"x" * 900).text == "ok"
+    assert post("/gradio_api/upload", b"x" * 1001).status_code == 413
+    assert post("/queue/join", b"x" * 101).status_code == 413
+    assert post("/queue/join", endless()).text == "cut off"  # said no length
+    for lie in ("-1", "ten", "1e9"):
+        assert post("/queue/join", b"x", **{"content-length": lie}).status_code == 413
+    (tmp_path / "uploads").write_bytes(b"x" * 501)
+    assert post("/gradio_api/upload", b"x").status_code == 507
+    assert post("/queue/join", b"x").text == "ok"
+
+
+def test_uploads_that_a_killed_server_left_are_swept(tmp_path: Path) -> None:
+    from fairgen.ui.app import sweep
+
+    old, new = tmp_path / "a" / "old.png", tmp_path / "a" / "new.png"
+    old.parent.mkdir()
+    for file in (old, new):
+        file.write_bytes(b"x")
+    os.utime(old, (time.time() - 7300,) * 2)
+    sweep(tmp_path)
+    assert list(tmp_path.rglob("*.png")) == [new]
+
+
 def test_users_are_read_from_texts_and_files_and_passwords_never_repeated(tmp_path: Path) -> None:
     file = tmp_path / "users"
     file.write_text("ann:a:b\nbob:c\n")
@@ -124,7 +243,7 @@ def test_users_are_read_from_texts_and_files_and_passwords_never_repeated(tmp_pa
 def serve(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fairgen", "serve", *options]
     env = {key: value for key, value in environment().items() if key != "FAIRGEN_AUTH"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +289,7 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         env=environment(),
         cwd=tmp_path,
     )

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import pytest
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-COLD_SECONDS = 240
-"""A busy machine is slower than the 20 s that two idle cores need."""
+PATIENCE = 240
+"""Seconds before a test gives up; a busy machine is slower than two idle cores."""
+LONG = 1000 * PATIENCE
+"""The same in milliseconds, for the browser."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Served:
     runs: Path
     log: Path
     started: float
+    pid: int
+
+    def memory(self) -> int:
+        """Bytes of the server's resident set."""
+        import psutil
+
+        return int(psutil.Process(self.pid).memory_info().rss)
 
 
 def free_port() -> int:
@@ -62,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> It
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, log)
-        yield Served(url, folder / "runs", log, started)
+        yield Served(url, folder / "runs", log, started, process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -70,7 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> It
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until the server answers; fails with its log where it ends instead."""
-    end = time.monotonic() + COLD_SECONDS
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
             urllib.request.urlopen(url, timeout=5).close()
@@ -78,7 +87,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except (URLError, OSError):
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-    raise AssertionError(f"no answer within {COLD_SECONDS} s: {log.read_text()}")
+    raise AssertionError(f"no answer within {PATIENCE} s: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +110,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     Fails where the page writes an error to the console or asks any other server for anything.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(LONG)
     page = context.new_page()
     troubles: list[str] = []
     page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
@@ -113,6 +123,36 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     assert not troubles, troubles
 
 
+def open_page(browser: Browser, served: Served) -> Page:
+    """One more visitor on the page, with a browser profile of their own; close its context."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(LONG)
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    return page
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical.
+
+    Seen as tall as the page is: else the bar that sticks to the lower edge lies over text, which counts for
+    poor contrast.
+    """
+    from axe_core_python.sync_playwright import Axe
+
+    size = page.viewport_size
+    assert size is not None
+    tall = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": max(tall, size["height"])})
+    found: dict[str, Any] = Axe().run(page)
+    page.set_viewport_size(size)
+    return [
+        f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
 def _own(url: str, server: str) -> bool:
     return url.startswith((server, "data:", "blob:", "about:"))
 
@@ -120,22 +160,22 @@ def _own(url: str, server: str) -> bool:
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
     """A script that uses the server."""
-    found = new_client(served)
+    found = new_client(served.url)
     yield found
     found.close()
 
 
-def new_client(served: Served) -> Client:
+def new_client(url: str) -> Client:
     """One more script, with a session of its own."""
     from gradio_client import Client
 
-    return Client(served.url, verbose=False, analytics_enabled=False)
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE})
 
 
 @pytest.fixture(scope="session")
 def face(tmp_path_factory: pytest.TempPathFactory, served: Served) -> Path:
     """A picture with one face, made by the server."""
-    script = new_client(served)
+    script = new_client(served.url)
     result = script.submit("a portrait of a nurse", count=1, seed=3, api_name="/generate").result()
     script.close()
     file = tmp_path_factory.mktemp("face") / "nurse.png"

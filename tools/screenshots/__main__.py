@@ -1,4 +1,8 @@
-"""``python -m tools.screenshots OUT``: serve the app, walk through it in a browser, save how it looks."""
+"""``python -m tools.screenshots OUT``: serve the app, walk through it in a browser, save how it looks.
+
+python -m tools.screenshots OUT              # every tab, light and dark, on a desk, a tablet and a phone
+python -m tools.screenshots --readme         # docs/images/web-app*.png, which the README shows
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,18 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = "/usr/bin/chromium"
-SIZES = {"desktop": (1440, 1000), "phone": (360, 780)}
+SIZES = {"desktop": (1440, 1000), "tablet": (768, 1024), "phone": (360, 780)}
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+README = {
+    "set-desktop-light": "web-app.png",
+    "twins-desktop-light": "web-app-twins.png",
+    "set-phone-dark": "web-app-phone.png",
+}
+"""Picture of the walk -> its file for the README."""
+MOST_BYTES = 400_000
+_TALLEST = 6000
+_PATIENCE = 600_000
+"""Milliseconds."""
 _TABS = {"check": "Check my pictures", "audit": "Audit", "specs": "Specs", "about": "About"}
 
 
@@ -34,7 +49,7 @@ def served(runs: Path) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
     address = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             try:
                 urllib.request.urlopen(address, timeout=5).close()
                 break
@@ -51,48 +66,83 @@ def served(runs: Path) -> Iterator[str]:
 def main() -> None:
     """Walk through the app in each size and scheme."""
     parser = argparse.ArgumentParser(prog="python -m tools.screenshots", description=__doc__)
-    parser.add_argument("out", type=Path, help="folder for the PNGs; made where missing")
+    parser.add_argument("out", type=Path, nargs="?", help="folder for the PNGs; made where missing")
     parser.add_argument("--count", type=int, default=12, help="pictures in the set (default: 12)")
+    parser.add_argument("--readme", action="store_true", help=f"make {', '.join(README.values())} anew")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    if options.out is None and not options.readme:
+        parser.error("say where the pictures shall go, or --readme")
     from playwright.sync_api import sync_playwright
 
     with (
         tempfile.TemporaryDirectory() as scratch,
-        served(Path(scratch)) as address,
+        served(Path(scratch) / "runs") as address,
         sync_playwright() as play,
     ):
+        out = options.out or Path(scratch) / "out"
+        out.mkdir(parents=True, exist_ok=True)
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for size in SIZES:
-            for scheme in ("light", "dark"):
-                _walk(browser, address, size, scheme, options.out, options.count)
+        if options.readme:
+            for size, scheme in (("desktop", "light"), ("phone", "dark")):
+                _walk(browser, address, size, scheme, out, options.count, tabs=False)
+            for name, file in README.items():
+                _put(out / f"{name}.png", IMAGES / file)
+        else:
+            for size in SIZES:
+                for scheme in ("light", "dark"):
+                    _walk(browser, address, size, scheme, out, options.count)
         browser.close()
 
 
-def _walk(browser: Browser, address: str, size: str, scheme: str, out: Path, count: int) -> None:
+def _put(picture: Path, file: Path) -> None:
+    """Save a screenshot for the README; with a palette of 256 colours where it were too large without."""
+    from PIL import Image
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(picture) as shot:
+        full = shot.convert("RGB")
+    full.save(file, optimize=True)
+    if file.stat().st_size > MOST_BYTES:
+        full.quantize(256).save(file, optimize=True)
+    print(f"{file}: {file.stat().st_size:,} bytes")
+    if file.stat().st_size > MOST_BYTES:
+        sys.exit(f"{file} is larger than {MOST_BYTES:,} bytes: take fewer pictures (--count).")
+
+
+def _walk(
+    browser: Browser, address: str, size: str, scheme: str, out: Path, count: int, *, tabs: bool = True
+) -> None:
+    """One visitor: makes a set, looks at a reading and the twins, then goes through the other ``tabs``."""
     width, height = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
         device_scale_factor=2 if size == "phone" else 1,
     )
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("#fg-go")
 
     def shoot(name: str, *, whole: bool = True) -> None:
+        if whole:  # as tall as the page, so that nothing sticks to the middle of it
+            tall = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": width, "height": min(tall, _TALLEST)})
         page.wait_for_timeout(700)
-        page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=whole)
+        page.screenshot(path=out / f"{name}-{size}-{scheme}.png")
+        page.set_viewport_size({"width": width, "height": height})
         print(out / f"{name}-{size}-{scheme}.png")
 
     shoot("welcome", whole=False)
     page.locator("#fg-count input[type=number]").fill(str(count))
     page.click("#fg-go")
     page.wait_for_function(
-        f"document.querySelectorAll('#fg-cards img').length >= {count // 2}", timeout=90_000
+        f"document.querySelectorAll('#fg-cards .fg-pic-button img').length >= {count // 2}",
     )
     shoot("generating", whole=False)
-    page.wait_for_selector("#fg-status .fg-status-done", timeout=120_000)
+    page.wait_for_selector("#fg-status .fg-status-done")
+    page.evaluate("document.querySelector(innerWidth < 820 ? '#fg-status' : 'body').scrollIntoView()")
+    shoot("set", whole=False)
     shoot("generate")
     page.locator("#fg-cards .fg-pic-button").first.click()
     shoot("reading", whole=False)
@@ -100,9 +150,14 @@ def _walk(browser: Browser, address: str, size: str, scheme: str, out: Path, cou
     page.click("#fg-twin-go")
     page.wait_for_selector("#fg-twins >> nth=0")
     page.wait_for_function(
-        f"document.querySelectorAll('#fg-twins .fg-twin').length == {count}", timeout=120_000
+        f"document.querySelectorAll('#fg-twins .fg-twin').length == {count}",
     )
-    shoot("twins")
+    page.wait_for_selector("text=Unsteered,")
+    page.locator(".fg-twin-head").evaluate("head => head.scrollIntoView()")
+    shoot("twins", whole=False)
+    if not tabs:
+        context.close()
+        return
     page.get_by_text("By hand", exact=True).click()
     page.locator(".fg-edit").scroll_into_view_if_needed()
     shoot("by-hand", whole=False)
@@ -124,11 +179,11 @@ def _others(page: Page, shoot: object, out: Path) -> None:
             page.locator("#fg-files input[type=file]").set_input_files(pictures)
             page.wait_for_timeout(1500)
             page.click("#fg-check-go")
-            page.wait_for_selector("#fg-check-status .fg-status-done", timeout=60_000)
+            page.wait_for_selector("#fg-check-status .fg-status-done")
         if name == "audit":
             page.locator("#fg-audit-count input[type=number]").fill("3")
             page.click("#fg-audit-go")
-            page.wait_for_selector("#fg-audit-status .fg-status-done", timeout=120_000)
+            page.wait_for_selector("#fg-audit-status .fg-status-done")
         shoot(name)
 
 

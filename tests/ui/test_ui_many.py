@@ -1,0 +1,124 @@
+"""Many visitors of one server: each gets their own, waits in a queue, frees a place, and costs no memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from gradio_client.exceptions import AppError
+from ui_server import PATIENCE, new_client, open_page
+
+if TYPE_CHECKING:
+    from gradio_client import Client
+    from playwright.sync_api import Browser
+    from ui_server import Served
+
+pytestmark = pytest.mark.embedded
+USERS = 32
+
+
+def test_32_scripts_at_once_get_their_own_results_and_are_told_their_places(served: Served) -> None:
+    with ThreadPoolExecutor(USERS) as pool:
+        clients = list(pool.map(lambda _: new_client(served.url), range(USERS)))
+
+        def make(number: int) -> tuple[dict[str, Any], set[int]]:
+            prompt = f"a portrait of person {number}"
+            job = clients[number].submit(prompt, count=1, seed=number, steering="none", api_name="/generate")
+            places = set()
+            while not job.done():
+                rank = job.status().rank
+                places |= set() if rank is None else {rank}
+                time.sleep(0.25)
+            result: dict[str, Any] = job.result(timeout=PATIENCE)
+            return result, places
+
+        results = list(pool.map(make, range(USERS)))
+    assert len({result["run"] for result, _ in results}) == USERS
+    for number, (result, _) in enumerate(results):
+        assert result["summary"]["prompt"] == f"a portrait of person {number}"
+        assert result["summary"]["seed"] == number
+    assert sum(bool(places) for _, places in results) >= USERS - 4  # the first ones may not have to wait
+    assert max(max(places, default=0) for _, places in results) >= USERS // 2
+    own, others = clients[0], results[1][0]["run"]
+    assert own.predict(results[0][0]["run"], api_name="/run")["run"] == results[0][0]["run"]
+    for endpoint in ("/run", "/stop", "/twins", "/resume"):
+        with pytest.raises(AppError, match="not yours"):
+            own.predict(others, api_name=endpoint)
+    with pytest.raises(AppError, match="not yours"):
+        own.predict(others, key="~" * 32, api_name="/run")
+    assert own.predict(others, key=results[1][0]["key"], api_name="/run")["run"] == others
+    with ThreadPoolExecutor(USERS) as pool:
+        list(pool.map(lambda script: script.close(), clients))
+
+
+def test_the_servers_memory_settles(served: Served) -> None:
+    """Visits that were kept for good took a third of a megabyte each."""
+
+    def visit(_: int) -> None:
+        base = f"{served.url}gradio_api/call/server"
+        event = web.post(base, json={"data": []}).json()["event_id"]
+        assert "models" in web.get(f"{base}/{event}").text
+
+    with httpx.Client(timeout=PATIENCE) as web, ThreadPoolExecutor(4) as pool:
+        list(pool.map(visit, range(260)))  # as many as are kept
+        settled = served.memory()
+        list(pool.map(visit, range(160)))
+        grown = served.memory() - settled
+    assert grown < 20e6  # 160 visits that are kept take more than 50
+
+
+LEAVER = """
+import sys, time
+from gradio_client import Client
+client = Client(sys.argv[1], verbose=False)
+job = client.submit("a portrait of a pilot", count=60, seed=9, api_name="/generate")
+while not job.outputs() or job.outputs()[-1]["generated"] == 0:
+    time.sleep(0.05)
+print("made one", flush=True)
+time.sleep(600)
+"""
+
+
+def left_behind(served: Served, slug: str) -> int:
+    """Pictures in the run of somebody who left: whole, and no more than were made by then."""
+    (folder,) = served.runs.glob(f"web-generate-{slug}-*")
+    records = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
+    pictures = [record for record in records if record["type"] == "picture"]
+    assert all((folder / picture["file"]).is_file() for picture in pictures)
+    assert "summary" not in {record["type"] for record in records}
+    return len(pictures)
+
+
+def test_a_script_that_dies_frees_its_place(served: Served, client: Client) -> None:
+    command = [sys.executable, "-c", LEAVER, served.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as leaver:
+        assert leaver.stdout is not None
+        assert leaver.stdout.readline() == "made one\n"
+        waiting = client.submit("a portrait of a cleaner", count=1, api_name="/generate")
+        leaver.kill()  # nothing is said to the server
+    assert waiting.result(timeout=PATIENCE)["state"] == "done"
+    assert 0 < left_behind(served, "a-portrait-of-a-pilot") < 60
+
+
+def test_a_page_that_is_closed_frees_its_place_and_who_waits_sees_theirs(
+    browser: Browser, served: Served
+) -> None:
+    first, second = open_page(browser, served), open_page(browser, served)
+    first.locator("#fg-prompt textarea").fill("a portrait of a baker")
+    first.locator("#fg-count input[type=number]").fill("60")
+    first.click("#fg-go")
+    first.wait_for_selector("#fg-cards .fg-pic-button img")
+    second.locator("#fg-prompt textarea").fill("a portrait of a butcher")
+    second.locator("#fg-count input[type=number]").fill("1")
+    second.click("#fg-go")
+    second.wait_for_selector("#fg-status >> text=/queue: 1\\/1/")
+    first.context.close()
+    second.wait_for_selector("#fg-status .fg-status-done")
+    second.context.close()
+    assert 0 < left_behind(served, "a-portrait-of-a-baker") < 60
