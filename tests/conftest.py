@@ -23,6 +23,10 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 for name in [name for name in os.environ if name.startswith("FAIRGEN_C2PA_")]:
     del os.environ[name]
 
+# Tests that run side by side take a core each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Started in the background of a script, pytest ignores Ctrl-C, and so would every command that it starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,7 +42,13 @@ SHARED_FACES = ROOT.parent / "shared" / "faces"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `embedded` while assets/embedded is absent; an incomplete folder fails them."""
+    """Skip the tests marked `embedded` while assets/embedded is absent; an incomplete folder fails them.
+
+    Where pytest-xdist shares the tests out, a file's stay together, and those of the web app with its server.
+    """
+    for item in items:
+        group = "ui" if item.path.parent.name == "ui" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
     if EMBEDDED.is_dir():
         return
     absent = pytest.mark.skip(reason="assets/embedded does not exist in this checkout")

@@ -77,7 +77,7 @@ LEAVER = """
 import sys, time
 from gradio_client import Client
 client = Client(sys.argv[1], verbose=False)
-job = client.submit("a portrait of a pilot", count=60, seed=9, api_name="/generate")
+job = client.submit("a portrait of a plumber", count=60, seed=9, api_name="/generate")
 while not job.outputs() or job.outputs()[-1]["generated"] == 0:
     time.sleep(0.05)
 print("made one", flush=True)
@@ -103,7 +103,7 @@ def test_a_script_that_dies_frees_its_place(served: Served, client: Client) -> N
         waiting = client.submit("a portrait of a cleaner", count=1, api_name="/generate")
         leaver.kill()  # nothing is said to the server
     assert waiting.result(timeout=PATIENCE)["state"] == "done"
-    assert 0 < left_behind(served, "a-portrait-of-a-pilot") < 60
+    assert 0 < left_behind(served, "a-portrait-of-a-plumber") < 60
 
 
 def test_a_page_that_is_closed_frees_its_place_and_who_waits_sees_theirs(
