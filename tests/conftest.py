@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -62,6 +63,13 @@ def embedded_model() -> Path:
     """The folder of the embedded model, for tests marked `embedded`."""
     assert (EMBEDDED / "model_index.json").is_file(), f"{EMBEDDED} is there, but holds no model_index.json"
     return EMBEDDED
+
+
+@pytest.fixture(scope="session")
+def embedded_side(embedded_model: Path) -> int:
+    """Width and height of the embedded model's pictures, in pixels."""
+    width: int = json.loads((embedded_model / "fairgen.json").read_text("utf-8"))["width"]
+    return width
 
 
 @pytest.fixture(scope="session")

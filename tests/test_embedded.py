@@ -43,7 +43,9 @@ def test_the_demo_steers_towards_the_target(demo: tuple[Path, dict[str, Any]]) -
     assert sum(steered["measured"].values()) + steered["abstained"] <= steered["generated"]
 
 
-def test_the_demo_leaves_marked_pictures_and_a_report(demo: tuple[Path, dict[str, Any]]) -> None:
+def test_the_demo_leaves_marked_pictures_and_a_report(
+    demo: tuple[Path, dict[str, Any]], embedded_side: int
+) -> None:
     folder, document = demo
     report = folder / "report.html"
     assert report.is_file()
@@ -52,7 +54,7 @@ def test_the_demo_leaves_marked_pictures_and_a_report(demo: tuple[Path, dict[str
     assert len(pictures) == 12 + document["steered"]["generated"]
     for path in pictures:
         with Image.open(path) as picture:
-            assert picture.size == (128, 128)
+            assert picture.size == (embedded_side, embedded_side)
         assert str(digital_source_type(path)).endswith("/trainedAlgorithmicMedia")
 
 
@@ -74,7 +76,7 @@ def test_the_demo_steers_inside_sampling_with_the_calibration_that_comes_with_th
     assert {picture.prompt for picture in session.pictures} == {demo[1]["steered"]["prompt"]}
 
 
-def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
+def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path, embedded_side: int) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("# two\na portrait of a person\n\na portrait of a banker\n", encoding="utf-8")
     options = ["--prompts", str(prompts), "--seeds", "2", "--steps", "3", "--batch-size", "6"]
@@ -85,7 +87,7 @@ def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
     assert document["spearman"] < -0.8
     assert (tmp_path / document["file"]).is_file()
     with Image.open(tmp_path / "doses.png") as sheet:
-        assert sheet.size == (4 * 128, 9 * 128)
+        assert sheet.size == (4 * embedded_side, 9 * embedded_side)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["doses.png", "kept", "prompts.txt"]
 
 
@@ -150,11 +152,11 @@ def test_tones_follow_the_words(embedded_generator: Generator) -> None:
     assert all(lighter > darker + 10 for lighter, darker in pairwise(means))
 
 
-def test_plain_diffusers_loads_it(embedded_model: Path) -> None:
+def test_plain_diffusers_loads_it(embedded_model: Path, embedded_side: int) -> None:
     from diffusers import StableDiffusionPipeline
 
     pipe = StableDiffusionPipeline.from_pretrained(embedded_model)
     pipe.set_progress_bar_config(disable=True)
-    picture = pipe("a portrait of a doctor", num_inference_steps=4, height=128, width=128).images[0]
-    assert picture.size == (128, 128)
+    picture = pipe("a portrait of a doctor", num_inference_steps=4).images[0]
+    assert picture.size == (embedded_side, embedded_side)
     assert np.asarray(picture).std() > 20

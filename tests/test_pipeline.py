@@ -27,7 +27,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
-SETTINGS: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 1.5, "height": 128, "width": 128}
+SETTINGS: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 1.5}
 
 
 def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def status(served: Served, address: str) -> int:
     return httpx.get(served.url + address, follow_redirects=False).status_code
 
 
-def test_a_set_by_script_has_progress_summary_pictures_and_report(client: Client, served: Served) -> None:
+def test_a_set_by_script_has_progress_summary_pictures_and_report(
+    client: Client, served: Served, embedded_side: int
+) -> None:
     job = client.submit("a portrait of a judge", count=3, spec="uniform-lmd3", api_name="/generate")
     states = list(job)
     last = states[-1]
@@ -49,7 +51,7 @@ def test_a_set_by_script_has_progress_summary_pictures_and_report(client: Client
     assert sum(p["in_set"] for p in last["pictures"]) == 3
     assert "out" not in summary
     with Image.open(io.BytesIO(fetch(served, last["pictures"][0]["url"]))) as picture:
-        assert picture.size == (128, 128)
+        assert picture.size == (embedded_side, embedded_side)
     assert b"a portrait of a judge" in fetch(served, last["report"])
     twins = client.submit(last["run"], api_name="/twins").result()
     assert twins["summary"]["steering"] == "none"

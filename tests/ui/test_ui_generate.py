@@ -43,13 +43,13 @@ def newest_summary(served: Served) -> dict[str, Any]:
 
 
 def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
-    page: Page, served: Served, tmp_path: Path
+    page: Page, served: Served, tmp_path: Path, embedded_side: int
 ) -> None:
     make(page, 6)
     page.wait_for_selector("#fg-cards .fg-pic-button img")
     page.wait_for_selector(DONE)
 
-    assert loaded(page, "#fg-cards") == [128] * 6
+    assert loaded(page, "#fg-cards") == [embedded_side] * 6
     summary = newest_summary(served)
     rows = page.locator("#fg-chart tbody tr")
     shown = {row["class"]: row for row in rows.evaluate_all("rows => rows.map(r => ({...r.dataset}))")}
@@ -88,7 +88,7 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.click("#fg-twin-go")
     page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6")
     page.wait_for_selector("#fg-twins >> visible=true")
-    assert loaded(page, "#fg-twins") == [128] * 12
+    assert loaded(page, "#fg-twins") == [embedded_side] * 12
     page.wait_for_selector("text=Unsteered,")
     assert newest_summary(served)["steering"] == "none"
     assert not serious(page)

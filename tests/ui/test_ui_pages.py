@@ -41,7 +41,9 @@ def open_tab(page: Page, name: str) -> None:
     tab.click()
 
 
-def test_uploads_are_read_and_held_against_a_target(page: Page, face: Path, tmp_path: Path) -> None:
+def test_uploads_are_read_and_held_against_a_target(
+    page: Page, face: Path, tmp_path: Path, embedded_side: int
+) -> None:
     broken = tmp_path / "<img src=x onerror=alert(1)>.png"
     broken.write_bytes(b"no picture")
     open_tab(page, "Check my pictures")
@@ -51,7 +53,8 @@ def test_uploads_are_read_and_held_against_a_target(page: Page, face: Path, tmp_
     page.wait_for_selector("#fg-check-status .fg-status-done")
     assert "1 counted, 0 not read" in page.inner_text("#fg-check-status")
     assert "1 not opened" in page.inner_text("#fg-check-status")
-    assert page.locator("#fg-check-cards .fg-pic-button img").evaluate("i => i.naturalWidth") == 128
+    picture = page.locator("#fg-check-cards .fg-pic-button img")
+    assert picture.evaluate("i => i.naturalWidth") == embedded_side
     counts = page.locator("#fg-check-chart tbody tr").evaluate_all("rows => rows.map(r => +r.dataset.count)")
     assert sum(counts) == 1
     page.locator("#fg-check-cards .fg-pic-button").click()

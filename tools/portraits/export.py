@@ -42,6 +42,8 @@ def export(model: Path, figures: Path, training: str, out: Path) -> float:
         for config in (folder / "model_index.json", *folder.glob("*/config.json")):
             values = json.loads(config.read_text())
             values.pop("_name_or_path", None)  # a path of the machine that trained it
+            if values.get("_class_name") == "AutoencoderTiny":
+                values.pop("block_out_channels")  # it sets this itself, and warns where a file does
             config.write_text(json.dumps(values, indent=2) + "\n")
         # transformers loads in the precision that the config names; diffusers' other parts load as float32.
         config = folder / "text_encoder" / "config.json"
