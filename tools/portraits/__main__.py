@@ -55,12 +55,22 @@ def autoencoder(
     seed: int = 0,
     width: int = 48,
     device: str = "cpu",
+    decoder_of: Annotated[
+        Path | None, typer.Option(help="Train only the decoder of this autoencoder; its latents stay.")
+    ] = None,
 ) -> None:
     """Train the autoencoder; resumes from its checkpoint."""
     from .autoencoder import train_autoencoder
 
     train_autoencoder(
-        data, out, minutes=minutes, piece_minutes=piece_minutes, seed=seed, width=width, device=device
+        data,
+        out,
+        minutes=minutes,
+        piece_minutes=piece_minutes,
+        seed=seed,
+        width=width,
+        device=device,
+        decoder_of=decoder_of,
     )
 
 

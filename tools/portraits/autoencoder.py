@@ -26,6 +26,7 @@ from .dataset import Portraits
 HELD_OUT = 400  # the first portraits of the set are never trained on
 SIDE = 16  # of the latents
 _LEARNING_RATE = 2e-3
+_DECODER_RATE = 5e-4  # where only the decoder is trained further
 _BATCH = 16
 _CROP = 128  # the network is convolutional: pieces of pictures teach it as well, in a quarter of the time
 _NOISE = 0.1  # in latents of unit spread, so that the decoder forgives what a diffusion model gets wrong
@@ -97,16 +98,31 @@ def _psnr(model: AutoencoderTiny, images: npt.NDArray[np.uint8], device: torch.d
 class _Trainer:
     """Model, discriminator, their optimisers, and the checkpoint they come from."""
 
-    def __init__(self, data: Path, out: Path, *, seed: int, width: int, channels: int, device: str) -> None:
-        self.device, self.out = torch.device(device), out
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        *,
+        seed: int,
+        width: int,
+        channels: int,
+        device: str,
+        decoder_of: Path | None,
+    ) -> None:
+        self.device, self.out, self.whole = torch.device(device), out, decoder_of is None
         torch.manual_seed(seed)
         self.portraits = Portraits(data)
         size = self.portraits.images.shape[1]
-        self.model = new_autoencoder(size, width, channels).to(self.device, memory_format=torch.channels_last)
-        self.critic = new_critic().to(self.device)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), _LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4
+        model = (
+            new_autoencoder(size, width, channels)
+            if decoder_of is None
+            else AutoencoderTiny.from_pretrained(decoder_of)
         )
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model.encoder.requires_grad_(self.whole)
+        self.critic = new_critic().to(self.device)
+        self.weights = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.weights, _LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
         self.critic_optimiser = torch.optim.AdamW(self.critic.parameters(), 4e-4, betas=(0.5, 0.9))
         self.seconds, self.step = 0.0, 0
         out.mkdir(parents=True, exist_ok=True)
@@ -155,7 +171,8 @@ class _Trainer:
         """One step, at ``share`` (0-1) of the training; returns the loss."""
         pace = min(1, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
         for group in self.optimiser.param_groups:
-            group["lr"] = _LEARNING_RATE * pace
+            group["lr"] = (_LEARNING_RATE if self.whole else _DECODER_RATE) * pace
+        judged = share > _CRITIC_FROM or not self.whole
         x, face = self._pieces()
         with torch.autocast(self.device.type, torch.bfloat16):
             z = self.model.encode(x).latents
@@ -163,12 +180,12 @@ class _Trainer:
         z, y = z.float(), y.float()
         spread = (z.mean((0, 2, 3)).square() + (z.std((0, 2, 3)) - 1).square()).mean()
         loss = reconstruction_loss(y, x, face) + 0.02 * spread
-        total = loss + self._judged(y, loss) if share > _CRITIC_FROM else loss
+        total = loss + self._judged(y, loss) if judged else loss
         self.optimiser.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimiser.step()
-        if share > _CRITIC_FROM:
+        if judged:
             self._teach_critic(x, y.detach())
         self.step += 1
         return float(loss.detach())
@@ -202,11 +219,15 @@ def train_autoencoder(
     latent_channels: int = 16,
     device: str = "cpu",
     piece_minutes: float | None = None,
+    decoder_of: Path | None = None,
 ) -> None:
     """Train for ``minutes`` in all; ``piece_minutes`` ends this run early. A checkpoint in ``out`` is
-    resumed.
+    resumed. With ``decoder_of``, an autoencoder, only its decoder is trained, with the discriminator from the
+    beginning: the latents stay as they are, and so a UNet that was trained on them stays right.
     """
-    trainer = _Trainer(data, out, seed=seed, width=width, channels=latent_channels, device=device)
+    trainer = _Trainer(
+        data, out, seed=seed, width=width, channels=latent_channels, device=device, decoder_of=decoder_of
+    )
     pictures, model, dev = trainer.portraits.images, trainer.model, trainer.device
     spent, start, budget, losses = trainer.seconds, time.monotonic(), minutes * 60, []
     with Progress(
