@@ -51,7 +51,8 @@ class Estimator:
         """The neutral colour of a face.
 
         Args:
-            features: as `skin_tone.features.measure` gives them. seen: the plain reading's L*, a*, b*.
+            features: as `skin_tone.features.measure` gives them, then `skin_tone.pixels.Network.gains`.
+            seen: the plain reading's L*, a*, b*.
         """
         lab, known = self.parts(features, seen)
         return Estimate(lab, math.exp(float(_forward(self._width, known)[0])))

@@ -32,11 +32,14 @@ def fit(
     data: _Data,
     out: Path = Path("skin_tone/calibration.json"),
     steps: int = 3000,
+    epochs: int = 12,
     consistency: float = 0.5,
     seed: int = 0,
     workers: int = 2,
 ) -> None:
-    """Measure the calibration split (kept beside the shots), fit the reader, write its calibration."""
+    """Measure the calibration split (kept beside the shots), fit the reader, write its calibration and
+    pixel network.
+    """
     from rich import print as show
 
     from .fit import fit as run
@@ -45,7 +48,7 @@ def fit(
     table = data / "measured.npz"
     if not table.exists():
         measure_split(data, table, seed, workers)
-    show(run(table, out, steps=steps, seed=seed, consistency=consistency))
+    show(run(table, out, steps=steps, epochs=epochs, seed=seed, consistency=consistency))
 
 
 @app.command()

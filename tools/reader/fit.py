@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,16 @@ from rich.progress import Progress
 
 from skin_tone import SCALES
 from skin_tone.camera import careful, careless_and_more
-from skin_tone.colour import ita
+from skin_tone.colour import LUMINANCE, ita
 from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
+from skin_tone.pixels import NAMES as PIXEL_NAMES
 from skin_tone.reader import measure_faces
 from tools.portraits.contexts import CONTEXTS
+from tools.portraits.skin import lab_to_linear
 
 from .backdrops import any_backdrop
+from .pixels import PixelNetwork, predict, save, train
 from .shots import SHARD, SIZE, Shots, contexts_of
 
 VIEWS = 8
@@ -42,11 +45,12 @@ _HIDDEN = (96, 48)
 _DROPOUT = 0.1
 # Backgrounds and clothes are endless in the world: now and then the face must do without them.
 _SCENE_ABSENT = 0.3
-_OF_SCENE = torch.tensor([name.startswith(("scene", "border", "clothes")) for name in NAMES])
+_OF_SCENE = torch.tensor([name.startswith(("scene", "border", "clothes")) for name in (*NAMES, *PIXEL_NAMES)])
 
 Floats = npt.NDArray[np.float64]
-_Row = tuple[int, Floats, Floats, bool, bool]
-"""Number of the shot, features, L*a*b* as seen; whether it went through the autoencoder; a careful camera."""
+_Row = tuple[int, Floats, Floats, npt.NDArray[np.uint8], bool, bool]
+"""Number of the shot, features, L*a*b* as seen, face on the grid; whether it went through the autoencoder; a
+careful camera."""
 
 
 class _Autoencoder:
@@ -88,8 +92,10 @@ def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
             if generated:
                 picture = autoencoder(picture)
             measured = measure_faces(picture, finder)
-            if measured and measured[0].features is not None and measured[0].seen is not None:
-                rows.append((i, measured[0].features, np.asarray(measured[0].seen), generated, neutral))
+            face = measured[0] if measured else None
+            if face is None or face.features is None or face.seen is None or face.grid is None:
+                continue
+            rows.append((i, face.features, np.asarray(face.seen), face.grid, generated, neutral))
     return rows
 
 
@@ -113,8 +119,9 @@ def measure_split(folder: Path, out: Path, seed: int = 0, workers: int = 2) -> N
         shot=np.array([r[0] for r in rows]),
         features=np.stack([r[1] for r in rows]),
         seen=np.stack([r[2] for r in rows]),
-        generated=np.array([r[3] for r in rows]),
-        neutral=np.array([r[4] for r in rows]),
+        grids=np.stack([r[3] for r in rows]),
+        generated=np.array([r[4] for r in rows]),
+        neutral=np.array([r[5] for r in rows]),
         ita=np.array([shots.records[r[0]].ita for r in rows]),
         lab=np.array([shots.records[r[0]].lab for r in rows]),
     )
@@ -149,23 +156,46 @@ class _Table:
     truth: Floats
     lab: Floats
     neutral: npt.NDArray[np.bool_]
+    grids: npt.NDArray[np.uint8]
 
     @classmethod
     def load(cls, path: Path) -> _Table:
+        names = ("shot", "features", "seen", "ita", "lab", "neutral", "grids")
         with np.load(path) as kept:
-            return cls(
-                kept["shot"], kept["features"], kept["seen"], kept["ita"], kept["lab"], kept["neutral"]
-            )
+            return cls(*(kept[name] for name in names))
+
+    @property
+    def skin(self) -> Floats:
+        """Log luminance, log R/G and log B/G of the skin as seen, n x 3."""
+        return self.features[:, :3]
+
+    @property
+    def gains(self) -> Floats:
+        """What must be added to `skin` to have that of the albedo, n x 3."""
+        light = np.maximum(lab_to_linear(self.lab), 1 / 512)
+        logs = np.log(light)
+        true = [np.log(light @ LUMINANCE), logs[:, 0] - logs[:, 1], logs[:, 2] - logs[:, 1]]
+        return np.asarray(np.stack(true, 1) - self.skin)
+
+    def with_pixels(self, said: Floats) -> _Table:
+        """The same rows with the pixel network's numbers among the features."""
+        return replace(self, features=np.concatenate([self.features, said], 1))
 
     def __getitem__(self, rows: npt.NDArray[np.bool_]) -> _Table:
         return _Table(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def fit(
-    table: Path, out: Path, *, steps: int = 3000, seed: int = 0, consistency: float = 0.5
+    table: Path,
+    out: Path,
+    *,
+    steps: int = 3000,
+    epochs: int = 12,
+    seed: int = 0,
+    consistency: float = 0.5,
 ) -> dict[str, Any]:
-    """Fit the committee on ``table`` and write the calibration as JSON; returns figures of pictures that the
-    estimate was not fitted on.
+    """Fit pixel network and committee on ``table``; write ``out`` (JSON) and ``pixels.safetensors`` beside
+    it; returns figures of pictures that the estimate was not fitted on.
 
     The standard error is learnt from a committee's errors on the half of the shots that it was not fitted on,
     and the other way round; the committee that is written was fitted on all of them.
@@ -173,9 +203,14 @@ def fit(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     data = _Table.load(table)
-    mean, scale = data.features.mean(0), np.maximum(data.features.std(0), 1e-3)
     shots = rng.permutation(np.unique(data.shot))
     first = np.isin(data.shot, shots[: len(shots) // 2])
+    # What the pixel network says of a picture that it was fitted on would be too good to be learnt from.
+    said = np.zeros((len(data.shot), len(PIXEL_NAMES)))
+    for turn, half in enumerate((first, ~first)):
+        said[~half] = predict(_pixels(data[half], epochs, seed + turn), data.grids[~half], data.skin[~half])
+    data = data.with_pixels(said)
+    mean, scale = data.features.mean(0), np.maximum(data.features.std(0), 1e-3)
     flat = [[np.zeros((1, data.features.shape[1] + _JUDGED)).tolist(), [0.0]]]
     known, errors = np.zeros((len(data.shot), data.features.shape[1] + _JUDGED)), np.zeros(len(data.shot))
     for half in (first, ~first):
@@ -192,11 +227,17 @@ def fit(
         for name, rows in (("neutral", checked & data.neutral), ("other light", checked & ~data.neutral))
     }
     members = _committee(data, mean, scale, steps, consistency, rng)
-    temporary = out.with_suffix(".tmp")
     document = _document(members, mean, scale, _layers(width))
+    temporary = out.with_suffix(".tmp")
     temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+    save(_pixels(data, epochs, seed + 2), out.with_name("pixels.safetensors"))
     temporary.replace(out)
     return figures
+
+
+def _pixels(data: _Table, epochs: int, seed: int) -> PixelNetwork:
+    weight = np.where(data.neutral, 2.0, 1.0)
+    return train(data.grids, data.skin, data.gains, weight, epochs=epochs, seed=seed)
 
 
 def _committee(
@@ -290,7 +331,7 @@ def _document(
 ) -> dict[str, Any]:
     return {
         "made_by": "python -m tools.reader fit",
-        "features": list(NAMES),
+        "features": [*NAMES, *PIXEL_NAMES],
         "mean": _rounded(mean),
         "scale": _rounded(scale),
         "networks": [_layers(member) for member in members],

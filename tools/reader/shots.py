@@ -27,7 +27,7 @@ from .backdrops import any_look, plain_wall
 
 Split = Literal["calibration", "test"]
 SHARD = 40
-SIZE = 256
+SIZE = 384  # eye whites and teeth are then some pixels tall, as in photographs
 _SEEDS = {"calibration": 0, "test": 500_000}  # the training set of the embedded model begins at 1,000,000
 _PLAIN_WALL = 0.5  # share of shots before a plain wall instead of the context's background
 _RIGS = {

@@ -1,0 +1,128 @@
+"""What a small convolutional network sees of the light in a face.
+
+The features of `features.py` are medians over parts of the face. A glint, the edge of a lid, the shade on an
+eye white also tell how bright and of which colour the light was, but only where they are seen in place. So
+the face is laid on a grid, and a network of four convolutions says by which factors the camera and the light
+have changed its skin (`Network.gains`). Fitted by `python -m tools.reader fit`; NumPy only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load
+
+from .colour import srgb_to_linear
+from .features import FaceView
+from .picture import RGB
+from .regions import EYES, INNER_MOUTH
+
+WIDTH, HEIGHT = 96, 112
+CHANNELS = 6
+_PLACES = np.array([(28.0, 44.0), (68.0, 44.0), (48.0, 85.0)])  # of both eyes and the mouth on the grid
+_DARKEST = 1 / 512
+NAMES = ("pixels_y", "pixels_rg", "pixels_bg", "pixels_sure")
+"""What the network adds to the features: log factors of luminance, R/G and B/G, and the log of its error."""
+
+Floats = NDArray[np.float32]
+
+
+def _oval() -> NDArray[np.bool_]:
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.asarray(((x - 47.5) / 46) ** 2 + ((y - 55) / 60) ** 2 < 1)
+
+
+_OVAL = _oval()  # what lies beyond it is background, and must not speak for the face
+
+
+def on_grid(view: FaceView) -> RGB:
+    """The face upright on a grid of `HEIGHT` x `WIDTH`, uint8 sRGB: eyes and mouth always at one place."""
+    points = np.stack([view.landmarks[list(corners)].mean(axis=0) for corners in (*EYES, INNER_MOUTH)])
+    # Grid -> picture as a similarity, least squares over complex numbers: p = a g + b.
+    g, p = _PLACES @ (1, 1j), points @ (1, 1j)
+    a = np.vdot(g - g.mean(), p - p.mean()) / np.vdot(g - g.mean(), g - g.mean())
+    picture = Image.fromarray(np.ascontiguousarray(view.rgb))
+    factor = max(1, round(abs(a)))
+    if factor > 1:  # so that no pixel is passed over
+        picture = picture.reduce(factor)
+    b = p.mean() - a * g.mean()
+    a, b = a / factor, (b + 0.5 * (1 + 1j)) / factor - 0.5 * (1 + 1j)
+    inverse = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
+    return np.asarray(
+        picture.transform((WIDTH, HEIGHT), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR)
+    )
+
+
+def channels(grid: RGB, skin: NDArray[np.float64]) -> Floats:
+    """`CHANNELS` x height x width: log light against the skin (y, R/G, B/G), log luminance, what is clipped,
+    and what is black.
+
+    Args:
+        grid: from `on_grid`. skin: the face's log luminance, log R/G and log B/G (the first three features).
+    """
+    light = np.log(np.maximum(srgb_to_linear(grid), _DARKEST))
+    y = light @ np.array([0.2126, 0.7152, 0.0722])
+    rg, bg = light[..., 0] - light[..., 1], light[..., 2] - light[..., 1]
+    clipped, black = (grid >= 250).max(axis=-1), (grid <= 5).min(axis=-1)
+    planes = (y - skin[0], rg - skin[1], bg - skin[2], y + 1.5, 2.0 * clipped, 2.0 * black)
+    return np.asarray(np.clip(np.stack(planes), -4, 4) * _OVAL, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Convolutions of 3 x 3 with stride 2 and ReLU, one hidden layer, four outputs.
+
+    Attributes:
+        convolutions: (weights out x in x 3 x 3, biases) of each. dense: (weights out x in, biases) of each.
+    """
+
+    convolutions: tuple[tuple[Floats, Floats], ...]
+    dense: tuple[tuple[Floats, Floats], ...]
+
+    @classmethod
+    def of(cls, tensors: dict[str, Any]) -> Network:
+        """From tensors named ``convolution.N.weight`` and so on."""
+
+        def layers(kind: str) -> tuple[tuple[Floats, Floats], ...]:
+            count = sum(name.startswith(kind) for name in tensors) // 2
+            return tuple(
+                (
+                    np.asarray(tensors[f"{kind}.{n}.weight"], np.float32),
+                    np.asarray(tensors[f"{kind}.{n}.bias"], np.float32),
+                )
+                for n in range(count)
+            )
+
+        return cls(layers("convolution"), layers("dense"))
+
+    def gains(self, planes: Floats) -> NDArray[np.float64]:
+        """The four numbers named in `NAMES`, from `channels`."""
+        x = planes
+        for weights, biases in self.convolutions:
+            x = np.maximum(_convolve(x, weights) + biases[:, None, None], 0)
+        flat = x.reshape(-1)
+        for weights, biases in self.dense[:-1]:
+            flat = np.maximum(weights @ flat + biases, 0)
+        weights, biases = self.dense[-1]
+        return np.asarray(weights @ flat + biases, dtype=np.float64)
+
+
+def _convolve(x: Floats, weights: Floats) -> Floats:
+    """3 x 3, stride 2, zero padding of 1."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 3, 3))[:, ::2, ::2, 0]
+    rows, columns = windows.shape[1:3]
+    flat = windows.transpose(0, 3, 4, 1, 2).reshape(-1, rows * columns)
+    return np.asarray((weights.reshape(len(weights), -1) @ flat).reshape(-1, rows, columns))
+
+
+@cache
+def trained() -> Network:
+    """The network that comes with the package (``pixels.safetensors``)."""
+    return Network.of(load((files("skin_tone") / "pixels.safetensors").read_bytes()))
