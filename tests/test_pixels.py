@@ -1,0 +1,79 @@
+"""The network that looks at the pixels of a face: where the face is laid, what is seen, what is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skin_tone.colour import LUMINANCE, linear_to_srgb, srgb_to_linear
+from skin_tone.features import FaceView
+from skin_tone.pixels import CHANNELS, HEIGHT, WIDTH, Network, channels, on_grid
+from skin_tone.regions import EYES, INNER_MOUTH
+
+EYE_LEFT, EYE_RIGHT, MOUTH = (28.0, 44.0), (68.0, 44.0), (48.0, 85.0)
+
+
+def _view(angle: float, scale: float, shift: tuple[float, float]) -> FaceView:
+    """A grey picture with a red, a green and a blue disc where eyes and mouth are."""
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    places = np.array([EYE_LEFT, EYE_RIGHT, MOUTH]) @ turn.T + shift
+    landmarks = np.zeros((468, 2))
+    for corners, place in zip((*EYES, INNER_MOUTH), places, strict=True):
+        landmarks[list(corners)] = place
+    rgb = np.full((420, 420, 3), 90, np.uint8)
+    y, x = np.mgrid[:420, :420]
+    for channel, place in enumerate(places):
+        disc = (x - place[0]) ** 2 + (y - place[1]) ** 2 < (5 * scale) ** 2
+        rgb[disc] = 0
+        rgb[disc, channel] = 250
+    return FaceView(rgb, landmarks)
+
+
+@given(
+    angle=st.floats(-0.78, 0.78),
+    scale=st.floats(0.8, 2.4),
+    shift=st.tuples(st.floats(100, 130), st.floats(100, 130)),
+)
+def test_eyes_and_mouth_always_lie_at_one_place(
+    angle: float, scale: float, shift: tuple[float, float]
+) -> None:
+    grid = on_grid(_view(angle, scale, shift))
+    assert grid.shape == (HEIGHT, WIDTH, 3)
+    for channel, (x, y) in enumerate((EYE_LEFT, EYE_RIGHT, MOUTH)):
+        found = np.argwhere((grid[..., channel] > 170) & (grid.sum(-1) < 350))
+        assert np.abs(found.mean(0) - (y, x)).max() < 1.5
+
+
+@given(st.floats(0.7, 1.4))
+def test_exposure_moves_only_the_plane_of_absolute_light(gain: float) -> None:
+    rng = np.random.default_rng(0)
+    light = rng.uniform(0.1, 0.5, (HEIGHT, WIDTH, 3))
+
+    def seen(factor: float) -> np.ndarray:
+        grid = (linear_to_srgb(light * factor) * 255 + 0.5).astype(np.uint8)
+        log = np.log(srgb_to_linear(grid)[50, 40])
+        y = np.log(srgb_to_linear(grid)[50, 40] @ LUMINANCE)
+        return channels(grid, np.array([y, log[0] - log[1], log[2] - log[1]]))
+
+    before, after = seen(1.0), seen(gain)
+    assert before.shape == (CHANNELS, HEIGHT, WIDTH)
+    assert np.abs(after[:3] - before[:3]).max() < 0.12  # rounding to 8 bits
+    inside = before[3] != 0
+    assert np.median((after[3] - before[3])[inside]) == pytest.approx(np.log(gain), abs=0.01)
+
+
+def test_numpy_computes_what_was_trained() -> None:
+    torch = pytest.importorskip("torch")
+    from tools.reader.pixels import PixelNetwork
+
+    torch.manual_seed(0)
+    trained = PixelNetwork().eval()
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    planes = np.random.default_rng(0).normal(size=(CHANNELS, HEIGHT, WIDTH)).astype(np.float32)
+    with torch.no_grad():
+        wanted = trained(torch.from_numpy(planes)[None])[0].numpy()
+    got = Network.of({name: value.numpy() for name, value in trained.state_dict().items()}).gains(planes)
+    assert got == pytest.approx(wanted, rel=1e-4, abs=1e-4)
