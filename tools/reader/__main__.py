@@ -31,6 +31,7 @@ def render(data: _Data, calibration: int = 2000, test: int = 600, workers: int =
 def fit(
     data: _Data,
     out: Path = Path("skin_tone/calibration.json"),
+    vae: Path = Path("assets/embedded/vae"),
     steps: int = 3000,
     epochs: int = 12,
     consistency: float = 0.5,
@@ -47,7 +48,7 @@ def fit(
 
     table = data / "measured.npz"
     if not table.exists():
-        measure_split(data, table, seed, workers)
+        measure_split(data, vae, table, seed, workers)
     show(run(table, out, steps=steps, epochs=epochs, seed=seed, consistency=consistency))
 
 

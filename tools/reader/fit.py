@@ -27,6 +27,7 @@ from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
 from skin_tone.pixels import NAMES as PIXEL_NAMES
 from skin_tone.reader import measure_faces
+from tools.portraits.autoencoder import SIDE
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.skin import lab_to_linear
 
@@ -56,21 +57,22 @@ careful camera."""
 class _Autoencoder:
     """The embedded model's: 128 px pictures as a generated one could hold them."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         from diffusers import AutoencoderTiny
 
         torch.set_num_threads(1)
-        self.model: Any = AutoencoderTiny.from_pretrained("assets/embedded/vae", torch_dtype=torch.float32)
+        self.model: Any = AutoencoderTiny.from_pretrained(folder, torch_dtype=torch.float32)
+        self.side = SIDE * 2 ** (len(self.model.config.encoder_block_out_channels) - 1)
 
     def __call__(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        small = np.asarray(Image.fromarray(rgb).resize((128, 128), Image.Resampling.BOX))
+        small = np.asarray(Image.fromarray(rgb).resize((self.side, self.side), Image.Resampling.BOX))
         x = torch.from_numpy(small.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
         with torch.no_grad():
             y = self.model(x).sample[0].permute(1, 2, 0)
         return np.asarray(((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
 
 
-def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
+def _measure_piece(folder: Path, vae: Path, begin: int, end: int, seed: int) -> list[_Row]:
     from skin_tone.faces import FaceFinder
 
     held: dict[str, Any] = _measure_piece.__dict__
@@ -78,7 +80,7 @@ def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
     held["shots"] = shots
     finder = held.setdefault("finder", None) or FaceFinder()
     held["finder"] = finder
-    autoencoder = held.setdefault("autoencoder", None) or _Autoencoder()
+    autoencoder = held.setdefault("autoencoder", None) or _Autoencoder(vae)
     held["autoencoder"] = autoencoder
     scenes = tuple(CONTEXTS[i].scene for i in contexts_of("calibration"))
     rows = []
@@ -99,14 +101,16 @@ def _measure_piece(folder: Path, begin: int, end: int, seed: int) -> list[_Row]:
     return rows
 
 
-def measure_split(folder: Path, out: Path, seed: int = 0, workers: int = 2) -> None:
-    """Photograph and measure the calibration split; writes the table ``out`` (npz)."""
+def measure_split(folder: Path, vae: Path, out: Path, seed: int = 0, workers: int = 2) -> None:
+    """Photograph and measure the calibration split, a quarter of it seen through the autoencoder ``vae``;
+    writes the table ``out`` (npz).
+    """
     shots = Shots(folder, "calibration")
     rows: list[_Row] = []
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("measuring", total=len(shots))
         pieces = [
-            pool.submit(_measure_piece, folder, begin, begin + SHARD, seed)
+            pool.submit(_measure_piece, folder, vae, begin, begin + SHARD, seed)
             for begin in range(0, len(shots), SHARD)
         ]
         for piece in as_completed(pieces):
