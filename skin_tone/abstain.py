@@ -69,7 +69,7 @@ DISAGREE_AB = 30.0
 """Largest differences between two patches of a face: in 480 pictures of renders at most 26 in L*; in a*b*,
 999 of 1,000 below 28."""
 
-_SAMPLES = 128
+_SAMPLES = 64
 _DARKEST = 1 / 512
 _SHARPNESS_HEIGHT = 64
 
