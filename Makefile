@@ -25,7 +25,7 @@ typecheck: $(VENV)/.development ## mypy --strict
 	$(BIN)/mypy
 
 pytest: $(VENV)/.development ## the tests alone
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 15
 
 lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt and requirements-dev.txt
 	$(BIN)/python tools/lock.py
