@@ -52,7 +52,7 @@ def test_exposure_moves_only_the_plane_of_absolute_light(gain: float) -> None:
     rng = np.random.default_rng(0)
     light = rng.uniform(0.1, 0.5, (HEIGHT, WIDTH, 3))
 
-    def seen(factor: float) -> npt.NDArray[np.float64]:
+    def seen(factor: float) -> npt.NDArray[np.float32]:
         grid = (linear_to_srgb(light * factor) * 255 + 0.5).astype(np.uint8)
         log = np.log(srgb_to_linear(grid)[50, 40])
         y = np.log(srgb_to_linear(grid)[50, 40] @ LUMINANCE)
