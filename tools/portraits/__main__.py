@@ -58,6 +58,10 @@ def autoencoder(
     decoder_of: Annotated[
         Path | None, typer.Option(help="Train only the decoder of this autoencoder; its latents stay.")
     ] = None,
+    grown_from: Annotated[
+        Path | None,
+        typer.Option(help="Start from this autoencoder of pictures half as large, and keep its latents."),
+    ] = None,
 ) -> None:
     """Train the autoencoder; resumes from its checkpoint."""
     from .autoencoder import train_autoencoder
@@ -71,6 +75,7 @@ def autoencoder(
         width=width,
         device=device,
         decoder_of=decoder_of,
+        grown_from=grown_from,
     )
 
 
@@ -95,13 +100,17 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     compiled: Annotated[bool, typer.Option(help="Compile the UNet first (needs a C++ compiler).")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Start from this pipeline's weights; it may have fewer latent channels."),
+    ] = None,
 ) -> None:
     """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain
     StableDiffusionPipeline.
     """
     from .train import Trainer
 
-    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, compiled=compiled)
+    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, compiled=compiled, start=start)
     trainer.fit(minutes, piece_minutes=piece_minutes)
 
 

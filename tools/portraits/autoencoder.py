@@ -22,15 +22,18 @@ from diffusers import AutoencoderTiny
 from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from .dataset import Portraits
+from .muon import Muon, has_matrix
+from .warm_start import fit_front, grow_autoencoder
 
 HELD_OUT = 400  # the first portraits of the set are never trained on
 SIDE = 16  # of the latents
-_LEARNING_RATE = 2e-3
-_DECODER_RATE = 5e-4  # where only the decoder is trained further
+_RATE, _MUON_RATE = 2e-3, 5e-3  # of AdamW for biases and colours, and of Muon for all other kernels
+_DECODER_SHARE = 0.25  # of those rates where only the decoder is trained further
 _BATCH = 16
 _CROP = 128  # the network is convolutional: pieces of pictures teach it as well, in a quarter of the time
 _NOISE = 0.1  # in latents of unit spread, so that the decoder forgives what a diffusion model gets wrong
 _CRITIC_FROM = 0.65  # share of the training after which the discriminator joins
+_KEPT_SHARE = 0.5  # weight of the latents that a grown autoencoder shall keep, beside the reconstruction
 _CRITIC_WEIGHT = 0.15  # of its gradient beside the reconstruction's, at the last layer
 
 
@@ -108,6 +111,7 @@ class _Trainer:
         channels: int,
         device: str,
         decoder_of: Path | None,
+        grown_from: Path | None,
     ) -> None:
         self.device, self.out, self.whole = torch.device(device), out, decoder_of is None
         torch.manual_seed(seed)
@@ -122,16 +126,26 @@ class _Trainer:
         self.model.encoder.requires_grad_(self.whole)
         self.critic = new_critic().to(self.device)
         self.weights = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.weights, _LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+        kernels = [p for p in self.weights if has_matrix(p)]
+        others = [p for p in self.weights if not has_matrix(p)]
+        self.optimiser = torch.optim.AdamW(others, _RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.muon = Muon(kernels, _MUON_RATE)
         self.critic_optimiser = torch.optim.AdamW(self.critic.parameters(), 4e-4, betas=(0.5, 0.9))
         self.seconds, self.step = 0.0, 0
         out.mkdir(parents=True, exist_ok=True)
+        self.rng = np.random.default_rng(seed)
+        self.known = AutoencoderTiny.from_pretrained(grown_from).to(self.device) if grown_from else None
         if self._checkpoint.exists():
             state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
             for name, part in self._parts().items():
                 part.load_state_dict(state[name])
             self.seconds, self.step = float(state["seconds"]), int(state["step"])
-        self.rng = np.random.default_rng([seed, self.step])
+            self.rng = np.random.default_rng([seed, self.step])
+        elif self.known is not None:
+            grow_autoencoder(self.model, self.known)
+            pieces = (self._pieces()[0] for _ in iter(int, 1))
+            left = fit_front(self.model, self.known, pieces)
+            print(f"grown from {grown_from}: its first features are met but for {left:.1%} of their variance")
 
     @property
     def _checkpoint(self) -> Path:
@@ -142,6 +156,7 @@ class _Trainer:
             "model": self.model,
             "critic": self.critic,
             "optimiser": self.optimiser,
+            "muon": self.muon,
             "critic_optimiser": self.critic_optimiser,
         }
 
@@ -170,8 +185,8 @@ class _Trainer:
     def learn(self, share: float) -> float:
         """One step, at ``share`` (0-1) of the training; returns the loss."""
         pace = min(1, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-        for group in self.optimiser.param_groups:
-            group["lr"] = (_LEARNING_RATE if self.whole else _DECODER_RATE) * pace
+        for optimiser, rate in ((self.optimiser, _RATE), (self.muon, _MUON_RATE)):
+            optimiser.param_groups[0]["lr"] = rate * (1 if self.whole else _DECODER_SHARE) * pace
         judged = share > _CRITIC_FROM or not self.whole
         x, face = self._pieces()
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -180,11 +195,16 @@ class _Trainer:
         z, y = z.float(), y.float()
         spread = (z.mean((0, 2, 3)).square() + (z.std((0, 2, 3)) - 1).square()).mean()
         loss = reconstruction_loss(y, x, face) + 0.02 * spread
+        if self.known is not None:
+            with torch.no_grad():
+                kept = self.known.encode(F.avg_pool2d(x, 2)).latents.float()
+            loss = loss + _KEPT_SHARE * (z[:, : kept.shape[1]] - kept).square().mean()
         total = loss + self._judged(y, loss) if judged else loss
-        self.optimiser.zero_grad()
+        self.model.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimiser.step()
+        self.muon.step()
         if judged:
             self._teach_critic(x, y.detach())
         self.step += 1
@@ -220,13 +240,23 @@ def train_autoencoder(
     device: str = "cpu",
     piece_minutes: float | None = None,
     decoder_of: Path | None = None,
+    grown_from: Path | None = None,
 ) -> None:
     """Train for ``minutes`` in all; ``piece_minutes`` ends this run early. A checkpoint in ``out`` is
     resumed. With ``decoder_of``, an autoencoder, only its decoder is trained, with the discriminator from the
-    beginning: the latents stay as they are, and so a UNet that was trained on them stays right.
+    beginning: the latents stay as they are, and so a UNet that was trained on them stays right. With
+    ``grown_from``, an autoencoder of pictures half as large, the training starts from it, and its latent
+    channels go on meaning the same.
     """
     trainer = _Trainer(
-        data, out, seed=seed, width=width, channels=latent_channels, device=device, decoder_of=decoder_of
+        data,
+        out,
+        seed=seed,
+        width=width,
+        channels=latent_channels,
+        device=device,
+        decoder_of=decoder_of,
+        grown_from=grown_from,
     )
     pictures, model, dev = trainer.portraits.images, trainer.model, trainer.device
     spent, start, budget, losses = trainer.seconds, time.monotonic(), minutes * 60, []

@@ -35,8 +35,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from .autoencoder import HELD_OUT, SIDE, to_tensor
 from .captions import MODEL_MAX_LENGTH
 from .dataset import Portraits
+from .muon import Muon, has_matrix
 from .skin import TONE_WORDS
 from .text import build_tokenizer
+from .warm_start import copy_text_encoder, copy_unet
 
 _NOISE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -47,7 +49,7 @@ _NOISE: dict[str, Any] = {
     "rescale_betas_zero_snr": True,
     "timestep_spacing": "trailing",
 }
-_RATE_UNET, _RATE_TEXT = 1e-3, 1e-3
+_RATE, _MUON_RATE = 1e-3, 2e-3  # of AdamW (text encoder, first and last layer, biases), of Muon for the rest
 _EMPTY_SHARE = 0.1
 _HEAD_SHARE = 0.05  # weight of the tone head's cross-entropy beside the denoising loss
 _BROAD_SHARE = 4.0  # first weight of the errors of 4 x 4 means, where tones lie, beside those of single cells
@@ -128,7 +130,16 @@ class Trainer:
     """Holds models, averages, optimiser and schedule; `fit` runs until the time is spent."""
 
     def __init__(
-        self, data: Path, vae: Path, out: Path, *, seed: int, batch: int, device: str, compiled: bool
+        self,
+        data: Path,
+        vae: Path,
+        out: Path,
+        *,
+        seed: int,
+        batch: int,
+        device: str,
+        compiled: bool,
+        start: Path | None = None,
     ) -> None:
         self.out, self.batch, self.device, self.seed = out, batch, torch.device(device), seed
         torch.manual_seed(seed)
@@ -145,23 +156,35 @@ class Trainer:
         scale = 1 / float(latents.std())
         self.vae.register_to_config(scaling_factor=scale)
         self.latents = latents * scale
-        self.unet = new_unet(latents.shape[1]).to(self.device)
-        self.text = new_text_encoder(self.tokenizer).to(self.device)
+        self.unet, self.text = self._models(latents.shape[1], start)
         self.head = torch.nn.Linear(self.text.config.hidden_size, len(TONE_WORDS) + 1).to(self.device)
         # Compiling takes a minute or two and makes a step a quarter shorter.
         self._run_unet = torch.compile(self.unet) if compiled else self.unet
         self.unet_average = copy.deepcopy(self.unet).eval().requires_grad_(False)
         self.text_average = copy.deepcopy(self.text).eval().requires_grad_(False)
-        groups = [
-            {"params": list(self.unet.parameters()), "peak": _RATE_UNET},
-            {"params": [*self.text.parameters(), *self.head.parameters()], "peak": _RATE_TEXT},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, _RATE_UNET, betas=(0.9, 0.99), weight_decay=1e-3)
+        named = list(self.unet.named_parameters())
+        inner = {n for n, p in named if has_matrix(p) and not n.startswith(("conv_in.", "conv_out."))}
+        others = [p for n, p in named if n not in inner]
+        others += [*self.text.parameters(), *self.head.parameters()]
+        self.optimiser = torch.optim.AdamW(others, _RATE, betas=(0.9, 0.99), weight_decay=1e-3)
+        self.muon = Muon((p for n, p in named if n in inner), _MUON_RATE)
         schedule = DDIMScheduler(clip_sample=False, **_NOISE)
         self.alphas = schedule.alphas_cumprod.to(self.device)
         self.snr = self.alphas / (1 - self.alphas)
         self.step, self.seconds = 0, 0.0
         self._resume()
+
+    def _models(self, channels: int, start: Path | None) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+        """Fresh ones, or those of a pipeline; its UNet may have fewer latent channels, its words may differ."""
+        text = new_text_encoder(self.tokenizer)
+        if start is None:
+            return new_unet(channels).to(self.device), text.to(self.device)
+        known = StableDiffusionPipeline.from_pretrained(start)
+        config = {**known.unet.config, "in_channels": channels, "out_channels": channels}
+        unet = UNet2DConditionModel.from_config(config)
+        copy_unet(unet, known.unet)
+        copy_text_encoder(text, self.tokenizer, known.text_encoder, known.tokenizer)
+        return unet.to(self.device), text.to(self.device)
 
     def _encoded(self, data: Path) -> tuple[torch.Tensor, torch.Tensor]:
         """The set's latents and faces, kept beside the checkpoint for the next piece of the training."""
@@ -195,15 +218,14 @@ class Trainer:
         state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
         for name, module in self._modules().items():
             module.load_state_dict(state[name])
-        peaks = [group["peak"] for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state["optimiser"])
-        for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
-            group["peak"] = peak  # the rates are this run's, not those of the checkpoint
+        self.muon.load_state_dict(state["muon"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
     def save(self) -> None:
         state: dict[str, Any] = {name: module.state_dict() for name, module in self._modules().items()}
-        state |= {"optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds}
+        state |= {"optimiser": self.optimiser.state_dict(), "muon": self.muon.state_dict()}
+        state |= {"step": self.step, "seconds": self.seconds}
         temporary = self._checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(self._checkpoint)
@@ -274,7 +296,8 @@ class Trainer:
         budget, begun, saved, losses = minutes * 60, self.seconds, time.monotonic(), []
         start = time.monotonic()
         averaged = [(self.unet_average, self.unet), (self.text_average, self.text)]
-        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+        optimisers = ((self.optimiser, _RATE), (self.muon, _MUON_RATE))
+        weights = [p for optimiser, _ in optimisers for p in optimiser.param_groups[0]["params"]]
         with Progress(
             *Progress.get_default_columns()[:2], TimeRemainingColumn(), TextColumn("{task.fields[note]}")
         ) as bar:
@@ -284,13 +307,14 @@ class Trainer:
             ):
                 share = self.seconds / budget
                 pace = min(1, (self.step + 1) / 200) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-                for group in self.optimiser.param_groups:
-                    group["lr"] = group["peak"] * pace
+                for optimiser, rate in optimisers:
+                    optimiser.param_groups[0]["lr"] = rate * pace
+                    optimiser.zero_grad()
                 loss = self._loss(rng, generator, 1 - share)
-                self.optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
-                self.optimiser.step()
+                for optimiser, _ in optimisers:
+                    optimiser.step()
                 self.step += 1
                 keep = min(_EMA, (1 + self.step) / (10 + self.step))
                 with torch.no_grad():
