@@ -28,7 +28,7 @@ from .warm_start import fit_front, grow_autoencoder
 HELD_OUT = 400  # the first portraits of the set are never trained on
 SIDE = 16  # of the latents
 _RATE, _MUON_RATE = 2e-3, 5e-3  # of AdamW for biases and colours, and of Muon for all other kernels
-_DECODER_SHARE = 0.25  # of those rates where only the decoder is trained further
+_KNOWING_SHARE = 0.3  # of those rates where the training starts from what is known: the full ones undo it
 _BATCH = 16
 _CROP = 128  # the network is convolutional: pieces of pictures teach it as well, in a quarter of the time
 _NOISE = 0.1  # in latents of unit spread, so that the decoder forgives what a diffusion model gets wrong
@@ -114,6 +114,7 @@ class _Trainer:
         grown_from: Path | None,
     ) -> None:
         self.device, self.out, self.whole = torch.device(device), out, decoder_of is None
+        self.share = 1.0 if decoder_of is grown_from is None else _KNOWING_SHARE
         torch.manual_seed(seed)
         self.portraits = Portraits(data)
         size = self.portraits.images.shape[1]
@@ -186,7 +187,7 @@ class _Trainer:
         """One step, at ``share`` (0-1) of the training; returns the loss."""
         pace = min(1, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
         for optimiser, rate in ((self.optimiser, _RATE), (self.muon, _MUON_RATE)):
-            optimiser.param_groups[0]["lr"] = rate * (1 if self.whole else _DECODER_SHARE) * pace
+            optimiser.param_groups[0]["lr"] = rate * self.share * pace
         judged = share > _CRITIC_FROM or not self.whole
         x, face = self._pieces()
         with torch.autocast(self.device.type, torch.bfloat16):

@@ -175,7 +175,7 @@ class Trainer:
         self._resume()
 
     def _models(self, channels: int, start: Path | None) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-        """Fresh ones, or those of a pipeline; its UNet may have fewer latent channels, its words may differ."""
+        """Fresh ones, or those of a pipeline; it may have fewer latent channels and other words."""
         text = new_text_encoder(self.tokenizer)
         if start is None:
             return new_unet(channels).to(self.device), text.to(self.device)

@@ -82,8 +82,27 @@ def grow_autoencoder(new: AutoencoderTiny, old: AutoencoderTiny) -> None:
     for channel in range(theirs[-1][0].weight.shape[0], latents.weight.shape[0]):
         nn.init.normal_(latents.weight[channel], std=float(latents.weight[0].std()))
     ours, theirs = _levels(new.decoder.layers), _levels(old.decoder.layers)
-    for level, known in zip(ours[:-2], theirs[:-1], strict=True):  # the last two stand for the old last one
+    for level, known in zip(ours[:-2], theirs[:-1], strict=True):
         _copy_level(level, known)
+    _copy_end(ours[-3:], theirs[-1][0], old)
+
+
+def _copy_end(ours: list[list[nn.Module]], known: nn.Module, old: AutoencoderTiny) -> None:
+    """The new level lets the old features through, twice as large, to the old colours. Its block ends in a
+    ReLU, which they never met: a bias lifts them above 0, and the last layer takes it off again.
+    """
+    (lifted, *_), (passing, *_), (last, *_) = _blocks(ours[0]), ours[1], ours[2]
+    assert isinstance(passing, nn.Conv2d)
+    assert isinstance(last, nn.Conv2d)
+    assert isinstance(known, nn.Conv2d)
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(8, old.config["latent_channels"], 16, 16, generator=generator)
+    lift = -float(old.decoder.layers[:-1](latents).flatten()[::7].quantile(0.001))
+    lifted.conv[-1].bias.fill_(lift)
+    nn.init.dirac_(passing.weight)
+    _copy(last, known)
+    assert last.bias is not None
+    last.bias -= lift * last.weight.sum((1, 2, 3))
 
 
 def fit_front(new: AutoencoderTiny, old: AutoencoderTiny, pieces: Iterator[torch.Tensor]) -> float:
