@@ -112,7 +112,7 @@ _LMD3 = Scale(
     labels={"light": "light", "medium": "medium", "dark": "dark"},
     swatches={"light": "#d5b29c", "medium": "#b78b6c", "dark": "#7e5c4d"},
     borders=(41.0, 10.0),
-    source="pairs of ita6: very_light + light, intermediate + tan, brown + dark",
+    source="the classes of ita6 in pairs: very light and light, intermediate and tan, brown and dark",
 )
 
 _MONK10 = Scale(

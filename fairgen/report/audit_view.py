@@ -241,6 +241,8 @@ def _prompt_view(
     counted = [s.figures.counted for s in shown if s.figures.counted]
     top = [b.share for s in shown for b in s.bars.values()]
     top += [high for s in shown for _, high in s.ranges.values()]
+    band = chance_band(prompt.target, min(counted)) if counted else {}
+    top += [high for _, high in band.values()]
     images = _images(sets, present, choice, folder)
     cards: dict[int, list[tuple[ArmStyle, Shot]]] = {}
     for style in present:
@@ -251,7 +253,7 @@ def _prompt_view(
         figures=prompt,
         classes=tone_classes(prompt.scale, prompt.target),
         sets=shown,
-        chance_band=chance_band(prompt.target, min(counted)) if counted else {},
+        chance_band=band,
         axis_max=axis_end([*top, *prompt.target.values()]),
         ita_borders=[(_ita_place(border), f"{border:g}°") for border in scale.borders],
         cards=[

@@ -91,13 +91,14 @@ def _report(run: Run, sessions: list[SessionRun]) -> Report:
     notes += run.problems
     counted = [a.figures.n for a in arms if a.figures]
     shares = [b.share for a in arms for b in a.bars.values()]
+    band = chance_band(head.target, min(counted)) if counted else {}
     return Report(
         prompt=head.prompt,
         spec_name=str(head.spec.get("name", "by hand")),
         scale=head.scale,
         classes=classes,
         target=head.target,
-        chance_band=chance_band(head.target, min(counted)) if counted else {},
+        chance_band=band,
         arms=arms,
         headline=words.headline(arms),
         subline=words.subline(arms, classes, head.target, head.prompt),
@@ -106,7 +107,7 @@ def _report(run: Run, sessions: list[SessionRun]) -> Report:
         sentences=words.sentences(arms),
         provenance=_provenance(run, sessions),
         notes=tuple(dict.fromkeys(notes)),
-        axis_max=axis_end([*shares, *head.target.values()]),
+        axis_max=axis_end([*shares, *head.target.values(), *(high for _, high in band.values())]),
     )
 
 
@@ -130,7 +131,7 @@ def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
         note = f"fills a place that lacked {names[fill.missing]}" if fill else ""
         views.append(_picture(run, picture, record.scale, "kept" if picture.measured else "abstained", note))
     for picture in session.left_out():
-        note = "its class was already full" if picture.measured else ""
+        note = "" if picture.measured is None else words.aside_note(record.target[picture.measured])
         views.append(
             _picture(run, picture, record.scale, "discarded" if picture.measured else "abstained", note)
         )

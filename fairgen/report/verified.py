@@ -58,6 +58,7 @@ def verification_report(done: Verification) -> Report:
     )
     arms = (Arm("found", "As found", bars(counts), done.figures(), pictures),)
     n = sum(counts.values())
+    band = chance_band(target, n) if n else {}
     rows = [
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
         *declaration(spec.model_dump(mode="json"), spec.content_hash(), done.context),
@@ -75,7 +76,7 @@ def verification_report(done: Verification) -> Report:
         scale=spec.scale,
         classes=classes,
         target=target,
-        chance_band=chance_band(target, n) if n else {},
+        chance_band=band,
         arms=arms,
         headline=words.headline(arms),
         subline=words.subline(arms, classes, target, ""),
@@ -84,7 +85,13 @@ def verification_report(done: Verification) -> Report:
         sentences=words.sentences(arms),
         provenance=tuple((name, value) for name, value in rows if value),
         notes=(words.FOUND_NOTE, words.TARGET_NOTE, *done.notes),
-        axis_max=axis_end([*(b.share for b in arms[0].bars.values()), *target.values()]),
+        axis_max=axis_end(
+            [
+                *(b.share for b in arms[0].bars.values()),
+                *target.values(),
+                *(high for _, high in band.values()),
+            ]
+        ),
         unreadable=tuple((str(r.file), r.unreadable or "") for r in done.unreadable),
     )
 

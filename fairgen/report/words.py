@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from fairgen import stats
+from fairgen.plan import quota
 from fairgen.report.numbers import MEETS_WITHIN
 from fairgen.report.view import Arm, Figures, Picture, Sentence, ToneClass
 
@@ -42,6 +44,11 @@ def reason_text(code: str | None) -> str:
     from skin_tone.abstain import REASONS
 
     return "" if code is None else REASONS.get(code, code.replace("_", " "))
+
+
+def aside_note(share: float) -> str:
+    """Why a picture that was read is in no set, by the declared share of its class."""
+    return "its class was already full" if share > 0 else "no picture of its class was declared"
 
 
 def about(number: float) -> str:
@@ -94,9 +101,9 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
     share, declared = first.bars[most].share, target[most]
     if share - declared > 0.05:
         whom = {
-            "unsteered": f"Asked for “{prompt}”, the model on its own drew {names[most]} skin tones",
-            "steered": f"The set shows {names[most]} skin tones",
-            "found": f"The pictures show {names[most]} skin tones",
+            "unsteered": f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”",
+            "steered": f"The set shows the skin tone “{names[most]}”",
+            "found": f"The pictures show the skin tone “{names[most]}”",
         }[first.key]
         sentences.append(
             f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared.".replace(
@@ -105,12 +112,16 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
         )
     last = [a for a in arms if a.figures][-1]
     if last.figures is not None:
-        sentences.append(_against_chance(last.figures, steered=last.key == "steered"))
+        sentences.append(_against_chance(last.figures, target, steered=last.key == "steered"))
     return " ".join(sentences)
 
 
-def _against_chance(f: Figures, *, steered: bool) -> str:
-    chance = f"Chance alone would leave about {round(f.chance_off)} of {f.n} off"
+def _against_chance(f: Figures, target: Mapping[str, float], *, steered: bool) -> str:
+    alike = round(f.chance_off) == round(f.off) and abs(f.chance_off - f.off) >= 0.05
+    chance = f"Chance alone would leave about {f.chance_off:.{1 if alike else 0}f} of {f.n} off"
+    if f.tv > 1e-9 and f.tv <= stats.total_variation(quota(target, f.n), target) + 1e-9:
+        pictures = f"{f.n} whole pictures" if f.n > 1 else "one picture"
+        return f"{chance}; {pictures} cannot come closer to these shares than this."
     if steered and f.tv < f.floor_tv:
         return (
             f"{chance}; steering lands below that because each picture is read and the next one is asked "
@@ -214,7 +225,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
     rows.append(
         row(
             "Discarded",
-            "Pictures that were read and not kept since their class was already full: the price of the "
+            "Pictures that were read and not kept since no place was open for their class: the price of the "
             "match.",
             {i: str(len(a.discarded)) for i, a in enumerate(arms)},
         )

@@ -200,5 +200,5 @@ def _nothing_came(job: _Job, endpoint: Endpoint, done: list[Asked], *, kept_in_c
     )
     return UserError(
         f"No reply came from {endpoint.base_url} to {job.question.prompt[:60]!r}: {job.failures[-1]}. Check "
-        f"that the server runs, --base-url and --timeout.{again}"
+        f"that the server runs, its address (--base-url) and the time it is given (--timeout).{again}"
     )

@@ -125,7 +125,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
         target: Json | None = None,
     ) -> Json:
         with _sentences():
-            declared = chosen_spec(spec, target)
+            declared = require_approval(chosen_spec(spec, target))
             chosen = uploaded(files, services)
             mine = services.runs.claim(str(request.session_hash), "check", declared.name)
             *_, state = check_pictures(services, mine, chosen, declared)

@@ -20,7 +20,7 @@ from fairgen.ui.check_tab import check_tab
 from fairgen.ui.engine import Engine
 from fairgen.ui.generate_tab import generate_tab
 from fairgen.ui.jobs import Services
-from fairgen.ui.markup import render
+from fairgen.ui.markup import asset, render
 from fairgen.ui.runs import Runs
 from fairgen.ui.serving import app_arguments
 from fairgen.ui.settings import Settings
@@ -45,8 +45,9 @@ def build_app(services: Services, *, public: bool = False) -> Any:
     with gr.Blocks(
         title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, _UPLOADS_LIVE)
     ) as blocks:
-        own = gr.State({})
-        gr.HTML(render("head"), apply_default_css=False)
+        # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
+        own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
+        gr.HTML(render("head"), js_on_load=asset("queue.js"), apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own)

@@ -89,10 +89,13 @@ def asked_spec(
     question = Question(text(prompt, 1000, "prompt"), one_of(scale, list(SCALES), "scale"))
     number = whole(samples, 1, _MOST, "number of replies")
     typed = text(key or "", 1000, "key").strip()
+    named = text(model or "", 200, "model's name").strip()
+    if not named:
+        raise UserError("There is no model to ask: name one, as its server calls it.")
     yield "Asking …"
     with given_key(typed if typed or public else None):
         address = None if public else text(url or "", 500, "server") or None
-        endpoint = Endpoint.named(text(model or "", 200, "model's name"), address, seconds=_SECONDS)
+        endpoint = Endpoint.named(named, address, seconds=_SECONDS)
         # Nothing is yielded in here: Gradio runs each step of a generator in a context of its own.
         knows_key = copy_context()
     combined = None

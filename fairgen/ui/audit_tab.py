@@ -14,7 +14,7 @@ from fairgen.ui.audit import AuditState, begin_audit, checked_plan, left_in, rea
 from fairgen.ui.check_tab import spec_choices
 from fairgen.ui.generate_tab import SAMPLING
 from fairgen.ui.jobs import Services, write_run_report
-from fairgen.ui.markup import render
+from fairgen.ui.markup import TO_RESULTS, render
 from fairgen.ui.models import model_choice
 from fairgen.ui.reopen import glance
 from fairgen.ui.runs import UserRun
@@ -33,7 +33,7 @@ _LISTED = 100
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
+def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> None:
     """Build the tab. ``own`` holds the visitor's own specs, ``store`` the keys of their runs."""
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -70,6 +70,7 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
+            again = gr.Button("Go on with this audit", visible=False, elem_id="fg-audit-go-on")
             links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
@@ -115,13 +116,25 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
             running = state.state not in ("stopped", "done")
             shown = "" if running else render("links", run=run)
             halt = may_stop(run) if running else ended()
-            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept
+            stopped = gr.update(visible=state.state == "stopped")
+            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept, stopped
             kept = gr.skip()
 
-    outputs = [status, links, ticket, stop, go, store]
+    outputs = [status, links, ticket, stop, go, store, again]
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
+        past = services.runs.past(str(request.session_hash))[:_LISTED]
+        runs = [(seen.label, run.id) for run in past if (seen := glance(run.folder)) is not None]
+        known = [number for _, number in runs]
+        one = one if one in known else next(iter(known), None)
+        other = other if other in known else next((number for number in known if number != one), None)
+        return gr.update(choices=runs, value=one), gr.update(choices=runs, value=other)
+
     for button, handler, inputs in (
         (go, begin, [prompts, spec, count, arms, seed, model, own]),
         (resume, go_on, [first]),
+        (again, go_on, [ticket]),
     ):
         button.click(
             handler,
@@ -131,9 +144,8 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
             show_progress_on=status,
             concurrency_id=SAMPLING,
             api_visibility="private",
-        )
+        ).then(list_runs, [first, second], [first, second], **quiet)
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     wire_stop(stop, ticket, services)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
 
@@ -145,14 +157,7 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
 
     load.upload(loaded, load, [prompts, status], **quiet)
 
-    def list_runs(request: gr.Request) -> tuple[Any, Any]:
-        past = services.runs.past(str(request.session_hash))[:_LISTED]
-        runs = [(seen.label, run.id) for run in past if (seen := glance(run.folder)) is not None]
-        last = runs[0][1] if runs else None
-        before = runs[1][1] if len(runs) > 1 else None
-        return gr.update(choices=runs, value=last), gr.update(choices=runs, value=before)
-
-    past_box.expand(list_runs, None, [first, second], **quiet)
+    past_box.expand(list_runs, [first, second], [first, second], **quiet)
 
     def opened(number: str | None, request: gr.Request) -> str:
         try:
@@ -176,7 +181,8 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
         except UserError as error:
             return render("status", kind="error", text=str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
-        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names)
+        labels = {value: label for label, value in _ARMS}
+        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names, labels=labels)
 
     compare.click(
         compared,
@@ -186,12 +192,13 @@ def audit_tab(services: Services, own: gr.State, store: gr.HTML) -> None:
         show_progress="minimal",
         api_visibility="private",
     )
-    own.change(lambda mine: gr.update(choices=spec_choices(mine)), own, spec, **quiet)
+    go.click(None, js=TO_RESULTS)
+    gr.on(None, lambda mine: gr.update(choices=spec_choices(mine)), own, spec, **quiet)
 
 
 def _failed(error: UserError) -> tuple[Any, ...]:
     said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip()
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip(), gr.skip()
 
 
 def _shown(state: AuditState) -> str:

@@ -44,7 +44,7 @@ def distribution_chart(
     total = sum(known.values())
     first_total = sum(first.values()) if first is not None else 0
     floor, band = chance(target, count)
-    shares = list(target.values())
+    shares = [*target.values(), *(high for _, high in band.values())]
     shares += [n / total for n in known.values() if total]
     shares += [n / first_total for n in (first or {}).values() if first_total]
     return render(

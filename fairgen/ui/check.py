@@ -129,6 +129,11 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^\w. ()-]+", "_", name).strip(". ")[-80:] or "picture"
 
 
+def own_name(file: Path) -> str:
+    """The name of a checked file without the number that `check_pictures` puts before it."""
+    return file.name.split(" ", 1)[1]
+
+
 def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, reader: _Remembering) -> Card:
     picture, size = reader.picture, reader.picture.size
     _save(picture, run.folder / f"shown-{number:03d}.jpg")
@@ -140,7 +145,7 @@ def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, 
         sheet = run.url(f"faces-{number:03d}.jpg")
     view = picture_view(
         image=run.url(f"shown-{number:03d}.jpg"),
-        file=result.file.name,
+        file=own_name(result.file),
         fate="kept" if result.measured else "abstained",
         scale=spec.scale,
         measured=result.measured,

@@ -15,10 +15,10 @@ from fairgen.report.view import Arm
 from fairgen.ui import picker
 from fairgen.ui.cards import card_html
 from fairgen.ui.chart import distribution_chart
-from fairgen.ui.check import Checked, check_pictures, uploaded
+from fairgen.ui.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.jobs import Services
-from fairgen.ui.markup import LIST, render
-from fairgen.ui.specs import Own, available, chosen_spec
+from fairgen.ui.markup import LIST, TO_RESULTS, render
+from fairgen.ui.specs import Own, available, chosen_spec, require_approval
 from fairgen.ui.stopping import wire_stop
 from skin_tone.files import SUFFIXES
 
@@ -26,7 +26,7 @@ READING = "reading"
 """Concurrency id of whatever only reads: one at a time, beside the sampling."""
 
 
-def check_tab(services: Services, own: gr.State) -> None:
+def check_tab(services: Services, own: gr.BrowserState) -> None:
     """Build the tab. ``own`` holds the visitor's own specs."""
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -72,7 +72,7 @@ def check_tab(services: Services, own: gr.State) -> None:
     def read(given: list[str] | None, name: str, mine: Own, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         nothing = (gr.skip(),) * 5
         try:
-            declared = chosen_spec(name, own=mine)
+            declared = require_approval(chosen_spec(name, own=mine))
             chosen = uploaded(given, services)
             run = services.runs.claim(str(request.session_hash), "check", declared.name)
             yield (
@@ -99,7 +99,9 @@ def check_tab(services: Services, own: gr.State) -> None:
     )
 
     wire_stop(stop, ticket, services)
-    own.change(
+    go.click(None, js=TO_RESULTS)
+    gr.on(
+        None,
         lambda mine: gr.update(choices=spec_choices(mine)),
         own,
         spec,
@@ -111,7 +113,8 @@ def check_tab(services: Services, own: gr.State) -> None:
 
 def spec_choices(own: Own) -> list[tuple[str, str]]:
     """(label, name) of what ships with fairgen and of the visitor's own specs."""
-    return [(f"{picker.title(spec)} ({name})", name) for name, spec in available(own).items()]
+    titles = ((picker.title(spec), name) for name, spec in available(own).items())
+    return [(title if title == name else f"{title} ({name})", name) for title, name in titles]
 
 
 def _shown(state: Checked) -> tuple[Any, ...]:
@@ -148,4 +151,5 @@ def _status(state: Checked) -> str:
         total=state.total,
         figures=arm.figures,
         note=words.FOUND_NOTE,
+        own_name=own_name,
     )

@@ -86,6 +86,14 @@ class Engine:
             )
         return name
 
+    def check_prompt(self, name: str, prompt: str) -> None:
+        """Raise `UserError` for a prompt that the model would cut short, if it is loaded: a refusal before
+        the work leaves what is on the page.
+        """
+        found = self._loaded.get(name)
+        if found is not None:
+            found.check_prompts([prompt])
+
     def load(self, name: str) -> Generator:
         """The model, loaded on first use. Raises `UserError` as `load_generator` does."""
         with self._loading:

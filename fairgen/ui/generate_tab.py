@@ -19,11 +19,12 @@ from fairgen.ui.chart import distribution_chart, live_chart
 from fairgen.ui.jobs import Job, Services, make_set, unsteered, write_run_report
 from fairgen.ui.limits import MOST_STRENGTH
 from fairgen.ui.live import LiveSet
-from fairgen.ui.markup import LIST, render
+from fairgen.ui.markup import LIST, TO_RESULTS, render
 from fairgen.ui.models import model_choice
 from fairgen.ui.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
 from fairgen.ui.runs import UserRun
 from fairgen.ui.shelf import Shelf, earlier_sets, put_away
+from fairgen.ui.sliding import Slider
 from fairgen.ui.specs import Own, chosen_spec, require_approval
 from fairgen.ui.stopping import ended, may_stop, wire_stop
 from fairgen.ui.told import empty_set, error_box, set_status, twin_status
@@ -41,10 +42,6 @@ TECHNIQUES = [
     ("Words added to the prompt", "prompt"),
     ("None: see what the model does by itself", "none"),
 ]
-_TO_RESULTS = """() => {
-  if (window.innerWidth < 820) document.querySelector(".fg-results").scrollIntoView({behavior: "smooth"});
-}"""
-"""On a phone the results lie beneath the controls."""
 SAMPLING = "sampling"
 """Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
 _COUNT = 12
@@ -66,7 +63,7 @@ class GenerateParts:
     shelf: Shelf
 
 
-def generate_tab(services: Services, own: gr.State) -> GenerateParts:
+def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     """Build the tab. ``own`` holds the visitor's own specs."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
@@ -79,17 +76,16 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
                 label="What shall the pictures show?",
                 lines=2,
                 max_lines=4,
-                max_length=1000,
                 elem_id="fg-prompt",
             )
             with gr.Row(elem_classes="fg-chips"):
                 chips = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
             chosen = picker.spec_picker()
+            editor = picker.share_editor()
             with gr.Row(elem_classes="fg-chips fg-after"):
                 read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
                 bring = gr.Button("Bring your own, or ask a language model", size="sm", elem_id="fg-bring")
-            editor = picker.share_editor()
-            count = gr.Slider(
+            count = Slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
             with gr.Accordion("Advanced", open=False):
@@ -100,7 +96,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
                     "is set for each picture, by what the model was measured to do, up to the one below.",
                 )
-                strength = gr.Slider(
+                strength = Slider(
                     0.1,
                     MOST_STRENGTH,
                     MOST_STRENGTH,
@@ -111,7 +107,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
                     buttons=[],
                     elem_id="fg-strength",
                 )
-                tries = gr.Slider(
+                tries = Slider(
                     1,
                     limits.tries,
                     4,
@@ -181,9 +177,12 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
             return gr.skip(), gr.skip()  # said when the pictures are asked for
 
     chosen.change(
-        lambda name: gr.update(visible=True if name == picker.BY_HAND else "hidden"),
+        lambda name: (
+            gr.update(visible=True if name == picker.BY_HAND else "hidden"),
+            gr.update(visible=name != picker.BY_HAND),  # a target by hand is read where it is set
+        ),
         chosen,
-        editor,
+        [editor, read],
         queue=False,
         show_progress="hidden",
         api_visibility="private",
@@ -238,7 +237,7 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
         "show_progress": "hidden",
         "api_visibility": "private",
     }
-    go.click(None, js=_TO_RESULTS)
+    go.click(None, js=TO_RESULTS)
     gr.on(
         [go.click, prompt.submit],
         prepare,
@@ -337,9 +336,10 @@ def generate_tab(services: Services, own: gr.State) -> GenerateParts:
         concurrency_id=SAMPLING,
         api_visibility="private",
     )
-    own.change(
-        lambda mine, name: gr.update(cards=picker.options(mine, name)),
-        [own, chosen],
+    gr.on(
+        None,  # when the page is loaded, and whenever the visitor's specs change
+        lambda mine: gr.update(cards=picker.options(mine)),
+        own,
         chosen,
         queue=False,
         show_progress="hidden",

@@ -62,16 +62,15 @@ class Job:
         strength: Any,
     ) -> Job:
         """The job, if everything that can be known beforehand is in order. Raises `UserError`."""
-        from fairgen.session import MAX_PROMPT
+        from fairgen.session import MAX_PROMPT, check_prompt
         from fairgen.steering import TECHNIQUES
         from fairgen.steering.continuous import check_limit
 
         limits = services.limits
-        prompt = text(prompt, MAX_PROMPT, "prompt").strip()
-        if not prompt:
-            raise UserError(
-                "The prompt is empty: say what the pictures shall show, such as 'a portrait of a doctor'."
-            )
+        # A box of two lines invites line breaks, which no prompt has.
+        prompt = check_prompt(" ".join(text(prompt, MAX_PROMPT, "prompt").split()))
+        model = services.engine.check_model(model)
+        services.engine.check_prompt(model, prompt)
         return cls(
             prompt,
             spec,
@@ -79,7 +78,7 @@ class Job:
             one_of(steering, TECHNIQUES, "steering"),
             whole(seed, 0, 2**32 - 1, "seed"),
             whole(tries, 1, limits.tries, "number of tries"),
-            services.engine.check_model(model),
+            model,
             check_limit(strength),
         )
 

@@ -41,6 +41,8 @@ MOST_STRENGTH = 1.3
 
 def whole(value: Any, low: int, high: int, what: str) -> int:
     """A whole number from ``low`` to ``high``; 3.0 counts as one. Raises `UserError`."""
+    if value is None:
+        raise UserError(f"The {what} is missing: give a whole number from {low} to {high}.")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from fairgen.events import Calibrating, Event, Filled, Finished, PictureDone, Replayed, Started
+from fairgen.report import words
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.numbers import arm_figures, bars
 from fairgen.report.view import Arm, Picture, ToneClass
@@ -152,7 +153,7 @@ class LiveSet:
     def seconds_left(self) -> float | None:
         """A guess from the pictures so far: those that are still missing, at the price paid until now."""
         fresh = self.places - self._before
-        if self._first_at is None or fresh < 2 or not self.running:
+        if self._first_at is None or fresh < 2 or not self.running or self.places >= self.count:
             return None
         each = (self._last_at - self._first_at) / fresh
         return max(0.0, (self.count - self.places) * each)
@@ -183,7 +184,7 @@ class LiveSet:
         if fill:
             note = f"fills a place that lacked {labels[fill.missing]}"
         elif record.decision == "discarded":
-            note = "its class was already full"
+            note = words.aside_note(self.target.get(record.measured or "", 0.0))
         view = picture_view(
             image=self.run.url(file),
             file=file,

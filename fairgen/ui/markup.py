@@ -21,12 +21,25 @@ LIST = '${[].concat(value || []).join("")}'
 """The template of a component whose value is a list of HTML parts: only new ones travel to the browser."""
 
 
+TO_RESULTS = """() => {
+  const box = [...document.querySelectorAll(".fg-results")].find((found) => found.offsetParent);
+  if (innerWidth < 820 || box.getBoundingClientRect().top < 0) box.scrollIntoView({behavior: "smooth"});
+}"""
+"""On a phone the results lie beneath the controls, and elsewhere above what is seen of long ones."""
+TO_MESSAGE = """() => {
+  const box = [...document.querySelectorAll(".fg-message")].find((found) => found.offsetParent);
+  box?.scrollIntoView({behavior: "smooth", block: "nearest"});
+}"""
+"""A message may stand outside of what is seen."""
+
+
 @cache
 def _environment() -> Environment:
     environment = escaping_environment("fairgen.ui")
     environment.filters["reason"] = words.reason_text
     environment.filters["time_left"] = time_text
     environment.filters["pct"] = percent
+    environment.filters["chance"] = chance
     return environment
 
 
@@ -35,6 +48,11 @@ def percent(share: float) -> str:
     if 0 < share < 0.005:
         return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def chance(probability: float) -> str:
+    """A probability for people: as `percent`, but never a full 100 %."""
+    return words.sure(probability) if probability >= 0.995 else percent(probability)
 
 
 def isolated(words: str) -> str:

@@ -35,6 +35,8 @@ def title(spec: FairnessSpec) -> str:
         return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
             spec.scale
         ]
+    if spec.source == "user" and spec.name == "by-hand":
+        return "By hand"
     return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
 
 
@@ -46,12 +48,16 @@ def sentence(spec: FairnessSpec) -> str:
     else:
         meaning = isolated(spec.about.split(". ")[0].rstrip(".")) + "."
     signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
+    if spec.source == "llm" and spec.approval != "approved":
+        signed += ": to be approved in the Specs tab before it is used"
     contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
     return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 
 
-def options(own: Mapping[str, str], chosen: str) -> str:
-    """The cards as HTML: what ships, the visitor's own specs, and by hand."""
+def options(own: Any) -> str:
+    """The cards as HTML: what ships, the visitor's own specs, and by hand. The page's script marks the chosen
+    one.
+    """
     parts = [
         macro(
             "specs",
@@ -60,12 +66,11 @@ def options(own: Mapping[str, str], chosen: str) -> str:
             title(spec),
             sentence(spec),
             Markup(macro("specs", "strip", spec, names(tone_classes(spec.scale, spec.target))[1])),
-            name == chosen,
         )
         for name, spec in available(own).items()
     ]
     by_hand = "Set each share yourself, with sliders that always sum to one whole. Declared by you."
-    parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, "", chosen == BY_HAND))
+    parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, ""))
     return "".join(parts)
 
 
@@ -77,7 +82,7 @@ def spec_picker(label: str = "What skin tones shall they show?") -> gr.HTML:
         js_on_load=asset("picker.js"),
         apply_default_css=False,
         legend=label,
-        cards=options({}, DEFAULT),
+        cards=options({}),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.runfile import RUN_FILE, AuditRecord, SessionRecord, SessionRun, parse_record, read_run
@@ -17,6 +19,12 @@ from fairgen.ui.runs import UserRun
 
 SUMMARY = "summary.json"
 STEERED, UNSTEERED = "steered", "unsteered"
+ARM_WORDS = {
+    "none": "unsteered",
+    "prompt": "words in the prompt",
+    "embedding": "embedding direction",
+    "semantic": "semantic guidance",
+}
 _TAIL = 1 << 16
 """Bytes at the end of a run file that a summary's beginning is looked for in; a summary is a few thousand."""
 
@@ -28,6 +36,8 @@ class Glance:
     title: str
     """The prompt of a set, or how many prompts an audit has."""
     audit: bool
+    target: str
+    """The name of the spec, or how many there are."""
     count: int
     """Places, over all sets."""
     when: datetime
@@ -39,7 +49,7 @@ class Glance:
         """One line for people."""
         places = f"{self.count} {'place' if self.count == 1 else 'places'}"
         stopped = "" if self.done else ", stopped"
-        return f"{isolated(self.title)} ({places}{stopped}, {self.when:%Y-%m-%d %H:%M} UTC)"
+        return f"{isolated(self.title)} ({self.target}, {places}{stopped}, {self.when:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def glance(folder: Path) -> Glance | None:
@@ -55,14 +65,20 @@ def glance(folder: Path) -> Glance | None:
         return None
     done = last.startswith(b'{"type":"summary"')
     if isinstance(record, SessionRecord):
-        return Glance(record.prompt, False, record.count, record.started_at, done)
+        return Glance(record.prompt, False, _name(record.spec), record.count, record.started_at, done)
     if isinstance(record, AuditRecord):
         places = len(record.arms) * sum(prompt.count for prompt in record.prompts)
         prompts = f"{len(record.prompts)} {'prompt' if len(record.prompts) == 1 else 'prompts'}"
-        title = f"Audit of {prompts}, {' and '.join(record.arms)}"
+        title = f"Audit of {prompts}: {', '.join(ARM_WORDS[arm] for arm in record.arms)}"
+        names = {_name(spec) for spec in record.specs.values()}
+        target = names.pop() if len(names) == 1 else f"{len(names)} targets"
         # A run file has no last line of its own for an audit; its summary is written at the end.
-        return Glance(title, True, places, record.started_at, (folder / SUMMARY).is_file())
+        return Glance(title, True, target, places, record.started_at, (folder / SUMMARY).is_file())
     return None
+
+
+def _name(spec: Mapping[str, Any]) -> str:
+    return isolated(str(spec.get("name", "by hand")))
 
 
 def sets_of(run: UserRun) -> dict[str, LiveSet]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -15,26 +16,41 @@ from fairgen.spec.strict_yaml import MAX_BYTES
 from fairgen.ui.limits import text
 
 Own = dict[str, str]
-"""A visitor's own specs in Gradio's state: name -> the document as YAML (Gradio hashes what it keeps)."""
+"""A visitor's own specs, which their browser keeps: name -> the document as YAML."""
 _MOST = 50
-_MOST_TEXT = 1_000_000
+_MOST_TEXT = 300_000
 """Specs of one visitor, and characters in all of them."""
 _FIRST = ("uniform-ita6", "uniform-monk10", "uniform-lmd3")
 
 
-def available(own: Mapping[str, str]) -> dict[str, FairnessSpec]:
-    """Name -> spec: the even ones, what else ships, the visitor's own (which win over one of that name)."""
+def available(own: Any) -> dict[str, FairnessSpec]:
+    """Name -> spec: the even ones, what else ships, the visitor's own (which win over one of that name).
+
+    What a browser kept may be anything: what is no spec of its name is left out.
+    """
     shipped = sorted(list_specs(), key=lambda name: (name not in _FIRST, name))
-    return {name: load_spec(name) for name in shipped} | {name: _parsed(own[name]) for name in own}
+    kept = {}
+    for name, document in list(own.items())[:_MOST] if isinstance(own, Mapping) else []:
+        with suppress(UserError):
+            spec = _parsed(text(document, MAX_BYTES, "spec"))
+            if spec.name == name:
+                kept[spec.name] = spec
+    return {name: load_spec(name) for name in shipped} | kept
 
 
 def require_room(own: Mapping[str, str], spec: FairnessSpec) -> None:
-    """Raise `UserError` where a visitor has as many specs as they may have."""
+    """Raise `UserError` where a visitor has as many specs as they may have, or where the name is that of
+    another spec, which ships with fairgen.
+    """
+    if spec.name in list_specs() and load_spec(spec.name).content_hash() != spec.content_hash():
+        raise UserError(
+            f"The name {spec.name!r} belongs to a spec that ships with fairgen: give yours another name."
+        )
     others = [document for name, document in own.items() if name != spec.name]
     if len(others) >= _MOST or sum(map(len, others)) + len(dump_spec(spec)) > _MOST_TEXT:
         raise UserError(
-            f"At most {_MOST} specs with {_MOST_TEXT:,} characters in all are kept here: reload the page to "
-            "begin anew."
+            f"At most {_MOST} specs with {_MOST_TEXT:,} characters in all are kept here: forget your own "
+            "specs first."
         )
 
 
@@ -56,8 +72,9 @@ def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None 
     if isinstance(name, str) and ("\n" in name or name.lstrip().startswith("{")):
         return parse_spec(text(name, MAX_BYTES, "spec"), origin="The spec")
     name = text(name, 100, "name of the spec")
-    if own and name in own:
-        return _parsed(own[name])
+    mine = available(own)
+    if own and name in mine:
+        return mine[name]
     shipped = ["uniform", *list_specs()]
     if name not in shipped:
         raise UserError(f"There is no spec {name[:40]!r}: choose one of {', '.join(shipped)}.")

@@ -20,8 +20,11 @@ from fairgen.ui.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.cards import names
 from fairgen.ui.check_tab import spec_choices
 from fairgen.ui.generate_tab import GenerateParts
-from fairgen.ui.markup import macro, render
+from fairgen.ui.limits import text
+from fairgen.ui.markup import TO_MESSAGE, macro, render
 from fairgen.ui.specs import Own, approved, chosen_spec, require_room, with_spec
+
+_KEPT = "This browser keeps it; export it to have it elsewhere."
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class SpecsParts:
     """The form that asks a language model."""
 
 
-def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
+def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
     """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -43,9 +46,19 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
             )
             form = ask_form(public=public)
             with gr.Accordion("Edit, or bring your own", open=False, elem_id="fg-import") as editing:
-                file = gr.File(label="A YAML or JSON file", file_types=[".yaml", ".yml", ".json"], height=110)
+                load = gr.UploadButton(
+                    "Load a YAML or JSON file",
+                    size="sm",
+                    file_types=[".yaml", ".yml", ".json"],
+                    elem_id="fg-spec-load",
+                )
                 pasted = gr.Textbox(
-                    label="or its text", lines=8, max_lines=14, max_length=MAX_BYTES, elem_id="fg-spec-text"
+                    dump_spec(chosen_spec(picker.DEFAULT)),
+                    label="The document",
+                    info="The spec that is shown, to be changed under a name of its own; or paste yours.",
+                    lines=8,
+                    max_lines=14,
+                    elem_id="fg-spec-text",
                 )
                 add = gr.Button("Check and add", elem_id="fg-spec-add")
             with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
@@ -56,19 +69,35 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
                 )
                 name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
                 approve = gr.Button("Approve this spec", elem_id="fg-approve-go")
-            message = gr.HTML("", apply_default_css=False, elem_id="fg-spec-message")
+            forget = gr.Button("Forget my own specs", size="sm", visible=False, elem_id="fg-spec-forget")
+            message = gr.HTML(
+                "", apply_default_css=False, elem_id="fg-spec-message", elem_classes="fg-message"
+            )
         with gr.Column(elem_classes="fg-results"):
             shown = gr.HTML(
                 spec_page(chosen_spec(picker.DEFAULT)), apply_default_css=False, elem_id="fg-spec-page"
             )
 
-    chosen.change(
-        lambda which, mine: spec_page(chosen_spec(which, own=mine)),
-        [chosen, own],
-        shown,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+    def show(which: str, mine: Own) -> tuple[Any, Any]:
+        try:
+            spec = chosen_spec(which, own=mine)
+        except UserError as error:
+            return render("status", kind="error", text=str(error)), gr.skip()
+        return spec_page(spec), dump_spec(spec)
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    chosen.change(show, [chosen, own], [shown, pasted], **quiet)
+    message.change(None, js=TO_MESSAGE)
+
+    def listed(mine: Own) -> tuple[Any, Any]:
+        return gr.update(choices=spec_choices(mine)), gr.update(visible=bool(mine))
+
+    gr.on(None, listed, own, [chosen, forget], **quiet)
+    forget.click(
+        lambda: ({}, picker.DEFAULT, _said("Your own specs are forgotten.")),
+        None,
+        [own, chosen, message],
+        **quiet,
     )
 
     def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
@@ -76,20 +105,20 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
         try:
             for found in asked_spec(*answers, public=public):
                 if isinstance(found, str):
-                    yield _said(found), *(gr.skip(),) * 4, ""
+                    yield _said(found), *(gr.skip(),) * 3, ""
                     continue
                 sentence = (
                     f"The model proposed “{found.name}”. Nobody has approved it: read it, look its sources "
                     "up, change it below if need be, and approve it before it is used."
                 )
-                yield *_added(mine, found, sentence), dump_spec(found), gr.update(open=True), ""
+                yield *_added(mine, found, sentence), gr.update(open=True), ""
         except UserError as error:
-            yield _said(str(error), error=True), *(gr.skip(),) * 4, ""
+            yield _said(str(error), error=True), *(gr.skip(),) * 3, ""
 
     form.button.click(
         proposed,
         [*form.fields, own],
-        [message, own, chosen, pasted, editing, form.key],
+        [message, own, chosen, editing, form.key],
         concurrency_limit=ASKED_AT_ONCE,
         concurrency_id=ASKING,
         show_progress="minimal",
@@ -97,17 +126,37 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
         api_visibility="private",
     )
 
-    def take_in(path: str | None, typed: str, mine: Own) -> tuple[Any, ...]:
+    def loaded(path: str) -> tuple[Any, Any]:
         try:
-            spec = _read(path, typed)
+            with Path(path).open("rb") as file:
+                spec_text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
+            return text(spec_text, MAX_BYTES, "file"), _said(
+                "Loaded: look it through, then check and add it."
+            )
+        except UnicodeDecodeError:
+            return gr.skip(), _said("The file is no text in UTF-8: choose a YAML or JSON file.", error=True)
+        except UserError as error:
+            return gr.skip(), _said(str(error), error=True)
+
+    load.upload(loaded, load, [pasted, message], **quiet)
+
+    def take_in(typed: str, mine: Own) -> tuple[Any, ...]:
+        try:
+            if not typed.strip():
+                raise UserError("There is no spec to add: load a file, or paste its text.")
+            spec = parse_spec(text(typed, MAX_BYTES, "document"), origin="The text")
             require_room(mine, spec)
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(mine, spec, f"“{spec.name}” is sound, and can be chosen in the other tabs.")
+        return _added(
+            mine,
+            spec,
+            f"“{spec.name}” is sound, and can be chosen in the other tabs. {_KEPT}",
+        )
 
     add.click(
         take_in,
-        [file, pasted, own],
+        [pasted, own],
         [message, own, chosen],
         concurrency_limit=None,
         show_progress="hidden",
@@ -119,7 +168,11 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
             spec = approved(chosen_spec(which, own=mine), by)
         except UserError as error:
             return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. Export it to keep it.")
+        return _added(
+            mine,
+            spec,
+            f"“{spec.name}” is {spec.approval_text}. {_KEPT}",
+        )
 
     approve.click(
         sign,
@@ -128,14 +181,7 @@ def specs_tab(own: gr.State, *, public: bool) -> SpecsParts:
         concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
-    ).then(
-        lambda which, mine: spec_page(chosen_spec(which, own=mine)),
-        [chosen, own],
-        shown,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    ).then(show, [chosen, own], [shown, pasted], **quiet)
     return SpecsParts(chosen, form.box)
 
 
@@ -158,19 +204,12 @@ def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
     return _said(sentence), mine, gr.update(choices=spec_choices(mine), value=spec.name)
 
 
-def _read(path: str | None, typed: str) -> FairnessSpec:
-    if path:
-        with Path(path).open("rb") as file:
-            return parse_spec(file.read(MAX_BYTES + 1), origin="The file")
-    if not typed.strip():
-        raise UserError("There is no spec to add: choose a file, or paste its text.")
-    return parse_spec(typed, origin="The text")
-
-
 def _said(sentence: str, *, error: bool = False) -> str:
     if error:
         return render("status", kind="error", text=sentence)
-    return render("status", kind="note", title=sentence, text="", progress=None, notes=[], announce=True)
+    return render(
+        "status", kind="note", order="", title=sentence, text="", progress=None, notes=[], announce=True
+    )
 
 
 def spec_page(spec: FairnessSpec) -> str:

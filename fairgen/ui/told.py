@@ -7,7 +7,8 @@ from fairgen.report import words
 from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec
 from fairgen.ui.live import LiveSet
-from fairgen.ui.markup import render
+from fairgen.ui.markup import isolated, render
+from fairgen.ui.picker import title
 
 
 def empty_set(spec: FairnessSpec, prompt: str, count: int) -> str:
@@ -28,7 +29,7 @@ def set_status(live: LiveSet) -> str:
     """Where a set stands: what happens, progress, notes."""
     if live.state == "failed":
         return error_box(live.error)
-    title, text, progress = _sentence(live)
+    what, text, progress = _sentence(live)
     notes: list[str] = []
     if live.state == "done" and live.summary is not None:
         notes = list(live.summary.notes)
@@ -41,12 +42,26 @@ def set_status(live: LiveSet) -> str:
     return render(
         "status",
         kind=live.state,
-        title=title,
+        order=_order(live),
+        title=what,
         text=text,
         progress=progress,
         notes=notes,
         announce=announce,
     )
+
+
+def _order(live: LiveSet) -> str:
+    """What the set was made for: the controls beside it may say something else by now."""
+    job, record = live.run.job, live.record
+    if job is not None:
+        prompt, spec = job.prompt, job.spec
+    elif record is not None:
+        prompt, spec = record.prompt, FairnessSpec.model_validate(record.spec)
+    else:
+        return ""
+    places = f"{live.count} {'place' if live.count == 1 else 'places'}"
+    return f"“{isolated(prompt)}” · {isolated(title(spec))} · {places}"
 
 
 def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
@@ -69,7 +84,7 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
     if live.state == "stopped":
         return (
             f"Stopped: {live.places} of {live.count} places filled.",
-            f"{made}; these and their readings are kept.",
+            f"{made}; these and their readings are kept." if live.pictures else "Nothing was made yet.",
             live.places / live.count,
         )
     arm = live.arm()

@@ -150,12 +150,37 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
     assert sum(shares()) == 1000
 
 
-@pytest.mark.parametrize("prompt", ["", "   ", "a\u0007b"])
-def test_a_prompt_that_cannot_be_used_is_refused_in_place(page: Page, prompt: str) -> None:
-    make(page, 2, prompt)
-    page.wait_for_selector(".fg-status-error")
-    assert "prompt" in page.inner_text("#fg-status")
-    page.wait_for_function("!document.querySelector('#fg-go').disabled")
+def test_what_cannot_be_used_is_refused_in_place_and_leaves_the_set(page: Page) -> None:
+    make(page, 2, "a portrait\nof a judge")  # a box of two lines invites them
+    page.wait_for_selector(DONE)
+    assert "“a portrait of a judge” · Even, six tones · 2 places" in page.inner_text("#fg-status").translate(
+        {0x2068: None, 0x2069: None}
+    )
+    refused = {
+        "": "prompt is empty",
+        "   ": "prompt is empty",
+        "a\u0007b": "control characters",
+        "a " * 40: "too long for this model",
+        "x" * 100_000: "100,000 characters",
+    }
+    for prompt, says in refused.items():
+        make(page, 2, prompt)
+        page.wait_for_selector(f"#fg-status .fg-status-error >> text={says}")
+        page.wait_for_function("!document.querySelector('#fg-go').disabled")
+        assert page.locator("#fg-cards .fg-pic").count() == 2
+        assert page.locator("#fg-links a").count() == 5
+
+
+def test_the_chance_band_stays_within_the_chart(page: Page) -> None:
+    for count in ("2", "60"):
+        page.locator("#fg-count input[type=number]").fill(count)
+        page.locator("#fg-count input[type=number]").blur()
+        page.wait_for_selector(f"#fg-chart >> text=/of {count} off/")
+        ends = page.locator("#fg-chart .fg-plot > svg").evaluate_all(
+            "all => all.map(s => [s.getBoundingClientRect().right,"
+            " s.querySelector('.fg-band').getBoundingClientRect().right])"
+        )
+        assert all(band <= track + 0.5 for track, band in ends), ends
 
 
 def test_markup_in_a_prompt_is_shown_as_text(page: Page) -> None:

@@ -117,7 +117,14 @@ def test_a_page_that_is_closed_frees_its_place_and_who_waits_sees_theirs(
     second.locator("#fg-prompt textarea").fill("a portrait of a butcher")
     second.locator("#fg-count input[type=number]").fill("1")
     second.click("#fg-go")
-    second.wait_for_selector("#fg-status >> text=/queue: 1\\/1/")
+    place = second.locator("#fg-status .progress-text[data-place='Place 1 of 1 in the queue']")
+    place.wait_for()  # seen, and not only there
+    box = place.bounding_box()
+    assert box is not None
+    assert min(box["width"], box["height"]) > 10
+    faded = "e => { let o = 1; for (; e; e = e.parentElement) o *= getComputedStyle(e).opacity; return o; }"
+    for part in (place, second.locator("#fg-status .fg-status b")):
+        assert part.evaluate(faded) == 1
     first.context.close()
     second.wait_for_selector("#fg-status .fg-status-done")
     second.context.close()

@@ -106,7 +106,38 @@ def test_a_spec_with_markup_is_taken_in_shown_as_text_approved_and_chosen(page: 
     assert spec.approval == "approved"
     assert spec.approved_by == "A. <i>Person</i>"
     open_tab(page, "Generate")
-    assert page.locator(".fg-spec input[value=hostile]").count() == 1
+    page.wait_for_selector(".fg-spec input[value=hostile]")
+    page.reload()  # this browser keeps them
+    page.wait_for_selector(".fg-spec input[value=hostile]")
+    open_tab(page, "Specs")
+    page.click("#fg-spec-forget")
+    page.wait_for_selector("#fg-spec-message >> text=are forgotten")
+    open_tab(page, "Generate")
+    page.wait_for_selector(".fg-spec input[value=hostile]", state="detached")
+
+
+def test_the_document_is_edited_loaded_from_a_file_and_needs_a_name_of_its_own(
+    page: Page, tmp_path: Path
+) -> None:
+    open_tab(page, "Specs")
+    page.click("#fg-import button")
+    box = page.locator("#fg-spec-text textarea")
+    shown = box.input_value()
+    assert "name: uniform-ita6" in shown
+    box.fill(shown.replace("declared_by: fairgen", "declared_by: somebody"))
+    page.click("#fg-spec-add")
+    page.wait_for_selector("#fg-spec-message .fg-status-error >> text=give yours another name")
+    file = tmp_path / "mine.yaml"
+    file.write_text(shown.replace("name: uniform-ita6", "name: mine"))
+    with page.expect_file_chooser() as asked:
+        page.click("#fg-spec-load")
+    asked.value.set_files(file)
+    page.wait_for_selector("#fg-spec-message >> text=Loaded")
+    assert "name: mine" in box.input_value()
+    page.click("#fg-spec-add")
+    page.wait_for_selector("#fg-spec-message >> text=is sound")
+    open_tab(page, "Generate")
+    page.wait_for_selector(".fg-spec input[value=mine]")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +232,11 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
     assert "replies agree to 100" in shown
     assert page.locator("#fg-ask-key input").input_value() == ""
     assert "source: llm" in page.locator("#fg-spec-text textarea").input_value()
+    open_tab(page, "Check my pictures")
+    page.locator("#fg-check-spec input").click()
+    page.get_by_role("option", name="a-portrait-of-a-nurse").click()
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-error >> text=approve it")
     open_tab(page, "Generate")
     page.locator(".fg-spec", has=page.locator("input[value=a-portrait-of-a-nurse]")).click()
     page.locator("#fg-count input[type=number]").fill("1")

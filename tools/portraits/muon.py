@@ -25,9 +25,8 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    if tall:
-        x = x.mT
-    return x.float()
+    turned: torch.Tensor = x.mT if tall else x
+    return turned.float()
 
 
 def has_matrix(weight: torch.Tensor) -> bool:

@@ -31,6 +31,13 @@ def _levels(layers: nn.Sequential) -> list[list[nn.Module]]:
     return found
 
 
+def _head(level: list[nn.Module]) -> nn.Conv2d:
+    """The convolution that a level begins with."""
+    head = level[0]
+    assert isinstance(head, nn.Conv2d)
+    return head
+
+
 def _copy(into: nn.Conv2d, source: nn.Conv2d) -> None:
     """The part of a kernel that both have; the rest of ``into`` becomes 0."""
     out, inner = (min(a, b) for a, b in zip(into.weight.shape[:2], source.weight.shape[:2], strict=True))
@@ -46,10 +53,7 @@ def _blocks(level: list[nn.Module]) -> list[AutoencoderTinyBlock]:
 
 
 def _copy_level(into: list[nn.Module], source: list[nn.Module]) -> None:
-    head, known = into[0], source[0]
-    assert isinstance(head, nn.Conv2d)
-    assert isinstance(known, nn.Conv2d)
-    _copy(head, known)
+    _copy(_head(into), _head(source))
     fresh, old = _blocks(into), _blocks(source)
     for number, block in enumerate(fresh):
         if number < len(old):
@@ -73,28 +77,24 @@ def grow_autoencoder(new: AutoencoderTiny, old: AutoencoderTiny) -> None:
         ValueError: the two are not a level apart, or of different widths.
     """
     ours, theirs = _levels(new.encoder.layers), _levels(old.encoder.layers)
-    if len(ours) != len(theirs) + 1 or ours[0][0].weight.shape[0] != theirs[0][0].weight.shape[0]:
+    if len(ours) != len(theirs) + 1 or _head(ours[0]).out_channels != _head(theirs[0]).out_channels:
         raise ValueError("only an autoencoder with one level less, and of the same width, can be grown")
     for level, known in zip(ours[2:], theirs[1:], strict=True):
         _copy_level(level, known)
-    latents = ours[-1][0]
-    assert isinstance(latents, nn.Conv2d)
-    for channel in range(theirs[-1][0].weight.shape[0], latents.weight.shape[0]):
+    latents = _head(ours[-1])
+    for channel in range(_head(theirs[-1]).out_channels, latents.out_channels):
         nn.init.normal_(latents.weight[channel], std=float(latents.weight[0].std()))
     ours, theirs = _levels(new.decoder.layers), _levels(old.decoder.layers)
     for level, known in zip(ours[:-2], theirs[:-1], strict=True):
         _copy_level(level, known)
-    _copy_end(ours[-3:], theirs[-1][0], old)
+    _copy_end(ours[-3:], _head(theirs[-1]), old)
 
 
-def _copy_end(ours: list[list[nn.Module]], known: nn.Module, old: AutoencoderTiny) -> None:
+def _copy_end(ours: list[list[nn.Module]], known: nn.Conv2d, old: AutoencoderTiny) -> None:
     """The new level lets the old features through, twice as large, to the old colours. Its block ends in a
     ReLU, which they never met: a bias lifts them above 0, and the last layer takes it off again.
     """
-    (lifted, *_), (passing, *_), (last, *_) = _blocks(ours[0]), ours[1], ours[2]
-    assert isinstance(passing, nn.Conv2d)
-    assert isinstance(last, nn.Conv2d)
-    assert isinstance(known, nn.Conv2d)
+    lifted, passing, last = _blocks(ours[0])[0], _head(ours[1]), _head(ours[2])
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(8, old.config["latent_channels"], 16, 16, generator=generator)
     lift = -float(old.decoder.layers[:-1](latents).flatten()[::7].quantile(0.001))
