@@ -24,7 +24,7 @@ from fairgen.ui.models import model_choice
 from fairgen.ui.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
 from fairgen.ui.runs import UserRun
 from fairgen.ui.shelf import Shelf, earlier_sets, put_away
-from fairgen.ui.sliding import Slider
+from fairgen.ui.sliding import slider
 from fairgen.ui.specs import Own, chosen_spec, require_approval
 from fairgen.ui.stopping import ended, may_stop, wire_stop
 from fairgen.ui.told import empty_set, error_box, set_status, twin_status
@@ -85,7 +85,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             with gr.Row(elem_classes="fg-chips fg-after"):
                 read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
                 bring = gr.Button("Bring your own, or ask a language model", size="sm", elem_id="fg-bring")
-            count = Slider(
+            count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
             with gr.Accordion("Advanced", open=False):
@@ -96,7 +96,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
                     "is set for each picture, by what the model was measured to do, up to the one below.",
                 )
-                strength = Slider(
+                strength = slider(
                     0.1,
                     MOST_STRENGTH,
                     MOST_STRENGTH,
@@ -107,7 +107,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     buttons=[],
                     elem_id="fg-strength",
                 )
-                tries = Slider(
+                tries = slider(
                     1,
                     limits.tries,
                     4,
