@@ -107,6 +107,8 @@ def main() -> None:
         folder.mkdir()
         at: list[int] = []
         for _ in range(rng.randint(1, 4)):
+            if lines(folder) == total:  # the last kill came after the last line
+                break
             # Half of the kills strike right after a line, the others somewhere in the work that follows.
             pause = rng.choice([0.0, rng.uniform(0, 0.004)])
             if not kill_at(asked, folder, rng.randint(lines(folder), total - 1), pause):

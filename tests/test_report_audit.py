@@ -304,7 +304,7 @@ def test_no_run_makes_no_folder(tmp_path: Path) -> None:
 
 
 def test_pictures_are_not_held_while_the_page_is_written(tmp_path: Path) -> None:
-    folder = write_fake_audit(tmp_path / "run", [(f"prompt {i}", "high") for i in range(10)], count=24)
+    folder = write_fake_audit(tmp_path / "run", [(f"prompt {i}", "high") for i in range(10)], count=36)
     done = collect(RunReader(folder))
     write_audit_page(done, tmp_path / "page.html")
     tracemalloc.start()

@@ -131,6 +131,9 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> None:
         other = other if other in known else next((number for number in known if number != one), None)
         return gr.update(choices=runs, value=one), gr.update(choices=runs, value=other)
 
+    def newest(request: gr.Request) -> tuple[Any, Any]:
+        return list_runs(None, None, request)
+
     for button, handler, inputs in (
         (go, begin, [prompts, spec, count, arms, seed, model, own]),
         (resume, go_on, [first]),
@@ -144,7 +147,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> None:
             show_progress_on=status,
             concurrency_id=SAMPLING,
             api_visibility="private",
-        ).then(list_runs, [first, second], [first, second], **quiet)
+        ).then(newest, None, [first, second], **quiet)
 
     wire_stop(stop, ticket, services)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)

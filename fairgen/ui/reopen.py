@@ -49,7 +49,7 @@ class Glance:
         """One line for people."""
         places = f"{self.count} {'place' if self.count == 1 else 'places'}"
         stopped = "" if self.done else ", stopped"
-        return f"{isolated(self.title)} ({self.target}, {places}{stopped}, {self.when:%Y-%m-%d %H:%M:%S} UTC)"
+        return f"{isolated(self.title)} ({places}{stopped}, {self.target}, {self.when:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def glance(folder: Path) -> Glance | None:
