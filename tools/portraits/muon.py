@@ -35,9 +35,13 @@ def has_matrix(weight: torch.Tensor) -> bool:
 
 
 class Muon(torch.optim.Optimizer):
-    """Args:
-    params: weights for which `has_matrix` holds. lr: on the scale of AdamW's rates, since an update has the
-        root mean square that AdamW's have (Liu et al., arXiv 2502.16982). momentum: 0-1, Nesterov's.
+    """The optimiser; no closure, no weight decay.
+
+    Args:
+        params: weights for which `has_matrix` holds.
+        lr: on the scale of AdamW's rates, since an update has the root mean square that AdamW's have (Liu et
+            al., arXiv 2502.16982).
+        momentum: 0-1, Nesterov's.
     """
 
     def __init__(self, params: Iterable[torch.Tensor], lr: float, momentum: float = 0.95) -> None:
