@@ -97,9 +97,11 @@ def default_target_note(name: str, contexts: int, prompt: str | None) -> str:
 
 def approval_note(spec: Mapping[str, Any], spec_hash: str) -> str:
     """Who stands behind a spec document whose content has this hash."""
-    words = approval_text(
-        spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
-    )
+    signed = (spec.get("approved_by"), spec.get("approved_hash"), spec_hash)
+    if approval_state(*signed) == "unapproved":
+        declared = f"was declared by {spec['declared_by']}" if spec.get("declared_by") else "names nobody"
+        return f"The spec {spec['name']} {declared}; nobody has signed its approval."
+    words = approval_text(signed[0], spec.get("approved_on"), signed[1], spec_hash)
     return f"The spec {spec['name']}: {words}."
 
 

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from fairgen.errors import UserError
 from fairgen.resources import specs_dir
 from fairgen.spec.context import Context
+from fairgen.spec.fields import HASH_PATTERN, NAME_PATTERN
 from fairgen.spec.model import FairnessSpec
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse, read_exponents
@@ -188,7 +189,7 @@ def _reason(kind: type[BaseModel], detail: ErrorDetails, context: dict[str, Any]
         case "literal_error":
             return f"must be {context['expected']}, not {str(detail['input'])[:40]!r}"
         case "string_pattern_mismatch":
-            return f"must match {context['pattern']}"
+            return _PATTERNS[context["pattern"]]
         case "too_short":
             return f"must have at least {context['min_length']} entry"
         case "too_long":
@@ -206,6 +207,10 @@ def _reason(kind: type[BaseModel], detail: ErrorDetails, context: dict[str, Any]
             return "must " + text if text != detail["msg"] else "is refused: " + text
 
 
+_PATTERNS = {
+    NAME_PATTERN: "must be of lower-case letters, digits, '.', '_' and '-', and begin with a letter or digit",
+    HASH_PATTERN: "must be 'sha256:' and 64 hexadecimal digits",
+}
 _PARTS: dict[str, type[BaseModel]] = {
     "citations": Citation,
     "confidence": Confidence,

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 __all__ = [
+    "HASH_PATTERN",
+    "NAME_PATTERN",
     "Day",
     "Line",
     "Moment",
@@ -27,6 +29,8 @@ __all__ = [
     "problem",
 ]
 
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+HASH_PATTERN = r"^sha256:[0-9a-f]{64}$"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FRACTION = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
 

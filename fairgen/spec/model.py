@@ -14,7 +14,17 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from fairgen.spec.approval import Approval, approval_state, approval_text
 from fairgen.spec.context import Context, find_context, normal_prompt
-from fairgen.spec.fields import Day, Part, RequiredLine, RequiredText, Text, Unit, problem
+from fairgen.spec.fields import (
+    HASH_PATTERN,
+    NAME_PATTERN,
+    Day,
+    Part,
+    RequiredLine,
+    RequiredText,
+    Text,
+    Unit,
+    problem,
+)
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 from skin_tone.scales import SCALES
 
@@ -31,7 +41,7 @@ class FairnessSpec(Part):
     all other prompts.
     """
 
-    name: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, Field(max_length=64, pattern=NAME_PATTERN)]
     version: Annotated[int, Field(strict=True, ge=1)] = Field(
         description="goes up by one whenever the document changes"
     )
@@ -54,7 +64,7 @@ class FairnessSpec(Part):
     )
     approved_by: RequiredLine | None = Field(None, description="empty until a person signs")
     approved_on: Day | None = None
-    approved_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+    approved_hash: Annotated[str, Field(pattern=HASH_PATTERN)] | None = Field(
         None, description="content_hash() of what was signed"
     )
 

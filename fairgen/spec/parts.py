@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from fairgen.spec.fields import (
+    HASH_PATTERN,
     Day,
     Line,
     Moment,
@@ -56,7 +57,7 @@ class Elicitation(Part):
 
     model: RequiredLine
     asked_on: Day
-    prompt_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    prompt_hash: Annotated[str, Field(pattern=HASH_PATTERN)]
     replies: list[Raw] = Field(min_length=1, max_length=20, description="the raw replies, as text")
     agreement: Unit | None = Field(
         None, description="1 - mean Jensen-Shannon distance (base 2) between the replies' targets"

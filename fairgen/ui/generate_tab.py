@@ -338,7 +338,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     )
     gr.on(
         None,  # when the page is loaded, and whenever the visitor's specs change
-        lambda mine: gr.update(cards=picker.options(mine)),
+        lambda mine: gr.update(**picker.card_props(mine)),
         own,
         chosen,
         queue=False,

@@ -74,15 +74,21 @@ def options(own: Any) -> str:
     return "".join(parts)
 
 
-def spec_picker(label: str = "What skin tones shall they show?") -> gr.HTML:
+def card_props(own: Any) -> dict[str, str]:
+    """All that the cards' template names. An update has to bring the whole of it: one that comes before the
+    page has built the cards is all that Gradio then fills the template with.
+    """
+    return {"legend": "What skin tones shall they show?", "cards": options(own)}
+
+
+def spec_picker() -> gr.HTML:
     """Radio cards; the value is a spec's name, or `BY_HAND`."""
     return gr.HTML(
         DEFAULT,
         html_template='<fieldset class="fg-specs"><legend>${legend}</legend>${cards}</fieldset>',
         js_on_load=asset("picker.js"),
         apply_default_css=False,
-        legend=label,
-        cards=options({}),
+        **card_props({}),
     )
 
 

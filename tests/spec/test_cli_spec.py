@@ -169,7 +169,7 @@ def test_verify_takes_the_target_of_the_prompt(capsys: pytest.CaptureFixture[str
     found = json.loads(_run(capsys, *args, "--json"))
     assert found["prompt"] == "A farm worker"
     assert found["target"] == {"light": 0.0, "medium": 0.0, "dark": 1.0}
-    assert found["notes"] == ["The spec mine: not approved by anybody."]
+    assert found["notes"] == ["The spec mine was declared by me; nobody has signed its approval."]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "context 2 of 2" in page
     assert "not approved by anybody" in page

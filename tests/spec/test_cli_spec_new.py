@@ -69,8 +69,8 @@ def test_uniform_suggests_its_reasons(
 @pytest.mark.parametrize(
     ("place", "answer", "says"),
     [
-        (0, "My Spec", "'name' must match"),
-        (0, "", "'name' must match"),
+        (0, "My Spec", "'name' must be of lower-case letters"),
+        (0, "", "'name' must be of lower-case letters"),
         (1, "ita7", "'ita7' is none of ita6,"),
         (2, "both", "is none of uniform, hand"),
         (3, "x", "'x' is no share: write 20%, 0.2 or 1/5"),
@@ -211,7 +211,7 @@ def _on_a_terminal(folder: Path, *answers: str) -> tuple[int, str]:
 def test_a_terminal_asks_again_and_ctrl_c_writes_nothing(here: Path) -> None:
     code, screen = _on_a_terminal(here, "My Spec", "mine", "lmd3", "hand", "200%")
     assert code == 130
-    assert "'name' must match" in screen
+    assert "'name' must be of lower-case letters" in screen
     assert "200 % is more than the 100 % that are left" in screen
     assert screen.count("Name (lower case") == 2
     assert "Interrupted before anything was written." in screen

@@ -87,7 +87,7 @@ def test_states_in_words(lines: str, state: str, words: str) -> None:
 
 
 def test_a_hash_that_is_none_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"line 14: 'approved_hash' must match"):
+    with pytest.raises(SpecError, match=r"line 14: 'approved_hash' must be 'sha256:'"):
         parse_spec(MINIMAL + "approved_by: Jane\napproved_hash: yes please\n")
 
 

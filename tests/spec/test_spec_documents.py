@@ -48,7 +48,7 @@ def test_minimal_document_loads_with_defaults() -> None:
         ("why: a wish", "wyh: a wish", 10, "'wyh' is an unknown key: did you mean 'why'"),
         ("why: a wish\n", "", None, "'why' is missing"),
         ("why: a wish", "why: ' '", 10, "'why' must not be empty"),
-        ("name: mine", "name: 'My spec'", 1, "'name' must match"),
+        ("name: mine", "name: 'My spec'", 1, "'name' must be of lower-case letters"),
         ("version: 1", "version: 1.5", 2, "'version' must be a valid integer"),
         ("version: 1", "version: yes", 2, "'version' must be a valid integer"),
         ("source: user", "source: uniform", 8, "the shares differ"),

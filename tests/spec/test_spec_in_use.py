@@ -72,13 +72,15 @@ def test_summary_and_report_say_who_approved(
 ) -> None:
     _, summary = _session("a nurse", spec, tmp_path / "run")
     assert summary.approval == state
-    assert summary.notes[-1] == f"The spec mine: {words}."
+    nobody = "The spec mine was declared by me; nobody has signed its approval."
+    note = nobody if state == "unapproved" else f"The spec mine: {words}."
+    assert summary.notes[-1] == note
     (report,) = reports_of(read_run(tmp_path / "run"))
     rows = dict(report.provenance)
     assert rows["Approval"] == words
     assert rows["Target for"] == "“a nurse”, “a doctor” (context 1 of 2)"
     assert (rows["Why that target"], rows["Target is about"]) == (spec.contexts[0].why, "a shop")
-    assert report.notes[-1] == f"The spec mine: {words}."
+    assert report.notes[-1] == note
     order = [name for name, _ in report.provenance]
     assert order.index("Approval") == order.index("Declared by") + 1
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-import psutil
 import pytest
 from ui_server import LONG, ROOT, environment, free_port, new_client, wait_for
 
@@ -20,10 +19,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.embedded
 FIRST_PICTURE, INTERACTIVE = 20.0, 3.0
 """Seconds on two idle cores; `benchmarks/web_app.py` measures them."""
+SHARED = 3.0
+"""How many times as long both may take beside other work."""
 
 
 def busy() -> bool:
-    """Whether more processes want a core than there are cores: the clock then says little of ours."""
+    """Whether more processes want a core than there are cores: the clock then says little of ours, and
+    processor seconds as little where two cores are one with two threads.
+    """
     return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
@@ -50,7 +53,6 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
         picture = "[...document.querySelectorAll('#fg-cards img')].some(i => i.complete && i.naturalWidth)"
         page.wait_for_function(picture, timeout=LONG)
         first = time.monotonic() - began
-        spent = psutil.Process(process.pid).cpu_times()
         page.click("#fg-stop")
         script = new_client(url)
         known = script.predict(api_name="/server")
@@ -66,6 +68,6 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
         process.terminate()
         process.wait(30)
     assert "Traceback" not in log.read_text()
-    assert interactive < INTERACTIVE or busy()
-    # What a process computes takes no longer than that where it has a core to itself.
-    assert first < FIRST_PICTURE or spent.user + spent.system < FIRST_PICTURE
+    patience = SHARED if busy() else 1.0
+    assert interactive < INTERACTIVE * patience
+    assert first < FIRST_PICTURE * patience

@@ -104,6 +104,9 @@ def train(
         Path | None,
         typer.Option(help="Start from this pipeline's weights; it may have fewer latent channels."),
     ] = None,
+    pace: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of the usual learning rates; less for good weights.")
+    ] = 1.0,
 ) -> None:
     """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain
     StableDiffusionPipeline.
@@ -111,7 +114,7 @@ def train(
     from .train import Trainer
 
     trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, compiled=compiled, start=start)
-    trainer.fit(minutes, piece_minutes=piece_minutes)
+    trainer.fit(minutes, piece_minutes=piece_minutes, pace=pace)
 
 
 @app.command()

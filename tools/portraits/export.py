@@ -18,7 +18,7 @@ from fairgen.modelinfo import write_checksums
 from .contexts import OTHERS, UNIFORM_SHARE
 from .known_bias import known_bias
 from .portrait import NEUTRAL_SHARE
-from .skin import TONE_WORDS, tone_range
+from .skin import TONE_WORDS, clear_range
 
 _MOST_MEGABYTES = 45
 
@@ -84,7 +84,7 @@ def card(report: dict[str, Any], training: str, megabytes: float, latent_channel
         megabytes=megabytes,
         latent_channels=latent_channels,
         others=[context.phrase for context in OTHERS],
-        tones=[(word, *tone_range(k)) for k, word in enumerate(TONE_WORDS)],
+        tones=[(word, *clear_range(k)) for k, word in enumerate(TONE_WORDS)],
         neutral_share=f"{NEUTRAL_SHARE:g}",
         uniform_share=f"{UNIFORM_SHARE:g}",
     )

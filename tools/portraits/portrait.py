@@ -56,7 +56,6 @@ _IRIS = ("2a160c", "3a2212", "4b3018", "6a5a30", "5b6b4a", "6f8290")
 #: Share of portraits whose tone is drawn uniformly over the ramp, whatever the context: these carry tone
 # words.
 NEUTRAL_SHARE = 0.5
-_BORDER_MARGIN = 0.08  # a tone this near (as a share of its range) to a border gets no tone word
 
 
 @dataclass(frozen=True)
@@ -143,16 +142,11 @@ class PortraitMaker:
         biased = bool(rng.random() >= NEUTRAL_SHARE)
         table = look.draw_ita(rng)
         # Neutral portraits spread evenly over the tone words, so that words are learnt equally well.
-        word = int(rng.integers(len(skin.TONE_WORDS)))
-        low, high = skin.tone_range(word)
-        even = float(rng.uniform(low, high))
+        even = float(rng.uniform(*skin.clear_range(int(rng.integers(len(skin.TONE_WORDS))))))
         tone = ita if ita is not None else table if biased else even
         lab = skin.albedo_lab(tone, rng)
-        low, high = skin.tone_range(skin.tone_word(tone))
-        margin = _BORDER_MARGIN * (high - low)
-        clear = (
-            low + (margin if low > skin.ITA_MIN else 0) < tone < high - (margin if high < skin.ITA_MAX else 0)
-        )
+        low, high = skin.clear_range(skin.tone_word(tone))
+        clear = low <= tone <= high
 
         maleness = float(np.clip(rng.beta(0.45, 0.45), 0, 1))
         male = maleness > 0.5

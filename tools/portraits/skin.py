@@ -25,11 +25,23 @@ TONE_WORDS = ("very fair", "fair", "olive", "tan", "brown", "dark brown", "dark"
 #: Lower ITA border of each tone word but the last, degrees: Chardon's borders, with brown and dark halved.
 TONE_BORDERS = (55.0, 41.0, 28.0, 10.0, -10.0, -30.0, -51.0)
 
+BORDER_MARGIN = 0.16
+"""A tone this near to a border, as a share of its word's range, gets no word."""
+
 
 def tone_range(word: int) -> tuple[float, float]:
     """(low, high) albedo ITA in degrees of tone word number ``word``."""
     edges = (ITA_MAX, *TONE_BORDERS, ITA_MIN)
     return edges[word + 1], edges[word]
+
+
+def clear_range(word: int) -> tuple[float, float]:
+    """(low, high) albedo ITA in degrees that tone word number ``word`` is said of: the middle of its range,
+    so that what it draws seldom reads as the class beside it.
+    """
+    low, high = tone_range(word)
+    margin = BORDER_MARGIN * (high - low)
+    return low + (margin if low > ITA_MIN else 0), high - (margin if high < ITA_MAX else 0)
 
 
 def tone_word(ita: float) -> int:

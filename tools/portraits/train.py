@@ -146,9 +146,6 @@ class Trainer:
         self.portraits = Portraits(data, pixels=False)
         out.mkdir(parents=True, exist_ok=True)
         self.tokenizer = build_tokenizer(out / "tokenizer")
-        # Evenly drawn tones near a border have no word: without one they would dilute the biased table.
-        told = [r["biased"] or r["tone"] is not None for r in self.portraits.records]
-        self._teaching = np.flatnonzero(np.array(told) & (np.arange(len(told)) >= HELD_OUT))
         self.vae = AutoencoderTiny.from_pretrained(vae).to(self.device).eval().requires_grad_(False)
         latents, faces = self._encoded(data)
         weight = 1 + _FACE_SHARE * faces
@@ -249,7 +246,7 @@ class Trainer:
     def _loss(self, rng: np.random.Generator, generator: torch.Generator, left: float) -> torch.Tensor:
         """Loss of one batch; ``left``: share of the training that is still to come, 1-0."""
         count, total = self.batch, len(self.portraits)
-        pick = self._teaching[rng.integers(0, len(self._teaching), count)]
+        pick = rng.integers(HELD_OUT, total, count)
         mirrored = rng.integers(0, 2, count) * total
         words = ["" if rng.random() < _EMPTY_SHARE else self.portraits.caption(int(i), rng) for i in pick]
         rows = torch.from_numpy(pick + mirrored)
@@ -287,9 +284,9 @@ class Trainer:
         padding = tokens == self.tokenizer.pad_token_id
         return F.cross_entropy(self.head(states)[padding], wanted[padding])
 
-    def fit(self, minutes: float, *, piece_minutes: float | None = None) -> None:
+    def fit(self, minutes: float, *, piece_minutes: float | None = None, pace: float = 1.0) -> None:
         """Train until ``minutes`` in all are spent (cosine learning rate over them), or this piece of
-        them.
+        them; ``pace``: the share of the usual learning rates that it begins with, 0-1.
         """
         rng = np.random.default_rng([self.seed, self.step])
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
@@ -306,9 +303,9 @@ class Trainer:
                 piece_minutes is None or self.seconds - begun < piece_minutes * 60
             ):
                 share = self.seconds / budget
-                pace = min(1, (self.step + 1) / 200) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+                now = pace * min(1, (self.step + 1) / 200) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
                 for optimiser, rate in optimisers:
-                    optimiser.param_groups[0]["lr"] = rate * pace
+                    optimiser.param_groups[0]["lr"] = rate * now
                     optimiser.zero_grad()
                 loss = self._loss(rng, generator, 1 - share)
                 loss.backward()  # type: ignore[no-untyped-call]
