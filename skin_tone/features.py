@@ -101,7 +101,6 @@ def measure(
         rgb: the whole picture. face, view: the face in it. patches: patch -> its unclipped pixels (n, 3),
             sRGB; patches that are not used are absent; at least one is there.
     """
-    light = srgb_to_linear(view.rgb)
     patch_light = {name: _log(srgb_to_linear(values)) for name, values in patches.items()}
     centres = {name: np.median(values, axis=0) for name, values in patch_light.items()}
     skin = np.median(np.stack(list(centres.values())), axis=0)
@@ -112,11 +111,11 @@ def measure(
     row += [float(p in centres) for p in _PATCHES]
     gloss, shade = np.percentile(everything, (95, 5))
     row += [float(gloss), float(shade), float(everything.std())]
-    row += _eyes(light, view.landmarks, skin)
+    row += _eyes(view, skin)
     for corners, share in ((BROWS, 25), ((LIPS,), 50), ((INNER_MOUTH,), 92)):
-        row += _part(light, view.landmarks, corners, skin, share)
+        row += _part(view, corners, skin, share)
     row += _scene(rgb, face)
-    row += [float(np.log(face.height)), _sharpness(light)]
+    row += [float(np.log(face.height)), _sharpness(view.rgb)]
     return np.asarray(row, dtype=np.float64)
 
 
@@ -128,22 +127,19 @@ def _log(light: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([y, logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]], axis=-1)
 
 
-def _inside(
-    light: NDArray[np.float64], landmarks: NDArray[np.float64], corners: tuple[int, ...]
-) -> NDArray[np.float64]:
-    x, y = landmarks[list(corners)].T
-    rows, columns = polygon(y, x, shape=light.shape[:2])  # type: ignore[no-untyped-call]
-    return np.asarray(light[rows, columns])
+def _inside(view: FaceView, corners: tuple[int, ...]) -> NDArray[np.float64]:
+    """Linear light of the pixels (n, 3) in a polygon between landmarks."""
+    x, y = view.landmarks[list(corners)].T
+    rows, columns = polygon(y, x, shape=view.rgb.shape[:2])  # type: ignore[no-untyped-call]
+    return srgb_to_linear(view.rgb[rows, columns])
 
 
-def _eyes(
-    light: NDArray[np.float64], landmarks: NDArray[np.float64], skin: NDArray[np.float64]
-) -> list[float]:
+def _eyes(view: FaceView, skin: NDArray[np.float64]) -> list[float]:
     """Eye whites against skin, how far the two differ, the pupils, and how many pixels the eyes are open."""
     whites, pupils, openings = [], [], []
     for corners in EYES:
-        values = _inside(light, landmarks, corners)
-        points = landmarks[list(corners)]
+        values = _inside(view, corners)
+        points = view.landmarks[list(corners)]
         openings.append(float(np.ptp(points[:, 1])))
         if len(values) < 6:
             continue
@@ -161,14 +157,10 @@ def _eyes(
 
 
 def _part(
-    light: NDArray[np.float64],
-    landmarks: NDArray[np.float64],
-    polygons: tuple[tuple[int, ...], ...],
-    skin: NDArray[np.float64],
-    share: float,
+    view: FaceView, polygons: tuple[tuple[int, ...], ...], skin: NDArray[np.float64], share: float
 ) -> list[float]:
     """Colour of a part of the face against skin, at the ``share``-th percentile of its luminance."""
-    logs = _log(np.concatenate([_inside(light, landmarks, corners) for corners in polygons]))
+    logs = _log(np.concatenate([_inside(view, corners) for corners in polygons]))
     if len(logs) < 4:
         return [0.0, 0.0, 0.0]
     level = float(np.percentile(logs[:, 0], share))
@@ -215,8 +207,9 @@ def _scene(rgb: RGB, face: Face) -> list[float]:
     return row
 
 
-def _sharpness(light: NDArray[np.float64]) -> float:
+def _sharpness(rgb: RGB) -> float:
     """Log of the share of fine detail in the face: neighbours' differences against the whole spread."""
-    y = np.log(np.maximum(light[::2] @ LUMINANCE, _DARKEST))  # every second row tells as much
+    light = srgb_to_linear(rgb[::2])  # every second row tells as much
+    y = np.log(np.maximum(light @ LUMINANCE, _DARKEST))
     fine = np.abs(np.diff(y, axis=1)).mean()
     return float(np.log((fine + 1e-4) / (y.std() + 1e-3)))

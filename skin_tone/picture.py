@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 RGB = NDArray[np.uint8]
 """H x W x 3, sRGB, 0-255."""
@@ -36,7 +36,7 @@ def flatten(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", clear.size, (255, 255, 255, 255)), clear).convert(
             "RGB"
         )
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:
@@ -46,7 +46,9 @@ def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:
         PictureError: an array that is not uint8 H x W x 3, or a Pillow picture of floats or 32-bit integers.
     """
     if isinstance(image, Image.Image):
-        return np.ascontiguousarray(flatten(ImageOps.exif_transpose(image)), dtype=np.uint8)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(image) if turned else image  # which copies even what is upright
+        return np.ascontiguousarray(flatten(upright), dtype=np.uint8)
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise PictureError(

@@ -26,7 +26,8 @@ from .regions import EYES, INNER_MOUTH
 WIDTH, HEIGHT = 96, 112
 CHANNELS = 6
 _PLACES = np.array([(28.0, 44.0), (68.0, 44.0), (48.0, 85.0)])  # of both eyes and the mouth on the grid
-_DARKEST = 1 / 512
+_LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512))
+"""sRGB code 0-255 -> log of linear light, no darker than 8-bit pictures tell apart."""
 NAMES = ("pixels_y", "pixels_rg", "pixels_bg", "pixels_sure")
 """What the network adds to the features: log factors of luminance, R/G and B/G, and the log of its error."""
 
@@ -66,7 +67,7 @@ def channels(grid: RGB, skin: NDArray[np.float64]) -> Floats:
     Args:
         grid: from `on_grid`. skin: the face's log luminance, log R/G and log B/G (the first three features).
     """
-    light = np.log(np.maximum(srgb_to_linear(grid), _DARKEST))
+    light = np.take(_LOGS, grid)
     y = light @ np.array([0.2126, 0.7152, 0.0722])
     rg, bg = light[..., 0] - light[..., 1], light[..., 2] - light[..., 1]
     clipped, black = (grid >= 250).max(axis=-1), (grid <= 5).min(axis=-1)

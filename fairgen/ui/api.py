@@ -18,8 +18,7 @@ from fairgen.ui.ask import ASKED_AT_ONCE, ASKING, asked_spec
 from fairgen.ui.audit import PROMPTS, AuditState, begin_audit, checked_plan, left_in, run_audit
 from fairgen.ui.check import check_pictures, uploaded
 from fairgen.ui.check_tab import READING
-from fairgen.ui.generate_tab import SAMPLING
-from fairgen.ui.jobs import Job, Services, make_set, unsteered
+from fairgen.ui.jobs import SAMPLING, Job, Services, make_set, unsteered
 from fairgen.ui.limits import MOST_STRENGTH, text
 from fairgen.ui.live import LiveSet
 from fairgen.ui.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished

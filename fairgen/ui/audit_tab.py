@@ -12,8 +12,7 @@ from fairgen.resources import prompts_path
 from fairgen.ui import picker
 from fairgen.ui.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
 from fairgen.ui.check_tab import spec_choices
-from fairgen.ui.generate_tab import SAMPLING
-from fairgen.ui.jobs import Services, write_run_report
+from fairgen.ui.jobs import SAMPLING, Services, write_run_report
 from fairgen.ui.markup import TO_RESULTS, render
 from fairgen.ui.models import model_choice
 from fairgen.ui.reopen import glance

@@ -1,4 +1,4 @@
-"""The tab that makes a set: controls, pictures as they come, the live chart, the unsteered twins."""
+"""The tab that makes a set: controls, pictures as they come, the live chart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fairgen.spec import FairnessSpec
 from fairgen.ui import picker
 from fairgen.ui.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.chart import distribution_chart, live_chart
-from fairgen.ui.jobs import Job, Services, make_set, unsteered, write_run_report
+from fairgen.ui.jobs import SAMPLING, Job, Services, make_set, write_run_report
 from fairgen.ui.limits import MOST_STRENGTH
 from fairgen.ui.live import LiveSet
 from fairgen.ui.markup import LIST, TO_RESULTS, render
@@ -28,6 +28,7 @@ from fairgen.ui.sliding import slider
 from fairgen.ui.specs import Own, chosen_spec, require_approval
 from fairgen.ui.stopping import ended, may_stop, wire_stop
 from fairgen.ui.told import empty_set, error_box, set_status, twin_status
+from fairgen.ui.twins import twin_parts, wire_twins
 
 EXAMPLES = (
     "a portrait of a CEO",
@@ -42,8 +43,6 @@ TECHNIQUES = [
     ("Words added to the prompt", "prompt"),
     ("None: see what the model does by itself", "none"),
 ]
-SAMPLING = "sampling"
-"""Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
 _COUNT = 12
 """Pictures that are asked for at first."""
 _LOOK_AGAIN = 0.5
@@ -151,16 +150,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                             html_template=f'<ul class="fg-pics" aria-label="Set aside">{LIST}</ul>',
                             apply_default_css=False,
                         )
-                    twin_button = gr.Button(
-                        "Show what the model does by itself, same seeds", visible=False, elem_id="fg-twin-go"
-                    )
-                    twin_said = gr.HTML("", apply_default_css=False)
-                    twins = gr.HTML(
-                        [],
-                        html_template=f'<ul class="fg-twins" aria-label="Unsteered and steered">{LIST}</ul>',
-                        apply_default_css=False,
-                        elem_id="fg-twins",
-                    )
+                    twins = twin_parts()
 
     for chip, text in zip(chips, EXAMPLES, strict=True):
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
@@ -273,7 +263,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         yield (*_shown(live), *_after(live), free, free)
 
     shown = [status, chart, cards, aside_box, aside, stop]
-    beside = [links, twins, twin_button, twin_said, go_on]
+    beside = [links, twins.cards, twins.button, twins.said, go_on]
     order.change(
         make,
         order,
@@ -310,32 +300,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     )
     wire_stop(stop, ticket, services)
 
-    def make_twins(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        if number is None:
-            return
-        try:
-            run = services.runs.get(number, request.session_hash)
-            job, steered = job_of(services, run), sets_of(run)[STEERED]
-            run.stop.clear()
-            yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip()
-            for plain in make_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED)):
-                busy = gr.skip() if plain.running else ended()
-                yield twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
-        except UserError as error:
-            yield error_box(str(error)), gr.skip(), gr.update(interactive=True), ended(), gr.skip()
-            return
-        again = gr.update(interactive=True, visible=plain.state != "done")
-        yield twin_status(plain), twin_cards(plain, steered), again, gr.skip(), render("links", run=run)
-
-    twin_button.click(
-        make_twins,
-        ticket,
-        [twin_said, twins, twin_button, stop, links],
-        show_progress="minimal",
-        show_progress_on=twin_said,
-        concurrency_id=SAMPLING,
-        api_visibility="private",
-    )
+    wire_twins(services, ticket, twins, stop, links)
     gr.on(
         None,  # when the page is loaded, and whenever the visitor's specs change
         lambda mine: gr.update(**picker.card_props(mine)),

@@ -17,6 +17,8 @@ from fairgen.ui.limits import Limits, one_of, text, whole
 from fairgen.ui.live import LiveSet
 from fairgen.ui.runs import Runs, UserRun
 
+SAMPLING = "sampling"
+"""Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
 UNEXPECTED = (
     "The server met an unexpected error; what was made before it is kept. Whoever runs the server finds the "
     "details in its log."
