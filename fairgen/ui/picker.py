@@ -74,7 +74,7 @@ def options(own: Any) -> str:
     return "".join(parts)
 
 
-def card_props(own: Any) -> dict[str, str]:
+def card_props(own: Any) -> dict[str, Any]:
     """All that the cards' template names. An update has to bring the whole of it: one that comes before the
     page has built the cards is all that Gradio then fills the template with.
     """
