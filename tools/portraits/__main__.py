@@ -99,7 +99,6 @@ def train(
     batch: int = 64,
     seed: int = 0,
     device: str = "cpu",
-    compiled: Annotated[bool, typer.Option(help="Compile the UNet first (needs a C++ compiler).")] = False,
     start: Annotated[
         Path | None,
         typer.Option(help="Start from this pipeline's weights; it may have fewer latent channels."),
@@ -113,7 +112,7 @@ def train(
     """
     from .train import Trainer
 
-    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, compiled=compiled, start=start)
+    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, start=start)
     trainer.fit(minutes, piece_minutes=piece_minutes, pace=pace)
 
 

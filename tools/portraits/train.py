@@ -138,7 +138,6 @@ class Trainer:
         seed: int,
         batch: int,
         device: str,
-        compiled: bool,
         start: Path | None = None,
     ) -> None:
         self.out, self.batch, self.device, self.seed = out, batch, torch.device(device), seed
@@ -155,8 +154,6 @@ class Trainer:
         self.latents = latents * scale
         self.unet, self.text = self._models(latents.shape[1], start)
         self.head = torch.nn.Linear(self.text.config.hidden_size, len(TONE_WORDS) + 1).to(self.device)
-        # Compiling takes a minute or two and makes a step a quarter shorter.
-        self._run_unet = torch.compile(self.unet) if compiled else self.unet
         self.unet_average = copy.deepcopy(self.unet).eval().requires_grad_(False)
         self.text_average = copy.deepcopy(self.text).eval().requires_grad_(False)
         named = list(self.unet.named_parameters())
@@ -267,7 +264,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             states = self.text(tokens)[0]
             context = states[torch.from_numpy(which).to(self.device)]
-            guess = self._run_unet(noisy, t, context).sample
+            guess = self.unet(noisy, t, context).sample
         error = guess.float() - velocity
         # A squared error has the same minimum under any weighting of its frequencies; this one learns tones
         # sooner, which are few broad numbers among two thousand, and leaves detail for the later part.
