@@ -25,7 +25,8 @@ typecheck: $(VENV)/.development ## mypy --strict
 	$(BIN)/mypy
 
 pytest: $(VENV)/.development ## the tests alone
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -m alone
 
 lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt and requirements-dev.txt
 	$(BIN)/python tools/lock.py

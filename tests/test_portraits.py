@@ -39,6 +39,14 @@ def test_tone_words_split_the_ramp_in_order() -> None:
     assert all(skin.tone_word((low + high) / 2) == k for k, (low, high) in enumerate(edges))
 
 
+def test_a_word_is_said_of_the_middle_of_its_range() -> None:
+    for word in range(len(skin.TONE_WORDS)):
+        (low, high), (border, other) = skin.clear_range(word), skin.tone_range(word)
+        assert (low == border) == (border == skin.ITA_MIN)
+        assert (high == other) == (other == skin.ITA_MAX)
+        assert border <= low < high <= other
+
+
 def test_every_ita6_class_is_made_of_whole_tone_words() -> None:
     borders = {edge for k in range(len(skin.TONE_WORDS)) for edge in skin.tone_range(k)}
     assert {55.0, 41.0, 28.0, 10.0, -30.0} <= borders
