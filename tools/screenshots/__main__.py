@@ -34,6 +34,7 @@ README = {
 """Picture of the walk -> its file for the README."""
 MOST_BYTES = 400_000
 _TALLEST = 6000
+_CHECKED = 8
 _PATIENCE = 600_000
 """Milliseconds."""
 _TABS = {"check": "Check my pictures", "audit": "Audit", "specs": "Specs", "about": "About"}
@@ -76,7 +77,7 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory() as scratch,
-        served(Path(scratch) / "runs") as address,
+        served(runs := Path(scratch) / "runs") as address,
         sync_playwright() as play,
     ):
         out = options.out or Path(scratch) / "out"
@@ -84,13 +85,13 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         if options.readme:
             for size, scheme in (("desktop", "light"), ("phone", "dark")):
-                _walk(browser, address, size, scheme, out, options.count, tabs=False)
+                _walk(browser, address, size, scheme, out, options.count, None)
             for name, file in README.items():
                 _put(out / f"{name}.png", IMAGES / file)
         else:
             for size in SIZES:
                 for scheme in ("light", "dark"):
-                    _walk(browser, address, size, scheme, out, options.count)
+                    _walk(browser, address, size, scheme, out, options.count, runs)
         browser.close()
 
 
@@ -110,9 +111,11 @@ def _put(picture: Path, file: Path) -> None:
 
 
 def _walk(
-    browser: Browser, address: str, size: str, scheme: str, out: Path, count: int, *, tabs: bool = True
+    browser: Browser, address: str, size: str, scheme: str, out: Path, count: int, runs: Path | None
 ) -> None:
-    """One visitor: makes a set, looks at a reading and the twins, then goes through the other ``tabs``."""
+    """One visitor: makes a set, looks at a reading and the twins, then goes through the other tabs; the
+    pictures that it drops there are those that it finds in ``runs`` (None: the other tabs are left out).
+    """
     width, height = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -155,17 +158,17 @@ def _walk(
     page.wait_for_selector("text=Unsteered,")
     page.locator(".fg-twin-head").evaluate("head => head.scrollIntoView()")
     shoot("twins", whole=False)
-    if not tabs:
+    if runs is None:
         context.close()
         return
     page.get_by_text("By hand", exact=True).click()
     page.locator(".fg-edit").scroll_into_view_if_needed()
     shoot("by-hand", whole=False)
-    _others(page, shoot, out)
+    _others(page, shoot, runs)
     context.close()
 
 
-def _others(page: Page, shoot: object, out: Path) -> None:
+def _others(page: Page, shoot: object, runs: Path) -> None:
     assert callable(shoot)
     for name, label in _TABS.items():
         page.evaluate("window.scrollTo(0, 0)")
@@ -175,8 +178,8 @@ def _others(page: Page, shoot: object, out: Path) -> None:
             tab = page.locator(".overflow-dropdown").get_by_text(label, exact=True)
         tab.click()
         if name == "check":
-            pictures = sorted(out.glob("*-desktop-light.png"))[:1] + sorted(Path("skin_tone").glob("*.webp"))
-            page.locator("#fg-files input[type=file]").set_input_files(pictures)
+            made = sorted(runs.rglob("[0-9][0-9][0-9]_*.png"))
+            page.locator("#fg-files input[type=file]").set_input_files(made[:_CHECKED])
             page.wait_for_timeout(1500)
             page.click("#fg-check-go")
             page.wait_for_selector("#fg-check-status .fg-status-done")
