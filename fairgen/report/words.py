@@ -30,7 +30,7 @@ SYNTHETIC_NOTE = (
     "ethnicity."
 )
 FOUND_NOTE = (
-    "fairgen did not make these pictures and cannot tell how they were chosen. Skin tone means what the "
+    "These pictures were brought as files: how they were chosen is not known here. Skin tone means what the "
     "pixels of a picture show: it is not race and not ethnicity."
 )
 TARGET_NOTE = (

@@ -35,6 +35,7 @@ README = {
 MOST_BYTES = 400_000
 _TALLEST = 6000
 _CHECKED = 8
+"""Pictures that are dropped into the Check tab."""
 _PATIENCE = 600_000
 """Milliseconds."""
 _TABS = {"check": "Check my pictures", "audit": "Audit", "specs": "Specs", "about": "About"}
