@@ -44,14 +44,14 @@ def test_only_the_next_size_of_the_same_width_grows() -> None:
         grow_autoencoder(new_autoencoder(256, 16), new_autoencoder(128, 8))
 
 
-def _unet(channels: int, width: int = 16) -> UNet2DConditionModel:
+def _unet(channels: int, width: int = 16, *, attentive: bool = False) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=channels,
         out_channels=channels,
-        down_block_types=("DownBlock2D", "DownBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D" if attentive else "DownBlock2D", "DownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D" if attentive else "UpBlock2D"),
         block_out_channels=(width, width),
         layers_per_block=1,
         cross_attention_dim=8,
@@ -71,6 +71,22 @@ def test_a_unet_with_more_channels_says_the_same_of_those_that_it_knew() -> None
     assert said[:, 4:].abs().max() == 0  # nothing is known of them yet
     with pytest.raises(ValueError, match="another shape"):
         copy_unet(_unet(4, width=32), old)
+
+
+def test_attention_that_is_new_begins_as_the_identity_and_can_learn() -> None:
+    torch.manual_seed(0)
+    old, new = _unet(4), _unet(4, attentive=True)
+    copy_unet(new, old)
+    x, t, context = torch.randn(2, 4, 8, 8), torch.tensor([3, 700]), torch.randn(2, 5, 8)
+    said = new(x, t, context).sample
+    with torch.no_grad():
+        assert torch.allclose(said, old(x, t, context).sample, atol=1e-5)
+    said.square().mean().backward()
+    fresh = set(new.state_dict()) - set(old.state_dict())
+    moved = {
+        n for n, p in new.named_parameters() if n in fresh and p.grad is not None and p.grad.abs().max() > 0
+    }
+    assert {n for n in fresh if ".proj_out." in n} <= moved
 
 
 @pytest.mark.embedded

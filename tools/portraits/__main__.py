@@ -90,9 +90,25 @@ def check_autoencoder(data: _Data, vae: Path, count: int = 400) -> None:
 
 
 @app.command()
-def train(
+def prepare(
     data: _Data,
     vae: Path,
+    lessons: Path,
+    views: Annotated[
+        int, typer.Option(min=1, max=2, help="2: every portrait and its mirror picture; 1: one of them.")
+    ] = 2,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Put what `train` sees into the folder LESSONS: latents, captions, autoencoder, tokenizer."""
+    from .lessons import prepare as run
+
+    run(data, vae, lessons, views=views, seed=seed, device=device)
+
+
+@app.command()
+def train(
+    lessons: Path,
     out: Path,
     minutes: float = 60,
     piece_minutes: float | None = None,
@@ -101,18 +117,20 @@ def train(
     device: str = "cpu",
     start: Annotated[
         Path | None,
-        typer.Option(help="Start from this pipeline's weights; it may have fewer latent channels."),
+        typer.Option(
+            help="Start from this pipeline's weights; it may have fewer latent channels or less attention."
+        ),
     ] = None,
     pace: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the usual learning rates; less for good weights.")
     ] = 1.0,
 ) -> None:
-    """Train text encoder and UNet; resumes from its checkpoint. `out/pipeline` is a plain
-    StableDiffusionPipeline.
+    """Train text encoder and UNet on what `prepare` wrote; resumes from its checkpoint. `out/pipeline` is a
+    plain StableDiffusionPipeline.
     """
     from .train import Trainer
 
-    trainer = Trainer(data, vae, out, seed=seed, batch=batch, device=device, start=start)
+    trainer = Trainer(lessons, out, seed=seed, batch=batch, device=device, start=start)
     trainer.fit(minutes, piece_minutes=piece_minutes, pace=pace)
 
 

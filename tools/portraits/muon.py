@@ -40,11 +40,13 @@ class Muon(torch.optim.Optimizer):
     Args:
         params: weights for which `has_matrix` holds.
         lr: on the scale of AdamW's rates, since an update has the root mean square that AdamW's have (Liu et
-            al., arXiv 2502.16982).
+            al., arXiv 2502.16982); a tensor where it changes inside a CUDA graph.
         momentum: 0-1, Nesterov's.
     """
 
-    def __init__(self, params: Iterable[torch.Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, params: Iterable[torch.Tensor], lr: float | torch.Tensor, momentum: float = 0.95
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -58,10 +60,12 @@ class Muon(torch.optim.Optimizer):
                 updates = []
                 for weight in weights:
                     state = self.state[weight]
-                    mean = state.setdefault("momentum", torch.zeros_like(weight))
+                    if "momentum" not in state:
+                        state["momentum"] = torch.zeros_like(weight)
+                    mean = state["momentum"]
                     mean.lerp_(weight.grad, 1 - group["momentum"])
                     updates.append(weight.grad.lerp(mean, group["momentum"]).flatten(1))
                 turned = orthogonalised(torch.stack(updates))
-                rate = group["lr"] * 0.2 * max(turned.shape[1:]) ** 0.5
+                turned *= group["lr"] * 0.2 * max(turned.shape[1:]) ** 0.5
                 for weight, update in zip(weights, turned, strict=True):
-                    weight.add_(update.view(shape), alpha=-rate)
+                    weight.sub_(update.view(shape))

@@ -126,7 +126,8 @@ def fit_front(new: AutoencoderTiny, old: AutoencoderTiny, pieces: Iterator[torch
 
 @torch.no_grad()
 def copy_unet(new: UNet2DConditionModel, old: UNet2DConditionModel) -> None:
-    """Weights of a UNet that differs at most in latent channels.
+    """Weights of a UNet that has at most fewer latent channels, and no attention where the new one has some:
+    that begins as the identity.
 
     Raises:
         ValueError: it differs in more.
@@ -135,6 +136,9 @@ def copy_unet(new: UNet2DConditionModel, old: UNet2DConditionModel) -> None:
     for name in ("conv_in", "conv_out"):
         _copy(getattr(new, name), getattr(old, name))
         state |= {k: v for k, v in new.state_dict().items() if k.startswith(f"{name}.")}
+    for name, weight in new.state_dict().items():
+        if ".attentions." in name and name not in state:
+            state[name] = torch.zeros_like(weight) if ".proj_out." in name else weight
     try:
         new.load_state_dict(state)
     except RuntimeError as error:
