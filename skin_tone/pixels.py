@@ -2,8 +2,9 @@
 
 The features of `features.py` are medians over parts of the face. A glint, the edge of a lid, the shade on an
 eye white also tell how bright and of which colour the light was, but only where they are seen in place. So
-the face is laid on a grid, and a network of four convolutions says by which factors the camera and the light
-have changed its skin (`Network.gains`). Fitted by `python -m tools.reader fit`; NumPy only.
+the face is laid on a grid, and its eyes on a finer one, and a network of four convolutions for each says by
+which factors the camera and the light have changed the skin (`Network.gains`). Fitted by `python -m
+tools.reader fit`; NumPy only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,11 @@ from .picture import RGB
 from .regions import EYES, INNER_MOUTH
 
 WIDTH, HEIGHT = 96, 112
+EYES_WIDTH, EYES_HEIGHT = 136, 40
 CHANNELS = 6
+_EYES_FROM, _EYES_FINER = (14.0, 34.0), 2.0  # where the eyes' grid begins on the face's, and its scale
 _PLACES = np.array([(28.0, 44.0), (68.0, 44.0), (48.0, 85.0)])  # of both eyes and the mouth on the grid
-_LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512))
+_LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512)).astype(np.float32)
 """sRGB code 0-255 -> log of linear light, no darker than 8-bit pictures tell apart."""
 NAMES = ("pixels_y", "pixels_rg", "pixels_bg", "pixels_sure")
 """What the network adds to the features: log factors of luminance, R/G and B/G, and the log of its error."""
@@ -42,56 +45,90 @@ def _oval() -> NDArray[np.bool_]:
 _OVAL = _oval()  # what lies beyond it is background, and must not speak for the face
 
 
-def on_grid(view: FaceView) -> RGB:
-    """The face upright on a grid of `HEIGHT` x `WIDTH`, uint8 sRGB: eyes and mouth always at one place."""
+class Grids(NamedTuple):
+    """A face upright, eyes and mouth always at one place, uint8 sRGB: ``face`` on `HEIGHT` x `WIDTH`, its
+    ``eyes``, twice as large, on `EYES_HEIGHT` x `EYES_WIDTH`.
+    """
+
+    face: RGB
+    eyes: RGB
+
+
+class Planes(NamedTuple):
+    """What the network sees of `Grids`: `CHANNELS` x height x width of each."""
+
+    face: Floats
+    eyes: Floats
+
+
+def on_grids(view: FaceView) -> Grids:
+    """Lay a face on its grids."""
     points = np.stack([view.landmarks[list(corners)].mean(axis=0) for corners in (*EYES, INNER_MOUTH)])
     # Grid -> picture as a similarity, least squares over complex numbers: p = a g + b.
     g, p = _PLACES @ (1, 1j), points @ (1, 1j)
-    a = np.vdot(g - g.mean(), p - p.mean()) / np.vdot(g - g.mean(), g - g.mean())
+    a = complex(np.vdot(g - g.mean(), p - p.mean()) / np.vdot(g - g.mean(), g - g.mean()))
+    b = complex(p.mean() - a * g.mean())
     picture = Image.fromarray(np.ascontiguousarray(view.rgb))
-    factor = max(1, round(abs(a)))
-    if factor > 1:  # so that no pixel is passed over
-        picture = picture.reduce(factor)
-    b = p.mean() - a * g.mean()
-    a, b = a / factor, (b + 0.5 * (1 + 1j)) / factor - 0.5 * (1 + 1j)
-    inverse = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
-    return np.asarray(
-        picture.transform((WIDTH, HEIGHT), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR)
+    return Grids(
+        _laid(picture, a, b, (WIDTH, HEIGHT)),
+        _laid(picture, a / _EYES_FINER, a * complex(*_EYES_FROM) + b, (EYES_WIDTH, EYES_HEIGHT)),
     )
 
 
-def channels(grid: RGB, skin: NDArray[np.float64]) -> Floats:
-    """`CHANNELS` x height x width: log light against the skin (y, R/G, B/G), log luminance, what is clipped,
-    and what is black.
+def _laid(picture: Image.Image, a: complex, b: complex, size: tuple[int, int]) -> RGB:
+    """The part of a picture that lies at a g + b for each place g of a grid of ``size`` (width, height)."""
+    factor = max(1, round(abs(a)))
+    if factor > 1:  # so that no pixel is passed over
+        picture = picture.reduce(factor)
+    a, b = a / factor, (b + 0.5 * (1 + 1j)) / factor - 0.5 * (1 + 1j)
+    inverse = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
+    return np.asarray(picture.transform(size, Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR))
+
+
+def planes(grids: Grids, skin: NDArray[np.float64]) -> Planes:
+    """What the network sees of a face.
 
     Args:
-        grid: from `on_grid`. skin: the face's log luminance, log R/G and log B/G (the first three features).
+        grids: from `on_grids`. skin: the face's log luminance, log R/G and log B/G (the first three
+            features).
     """
+    return Planes(_channels(grids.face, skin) * _OVAL, _channels(grids.eyes, skin))
+
+
+def _channels(grid: RGB, skin: NDArray[np.float64]) -> Floats:
+    """Log light against the skin (y, R/G, B/G), log luminance, what is clipped, and what is black."""
     light = np.take(_LOGS, grid)
-    y = light @ np.array([0.2126, 0.7152, 0.0722])
+    y = light @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     rg, bg = light[..., 0] - light[..., 1], light[..., 2] - light[..., 1]
     clipped, black = (grid >= 250).max(axis=-1), (grid <= 5).min(axis=-1)
-    planes = (y - skin[0], rg - skin[1], bg - skin[2], y + 1.5, 2.0 * clipped, 2.0 * black)
-    return np.asarray(np.clip(np.stack(planes), -4, 4) * _OVAL, dtype=np.float32)
+    found = np.empty((CHANNELS, *grid.shape[:2]), np.float32)
+    for plane, values in zip(
+        found, (y - skin[0], rg - skin[1], bg - skin[2], y + 1.5, 2.0 * clipped, 2.0 * black), strict=True
+    ):
+        plane[:] = values
+    return np.clip(found, -4, 4, out=found)
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Convolutions of 3 x 3 with stride 2 and ReLU, one hidden layer, four outputs.
+    """Convolutions of 3 x 3 with stride 2 and ReLU for the face and for the eyes, one hidden layer over what
+    both say, four outputs.
 
     Attributes:
-        convolutions: (weights out x in x 3 x 3, biases) of each. dense: (weights out x in, biases) of each.
+        face, eyes: (weights out x in x 3 x 3, biases) of each convolution. dense: (weights out x in, biases)
+            of each.
     """
 
-    convolutions: tuple[tuple[Floats, Floats], ...]
+    face: tuple[tuple[Floats, Floats], ...]
+    eyes: tuple[tuple[Floats, Floats], ...]
     dense: tuple[tuple[Floats, Floats], ...]
 
     @classmethod
     def of(cls, tensors: dict[str, Any]) -> Network:
-        """From tensors named ``convolution.N.weight`` and so on."""
+        """From tensors named ``face.N.weight`` and so on."""
 
         def layers(kind: str) -> tuple[tuple[Floats, Floats], ...]:
-            count = sum(name.startswith(kind) for name in tensors) // 2
+            count = sum(name.startswith(f"{kind}.") for name in tensors) // 2
             return tuple(
                 (
                     np.asarray(tensors[f"{kind}.{n}.weight"], np.float32),
@@ -100,14 +137,16 @@ class Network:
                 for n in range(count)
             )
 
-        return cls(layers("convolution"), layers("dense"))
+        return cls(layers("face"), layers("eyes"), layers("dense"))
 
-    def gains(self, planes: Floats) -> NDArray[np.float64]:
-        """The four numbers named in `NAMES`, from `channels`."""
-        x = planes
-        for weights, biases in self.convolutions:
-            x = np.maximum(_convolve(x, weights) + biases[:, None, None], 0)
-        flat = x.reshape(-1)
+    def gains(self, seen: Planes) -> NDArray[np.float64]:
+        """The four numbers named in `NAMES`, from `planes`."""
+        ends = []
+        for x, convolutions in ((seen.face, self.face), (seen.eyes, self.eyes)):
+            for weights, biases in convolutions:
+                x = np.maximum(_convolve(x, weights) + biases[:, None, None], 0)
+            ends.append(x.reshape(-1))
+        flat = np.concatenate(ends)
         for weights, biases in self.dense[:-1]:
             flat = np.maximum(weights @ flat + biases, 0)
         weights, biases = self.dense[-1]

@@ -16,7 +16,7 @@ from .estimator import Estimator, calibrated
 from .faces import Face, FaceFinder
 from .features import cut_out, measure
 from .picture import RGB, as_rgb
-from .pixels import channels, on_grid, trained
+from .pixels import Grids, on_grids, planes, trained
 from .regions import POLYGONS, patch_pixels
 from .scales import SCALES
 
@@ -119,7 +119,7 @@ class MeasuredFace:
     Attributes:
         face: where it is. medians: patch -> its median (L*, a*, b*). skipped: patch -> why it was not used.
         seen: the skin as seen, (L*, a*, b*), None where ``reason`` is set. features: see `features.NAMES`.
-        grid: the face as `pixels.on_grid` lays it.
+        grids: the face as `pixels.on_grids` lays it.
         reason: why nothing can be read, or None.
     """
 
@@ -128,7 +128,7 @@ class MeasuredFace:
     skipped: dict[str, str] = field(default_factory=dict)
     seen: Lab | None = None
     features: NDArray[np.float64] | None = None
-    grid: RGB | None = None
+    grids: Grids | None = None
     reason: abstain.Reason | None = None
 
 
@@ -179,7 +179,7 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
         skipped,
         seen=seen,
         features=measure(rgb, face, view, {name: kept[name] for name in medians}),
-        grid=on_grid(view),
+        grids=on_grids(view),
     )
 
 
@@ -215,11 +215,11 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
 
 def _concluded(measured: MeasuredFace, estimator: Estimator) -> ToneReading:
     face = measured.face
-    if measured.seen is None or measured.features is None or measured.grid is None:
+    if measured.seen is None or measured.features is None or measured.grids is None:
         return ToneReading(
             box=face.box, outlines=_outlines(face), skipped=measured.skipped, abstained=measured.reason
         )
-    gains = trained().gains(channels(measured.grid, measured.features[:3]))
+    gains = trained().gains(planes(measured.grids, measured.features[:3]))
     found = estimator.estimate(np.concatenate([measured.features, gains]), measured.seen)
     angle = colour.ita(found.lab)
     return ToneReading(

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from skin_tone.colour import LUMINANCE, linear_to_srgb, srgb_to_linear
 from skin_tone.features import FaceView
-from skin_tone.pixels import CHANNELS, HEIGHT, WIDTH, Network, channels, on_grid
+from skin_tone.pixels import (
+    CHANNELS,
+    EYES_HEIGHT,
+    EYES_WIDTH,
+    HEIGHT,
+    WIDTH,
+    Grids,
+    Network,
+    Planes,
+    on_grids,
+    planes,
+)
 from skin_tone.regions import EYES, INNER_MOUTH
 
 EYE_LEFT, EYE_RIGHT, MOUTH = (28.0, 44.0), (68.0, 44.0), (48.0, 85.0)
@@ -40,11 +51,19 @@ def _view(angle: float, scale: float, shift: tuple[float, float]) -> FaceView:
 def test_eyes_and_mouth_always_lie_at_one_place(
     angle: float, scale: float, shift: tuple[float, float]
 ) -> None:
-    grid = on_grid(_view(angle, scale, shift))
-    assert grid.shape == (HEIGHT, WIDTH, 3)
+    face, eyes = on_grids(_view(angle, scale, shift))
+    assert face.shape == (HEIGHT, WIDTH, 3)
+    assert eyes.shape == (EYES_HEIGHT, EYES_WIDTH, 3)
     for channel, (x, y) in enumerate((EYE_LEFT, EYE_RIGHT, MOUTH)):
-        found = np.argwhere((grid[..., channel] > 170) & (grid.sum(-1) < 350))
-        assert np.abs(found.mean(0) - (y, x)).max() < 1.5
+        assert np.abs(_middle(face, channel) - (y, x)).max() < 1.5
+    for channel, (x, y) in enumerate((EYE_LEFT, EYE_RIGHT)):  # twice as large
+        assert np.abs(_middle(eyes, channel) - (2 * (y - 34), 2 * (x - 14))).max() < 2.5
+
+
+def _middle(grid: npt.NDArray[np.uint8], channel: int) -> npt.NDArray[np.float64]:
+    """Row and column of a disc of one colour."""
+    found = np.argwhere((grid[..., channel] > 170) & (grid.sum(-1, dtype=int) < 350))
+    return np.asarray(found.mean(0))
 
 
 @given(st.floats(0.7, 1.4))
@@ -52,17 +71,17 @@ def test_exposure_moves_only_the_plane_of_absolute_light(gain: float) -> None:
     rng = np.random.default_rng(0)
     light = rng.uniform(0.1, 0.5, (HEIGHT, WIDTH, 3))
 
-    def seen(factor: float) -> npt.NDArray[np.float32]:
+    def seen(factor: float) -> Planes:
         grid = (linear_to_srgb(light * factor) * 255 + 0.5).astype(np.uint8)
         log = np.log(srgb_to_linear(grid)[50, 40])
         y = np.log(srgb_to_linear(grid)[50, 40] @ LUMINANCE)
-        return channels(grid, np.array([y, log[0] - log[1], log[2] - log[1]]))
+        return planes(Grids(grid, grid[:EYES_HEIGHT]), np.array([y, log[0] - log[1], log[2] - log[1]]))
 
-    before, after = seen(1.0), seen(gain)
-    assert before.shape == (CHANNELS, HEIGHT, WIDTH)
-    assert np.abs(after[:3] - before[:3]).max() < 0.12  # rounding to 8 bits
-    inside = before[3] != 0
-    assert np.median((after[3] - before[3])[inside]) == pytest.approx(np.log(gain), abs=0.01)
+    assert seen(1.0).face.shape == (CHANNELS, HEIGHT, WIDTH)
+    for before, after in zip(seen(1.0), seen(gain), strict=True):
+        assert np.abs(after[:3] - before[:3]).max() < 0.12  # rounding to 8 bits
+        inside = before[3] != 0
+        assert np.median((after[3] - before[3])[inside]) == pytest.approx(np.log(gain), abs=0.01)
 
 
 def test_numpy_computes_what_was_trained() -> None:
@@ -73,8 +92,14 @@ def test_numpy_computes_what_was_trained() -> None:
     trained = PixelNetwork().eval()
     for parameter in trained.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    planes = np.random.default_rng(0).normal(size=(CHANNELS, HEIGHT, WIDTH)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    seen = Planes(
+        *(
+            rng.normal(size=(CHANNELS, *size)).astype(np.float32)
+            for size in ((HEIGHT, WIDTH), (EYES_HEIGHT, EYES_WIDTH))
+        )
+    )
     with torch.no_grad():
-        wanted = trained(torch.from_numpy(planes)[None])[0].numpy()
-    got = Network.of({name: value.numpy() for name, value in trained.state_dict().items()}).gains(planes)
+        wanted = trained(*(torch.from_numpy(values)[None] for values in seen))[0].numpy()
+    got = Network.of({name: value.numpy() for name, value in trained.state_dict().items()}).gains(seen)
     assert got == pytest.approx(wanted, rel=1e-4, abs=1e-4)

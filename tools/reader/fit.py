@@ -26,13 +26,14 @@ from skin_tone.colour import LUMINANCE, ita
 from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
 from skin_tone.pixels import NAMES as PIXEL_NAMES
+from skin_tone.pixels import Grids
 from skin_tone.reader import measure_faces
 from tools.portraits.autoencoder import SIDE
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.skin import lab_to_linear
 
 from .backdrops import any_backdrop
-from .pixels import PixelNetwork, predict, save, train
+from .pixels import Faces, PixelNetwork, predict, save, train
 from .shots import SHARD, SIZE, Shots, contexts_of
 
 VIEWS = 8
@@ -49,9 +50,9 @@ _SCENE_ABSENT = 0.3
 _OF_SCENE = torch.tensor([name.startswith(("scene", "border", "clothes")) for name in (*NAMES, *PIXEL_NAMES)])
 
 Floats = npt.NDArray[np.float64]
-_Row = tuple[int, Floats, Floats, npt.NDArray[np.uint8], bool, bool]
-"""Number of the shot, features, L*a*b* as seen, face on the grid; whether it went through the autoencoder; a
-careful camera."""
+_Row = tuple[int, Floats, Floats, Grids, bool, bool]
+"""Number of the shot, features, L*a*b* as seen, face and eyes on their grids; whether it went through the
+autoencoder; a careful camera."""
 
 
 class _Autoencoder:
@@ -95,9 +96,9 @@ def _measure_piece(folder: Path, vae: Path, begin: int, end: int, seed: int) -> 
                 picture = autoencoder(picture)
             measured = measure_faces(picture, finder)
             face = measured[0] if measured else None
-            if face is None or face.features is None or face.seen is None or face.grid is None:
+            if face is None or face.features is None or face.seen is None or face.grids is None:
                 continue
-            rows.append((i, face.features, np.asarray(face.seen), face.grid, generated, neutral))
+            rows.append((i, face.features, np.asarray(face.seen), face.grids, generated, neutral))
     return rows
 
 
@@ -123,7 +124,8 @@ def measure_split(folder: Path, vae: Path, out: Path, seed: int = 0, workers: in
         shot=np.array([r[0] for r in rows]),
         features=np.stack([r[1] for r in rows]),
         seen=np.stack([r[2] for r in rows]),
-        grids=np.stack([r[3] for r in rows]),
+        faces=np.stack([r[3].face for r in rows]),
+        eyes=np.stack([r[3].eyes for r in rows]),
         generated=np.array([r[4] for r in rows]),
         neutral=np.array([r[5] for r in rows]),
         ita=np.array([shots.records[r[0]].ita for r in rows]),
@@ -160,11 +162,12 @@ class _Table:
     truth: Floats
     lab: Floats
     neutral: npt.NDArray[np.bool_]
-    grids: npt.NDArray[np.uint8]
+    faces: npt.NDArray[np.uint8]
+    eyes: npt.NDArray[np.uint8]
 
     @classmethod
     def load(cls, path: Path) -> _Table:
-        names = ("shot", "features", "seen", "ita", "lab", "neutral", "grids")
+        names = ("shot", "features", "seen", "ita", "lab", "neutral", "faces", "eyes")
         with np.load(path) as kept:
             return cls(*(kept[name] for name in names))
 
@@ -172,6 +175,11 @@ class _Table:
     def skin(self) -> Floats:
         """Log luminance, log R/G and log B/G of the skin as seen, n x 3."""
         return self.features[:, :3]
+
+    @property
+    def pixels(self) -> Faces:
+        """What the pixel network sees."""
+        return Faces(self.faces, self.eyes, self.skin)
 
     @property
     def gains(self) -> Floats:
@@ -212,7 +220,7 @@ def fit(
     # What the pixel network says of a picture that it was fitted on would be too good to be learnt from.
     said = np.zeros((len(data.shot), len(PIXEL_NAMES)))
     for turn, half in enumerate((first, ~first)):
-        said[~half] = predict(_pixels(data[half], epochs, seed + turn), data.grids[~half], data.skin[~half])
+        said[~half] = predict(_pixels(data[half], epochs, seed + turn), data[~half].pixels)
     data = data.with_pixels(said)
     mean, scale = data.features.mean(0), np.maximum(data.features.std(0), 1e-3)
     flat = [[np.zeros((1, data.features.shape[1] + _JUDGED)).tolist(), [0.0]]]
@@ -241,7 +249,7 @@ def fit(
 
 def _pixels(data: _Table, epochs: int, seed: int) -> PixelNetwork:
     weight = np.where(data.neutral, 2.0, 1.0)
-    return train(data.grids, data.skin, data.gains, weight, epochs=epochs, seed=seed)
+    return train(data.pixels, data.gains, weight, epochs=epochs, seed=seed)
 
 
 def _committee(
