@@ -68,8 +68,10 @@ def fork(asked: AuditPlan, folder: Path) -> int:
 
 
 def lines(folder: Path) -> int:
-    path = folder / RUN / RUN_FILE
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    try:
+        return (folder / RUN / RUN_FILE).read_bytes().count(b"\n")
+    except FileNotFoundError:  # not written yet, or about to be begun anew
+        return 0
 
 
 def kill_at(asked: AuditPlan, folder: Path, line: int, pause: float) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from fairgen.contentcredentials import PictureSigner
     from fairgen.generator import Generator
 
@@ -42,6 +46,7 @@ EMBEDDED = ROOT / "assets" / "embedded"
 SHARED_FACES = ROOT.parent / "shared" / "faces"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `embedded` while assets/embedded is absent; an incomplete folder fails them.
 
@@ -78,6 +83,21 @@ def embedded_generator(embedded_model: Path) -> Generator:
     from fairgen.generator import load_generator
 
     return load_generator(str(embedded_model), device="cpu")
+
+
+@pytest.fixture(scope="module")  # a session's would leave its event loop to tests that begin one of their own
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium is installed: install it to run the tests that look at pages")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        # Chromium's sandbox needs rights that containers do not give; the pages are our own.
+        found = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="session")

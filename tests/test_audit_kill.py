@@ -169,7 +169,7 @@ def _command(*arguments: str) -> list[str]:
 @pytest.mark.embedded
 def test_kills_of_the_true_command_on_the_embedded_model(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a portrait of a CEO\na portrait of a janitor\n")
-    begin = ("--prompts", "list.txt", "--count", "4", "--steering", "none,embedding", "--batch-size", "2")
+    begin = ("--prompts", "list.txt", "--count", "3", "--steering", "none,embedding", "--batch-size", "2")
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +14,6 @@ from fairgen.report import write_report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium is installed: nothing can open the report"
-)
-
 PROMPTS = [
     ("a portrait of a CEO", "high"),
     ("<script>document.title = 'broken'</script> & <b>bold</b>", "high"),
@@ -30,17 +23,6 @@ PROMPTS = [
     ("a portrait of a cleaner", "low"),
 ]
 SIZES = [(400, 800), (1600, 1000)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        # Chromium's sandbox needs rights that containers do not give; the page is our own.
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

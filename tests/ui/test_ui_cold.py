@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.embedded, pytest.mark.alone]
 FIRST_PICTURE, INTERACTIVE = 20.0, 3.0
 """Seconds on two idle cores; `benchmarks/web_app.py` measures them."""
+ASKED = 30
+"""Requests to the server's functions of one visitor until they see a picture: some ten are due."""
 
 
 def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
@@ -28,6 +30,8 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
     env = environment() | {"SPACE_ID": "somebody/fairgen", "GRADIO_SERVER_PORT": str(port)}
     env |= {"TMPDIR": str(tmp_path)}
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/run/predict") else None)
     began = time.monotonic()
     with log.open("wb") as sink:
         command = [sys.executable, str(ROOT / "app.py")]
@@ -58,5 +62,6 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
         process.terminate()
         process.wait(30)
     assert "Traceback" not in log.read_text()
+    assert len(asked) < ASKED
     assert interactive < INTERACTIVE
     assert first < FIRST_PICTURE

@@ -15,6 +15,8 @@ from gradio_client.exceptions import AppError
 from ui_server import PATIENCE, new_client, open_page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gradio_client import Client
     from playwright.sync_api import Browser
     from ui_server import Served
@@ -23,13 +25,16 @@ pytestmark = pytest.mark.embedded
 USERS = 32
 
 
-def test_32_scripts_at_once_get_their_own_results_and_are_told_their_places(served: Served) -> None:
+def test_32_scripts_at_once_get_their_own_results_and_are_told_their_places(
+    served: Served, quick_model: Path
+) -> None:
     with ThreadPoolExecutor(USERS) as pool:
         clients = list(pool.map(lambda _: new_client(served.url), range(USERS)))
 
         def make(number: int) -> tuple[dict[str, Any], set[int]]:
             prompt = f"a portrait of person {number}"
-            job = clients[number].submit(prompt, count=1, seed=number, steering="none", api_name="/generate")
+            asked = {"count": 1, "seed": number, "steering": "none", "model": str(quick_model)}
+            job = clients[number].submit(prompt, **asked, api_name="/generate")
             places = set()
             while not job.done():
                 rank = job.status().rank

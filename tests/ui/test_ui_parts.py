@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +193,7 @@ def guarded(limits_: Limits, cache: Path, request: httpx.Request) -> httpx.Respo
         async with httpx.AsyncClient(transport=transport) as web:
             return await web.send(request)
 
-    with ThreadPoolExecutor(1) as pool:  # this thread may hold the browser's event loop
-        return pool.submit(asyncio.run, ask()).result()
+    return asyncio.run(ask())
 
 
 def test_uploads_stop_where_the_server_is_full_and_lengths_are_not_believed(tmp_path: Path) -> None:

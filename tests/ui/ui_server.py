@@ -1,7 +1,8 @@
-"""One ``fairgen serve`` on the embedded model for all tests of the web app, and a browser: fixtures."""
+"""One ``fairgen serve`` on the embedded model for all tests of the web app, and its visitors: fixtures."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 PATIENCE = 240
 """Seconds before a test gives up; a busy machine is slower than two idle cores."""
 LONG = 1000 * PATIENCE
@@ -59,12 +59,24 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> Iterator[Served]:
-    """The server; ends with the test session."""
+def quick_model(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> Path:
+    """The embedded model with three steps, for tests that need many pictures and do not look at them."""
+    folder = tmp_path_factory.mktemp("quick") / "quick"
+    shutil.copytree(embedded_model, folder, copy_function=os.symlink)
+    settings = json.loads((embedded_model / "fairgen.json").read_text("utf-8"))
+    (folder / "fairgen.json").unlink()
+    (folder / "fairgen.json").write_text(json.dumps(settings | {"steps": 3}), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, quick_model: Path) -> Iterator[Served]:
+    """The server, with the embedded model and a quick one; ends with the test session."""
     folder = tmp_path_factory.mktemp("served")
     port = free_port()
     log = folder / "server.log"
     command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
+    command += ["--model", "embedded", "--model", str(quick_model)]
     started = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment(), cwd=folder)
@@ -88,19 +100,6 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
     raise AssertionError(f"no answer within {PATIENCE} s: {log.read_text()}")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}: install chromium to run the tests that look at the page")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture
