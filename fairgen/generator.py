@@ -21,6 +21,7 @@ from fairgen.modelfolder import ModelFolder, find_model
 from fairgen.quiet import quiet_libraries
 from fairgen.runfile import ModelInfo
 from fairgen.sampling import SamplingSettings
+from fairgen.startup import uncollected_imports
 
 if TYPE_CHECKING:
     from fairgen.steering import Steering
@@ -79,7 +80,7 @@ def load_generator(
     chosen = _device(device)
     if dtype not in DTYPES:
         raise UserError(f"There is no precision {dtype!r}: use one of {', '.join(DTYPES)}.")
-    with quiet_libraries():
+    with uncollected_imports(), quiet_libraries():
         folder = find_model(model)
         chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
         pipe = _load(folder, chosen, chosen_dtype)

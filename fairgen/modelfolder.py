@@ -143,7 +143,6 @@ def _check_class(name: str, index: dict[str, Any]) -> None:
     import inspect
 
     import diffusers
-    from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 
     class_name = index.get("_class_name")
     if not isinstance(class_name, str):
@@ -160,13 +159,22 @@ def _check_class(name: str, index: dict[str, Any]) -> None:
     parameters = inspect.signature(pipeline.__call__).parameters
     # Inputs of other kinds: a picture to change, a video's length, a sound's.
     other_inputs = {"strength", "mask_image", "control_image", "num_frames", "audio_length_in_s"}
-    known = pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
-    from_words = known or ("prompt" in parameters and not other_inputs & set(parameters))
-    if "ControlNet" in class_name or not from_words:
+    from_words = "prompt" in parameters and not other_inputs & set(parameters)
+    if "ControlNet" in class_name or not (from_words or _is_text_to_image(pipeline)):
         raise UserError(
             f"The model {name!r} is a {class_name}, which does not make pictures from words: use a "
             "text-to-image model."
         )
+
+
+def _is_text_to_image(pipeline: type) -> bool:
+    from fairgen.quiet import quiet_libraries
+
+    # Importing this imports every pipeline of diffusers, which takes seconds: only for a class in doubt.
+    with quiet_libraries():
+        from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+
+    return pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
 
 
 def _from_hub(model: str) -> ModelFolder:

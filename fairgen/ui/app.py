@@ -16,15 +16,17 @@ from fairgen.runfile import disk_errors
 from fairgen.ui.about_tab import about_tab
 from fairgen.ui.api import add_endpoints
 from fairgen.ui.audit_tab import audit_tab
-from fairgen.ui.check_tab import check_tab
+from fairgen.ui.check_tab import check_tab, spec_choices
 from fairgen.ui.engine import Engine
 from fairgen.ui.generate_tab import generate_tab
 from fairgen.ui.jobs import Services
 from fairgen.ui.markup import asset, render
+from fairgen.ui.picker import card_props
 from fairgen.ui.runs import Runs
 from fairgen.ui.serving import app_arguments
 from fairgen.ui.settings import Settings
 from fairgen.ui.shelf import wire_shelf
+from fairgen.ui.specs import Own
 from fairgen.ui.specs_tab import lead_to_specs, specs_tab
 from fairgen.ui.theme import css, theme
 
@@ -52,15 +54,27 @@ def build_app(services: Services, *, public: bool = False) -> Any:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own)
             with gr.Tab("Check my pictures", id="check"):
-                check_tab(services, own)
+                to_check = check_tab(services, own)
             with gr.Tab("Audit", id="audit"):
-                audit_tab(services, own, generate.shelf.store)
+                to_audit = audit_tab(services, own, generate.shelf.store)
             with gr.Tab("Specs", id="specs"):
                 specs = specs_tab(own, public=public)
             with gr.Tab("About", id="about"):
                 about_tab()
         wire_shelf(generate.shelf, services)
         lead_to_specs(tabs, generate, specs)
+
+        def offer(mine: Own) -> tuple[Any, ...]:
+            known = gr.update(choices=spec_choices(mine))
+            return gr.update(**card_props(mine)), known, known, known, gr.update(visible=bool(mine))
+
+        # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
+        # change, and asks again without an end.
+        everywhere = [generate.chosen, to_check, to_audit, specs.chosen, specs.forget]
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        blocks.load(offer, own, everywhere, **quiet)
+        for change in specs.changes:
+            change.then(offer, own, everywhere, **quiet)
         gr.HTML(render("foot", version=fairgen.__version__), apply_default_css=False)
 
         def left(request: gr.Request) -> None:

@@ -32,8 +32,10 @@ _LISTED = 100
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs, ``store`` the keys of their runs."""
+def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dropdown:
+    """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``store`` their
+    runs' keys.
+    """
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -195,7 +197,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> None:
         api_visibility="private",
     )
     go.click(None, js=TO_RESULTS)
-    gr.on(None, lambda mine: gr.update(choices=spec_choices(mine)), own, spec, **quiet)
+    return spec
 
 
 def _failed(error: UserError) -> tuple[Any, ...]:

@@ -26,8 +26,8 @@ READING = "reading"
 """Concurrency id of whatever only reads: one at a time, beside the sampling."""
 
 
-def check_tab(services: Services, own: gr.BrowserState) -> None:
-    """Build the tab. ``own`` holds the visitor's own specs."""
+def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
+    """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs."""
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -100,15 +100,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> None:
 
     wire_stop(stop, ticket, services)
     go.click(None, js=TO_RESULTS)
-    gr.on(
-        None,
-        lambda mine: gr.update(choices=spec_choices(mine)),
-        own,
-        spec,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    return spec
 
 
 def spec_choices(own: Own) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairgen.errors import UserError
+from fairgen.startup import uncollected_imports
 
 if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
@@ -44,6 +45,7 @@ class Engine:
         self._reader: SkinToneReader | None = None
         self._loading = threading.Lock()
         self._sampling = threading.Lock()
+        self._asked = threading.Event()
 
     @property
     def default(self) -> str:
@@ -60,13 +62,17 @@ class Engine:
 
         # Libraries warn while they are imported; silencing is not safe between threads, so it is done here.
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", "The 'alias' attribute with value")  # Gradio's own endpoints
 
         def load() -> None:
             try:
-                generator, _ = self.load(self.default), self.reader()
-                if self.default == "embedded":
-                    # The first call of a pipeline is slow: let nobody wait for it.
-                    _warm_up(generator, self._sampling)
+                # What the page imports meanwhile is helped by it, too.
+                with uncollected_imports():
+                    generator, reader = self.load(self.default), self.reader()
+                if self.default == "embedded" and not self._asked.is_set():
+                    # The first call of a pipeline and of a reader is slow: let nobody wait for it. Whoever
+                    # waits already is served sooner without.
+                    _warm_up(generator, reader, self._sampling)
             except UserError as error:  # the first visitor sees the same sentence
                 print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
@@ -134,6 +140,7 @@ class Engine:
         """
         from fairgen.session import run_session
 
+        self._asked.set()
         generator, reader = self.load(model), self.reader()
         with self._sampling:
             events = run_session(generator, reader, prompt, spec, count, steering=steering, **more)
@@ -145,6 +152,7 @@ class Engine:
         """`fairgen.audit.runner.Audit.run` on a model of this engine, in turns with other visitors."""
         from fairgen.audit.runner import Audit
 
+        self._asked.set()
         generator, reader = self.load(model), self.reader()
         return self._taking_turns(Audit(plan, generator, reader, folder, left=left).run())
 
@@ -158,8 +166,8 @@ class Engine:
                 yield event
 
 
-def _warm_up(generator: Generator, lock: threading.Lock) -> None:
+def _warm_up(generator: Generator, reader: SkinToneReader, lock: threading.Lock) -> None:
     from fairgen.generator import Request
 
     with lock:
-        generator.generate([Request("a portrait", 0)])
+        reader.read(generator.generate([Request("a portrait", 0)])[0])

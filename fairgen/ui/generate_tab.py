@@ -301,15 +301,6 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     wire_stop(stop, ticket, services)
 
     wire_twins(services, ticket, twins, stop, links)
-    gr.on(
-        None,  # when the page is loaded, and whenever the visitor's specs change
-        lambda mine: gr.update(**picker.card_props(mine)),
-        own,
-        chosen,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
     return GenerateParts(chosen, read, bring, shelf)
 
 

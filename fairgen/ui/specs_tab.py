@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 from markupsafe import Markup
 
 from fairgen.errors import UserError
@@ -35,6 +36,10 @@ class SpecsParts:
     """The spec that is shown."""
     asking: gr.Accordion
     """The form that asks a language model."""
+    forget: gr.Button
+    """Forgets the visitor's own specs."""
+    changes: tuple[Dependency, ...]
+    """The events that change the visitor's own specs."""
 
 
 def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
@@ -89,11 +94,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
     chosen.change(show, [chosen, own], [shown, pasted], **quiet)
     message.change(None, js=TO_MESSAGE)
 
-    def listed(mine: Own) -> tuple[Any, Any]:
-        return gr.update(choices=spec_choices(mine)), gr.update(visible=bool(mine))
-
-    gr.on(None, listed, own, [chosen, forget], **quiet)
-    forget.click(
+    forgotten = forget.click(
         lambda: ({}, picker.DEFAULT, _said("Your own specs are forgotten.")),
         None,
         [own, chosen, message],
@@ -115,7 +116,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
         except UserError as error:
             yield _said(str(error), error=True), *(gr.skip(),) * 3, ""
 
-    form.button.click(
+    asked = form.button.click(
         proposed,
         [*form.fields, own],
         [message, own, chosen, editing, form.key],
@@ -154,7 +155,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
             f"“{spec.name}” is sound, and can be chosen in the other tabs. {_KEPT}",
         )
 
-    add.click(
+    added = add.click(
         take_in,
         [pasted, own],
         [message, own, chosen],
@@ -174,15 +175,16 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
             f"“{spec.name}” is {spec.approval_text}. {_KEPT}",
         )
 
-    approve.click(
+    signed = approve.click(
         sign,
         [chosen, name, own],
         [message, own, chosen],
         concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
-    ).then(show, [chosen, own], [shown, pasted], **quiet)
-    return SpecsParts(chosen, form.box)
+    )
+    signed.then(show, [chosen, own], [shown, pasted], **quiet)
+    return SpecsParts(chosen, form.box, forget, (forgotten, asked, added, signed))
 
 
 def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
