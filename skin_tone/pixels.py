@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import load
 
-from .colour import srgb_to_linear
+from .colour import LUMINANCE, srgb_to_linear
 from .features import FaceView
 from .picture import RGB
 from .regions import EYES, INNER_MOUTH
@@ -29,7 +29,7 @@ EYES_WIDTH, EYES_HEIGHT = 136, 40
 CHANNELS = 6
 _EYES_FROM, _EYES_FINER = (14.0, 34.0), 2.0  # where the eyes' grid begins on the face's, and its scale
 _PLACES = np.array([(28.0, 44.0), (68.0, 44.0), (48.0, 85.0)])  # of both eyes and the mouth on the grid
-_LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512)).astype(np.float32)
+LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512)).astype(np.float32)
 """sRGB code 0-255 -> log of linear light, no darker than 8-bit pictures tell apart."""
 NAMES = ("pixels_y", "pixels_rg", "pixels_bg", "pixels_sure")
 """What the network adds to the features: log factors of luminance, R/G and B/G, and the log of its error."""
@@ -42,7 +42,7 @@ def _oval() -> NDArray[np.bool_]:
     return np.asarray(((x - 47.5) / 46) ** 2 + ((y - 55) / 60) ** 2 < 1)
 
 
-_OVAL = _oval()  # what lies beyond it is background, and must not speak for the face
+OVAL = _oval()  # what lies beyond it is background, and must not speak for the face
 
 
 class Grids(NamedTuple):
@@ -92,15 +92,16 @@ def planes(grids: Grids, skin: NDArray[np.float64]) -> Planes:
         grids: from `on_grids`. skin: the face's log luminance, log R/G and log B/G (the first three
             features).
     """
-    return Planes(_channels(grids.face, skin) * _OVAL, _channels(grids.eyes, skin))
+    return Planes(_channels(grids.face, skin) * OVAL, _channels(grids.eyes, skin))
 
 
 def _channels(grid: RGB, skin: NDArray[np.float64]) -> Floats:
     """Log light against the skin (y, R/G, B/G), log luminance, what is clipped, and what is black."""
-    light = np.take(_LOGS, grid)
-    y = light @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    light = np.take(LOGS, grid)
+    y = light @ LUMINANCE.astype(np.float32)
     rg, bg = light[..., 0] - light[..., 1], light[..., 2] - light[..., 1]
-    clipped, black = (grid >= 250).max(axis=-1), (grid <= 5).min(axis=-1)
+    brightest = grid.max(axis=-1)
+    clipped, black = brightest >= 250, brightest <= 5
     found = np.empty((CHANNELS, *grid.shape[:2]), np.float32)
     for plane, values in zip(
         found, (y - skin[0], rg - skin[1], bg - skin[2], y + 1.5, 2.0 * clipped, 2.0 * black), strict=True

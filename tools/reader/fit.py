@@ -176,10 +176,9 @@ class _Table:
         """Log luminance, log R/G and log B/G of the skin as seen, n x 3."""
         return self.features[:, :3]
 
-    @property
-    def pixels(self) -> Faces:
+    def pixels(self, device: torch.device) -> Faces:
         """What the pixel network sees."""
-        return Faces(self.faces, self.eyes, self.skin)
+        return Faces(self.faces, self.eyes, self.skin, device)
 
     @property
     def gains(self) -> Floats:
@@ -205,9 +204,11 @@ def fit(
     epochs: int = 12,
     seed: int = 0,
     consistency: float = 0.5,
+    device: torch.device | None = None,
 ) -> dict[str, Any]:
     """Fit pixel network and committee on ``table``; write ``out`` (JSON) and ``pixels.safetensors`` beside
-    it; returns figures of pictures that the estimate was not fitted on.
+    it; returns figures of pictures that the estimate was not fitted on. The pixel network is fitted on
+    ``device``.
 
     The standard error is learnt from a committee's errors on the half of the shots that it was not fitted on,
     and the other way round; the committee that is written was fitted on all of them.
@@ -218,9 +219,11 @@ def fit(
     shots = rng.permutation(np.unique(data.shot))
     first = np.isin(data.shot, shots[: len(shots) // 2])
     # What the pixel network says of a picture that it was fitted on would be too good to be learnt from.
+    device = device or torch.device("cpu")
     said = np.zeros((len(data.shot), len(PIXEL_NAMES)))
     for turn, half in enumerate((first, ~first)):
-        said[~half] = predict(_pixels(data[half], epochs, seed + turn), data[~half].pixels)
+        network = _pixels(data[half], epochs, seed + turn, device)
+        said[~half] = predict(network, data[~half].pixels(device))
     data = data.with_pixels(said)
     mean, scale = data.features.mean(0), np.maximum(data.features.std(0), 1e-3)
     flat = [[np.zeros((1, data.features.shape[1] + _JUDGED)).tolist(), [0.0]]]
@@ -242,14 +245,14 @@ def fit(
     document = _document(members, mean, scale, _layers(width))
     temporary = out.with_suffix(".tmp")
     temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
-    save(_pixels(data, epochs, seed + 2), out.with_name("pixels.safetensors"))
+    save(_pixels(data, epochs, seed + 2, device), out.with_name("pixels.safetensors"))
     temporary.replace(out)
     return figures
 
 
-def _pixels(data: _Table, epochs: int, seed: int) -> PixelNetwork:
+def _pixels(data: _Table, epochs: int, seed: int, device: torch.device) -> PixelNetwork:
     weight = np.where(data.neutral, 2.0, 1.0)
-    return train(data.pixels, data.gains, weight, epochs=epochs, seed=seed)
+    return train(data.pixels(device), data.gains, weight, data.shot, epochs=epochs, seed=seed)
 
 
 def _committee(
