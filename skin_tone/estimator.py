@@ -2,7 +2,7 @@
 
 A small committee of multilayer perceptrons, fitted on renders of known albedo under many lights and cameras
 (`python -m tools.reader fit`). What it says is a correction to the colour that was seen, and how sure of it
-one may be; from the correction, `RESTRAINT` of its own standard error is taken off.
+one may be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from .colour import Lab, ita
 
-RESTRAINT = 0.3
 FAR = 4.0
 """Features beyond this many standard deviations of those fitted on are pulled back to it."""
 
@@ -67,14 +66,11 @@ class Estimator:
         middle = out.mean(axis=0)
         apart = float(np.std([ita(np.asarray(seen) + 10 * o[:3]) for o in out]))
         own = float(np.mean([math.exp(min(2.0, max(-3.0, o[3]))) for o in out])) * 10
-        # Most pictures are well lit, and a correction adds its own error to theirs (soft thresholding, Donoho
-        # 1995).
         change = abs(ita(np.asarray(seen) + 10 * middle[:3]) - ita(seen))
-        share = max(0.0, 1 - RESTRAINT * math.hypot(own, apart) / change) if change > 0 else 0.0
         lab = (
-            float(np.clip(seen[0] + share * 10 * middle[0], 0.0, 100.0)),
-            float(seen[1] + share * 10 * middle[1]),
-            float(seen[2] + share * 10 * middle[2]),
+            float(np.clip(seen[0] + 10 * middle[0], 0.0, 100.0)),
+            float(seen[1] + 10 * middle[1]),
+            float(seen[2] + 10 * middle[2]),
         )
         judged = [math.log(own), math.log1p(apart), math.log1p(change), ita(lab) / 50]
         return lab, np.concatenate([z, judged])

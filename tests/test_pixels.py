@@ -103,3 +103,18 @@ def test_numpy_computes_what_was_trained() -> None:
         wanted = trained(*(torch.from_numpy(values)[None] for values in seen))[0].numpy()
     got = Network.of({name: value.numpy() for name, value in trained.state_dict().items()}).gains(seen)
     assert got == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+def test_the_fit_sees_what_the_reader_sees() -> None:
+    torch = pytest.importorskip("torch")
+    from tools.reader.pixels import Faces
+
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, 256, (3, HEIGHT, WIDTH, 3), np.uint8)
+    face[:, :20], face[:, 20:40] = 2, 253  # black, and clipped
+    eyes = rng.integers(0, 256, (3, EYES_HEIGHT, EYES_WIDTH, 3), np.uint8)
+    skin = rng.normal(size=(3, 3))
+    seen = Faces(face, eyes, skin).planes(torch.tensor([2, 0]))
+    for at, row in enumerate((2, 0)):
+        for got, wanted in zip(seen, planes(Grids(face[row], eyes[row]), skin[row]), strict=True):
+            assert got[at].numpy() == pytest.approx(wanted, abs=1e-5)

@@ -51,6 +51,20 @@ def test_drawn_classes_are_even() -> None:
     assert all(400 < drawn.count(key) < 600 for key in scale.classes)
 
 
+def test_the_width_is_scaled_to_nine_in_ten_of_a_mixture_of_lights() -> None:
+    torch = pytest.importorskip("torch")
+    from tools.reader.fit import _forward_width, _scale
+
+    rng = np.random.default_rng(0)
+    neutral = np.arange(6000) < 1000  # one light is six times as frequent, and must not count for more
+    errors = rng.normal(size=6000) * np.where(neutral, 2.0, 6.0)
+    known = np.zeros((6000, 3))
+    width = torch.nn.Sequential(torch.nn.Linear(3, 1))
+    _scale(width, known, errors, neutral)
+    inside = np.abs(errors) < 1.6449 * _forward_width(width, known)
+    assert (inside[neutral].mean() + inside[~neutral].mean()) / 2 == pytest.approx(0.9, abs=0.002)
+
+
 def test_scores_of_a_perfect_and_of_a_silent_reader(benchmark: ModuleType) -> None:
     truth = np.array([60.0, 45.0, 30.0, 20.0, 0.0, -50.0])
     monk = [SCALES["monk10"].classes.index(SCALES["monk10"].classify(v)) for v in truth]

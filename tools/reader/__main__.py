@@ -33,14 +33,16 @@ def fit(
     out: Path = Path("skin_tone/calibration.json"),
     vae: Path = Path("assets/embedded/vae"),
     steps: int = 3000,
-    epochs: int = 12,
+    epochs: int = 24,
     consistency: float = 0.5,
     seed: int = 0,
     workers: int = 2,
+    device: Annotated[str, typer.Option(help="Where the pixel network is fitted: cpu, cuda.")] = "cpu",
 ) -> None:
     """Measure the calibration split (kept beside the shots), fit the reader, write its calibration and
     pixel network.
     """
+    import torch
     from rich import print as show
 
     from .fit import fit as run
@@ -49,7 +51,8 @@ def fit(
     table = data / "measured.npz"
     if not table.exists():
         measure_split(data, vae, table, seed, workers)
-    show(run(table, out, steps=steps, epochs=epochs, seed=seed, consistency=consistency))
+    where = torch.device(device)
+    show(run(table, out, steps=steps, epochs=epochs, seed=seed, consistency=consistency, device=where))
 
 
 @app.command()

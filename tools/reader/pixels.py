@@ -16,28 +16,24 @@ from skin_tone.colour import LUMINANCE
 from skin_tone.pixels import CHANNELS, EYES_HEIGHT, EYES_WIDTH, HEIGHT, LOGS, OVAL, WIDTH
 
 Floats = npt.NDArray[np.float64]
-_WIDTHS, _EYES_WIDTHS = (16, 24, 32, 48), (12, 24, 32, 32)
-_HIDDEN = 96
+_WIDTHS, _EYES_WIDTHS = (24, 40, 64, 96), (20, 40, 64, 64)
+_HIDDEN = 128
+_CONSISTENCY = 1.0  # how much it counts how far the estimates of one shot lie apart
 _BATCH = 128
 _TOGETHER = 4  # pictures of one shot in a batch
 
 
 class PixelNetwork(torch.nn.Module):
-    """The same layers as `skin_tone.pixels.Network`: channels of each convolution, units of the hidden one."""
+    """The same layers as `skin_tone.pixels.Network`."""
 
-    def __init__(
-        self,
-        widths: tuple[int, ...] = _WIDTHS,
-        eyes_widths: tuple[int, ...] = _EYES_WIDTHS,
-        hidden: int = _HIDDEN,
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.face, self.eyes = _convolutions(widths), _convolutions(eyes_widths)
-        cells = widths[-1] * -(-HEIGHT // 16) * -(-WIDTH // 16)
-        cells += eyes_widths[-1] * -(-EYES_HEIGHT // 16) * -(-EYES_WIDTH // 16)
-        last = torch.nn.Linear(hidden, 4)
+        self.face, self.eyes = _convolutions(_WIDTHS), _convolutions(_EYES_WIDTHS)
+        cells = _WIDTHS[-1] * -(-HEIGHT // 16) * -(-WIDTH // 16)
+        cells += _EYES_WIDTHS[-1] * -(-EYES_HEIGHT // 16) * -(-EYES_WIDTH // 16)
+        last = torch.nn.Linear(_HIDDEN, 4)
         torch.nn.init.zeros_(last.weight)
-        self.dense = torch.nn.ModuleList([torch.nn.Linear(cells, hidden), last])
+        self.dense = torch.nn.ModuleList([torch.nn.Linear(cells, _HIDDEN), last])
 
     def forward(self, face: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
         """n x `CHANNELS` x height x width of either -> n x 4: log factors, log of their error."""
@@ -105,15 +101,12 @@ def train(
     *,
     epochs: int,
     seed: int,
-    consistency: float = 0.0,
-    network: PixelNetwork | None = None,
 ) -> PixelNetwork:
     """Fit to the factors by which light and camera changed the skin.
 
     Args:
         gains: n x 3, logarithms of true over seen. weight: n, how much each counts.
         shot: n, which of them show the same shot.
-        consistency: how much it counts how far the estimates of one shot lie apart.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -122,7 +115,7 @@ def train(
     counts = torch.from_numpy(weight / weight.mean()).float().to(device)
     order = np.argsort(shot, kind="stable")
     _, begin, many = np.unique(shot[order], return_index=True, return_counts=True)
-    network = (network or PixelNetwork()).to(device).train()
+    network = PixelNetwork().to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.05)
     total = epochs * (len(faces) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=total)
@@ -143,9 +136,8 @@ def train(
         error, log_sigma = out[:, :3] - wanted[rows], out[:, 3].clamp(-4, 1)
         likelihood = log_sigma + 0.5 * (error[:, 0].detach() / log_sigma.exp()).square()
         loss = (counts[rows] * (_narrow(error) + 0.05 * likelihood)).mean()
-        if consistency:
-            of_shot = error.view(-1, _TOGETHER, 3)
-            loss = loss + consistency * _narrow(of_shot - of_shot.mean(1, keepdim=True)).mean()
+        of_shot = error.view(-1, _TOGETHER, 3)
+        loss = loss + _CONSISTENCY * _narrow(of_shot - of_shot.mean(1, keepdim=True)).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
