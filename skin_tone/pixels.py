@@ -34,6 +34,8 @@ LOGS = np.log(np.maximum(srgb_to_linear(np.arange(256, dtype=np.uint8)), 1 / 512
 NAMES = ("pixels_y", "pixels_rg", "pixels_bg", "pixels_sure")
 """What the network adds to the features: log factors of luminance, R/G and B/G, and the log of its error."""
 
+_UNSHARED = 2**18  # multiplications up to which OpenBLAS keeps a product on one thread
+
 Floats = NDArray[np.float32]
 
 
@@ -160,7 +162,12 @@ def _convolve(x: Floats, weights: Floats) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(padded, (1, 3, 3))[:, ::2, ::2, 0]
     rows, columns = windows.shape[1:3]
     flat = windows.transpose(0, 3, 4, 1, 2).reshape(-1, rows * columns)
-    return np.asarray((weights.reshape(len(weights), -1) @ flat).reshape(-1, rows, columns))
+    kernels = weights.reshape(len(weights), -1)
+    # BLAS rounds a product that it shares among threads otherwise, and what is read must not depend on how
+    # many of them there are.
+    step = max(1, _UNSHARED // kernels.size)
+    parts = [kernels @ flat[:, i : i + step] for i in range(0, flat.shape[1], step)]
+    return np.concatenate(parts, axis=1).reshape(-1, rows, columns)
 
 
 @cache

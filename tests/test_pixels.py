@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -118,3 +122,25 @@ def test_the_fit_sees_what_the_reader_sees() -> None:
     for at, row in enumerate((2, 0)):
         for got, wanted in zip(seen, planes(Grids(face[row], eyes[row]), skin[row]), strict=True):
             assert got[at].numpy() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_what_is_seen_does_not_depend_on_the_number_of_threads() -> None:
+    program = """
+import numpy as np
+from skin_tone.pixels import CHANNELS, EYES_HEIGHT, EYES_WIDTH, HEIGHT, WIDTH, Planes, trained
+rng = np.random.default_rng(0)
+for _ in range(9):
+    sizes = ((HEIGHT, WIDTH), (EYES_HEIGHT, EYES_WIDTH))
+    seen = Planes(*(rng.normal(size=(CHANNELS, *size)).astype(np.float32) for size in sizes))
+    print(trained().gains(seen).tolist())
+"""
+    one, four = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "4")
+    )
+    assert one == four
