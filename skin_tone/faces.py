@@ -24,7 +24,7 @@ from .picture import RGB
 # Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
 # of one face.
 _LONG_SIDE = 1024
-# Smaller pictures (the embedded model's are 128 px) are enlarged smoothly, so that contrast can be raised
+# Smaller pictures are enlarged smoothly, so that contrast can be raised
 # without blocks.
 _SMALL_SIDE = 256
 _CLIP_LIMIT = 0.04

@@ -56,7 +56,7 @@ autoencoder; a careful camera."""
 
 
 class _Autoencoder:
-    """The embedded model's: 128 px pictures as a generated one could hold them."""
+    """The embedded model's: pictures of its size, as a generated one could hold them."""
 
     def __init__(self, folder: Path) -> None:
         from diffusers import AutoencoderTiny
