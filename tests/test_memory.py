@@ -22,7 +22,7 @@ print(peak // 1024 if sys.platform == "darwin" else peak, file=sys.stderr)
 
 VERIFY = """
 import contextlib, io
-from fake_run import reading
+from tests.doubles.fake_run import reading
 from PIL import Image
 from fairgen import cli
 from fairgen.scoring import verify
@@ -47,7 +47,7 @@ with contextlib.redirect_stdout(io.StringIO()):
 """
 
 AUDIT = """
-from session_doubles import BatchBound, InfoReader
+from tests.doubles.session_doubles import BatchBound, InfoReader
 from fairgen.audit.plan import plan_audit
 from fairgen.audit.runner import Audit, look_back
 from fairgen.targets import load_spec

@@ -33,20 +33,12 @@ class Model(BatchBound):
         return super().generate(requests, steering)
 
 
-class _Reader(InfoReader):
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     """The command line on the double, in a folder with a list of prompts."""
     double = Model(spread=10.0, plain=60.0)
     monkeypatch.setattr("fairgen.models.loading.load_model", lambda *_, **__: double)
-    monkeypatch.setattr("skin_tone.SkinToneReader", _Reader)
+    monkeypatch.setattr("skin_tone.SkinToneReader", InfoReader)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.txt").write_text(LIST)
     return double

@@ -27,6 +27,7 @@ KILLS = 50
 LIST = "# [high]\na doctor\na judge\n# [low]\na janitor\n"
 
 
+@pytest.mark.slow
 def test_fifty_kills_change_nothing(project_root: Path, tmp_path: Path) -> None:
     """The true runner in a process of its own, on a model whose pictures hang on their whole batch."""
     command = [sys.executable, "-m", "tests.doubles.audit_kills", str(tmp_path)]
@@ -45,20 +46,12 @@ def test_fifty_kills_change_nothing(project_root: Path, tmp_path: Path) -> None:
     assert [run for run in runs if not run["equal"]] == []
 
 
-class _Reader(InfoReader):
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The command line on the double, in a folder with a list of prompts."""
     model = BatchBound(spread=18.0, unreadable=0.1, plain=25.0)
     monkeypatch.setattr("fairgen.models.loading.load_model", lambda *_, **__: model)
-    monkeypatch.setattr("skin_tone.SkinToneReader", _Reader)
+    monkeypatch.setattr("skin_tone.SkinToneReader", InfoReader)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.txt").write_text(LIST)
     return tmp_path

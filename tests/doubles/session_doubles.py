@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -68,7 +69,16 @@ class ConfusedGenerator:
 
 
 class InfoReader:
-    """Reads what the double wrote; the probabilities are those of a reader with 3 degrees of error."""
+    """Reads what the double wrote; the probabilities are those of a reader with 3 degrees of error.
+
+    Used in a ``with`` block or not, like the true reader.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def read(self, image: Image.Image) -> list[ToneReading]:
         angle = image.info["ita"]

@@ -215,6 +215,7 @@ def _simulate(classes: int, hit: float, batch: int, tries: int, runs: int) -> tu
     return float(np.mean(distance)), float(np.mean(made))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "hit", "batch", "tries", "reference_tv", "reference_cost"),
     [

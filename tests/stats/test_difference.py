@@ -36,6 +36,7 @@ def test_small_sets_are_gone_through_exactly() -> None:
     assert difference_test(["a"] * 3, ["b", "c", "d"], TARGET, paired=True) == pytest.approx(2 / 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [False, True])
 def test_false_alarms_keep_to_their_level(paired: bool) -> None:
     rng = np.random.default_rng(4)

@@ -172,6 +172,7 @@ def test_intervals_hold_the_shares_and_grow_with_the_level(pair: tuple[Counts, T
         assert share - 1e-12 <= narrow[name][1] <= wide[name][1] <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shares", "n"),
     [
@@ -230,6 +231,7 @@ def test_monte_carlo_takes_over_where_outcomes_are_too_many() -> None:
     assert stats.multinomial_test(some, target) == pytest.approx(chi2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_multinomial_test_holds_its_level() -> None:
     rng = np.random.default_rng(0)
     target = {"a": 0.5, "b": 0.3, "c": 0.2}
@@ -259,6 +261,7 @@ def test_equivalence_of_two_classes_is_two_one_sided_binomial_tests() -> None:
     assert p == pytest.approx(max(low, high))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [[0, 5], [0, 1, 2, 3, 4, 5]])
 def test_equivalence_test_holds_its_level_on_the_border(moved: list[int]) -> None:
     """Samplers exactly the tolerance away are called equivalent in at most 5 % of cases."""
@@ -308,6 +311,7 @@ def test_bootstrap_carries_the_readers_doubt() -> None:
     assert result == stats.bootstrap(doubtful, target, redraw_pictures=False, draws=1500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [[1 / 6] * 6, [0.4, 0.3, 0.1, 0.1, 0.05, 0.05]])
 def test_bootstrap_covers_the_samplers_total_variation(shares: list[float]) -> None:
     """Also where that is 0, which a percentile interval never reaches."""

@@ -39,6 +39,7 @@ def test_many_prompts_give_the_interval_of_the_normal_law() -> None:
     assert (result.low, result.high) == pytest.approx((low, high), abs=0.0008)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", [8, 36])
 def test_the_interval_covers_as_often_as_it_says(prompts: int) -> None:
     """Prompts whose total variation is that of 30 pictures of a skewed sampler."""
@@ -81,6 +82,7 @@ def test_many_prompts_agree_with_wilcoxon() -> None:
         assert result.p_value >= 1 / 10_001
 
 
+@pytest.mark.slow
 def test_the_paired_test_holds_its_level() -> None:
     rng = np.random.default_rng(4)
     p = []

@@ -269,7 +269,7 @@ def test_without_the_extra_everything_else_works(
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fairgen.models.loading.load_model", lambda *_, **__: model())
-    monkeypatch.setattr("skin_tone.pool.ReaderPool", lambda *_, **__: _Readers())
+    monkeypatch.setattr("skin_tone.pool.ReaderPool", lambda *_, **__: InfoReader())
     plan(tmp_path)
     asked = ["audit", "--prompts", "prompts.txt", "--count", "3", "--steering", "none,prompt"]
     for where in (["--workers", "2"], ["--ray", "auto"]):
@@ -280,14 +280,6 @@ def test_without_the_extra_everything_else_works(
         assert 'pip install "fairgen[ray]"' in captured.err
         assert not (tmp_path / "run").exists()
     assert cli.run([*asked, "--out", "run"]) == 0
-
-
-class _Readers(InfoReader):
-    def __enter__(self) -> _Readers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def _ray(*nodes: dict[str, float]) -> Any:
