@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.models.diffusers import DiffusersModel
+    from fairgen.runs import Distances
     from fairgen.targets import FairnessSpec
     from skin_tone.pool import ReaderPool
 
@@ -167,10 +168,17 @@ def require_free(out: Path, *, force: bool) -> Path:
     return out
 
 
-def distance_line(distances: Iterable[tuple[str, float | None]], floor: float) -> str:
-    """``TV from the declared target (0 = as declared): unsteered 0.53, steered 0.03; chance floor 0.16``."""
-    parts = [f"{name} " + ("not known" if tv is None else f"{tv:.2f}") for name, tv in distances]
-    return f"TV from the declared target (0 = as declared): {', '.join(parts)}; chance floor {floor:.2f}"
+def distance_line(sets: Iterable[tuple[str, Distances]]) -> str:
+    """``TV from the declared target (0 = as declared): unsteered 0.53, steered 0.03; chance floor 0.16``.
+
+    The chance floor is of the pictures that the TV is of: where that differs between sets, each has its own.
+    """
+    named = list(sets)
+    parts = [f"{name} " + ("not known" if one.tv is None else f"{one.tv:.2f}") for name, one in named]
+    floors = dict.fromkeys(f"{one.noise_floor_tv:.2f}" for _, one in named if one.noise_floor_tv is not None)
+    what = "chance floor" if len(floors) == 1 else "chance floors"
+    chance = f"; {what} {', '.join(floors)}" if floors else ""
+    return f"TV from the declared target (0 = as declared): {', '.join(parts)}{chance}"
 
 
 def number(value: float | None, places: int) -> str:

@@ -67,8 +67,7 @@ def demo(
         f"{prompt}, {count} pictures each", scale.labels, scale.swatches, declared.target_for(prompt), columns
     )
     console.print(table)
-    distances = [(name, s.tv) for name, s in summaries]
-    console.print(common.distance_line(distances, summaries[0][1].noise_floor_tv), soft_wrap=True)
+    console.print(common.distance_line(summaries), soft_wrap=True)
     for note in dict.fromkeys(note for _, s in summaries for note in s.notes):
         console.print(note, markup=False, soft_wrap=True)
     if model == "embedded":

@@ -77,9 +77,7 @@ def generate(
         columns = [("first pass", summary.first_pass), ("measured", summary.measured)]
         table = common.distribution_table("", scale.labels, scale.swatches, summary.target, columns)
         console.print(table)
-        console.print(
-            common.distance_line([("measured", summary.tv)], summary.noise_floor_tv), soft_wrap=True
-        )
+        console.print(common.distance_line([("measured", summary)]), soft_wrap=True)
         console.print(
             f"{summary.generated} pictures made for {summary.count} places: {summary.kept} kept, "
             f"{summary.discarded} discarded, {summary.abstained} not read",

@@ -66,7 +66,7 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
         ("Model", listed(models)),
         (
             "Pictures",
-            f"{made:,} made for {sum(s.wanted for s in figures.sets):,} places in {len(figures.sets)} sets",
+            f"{made:,} made for {sum(s.count for s in figures.sets):,} places in {len(figures.sets)} sets",
         ),
     ]
 

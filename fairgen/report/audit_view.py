@@ -14,7 +14,7 @@ from fairgen.report.thumbnails import Choice, thumbnails
 from fairgen.report.view import ToneClass
 from fairgen.scoring.across import UNSTEERED
 from fairgen.scoring.collect import Collected
-from fairgen.scoring.figures import PromptFigures, Range, ReportFigures, SetFigures
+from fairgen.scoring.figures import PromptFigures, Range, ReportedSet, ReportFigures
 from fairgen.scoring.measure import MeasuredSet, Shot
 from fairgen.scoring.numbers import Bar, bars, chance_band
 
@@ -121,9 +121,9 @@ def _panel(style: ArmStyle | None, places: Sequence[tuple[PromptFigures, float]]
     columns, lines = [], []
     for prompt, x in places:
         found = prompt.sets.get(style.arm) if style else None
-        if style is not None and (found is None or not found.counted):
+        if style is not None and (found is None or not found.kept):
             continue
-        shares = prompt.target if found is None else {k: n / found.counted for k, n in found.measured.items()}
+        shares = prompt.target if found is None else {k: n / found.kept for k, n in found.measured.items()}
         segments, top = [], 0.0
         for key, share in shares.items():
             if share > 0:
@@ -154,7 +154,7 @@ class SetBars:
 
     key: str
     label: str
-    figures: SetFigures
+    figures: ReportedSet
     bars: dict[str, Bar]
     first: dict[str, Bar]
     ranges: dict[str, Range]
@@ -238,7 +238,7 @@ def _prompt_view(
     scale = SCALES[prompt.scale]
     present = [style for style in styles if style.arm in sets]
     shown = [_set_bars(style, sets[style.arm]) for style in present]
-    counted = [s.figures.counted for s in shown if s.figures.counted]
+    counted = [s.figures.kept for s in shown if s.figures.kept]
     top = [b.share for s in shown for b in s.bars.values()]
     top += [high for s in shown for _, high in s.ranges.values()]
     band = chance_band(prompt.target, min(counted)) if counted else {}
@@ -323,7 +323,7 @@ def _aside(style: ArmStyle, found: MeasuredSet, images: Mapping[Shot, str], choi
     return Aside(
         style=style,
         discarded=found.figures.discarded,
-        not_read=found.figures.not_read,
+        not_read=found.figures.abstained,
         reasons=", ".join(f"{reason} ({n})" for reason, n in reasons.most_common()),
         pictures=[Shown(style, s, images.get(s, "")) for s in found.outside] if choice.aside else [],
     )

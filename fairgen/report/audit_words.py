@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairgen.scoring.across import UNSTEERED
-from fairgen.scoring.figures import ArmFigures, Comparison, ReportFigures
+from fairgen.scoring.figures import Comparison, ReportedArm, ReportFigures
 
 ARM_LABELS = {
     "none": "unsteered",
@@ -38,19 +38,19 @@ def listed(items: Sequence[str]) -> str:
 
 def headline(figures: ReportFigures) -> str:
     """One sentence: how much of the pictures is off the target in each arm."""
-    known = [arm for arm in figures.arms if arm.mean_tv is not None]
+    known = [arm for arm in figures.arms if arm.tv is not None]
     if not known:
         return "There is no prompt yet that every arm has finished."
     plain = next((arm for arm in known if arm.arm == UNSTEERED), None)
     steered = [arm for arm in known if arm.arm != UNSTEERED]
-    if plain is None or plain.mean_tv is None:
+    if plain is None or plain.tv is None:
         return f"Off the declared target: {_off_each(steered)} of the pictures."
-    left = f"Left to itself, the model is off the declared target in {percent(plain.mean_tv)} of its pictures"
+    left = f"Left to itself, the model is off the declared target in {percent(plain.tv)} of its pictures"
     return f"{left}; steered, in {_off_each(steered)}." if steered else f"{left}."
 
 
-def _off_each(arms: Sequence[ArmFigures]) -> str:
-    offs = {arm.arm: percent(arm.mean_tv or 0.0) for arm in arms}
+def _off_each(arms: Sequence[ReportedArm]) -> str:
+    offs = {arm.arm: percent(arm.tv or 0.0) for arm in arms}
     if len(set(offs.values())) == 1:
         return next(iter(offs.values()))
     return listed([f"{off} ({arm_label(arm)})" for arm, off in offs.items()])
@@ -59,9 +59,13 @@ def _off_each(arms: Sequence[ArmFigures]) -> str:
 def conclusion(figures: ReportFigures) -> list[str]:
     """Plain sentences with the uncertainty, then chance and the price; one paragraph each."""
     compared = " ".join(_closer(same) for same in _alike(figures.comparisons))
-    chance = next((arm.mean_chance_tv for arm in figures.arms if arm.mean_chance_tv is not None), None)
+    chance = next((arm.noise_floor_tv for arm in figures.arms if arm.noise_floor_tv is not None), None)
     rest = [_chance(figures, chance)] if chance is not None else []
-    prices = {a.arm: f"{a.made_per_kept:.2f}" for a in figures.arms if a.arm != UNSTEERED and a.made_per_kept}
+    prices = {
+        a.arm: f"{a.generated_per_kept:.2f}"
+        for a in figures.arms
+        if a.arm != UNSTEERED and a.generated_per_kept
+    }
     if len(set(prices.values())) == 1:
         rest.append(f"The price: {next(iter(prices.values()))} pictures made for each one that is kept.")
     elif prices:
@@ -114,8 +118,8 @@ def _chance(figures: ReportFigures, chance: float) -> str:
     plain = next((arm for arm in figures.arms if arm.arm == UNSTEERED), None)
     if plain is not None and plain.beyond_chance is not None:
         text += f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts miss by more than such chance"
-    steered = [a for a in figures.arms if a.arm != UNSTEERED and a.mean_tv is not None]
-    if steered and all((a.mean_tv or 0.0) < (a.mean_chance_tv or 0.0) for a in steered):
+    steered = [a for a in figures.arms if a.arm != UNSTEERED and a.tv is not None]
+    if steered and all((a.tv or 0.0) < (a.noise_floor_tv or 0.0) for a in steered):
         text += (
             ". Steering lands below, since each picture is read and the next one asked for what is missing"
         )

@@ -11,8 +11,8 @@ from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
 from fairgen.runs import PictureRecord, Run, SessionRun
-from fairgen.scoring.measure import Fate, lab_to_hex
-from fairgen.scoring.numbers import arm_figures, bars, chance_band
+from fairgen.scoring.measure import Fate, lab_to_hex, measure
+from fairgen.scoring.numbers import MEETS_WITHIN, bars, chance_band
 
 
 def tone_classes(scale: str, keys: Iterable[str]) -> tuple[ToneClass, ...]:
@@ -82,7 +82,7 @@ def _report(run: Run, sessions: list[SessionRun]) -> Report:
     for s in sessions:
         notes += s.summary.notes if s.summary else s.record.notes
     notes += run.problems
-    counted = [a.figures.n for a in arms if a.figures]
+    counted = [a.figures.kept for a in arms if a.figures]
     shares = [b.share for a in arms for b in a.bars.values()]
     band = chance_band(head.target, min(counted)) if counted else {}
     return Report(
@@ -128,23 +128,15 @@ def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
         views.append(
             _picture(run, picture, record.scale, "discarded" if picture.measured else "abstained", note)
         )
-    counts = {key: sum(p.measured == key for p in inside) for key in record.classes}
-    first = {
-        key: sum(p.measured == key for p in session.pictures if p.attempt == 0) for key in record.classes
-    }
+    found = measure(session, record.steering, tolerance=MEETS_WITHIN).figures
     return Arm(
         key="steered" if record.steered else "unsteered",
         label=label,
-        bars=bars(counts),
-        figures=arm_figures(
-            counts,
-            record.target,
-            [p.readings[0]["probabilities"][record.scale] for p in inside if p.measured],
-            independent=not record.steered,
-        ),
+        bars=bars(found.measured),
+        figures=found if found.kept else None,
         pictures=tuple(views),
-        first_pass=first,
-        first_pass_tv=session.summary.first_pass_tv if session.summary else None,
+        first_pass=found.first_pass,
+        first_pass_tv=found.first_pass_tv if session.finished else None,
     )
 
 

@@ -51,22 +51,29 @@ _SET_TEXT = ("name", "prompt", "group", "spec", "spec_hash", "scale")
 _SET_FIGURES: Columns = {
     "finished": "yes",
     "steered": "yes",
-    "wanted": "whole",
+    "count": "whole",
     "generated": "whole",
-    "counted": "whole",
+    "kept": "whole",
     "discarded": "whole",
-    "not_read": "whole",
+    "abstained": "whole",
     "filled": "whole",
+    "missing": "whole",
     "asked": "whole",
     "hits": "whole",
     "tv": "number",
     "first_pass_tv": "number",
-    "chance_tv": "number",
+    "noise_floor_tv": "number",
     "alignment_error": "number",
+    "fd": "number",
     "kl": "number",
     "p_differs": "number",
     "p_meets": "number",
     "mean_ita": "number",
+    # Old names, for one version.
+    "wanted": "whole",
+    "counted": "whole",
+    "not_read": "whole",
+    "chance_tv": "number",
 }
 _ROWS_AT_ONCE = 2_000
 

@@ -56,7 +56,9 @@ def verification_report(done: Verification) -> Report:
         for r in done.results
         if r.unreadable is None
     )
-    arms = (Arm("found", "As found", bars(counts), done.figures(), pictures),)
+    arms = (
+        Arm("found", "As found", bars(counts), done.figures() if any(counts.values()) else None, pictures),
+    )
     n = sum(counts.values())
     band = chance_band(target, n) if n else {}
     rows = [

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fairgen.scoring.figures import Figures
 from fairgen.scoring.measure import Fate
-from fairgen.scoring.numbers import Bar, Figures
+from fairgen.scoring.numbers import Bar
 
 
 @dataclass(frozen=True)

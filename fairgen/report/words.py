@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from fairgen import stats
 from fairgen.quota import quota
 from fairgen.report.view import Arm, Picture, Sentence, ToneClass
-from fairgen.scoring.numbers import MEETS_WITHIN, Figures
+from fairgen.scoring.figures import Figures
+from fairgen.scoring.numbers import MEETS_WITHIN
 
 EMBEDDED_STRIP = (
     "Synthetic pictures by fairgen's small embedded demonstration model, whose bias was put in on purpose. "
@@ -73,8 +73,8 @@ def _off(f: Figures) -> str:
     whole = round(f.off)
     about = "" if abs(f.off - whole) < 0.05 else "about "
     if whole == 0 and about:
-        return f"less than one of {f.n} pictures is"
-    return f"{about}{whole or 'none'} of {f.n} pictures {'is' if whole == 1 else 'are'}"
+        return f"less than one of {f.kept} pictures is"
+    return f"{about}{whole or 'none'} of {f.kept} pictures {'is' if whole == 1 else 'are'}"
 
 
 def headline(arms: Sequence[Arm]) -> str:
@@ -117,19 +117,20 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
 
 
 def _against_chance(f: Figures, target: Mapping[str, float], *, steered: bool) -> str:
+    tv, floor = f.tv or 0.0, f.noise_floor_tv or 0.0
     alike = round(f.chance_off) == round(f.off) and abs(f.chance_off - f.off) >= 0.05
-    chance = f"Chance alone would leave about {f.chance_off:.{1 if alike else 0}f} of {f.n} off"
-    if f.tv > 1e-9 and f.tv <= stats.total_variation(quota(target, f.n), target) + 1e-9:
-        pictures = f"{f.n} whole pictures" if f.n > 1 else "one picture"
+    chance = f"Chance alone would leave about {f.chance_off:.{1 if alike else 0}f} of {f.kept} off"
+    if tv > 1e-9 and tv <= stats.total_variation(quota(target, f.kept), target) + 1e-9:
+        pictures = f"{f.kept} whole pictures" if f.kept > 1 else "one picture"
         return f"{chance}; {pictures} cannot come closer to these shares than this."
-    if steered and f.tv < f.floor_tv:
+    if steered and tv < floor:
         return (
             f"{chance}; steering lands below that because each picture is read and the next one is asked "
             "for what is missing."
         )
-    if f.tv <= f.floor_tv:
+    if tv <= floor:
         return f"{chance}: this set is no further from the target than that."
-    if f.tv <= 1.5 * f.floor_tv:
+    if tv <= 1.5 * floor:
         return f"{chance}: this set is somewhat further from the target than that."
     return f"{chance}: this set is clearly further from the target than that."
 
@@ -146,7 +147,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
             "Pictures counted",
             "Pictures in the set with a skin tone that could be read; everything below is computed from "
             "these.",
-            {i: str(f.n) for i, f in have.items()},
+            {i: str(f.kept) for i, f in have.items()},
         ),
         row(
             "Total variation (TV)",
@@ -160,7 +161,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
             "The mean TV of a perfect sampler that draws each picture independently from the target; a set "
             "of this size cannot be "
             "expected to come closer unless pictures are asked for by what is still missing.",
-            {i: f"{f.floor_tv:.3f}" for i, f in have.items()},
+            {i: f"{f.noise_floor_tv:.3f}" for i, f in have.items()},
         ),
         row(
             "Alignment error",
@@ -179,14 +180,14 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
             "KL divergence",
             "How surprising the measured shares are to someone who expects the declared ones, in nats; 0 is "
             "a perfect match, ∞ a class that the target excludes.",
-            {i: f"{f.kl:.3f}" if math.isfinite(f.kl) else "∞" for i, f in have.items()},
+            {i: "∞" if f.kl is None else f"{f.kl:.3f}" for i, f in have.items()},
         ),
         row(
             "Differs from the target? (p)",
             "How often independent draws from the declared target would look at least this unlikely; a "
             "large p proves no match. Not "
             "given for a steered set, whose pictures were chosen by feedback and are no independent draws.",
-            {i: "–" if f.p_value is None else _p(f.p_value) for i, f in have.items()},
+            {i: "–" if f.p_differs is None else _p(f.p_differs) for i, f in have.items()},
         ),
         row(
             f"Meets the target within TV {MEETS_WITHIN:g}? (p)",
@@ -202,7 +203,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
             "The range, 95 times in 100, when the class of each picture is drawn anew by how sure the "
             "reader was of "
             "it; errors mostly push the distance up, so a set that matches exactly can only move away.",
-            {i: f"{f.tv_read[0]:.2f}–{f.tv_read[1]:.2f}" for i, f in have.items()},
+            {i: f"{f.tv_read[0]:.2f}–{f.tv_read[1]:.2f}" for i, f in have.items() if f.tv_read},
         ),
     ]
     if any(a.first_pass_tv is not None for a in arms):

@@ -18,6 +18,7 @@ from fairgen.report.thumbnails import Choice, Pictures
 from fairgen.report.view import Report
 from fairgen.runs import Run, RunReader, SessionRun, read_run
 from fairgen.scoring.collect import Collected, collect
+from fairgen.scoring.numbers import set_figures
 
 _PLAIN_PICTURES = 300
 """Most pictures of a page that shows each as it is, one set below the other."""
@@ -113,7 +114,10 @@ def _json(run: Run) -> str:
         "note": run.record.note,
         "problems": run.problems,
         "sessions": [
-            s.summary.model_dump(mode="json") for s in run.sessions.values() if s.summary is not None
+            # The figures are computed anew: an older version may have written others.
+            s.summary.model_copy(update=dict(set_figures(s))).model_dump(mode="json")
+            for s in run.sessions.values()
+            if s.summary is not None
         ],
         "interrupted": [name for name, s in run.sessions.items() if s.summary is None],
     }

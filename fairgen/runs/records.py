@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from fairgen.targets.approval import Approval
 
@@ -203,13 +203,48 @@ class FillRecord(_Record):
     file: str | None = Field(description="the picture's path from now on")
 
 
-class Summary(_Record):
-    """How close a finished session came to its declared target; the object that ``--json`` prints.
+class Distances(_Record):
+    """How far a set of pictures is from its declared target.
 
-    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold. Distances
-    compare shares of ``measured`` (or ``first_pass``) with ``target``; they are None where no picture could
-    be read.
+    The distances compare the shares of ``measured`` with the target (`fairgen.stats`); they are None where no
+    picture could be read.
     """
+
+    measured: dict[str, int] = Field(description="measured classes of the final set")
+    kept: int = Field(description="pictures of the set with a measured tone: the distances are of these")
+    tv: float | None = Field(description="total variation from the target, final set")
+    alignment_error: float | None = Field(description="sum of squared differences of the shares")
+    fd: float | None = Field(description="square root of the alignment error")
+    kl: float | None = Field(description="Kullback-Leibler divergence, nats; None also where infinite")
+    noise_floor_tv: float | None = Field(
+        description="mean TV of a perfect independent sampler of as many pictures as were kept"
+    )
+
+
+class SetFigures(Distances):
+    """One set: what was asked for, what was made, and how far it is from its target.
+
+    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold in a finished
+    set.
+    """
+
+    count: int = Field(description="pictures wanted")
+    first_pass: dict[str, int] = Field(description="measured classes of the first attempt of every place")
+    first_pass_abstained: int
+    first_pass_tv: float | None
+    generated: int = Field(description="pictures made, tries included")
+    discarded: int = Field(description="pictures with a measured tone that are not in the set")
+    abstained: int = Field(description="pictures in which no tone was read")
+    abstentions: dict[str, int] = Field(description="reason code -> pictures")
+    filled: int = Field(description="places filled with another class after the tries ran out")
+    missing: int = Field(description="count - kept: places of the set whose picture has no reading")
+    asked: int = Field(default=0, description="pictures that a class was asked for and a tone was read in")
+    hits: int = Field(default=0, description="those of them that show the class that was asked for")
+    seconds: float = Field(description="spent on the set's pictures")
+
+
+class _SummaryHead(_Record):
+    """What a summary says beside the figures; its keys come first."""
 
     type: Literal["summary"] = "summary"
     schema_version: Literal[1] = 1
@@ -229,34 +264,30 @@ class Summary(_Record):
     steered: bool
     notes: list[str] = Field(description="sentences for the reader: steering stays off, tries ran out, ...")
     seed: int
-    count: int = Field(description="pictures wanted")
     requested: dict[str, int]
-    first_pass: dict[str, int] = Field(description="measured classes of the first attempt of every slot")
-    first_pass_abstained: int
-    measured: dict[str, int] = Field(description="measured classes of the final set")
-    kept: int = Field(description="pictures of the set with a measured tone")
-    generated: int
-    discarded: int = Field(description="pictures with a measured tone that are not in the set")
-    abstained: int = Field(description="pictures in which no tone was read")
-    abstentions: dict[str, int] = Field(description="reason code -> pictures")
-    filled: int = Field(description="places filled with another class after the tries ran out")
-    missing: int = Field(description="count - kept: places of the set whose picture has no reading")
+
+
+class Summary(SetFigures, _SummaryHead):
+    """How close a finished session came to its declared target; the object that ``--json`` prints."""
+
     words: dict[str, int] = Field(description="tone word -> pictures made with it")
-    asked: int = Field(default=0, description="pictures that a class was asked for and a tone was read in")
-    hits: int = Field(default=0, description="those of them that show the class that was asked for")
     faces: dict[str, int] = Field(
         default_factory=dict,
         description="measured classes of every face in the final set, where a picture shows more than one",
     )
     faces_tv: float | None = Field(default=None, description="distance of ``faces`` from the target")
-    tv: float | None
-    alignment_error: float | None
-    fd: float | None
-    kl: float | None
-    noise_floor_tv: float = Field(description="mean TV of a perfect independent sampler (this count)")
-    first_pass_tv: float | None
-    seconds: float
     out: str | None = Field(description="the run folder")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _floor_of_what_was_kept(cls, data: Any) -> Any:
+        """Until 0.1.0 the floor was written for the pictures that were wanted, not for those that count."""
+        if not isinstance(data, dict) or data.get("kept") == data.get("count"):
+            return data
+        from fairgen.stats import noise_floor
+
+        kept = data.get("kept")
+        return data | {"noise_floor_tv": noise_floor(data["target"], kept) if kept else None}
 
 
 Record = Annotated[

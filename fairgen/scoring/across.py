@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fairgen import stats
-from fairgen.scoring.figures import ArmFigures, Comparison, GroupArm, GroupFigures, Range, SetFigures
+from fairgen.scoring.arms import mean, mean_figures
+from fairgen.scoring.figures import (
+    Comparison,
+    GroupArm,
+    GroupFigures,
+    MeanFigures,
+    Range,
+    ReportedArm,
+    ReportedSet,
+)
 from fairgen.scoring.measure import MeasuredSet
 from fairgen.stats.distances import Vector
 
@@ -31,47 +40,28 @@ class Case:
         return all(arm in self.sets and self.sets[arm].figures.finished for arm in arms)
 
 
-def arm_figures(cases: Sequence[Case], arms: Sequence[str], *, tolerance: float) -> list[ArmFigures]:
+def arm_figures(cases: Sequence[Case], arms: Sequence[str], *, tolerance: float) -> list[ReportedArm]:
     """One entry an arm. ``cases`` are complete, so that every mean is over the same prompts."""
     return [_arm(cases, arm, tolerance) for arm in arms]
 
 
-def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ArmFigures:
+def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ReportedArm:
     sets = [case.sets[arm] for case in cases]
-    figures = [s.figures for s in sets]
-    read = [(f.tv, case.prompt) for f, case in zip(figures, cases, strict=True) if f.tv is not None]
-    worst_tv, worst_prompt = max(read, key=lambda pair: pair[0]) if read else (None, None)
-    counted, asked = sum(f.counted for f in figures), sum(f.asked for f in figures)
-    redrawn = [s.redrawn for s in sets if s.redrawn is not None]
-    generated = sum(f.generated for f in figures)
-    return ArmFigures(
+    drawn = [s.redrawn for s in sets if s.redrawn is not None]
+    return ReportedArm(
+        **dict(_means(cases, arm, tolerance)),
         arm=arm,
-        prompts=len(sets),
-        generated=generated,
-        counted=counted,
-        discarded=sum(f.discarded for f in figures),
-        not_read=sum(f.not_read for f in figures),
-        made_per_kept=generated / counted if counted else None,
-        mean_tv=_mean(figures, lambda f: f.tv),
-        mean_tv_range=_interval([tv for tv, _ in read]),
-        mean_tv_read=stats.central(np.mean(redrawn, axis=0), 0.95) if redrawn else None,
-        mean_first_pass_tv=_mean(figures, lambda f: f.first_pass_tv),
-        mean_chance_tv=_mean(figures, lambda f: f.chance_tv),
-        mean_alignment_error=_mean(figures, lambda f: f.alignment_error),
-        worst_prompt=worst_prompt,
-        worst_tv=worst_tv,
-        met=sum(f.tv is not None and f.tv <= tolerance for f in figures),
-        hit_rate=sum(f.hits for f in figures) / asked if asked else None,
-        beyond_chance=_beyond_chance(figures),
+        tv_range=_interval([s.figures.tv for s in sets if s.figures.tv is not None]),
+        tv_read=stats.central(np.mean(drawn, axis=0), 0.95) if drawn else None,
+        beyond_chance=_beyond_chance([s.figures for s in sets]),
     )
 
 
-def _mean(figures: Sequence[SetFigures], value: Callable[[SetFigures], float | None]) -> float | None:
-    found = [v for f in figures if (v := value(f)) is not None]
-    return float(np.mean(found)) if found else None
+def _means(cases: Sequence[Case], arm: str, tolerance: float) -> MeanFigures:
+    return mean_figures([(case.prompt, case.sets[arm].figures) for case in cases], tolerance)
 
 
-def _beyond_chance(figures: Sequence[SetFigures]) -> int | None:
+def _beyond_chance(figures: Sequence[ReportedSet]) -> int | None:
     """Prompts whose test against the target rejects at 5 % after Holm's correction for their number."""
     from statsmodels.stats.multitest import multipletests
 
@@ -116,15 +106,15 @@ def _redrawn(found: MeasuredSet) -> Vector:
     return found.redrawn
 
 
-def groups(cases: Sequence[Case], arms: Sequence[str]) -> list[GroupFigures]:
+def groups(cases: Sequence[Case], arms: Sequence[str], *, tolerance: float) -> list[GroupFigures]:
     """One entry a group, in the order of first appearance; empty where no prompt has a mark."""
     names = list(dict.fromkeys(case.group for case in cases))
     if names in ([], [None]):
         return []
-    return [_group(name, [c for c in cases if c.group == name], arms) for name in names]
+    return [_group(name, [c for c in cases if c.group == name], arms, tolerance) for name in names]
 
 
-def _group(name: str | None, cases: Sequence[Case], arms: Sequence[str]) -> GroupFigures:
+def _group(name: str | None, cases: Sequence[Case], arms: Sequence[str], tolerance: float) -> GroupFigures:
     scales = {case.scale for case in cases}
     classes = list(cases[0].target) if len(scales) == 1 else []
     return GroupFigures(
@@ -132,18 +122,18 @@ def _group(name: str | None, cases: Sequence[Case], arms: Sequence[str]) -> Grou
         prompts=len(cases),
         scale=scales.pop() if len(scales) == 1 else None,
         target={key: float(np.mean([case.target[key] for case in cases])) for key in classes},
-        arms={arm: _group_arm([case.sets[arm].figures for case in cases], classes) for arm in arms},
+        arms={arm: _group_arm(cases, arm, classes, tolerance) for arm in arms},
     )
 
 
-def _group_arm(figures: Sequence[SetFigures], classes: Sequence[str]) -> GroupArm:
-    means = np.array([f.mean_ita for f in figures if f.mean_ita is not None])
+def _group_arm(cases: Sequence[Case], arm: str, classes: Sequence[str], tolerance: float) -> GroupArm:
+    figures = [case.sets[arm].figures for case in cases]
+    angles = [f.mean_ita for f in figures if f.mean_ita is not None]
     return GroupArm(
-        counted=sum(f.counted for f in figures),
+        **dict(_means(cases, arm, tolerance)),
         measured={key: sum(f.measured[key] for f in figures) for key in classes},
-        mean_tv=_mean(figures, lambda f: f.tv),
-        mean_ita=float(means.mean()) if means.size else None,
-        mean_ita_range=_interval(means.tolist()),
+        mean_ita=mean(angles),
+        mean_ita_range=_interval(angles),
     )
 
 

@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fairgen.runs import AuditRecord, RunRecord, Summary
+from fairgen.runs import AuditRecord, RunRecord, SetFigures, Summary
+from fairgen.scoring.figures import MeanFigures
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Figures(_Part):
-    """Means over prompts, each prompt counting the same; None where no picture could be read."""
-
-    prompts: int = Field(description="finished sets")
-    tv: float | None = Field(description="mean total variation of the final sets from their targets")
-    first_pass_tv: float | None = Field(description="the same of the first attempts, before any retry")
-    noise_floor_tv: float | None = Field(description="mean TV of perfect independent samplers")
-    alignment_error: float | None = Field(description="mean of sum (p - q)^2")
-    worst_prompt: str | None = Field(description="prompt with the largest TV")
-    worst_tv: float | None
-    met: int = Field(description="prompts whose TV is within the audit's tolerance")
-    kept: int
-    generated: int
-    discarded: int
-    abstained: int
-    filled: int
-    missing: int
-    generated_per_kept: float | None
-    hit_rate: float | None = Field(description="share of requests that came out as asked; None without any")
-    seconds: float
-
-
-class ArmFigures(Figures):
+class ArmFigures(MeanFigures):
     """One arm over all prompts."""
 
     arm: str
     of: int = Field(description="prompts of the audit")
-    groups: dict[str, Figures] = Field(description="group -> the same for its prompts; '' has no mark")
+    groups: dict[str, MeanFigures] = Field(description="group -> the same for its prompts; '' has no mark")
 
 
 class AuditSummary(_Part):
@@ -65,38 +44,41 @@ class AuditSummary(_Part):
     out: str = Field(description="the run folder, as it was given")
 
 
-def figures(summaries: Sequence[Summary], tolerance: float) -> Figures:
-    """Figures of some sets."""
-    return Figures(**_figures(summaries, tolerance))
+def mean_figures(sets: Sequence[tuple[str, SetFigures]], tolerance: float) -> MeanFigures:
+    """The figures of some sets together.
+
+    Args:
+        sets: prompt and figures of each.
+        tolerance: TV within which a set counts as meeting its target.
+    """
+    figures = [one for _, one in sets]
+    read = [(one.tv, prompt) for prompt, one in sets if one.tv is not None]
+    worst_tv, worst_prompt = max(read, key=lambda pair: pair[0]) if read else (None, None)
+    kept, generated = sum(one.kept for one in figures), sum(one.generated for one in figures)
+    asked = sum(one.asked for one in figures)
+    return MeanFigures(
+        prompts=len(figures),
+        tv=mean(one.tv for one in figures),
+        first_pass_tv=mean(one.first_pass_tv for one in figures),
+        noise_floor_tv=mean(one.noise_floor_tv for one in figures),
+        alignment_error=mean(one.alignment_error for one in figures),
+        worst_prompt=worst_prompt,
+        worst_tv=worst_tv,
+        met=sum(tv <= tolerance for tv, _ in read),
+        kept=kept,
+        generated=generated,
+        discarded=sum(one.discarded for one in figures),
+        abstained=sum(one.abstained for one in figures),
+        filled=sum(one.filled for one in figures),
+        missing=sum(one.missing for one in figures),
+        generated_per_kept=generated / kept if kept else None,
+        hit_rate=sum(one.hits for one in figures) / asked if asked else None,
+        seconds=math.fsum(one.seconds for one in figures),
+    )
 
 
-def _figures(summaries: Sequence[Summary], tolerance: float) -> dict[str, Any]:
-    known = [s for s in summaries if s.tv is not None]
-    worst = max(known, key=lambda s: s.tv or 0.0, default=None)
-    kept, generated = sum(s.kept for s in summaries), sum(s.generated for s in summaries)
-    asked = sum(s.asked for s in summaries)
-    return {
-        "prompts": len(summaries),
-        "tv": _mean(s.tv for s in summaries),
-        "first_pass_tv": _mean(s.first_pass_tv for s in summaries),
-        "noise_floor_tv": _mean(s.noise_floor_tv for s in summaries),
-        "alignment_error": _mean(s.alignment_error for s in summaries),
-        "worst_prompt": worst.prompt if worst else None,
-        "worst_tv": worst.tv if worst else None,
-        "met": sum((s.tv or 0.0) <= tolerance for s in known),
-        "kept": kept,
-        "generated": generated,
-        "discarded": sum(s.discarded for s in summaries),
-        "abstained": sum(s.abstained for s in summaries),
-        "filled": sum(s.filled for s in summaries),
-        "missing": sum(s.missing for s in summaries),
-        "generated_per_kept": generated / kept if kept else None,
-        "hit_rate": sum(s.hits for s in summaries) / asked if asked else None,
-        "seconds": math.fsum(s.seconds for s in summaries),
-    }
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of the values that are known; None without any."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
 
@@ -113,12 +95,14 @@ def arm_figures(audit: AuditRecord, summaries: Iterable[Summary]) -> list[ArmFig
                 arm=arm,
                 of=len(audit.prompts),
                 groups={
-                    group or "": figures([s for p, s in pairs if p.group == group], audit.tolerance)
+                    group or "": mean_figures(
+                        [(p.prompt, s) for p, s in pairs if p.group == group], audit.tolerance
+                    )
                     for group in groups
                 }
                 if groups != [None]
                 else {},
-                **_figures([s for _, s in pairs], audit.tolerance),
+                **dict(mean_figures([(p.prompt, s) for p, s in pairs], audit.tolerance)),
             )
         )
     return found

@@ -90,7 +90,7 @@ def collect(reader: RunReader, watch: Watch | None = None) -> Collected:
         complete=len(complete) == len(cases) and not problems,
         arms=arm_figures(complete, arms, tolerance=tolerance),
         comparisons=comparisons(complete, arms),
-        groups=groups(complete, arms),
+        groups=groups(complete, arms, tolerance=tolerance),
         prompts=[_prompt(e, arms) for e in ordered],
         approvals={
             key: approval_state(spec.get("approved_by"), spec.get("approved_hash"), key)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from fairgen import stats
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
-from fairgen.scoring.rescore import arm_of, groups_of, mean, measured_on
+from fairgen.scoring.arms import mean
+from fairgen.scoring.rescore import arm_of, groups_of, measured_on
 
 CHANCE = 0.05
 """Below this p-value, after Holm's correction over all rows, chance is called an unlikely explanation."""

@@ -1,17 +1,20 @@
-"""``report.json``: every figure of a run's report as pydantic models, for machines (schema: `report_schema`).
+"""The typed figures of a set, an arm and a group, and ``report.json``, which holds them (`report_schema`).
 
 Shares and distances are from 0 to 1, angles in degrees, times in UTC. Classes run from light to dark. A range
 is ``[low, high]`` and holds 95 times in 100. None stands where there is nothing to compute from.
+
+A value has one name in every file. Names that ``report.json`` had for it before are kept beside it for one
+version, and marked as deprecated.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fairgen.runs import AuditRecord, ModelInfo, SignerRecord
+from fairgen.runs import AuditRecord, Distances, ModelInfo, SetFigures, SignerRecord
 from fairgen.targets.approval import Approval
 
 Range = tuple[float, float]
@@ -21,41 +24,75 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SetFigures(_Part):
-    """One prompt under one arm: what was made, and how far the set is from the prompt's declared target."""
+def _old(name: str) -> Any:
+    return Field(description=f"old name of {name}", json_schema_extra={"deprecated": True})
 
-    arm: str = Field(description="the technique that was asked for: 'none', 'prompt', 'embedding' ...")
-    session: str = Field(description="id in run.jsonl")
-    finished: bool = Field(description="False: the run was interrupted before the set was complete")
-    steered: bool = Field(description="False for 'none', and where the technique stayed off (see notes)")
-    wanted: int = Field(description="pictures that the set shall have")
-    generated: int = Field(description="pictures made, tries included")
-    counted: int = Field(description="pictures of the set with a reading; the distances are of these")
-    discarded: int = Field(description="pictures with a reading that are not in the set")
-    not_read: int = Field(description="pictures in which no tone was read")
-    reasons: dict[str, int] = Field(description="reason code of those -> pictures")
-    filled: int = Field(description="places that took another class after the tries ran out")
-    asked: int = Field(description="pictures that a class was asked for and a tone was read in")
-    hits: int = Field(description="those of them that show the class that was asked for")
-    measured: dict[str, int] = Field(description="class -> pictures of the final set")
-    first_pass: dict[str, int] = Field(description="class -> pictures of the first try of every place")
-    first_pass_ranges: dict[str, Range] = Field(
-        description="class -> simultaneous interval of its share in the first pass; empty without a reading"
-    )
-    tv: float | None = Field(description="total variation from the target, final set")
-    tv_read: Range | None = Field(description="the same with the labels redrawn by how sure the reader was")
-    first_pass_tv: float | None
-    chance_tv: float | None = Field(description="mean TV of a perfect independent sampler, as many pictures")
-    alignment_error: float | None = Field(description="sum of squared differences of the shares")
-    kl: float | None = Field(description="Kullback-Leibler divergence, nats; None also where infinite")
+
+class _Renamed(_Part):
+    """Fills the fields of old names from the new ones."""
+
+    old_names: ClassVar[dict[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {old: data[new] for old, new in cls.old_names.items() if new in data} | data
+
+
+class Figures(Distances):
+    """How far a set is from its target, and how sure that is."""
+
+    tv_read: Range | None = Field(description="TV with the labels redrawn by how sure the reader was")
     p_differs: float | None = Field(
         description="exact multinomial test against the target; only where pictures are independent draws"
     )
     p_meets: float | None = Field(
         description="equivalence test at the run's tolerance; only where pictures are independent draws"
     )
-    mean_ita: float | None = Field(description="degrees, over the counted pictures")
+
+    @property
+    def off(self) -> float:
+        """Pictures that would have to change class for the set to be as declared."""
+        return (self.tv or 0.0) * self.kept
+
+    @property
+    def chance_off(self) -> float:
+        """The mean of that number for a perfect sampler that draws each picture independently."""
+        return (self.noise_floor_tv or 0.0) * self.kept
+
+
+class _ReportedHead(_Part):
+    """What is said of a set beside its figures."""
+
+    arm: str = Field(description="the technique that was asked for: 'none', 'prompt', 'embedding' ...")
+    session: str = Field(description="id in run.jsonl")
+    finished: bool = Field(description="False: the run was interrupted before the set was complete")
+    steered: bool = Field(description="False for 'none', and where the technique stayed off (see notes)")
+
+
+class ReportedSet(_Renamed, Figures, SetFigures, _ReportedHead):
+    """One prompt under one arm: what was made, and how far the set is from the prompt's declared target."""
+
+    old_names: ClassVar[dict[str, str]] = {
+        "wanted": "count",
+        "counted": "kept",
+        "not_read": "abstained",
+        "reasons": "abstentions",
+        "chance_tv": "noise_floor_tv",
+    }
+
+    first_pass_ranges: dict[str, Range] = Field(
+        description="class -> simultaneous interval of its share in the first pass; empty without a reading"
+    )
+    mean_ita: float | None = Field(description="degrees, over the kept pictures")
     notes: list[str]
+    wanted: int = _old("count")
+    counted: int = _old("kept")
+    not_read: int = _old("abstained")
+    reasons: dict[str, int] = _old("abstentions")
+    chance_tv: float | None = _old("noise_floor_tv")
 
 
 class PromptFigures(_Part):
@@ -69,33 +106,62 @@ class PromptFigures(_Part):
     context: int | None = Field(description="index of the spec's context that gave the target")
     scale: str
     target: dict[str, float] = Field(description="class -> declared share")
-    sets: dict[str, SetFigures] = Field(description="arm -> set")
+    sets: dict[str, ReportedSet] = Field(description="arm -> set")
 
 
-class ArmFigures(_Part):
+class MeanFigures(_Part):
+    """Some sets together: means over prompts, each counting the same; None where no picture could be read."""
+
+    prompts: int = Field(description="sets that the means are over")
+    tv: float | None = Field(description="mean total variation of the final sets from their targets")
+    first_pass_tv: float | None = Field(description="the same of the first attempts, before any retry")
+    noise_floor_tv: float | None = Field(description="mean TV of perfect independent samplers")
+    alignment_error: float | None = Field(description="mean of sum (p - q)^2")
+    worst_prompt: str | None = Field(description="prompt with the largest TV")
+    worst_tv: float | None
+    met: int = Field(description="prompts whose TV is within the audit's tolerance")
+    kept: int
+    generated: int
+    discarded: int
+    abstained: int
+    filled: int
+    missing: int
+    generated_per_kept: float | None = Field(description="pictures made for each one that is kept")
+    hit_rate: float | None = Field(description="share of requests that came out as asked; None without any")
+    seconds: float
+
+
+class ReportedArm(_Renamed, MeanFigures):
     """One arm over all prompts that every arm has finished."""
 
+    old_names: ClassVar[dict[str, str]] = {
+        "counted": "kept",
+        "not_read": "abstained",
+        "made_per_kept": "generated_per_kept",
+        "mean_tv": "tv",
+        "mean_tv_range": "tv_range",
+        "mean_tv_read": "tv_read",
+        "mean_first_pass_tv": "first_pass_tv",
+        "mean_chance_tv": "noise_floor_tv",
+        "mean_alignment_error": "alignment_error",
+    }
+
     arm: str
-    prompts: int = Field(description="prompts that the means are over")
-    generated: int
-    counted: int
-    discarded: int
-    not_read: int
-    made_per_kept: float | None = Field(description="pictures made for each one that is counted")
-    mean_tv: float | None
-    mean_tv_range: Range | None = Field(description="interval of the mean over prompts of this kind")
-    mean_tv_read: Range | None = Field(description="mean TV with every label redrawn from the reader")
-    mean_first_pass_tv: float | None
-    mean_chance_tv: float | None
-    mean_alignment_error: float | None
-    worst_prompt: str | None = Field(description="the prompt with the largest TV")
-    worst_tv: float | None
-    met: int = Field(description="prompts whose final set is within the tolerance")
-    hit_rate: float | None = Field(description="share of the asked pictures that show what was asked for")
+    tv_range: Range | None = Field(description="interval of the mean over prompts of this kind")
+    tv_read: Range | None = Field(description="mean TV with every label redrawn from the reader")
     beyond_chance: int | None = Field(
         description="prompts that differ from their target by more than chance (p < .05 after Holm's "
         "correction); None for steered arms, whose pictures are no independent draws"
     )
+    counted: int = _old("kept")
+    not_read: int = _old("abstained")
+    made_per_kept: float | None = _old("generated_per_kept")
+    mean_tv: float | None = _old("tv")
+    mean_tv_range: Range | None = _old("tv_range")
+    mean_tv_read: Range | None = _old("tv_read")
+    mean_first_pass_tv: float | None = _old("first_pass_tv")
+    mean_chance_tv: float | None = _old("noise_floor_tv")
+    mean_alignment_error: float | None = _old("alignment_error")
 
 
 class Comparison(_Part):
@@ -112,16 +178,18 @@ class Comparison(_Part):
     closer_read: Range = Field(description="the same count with every label redrawn from the reader")
 
 
-class GroupArm(_Part):
+class GroupArm(_Renamed, MeanFigures):
     """One arm in one group of prompts."""
 
-    counted: int
+    old_names: ClassVar[dict[str, str]] = {"counted": "kept", "mean_tv": "tv"}
+
     measured: dict[str, int] = Field(description="class -> pictures, all prompts of the group")
-    mean_tv: float | None = Field(description="mean over the prompts")
     mean_ita: float | None = Field(description="degrees; mean of the prompts' means")
     mean_ita_range: Range | None = Field(
         description="interval of it over prompts of this kind; None for a single prompt"
     )
+    counted: int = _old("kept")
+    mean_tv: float | None = _old("tv")
 
 
 class GroupFigures(_Part):
@@ -145,7 +213,7 @@ class ReportFigures(_Part):
     note: str
     tolerance: float = Field(description="TV within which a set counts as meeting its target")
     complete: bool = Field(description="False: sets are missing or were interrupted (see problems)")
-    arms: list[ArmFigures]
+    arms: list[ReportedArm]
     comparisons: list[Comparison]
     groups: list[GroupFigures]
     prompts: list[PromptFigures] = Field(description="worst first: largest steered TV, then unsteered TV")
@@ -157,7 +225,7 @@ class ReportFigures(_Part):
     problems: list[str] = Field(description="what was torn, missing or interrupted")
 
     @property
-    def sets(self) -> list[SetFigures]:
+    def sets(self) -> list[ReportedSet]:
         """Every set, prompt by prompt."""
         return [found for prompt in self.prompts for found in prompt.sets.values()]
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,10 +10,9 @@ import numpy as np
 
 from fairgen import stats
 from fairgen.runs import PictureRecord, SessionRun
-from fairgen.scoring.figures import SetFigures
+from fairgen.scoring.figures import ReportedSet
+from fairgen.scoring.numbers import figures, redrawn, set_figures, vectors_of
 from fairgen.stats.distances import Vector
-
-REDRAWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class Shot:
 class MeasuredSet:
     """The figures of one session, and what pages and comparisons need beside them."""
 
-    figures: SetFigures
+    figures: ReportedSet
     target: dict[str, float]
     inside: tuple[Shot, ...]
     """The final set, in the order of its places."""
@@ -57,62 +53,38 @@ class MeasuredSet:
 
 
 def measure(session: SessionRun, arm: str, *, tolerance: float) -> MeasuredSet:
-    """Counts, distances and tests of one session (`fairgen.stats`), finished or not.
+    """The figures of one session, finished or not, and its pictures.
 
-    Where the pictures are independent draws (unsteered) the tests are of the first pass, which is the set.
+    The tests are given where the pictures are independent draws (unsteered).
     """
     record, target = session.record, session.record.target
     final = session.final_set()
-    first = [p for p in session.pictures if p.attempt == 0]
-    measured, first_pass = _counts(record.classes, final), _counts(record.classes, first)
-    n, n_first = sum(measured.values()), sum(first_pass.values())
+    counts = set_figures(session)
     inside = tuple(_shots(final, session, kept=True))
     outside = tuple(_shots(session.left_out(), session, kept=False))
-    unread = Counter(str(p.abstained) for p in session.pictures if p.abstained is not None)
-    asked = [p for p in session.pictures if p.wanted is not None and p.measured is not None]
-    redrawn = None
-    if n:
-        vectors = [p.readings[0]["probabilities"][record.scale] for p in final if p.measured is not None]
-        # A seed of its own for each set: means over many sets need redraws that are independent.
-        seed = zlib.crc32(record.session.encode())
-        redrawn = stats.redrawn_tv(vectors, target, draws=REDRAWS, seed=seed)
-    divergence = stats.kl(measured, target) if n else math.inf
-    tested = n_first > 0 and not record.steered
+    vectors = vectors_of(final, record.scale)
+    sure = figures(
+        counts.measured,
+        target,
+        vectors,
+        independent=not record.steered,
+        tolerance=tolerance,
+        name=record.session,
+    )
     angles = [shot.ita for shot in inside if shot.ita is not None]
-    figures = SetFigures(
+    found = ReportedSet(
+        **dict(counts) | dict(sure),
         arm=arm,
         session=record.session,
         finished=session.finished,
         steered=record.steered,
-        wanted=record.count,
-        generated=len(session.pictures),
-        counted=n,
-        discarded=sum(p.measured is not None for p in session.pictures) - n,
-        not_read=unread.total(),
-        reasons=dict(unread),
-        filled=sum(fill.measured is not None for fill in session.fills),
-        asked=len(asked),
-        hits=sum(p.measured == p.wanted for p in asked),
-        measured=measured,
-        first_pass=first_pass,
-        first_pass_ranges=stats.simultaneous_intervals(first_pass) if n_first else {},
-        tv=stats.total_variation(measured, target) if n else None,
-        tv_read=None if redrawn is None else stats.central(redrawn, 0.95),
-        first_pass_tv=stats.total_variation(first_pass, target) if n_first else None,
-        chance_tv=stats.noise_floor(target, n) if n else None,
-        alignment_error=stats.alignment_error(measured, target) if n else None,
-        kl=divergence if math.isfinite(divergence) else None,
-        p_differs=stats.multinomial_test(first_pass, target) if tested else None,
-        p_meets=stats.equivalence_test(first_pass, target, tolerance) if tested else None,
+        first_pass_ranges=stats.simultaneous_intervals(counts.first_pass)
+        if any(counts.first_pass.values())
+        else {},
         mean_ita=float(np.mean(angles)) if angles else None,
         notes=session.summary.notes if session.summary else record.notes,
     )
-    return MeasuredSet(figures, target, inside, outside, redrawn)
-
-
-def _counts(classes: Sequence[str], pictures: Sequence[PictureRecord]) -> dict[str, int]:
-    counted = Counter(p.measured for p in pictures)
-    return {name: counted[name] for name in classes}
+    return MeasuredSet(found, target, inside, outside, redrawn(vectors, target, record.session))
 
 
 def _shots(pictures: Sequence[PictureRecord], session: SessionRun, *, kept: bool) -> list[Shot]:

@@ -1,14 +1,46 @@
-"""Counts -> the figures of a report; thin over `fairgen.stats`."""
+"""Counts -> figures: the one place where the distances and tests of a set are computed (`fairgen.stats`).
+
+Summaries, reports, tables, commands and the web app all take their figures from here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fairgen import stats
+from fairgen.runs import Distances, PictureRecord, SessionRun, SetFigures
+from fairgen.scoring.figures import Figures
+from fairgen.stats.distances import Vector
+
+__all__ = [
+    "MEETS_WITHIN",
+    "Bar",
+    "bars",
+    "chance_band",
+    "counts_of",
+    "distances",
+    "figures",
+    "redrawn",
+    "set_figures",
+    "vectors_of",
+]
 
 MEETS_WITHIN = 0.1
-"""Total variation within which a set counts as meeting its target."""
+"""Total variation within which a set counts as meeting its target, unless a run says otherwise."""
+_REDRAWS = 2_000
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One class of one arm: whole count and share (0-1)."""
+
+    count: int
+    share: float
 
 
 def bars(counts: Mapping[str, int]) -> dict[str, Bar]:
@@ -31,70 +63,119 @@ def chance_band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, f
     return low_high
 
 
-def arm_figures(
-    counts: Mapping[str, int],
-    target: Mapping[str, float],
-    probabilities: Sequence[Mapping[str, float]],
-    *,
-    independent: bool,
-) -> Figures | None:
-    """Distances of a set from its target; None for an empty set.
+def counts_of(classes: Iterable[str], pictures: Iterable[PictureRecord]) -> dict[str, int]:
+    """Class -> pictures that show it, zeros included; pictures without a reading are left out."""
+    counted = Counter(picture.measured for picture in pictures)
+    return {name: counted[name] for name in classes}
 
-    ``probabilities`` are the reader's, class -> probability, one a counted picture. The two tests are given
-    only where the pictures are independent draws.
+
+def distances(measured: Mapping[str, int], target: Mapping[str, float]) -> Distances:
+    """How far counts are from a target.
+
+    Args:
+        measured: class -> pictures of the set.
+        target: class -> share, the same classes.
     """
-    n = sum(counts.values())
-    if n == 0:
-        return None
-    tv = stats.total_variation(counts, target)
-    floor = stats.noise_floor(target, n)
-    return Figures(
-        n=n,
-        tv=tv,
-        alignment_error=stats.alignment_error(counts, target),
-        fd=stats.fd(counts, target),
-        kl=stats.kl(counts, target),
-        floor_tv=floor,
-        off=tv * n,
-        chance_off=floor * n,
-        p_value=stats.multinomial_test(counts, target) if independent else None,
-        p_meets=stats.equivalence_test(counts, target, MEETS_WITHIN) if independent else None,
-        tv_read=stats.bootstrap(probabilities, target, redraw_pictures=False).tv,
+    kept = sum(measured.values())
+    divergence = stats.kl(measured, target) if kept else math.inf
+    return Distances(
+        measured=dict(measured),
+        kept=kept,
+        tv=stats.total_variation(measured, target) if kept else None,
+        alignment_error=stats.alignment_error(measured, target) if kept else None,
+        fd=stats.fd(measured, target) if kept else None,
+        kl=divergence if math.isfinite(divergence) else None,
+        noise_floor_tv=stats.noise_floor(target, kept) if kept else None,
     )
 
 
-def intervals(counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-    """Class -> simultaneous 95 % interval of its share; see `fairgen.stats`."""
-    return stats.simultaneous_intervals(counts)
+def vectors_of(pictures: Iterable[PictureRecord], scale: str) -> list[Mapping[str, float]]:
+    """The reader's probabilities, class -> probability, of every picture with a reading."""
+    return [p.readings[0]["probabilities"][scale] for p in pictures if p.measured is not None]
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One class of one arm: whole count and share (0-1)."""
+def redrawn(
+    vectors: Sequence[Mapping[str, float]], target: Mapping[str, float], name: str = ""
+) -> Vector | None:
+    """TV in each of 2,000 redraws of the labels from the reader's probabilities; None without a picture.
 
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How far a set of ``n`` counted pictures is from the declared target.
-
-    ``off`` is the number of pictures that would have to change class (n times the total variation),
-    ``chance_off`` the mean of that number for a perfect sampler that draws each picture independently.
-    ``p_value`` is small where the sampler differs from the target, ``p_meets`` where it is near it; both
-    None unless the pictures are independent draws. ``tv_read`` is the 95 % range of the TV that reading
-    errors alone give.
+    Args:
+        vectors: class -> probability, one a picture.
+        name: of the set. Each gets a seed of its own: means over sets need redraws that are independent.
     """
+    if not vectors:
+        return None
+    return stats.redrawn_tv(vectors, target, draws=_REDRAWS, seed=zlib.crc32(name.encode()))
 
-    n: int
-    tv: float
-    alignment_error: float
-    fd: float
-    kl: float
-    floor_tv: float
-    off: float
-    chance_off: float
-    p_value: float | None
-    p_meets: float | None
-    tv_read: tuple[float, float]
+
+def figures(
+    measured: Mapping[str, int],
+    target: Mapping[str, float],
+    vectors: Sequence[Mapping[str, float]],
+    *,
+    independent: bool,
+    tolerance: float = MEETS_WITHIN,
+    name: str = "",
+) -> Figures:
+    """Distances of a set, and how sure they are.
+
+    Args:
+        measured: class -> pictures of the set.
+        target: class -> share, the same classes.
+        vectors: the reader's probabilities of the counted pictures.
+        independent: whether the pictures are independent draws; only then are there p-values.
+        tolerance: TV of the equivalence test.
+        name: of the set (see `redrawn`).
+    """
+    return Figures(
+        **dict(distances(measured, target)), **_doubt(measured, target, vectors, independent, tolerance, name)
+    )
+
+
+def _doubt(
+    measured: Mapping[str, int],
+    target: Mapping[str, float],
+    vectors: Sequence[Mapping[str, float]],
+    independent: bool,
+    tolerance: float,
+    name: str,
+) -> dict[str, Any]:
+    tested = independent and any(measured.values())
+    drawn = redrawn(vectors, target, name)
+    return {
+        "tv_read": None if drawn is None else stats.central(drawn, 0.95),
+        "p_differs": stats.multinomial_test(measured, target) if tested else None,
+        "p_meets": stats.equivalence_test(measured, target, tolerance) if tested else None,
+    }
+
+
+def set_figures(session: SessionRun, *, seconds: float | None = None) -> SetFigures:
+    """The figures of one session, finished or not.
+
+    Args:
+        seconds: its time; default: that of its summary, else the sum over its pictures.
+    """
+    record, pictures = session.record, session.pictures
+    found = distances(counts_of(record.classes, session.final_set()), record.target)
+    first = [p for p in pictures if p.attempt == 0]
+    first_pass = counts_of(record.classes, first)
+    unread = Counter(str(p.abstained) for p in pictures if p.abstained is not None)
+    asked = [p for p in pictures if p.wanted is not None and p.measured is not None]
+    if seconds is None:
+        seconds = session.summary.seconds if session.summary else math.fsum(p.seconds for p in pictures)
+    return SetFigures(
+        **dict(found),
+        count=record.count,
+        first_pass=first_pass,
+        first_pass_abstained=sum(p.abstained is not None for p in first),
+        first_pass_tv=distances(first_pass, record.target).tv,
+        generated=len(pictures),
+        discarded=sum(p.measured is not None for p in pictures) - found.kept,
+        abstained=unread.total(),
+        abstentions=dict(unread),
+        filled=sum(fill.measured is not None for fill in session.fills),
+        missing=record.count - found.kept,
+        asked=len(asked),
+        hits=sum(p.measured == p.wanted for p in asked),
+        seconds=seconds,
+    )

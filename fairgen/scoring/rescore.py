@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fairgen import stats
 from fairgen.errors import UserError
-from fairgen.runs import AuditRecord, PictureRecord, RunReader, SessionRun
+from fairgen.runs import AuditRecord, Distances, PictureRecord, RunReader, SessionRun
+from fairgen.scoring.arms import mean
+from fairgen.scoring.numbers import distances
 from fairgen.targets import FairnessSpec
 
 
@@ -20,8 +21,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ScoredSet(_Part):
-    """One set of the run, held against the spec."""
+class _ScoredHead(_Part):
+    """Which set it is."""
 
     session: str
     prompt: str
@@ -29,15 +30,14 @@ class ScoredSet(_Part):
     group: str | None
     finished: bool
     target: dict[str, float]
-    measured: dict[str, int] = Field(description="classes of the final set, on the spec's scale")
+
+
+class ScoredSet(Distances, _ScoredHead):
+    """One set of the run, held against the spec; counts are of the classes of the spec's scale."""
+
     first_pass: dict[str, int] = Field(description="classes of the first attempts")
-    kept: int
-    missing: int = Field(description="places of the set without a reading")
-    tv: float | None
-    alignment_error: float | None
-    fd: float | None
     first_pass_tv: float | None
-    noise_floor_tv: float | None = Field(description="mean TV of a perfect independent sampler of ``kept``")
+    missing: int = Field(description="places of the set without a reading")
     same_target: bool = Field(description="whether the set was made for this very target and scale")
     tv_then: float | None = Field(description="TV from the target that it was made for")
 
@@ -125,23 +125,18 @@ def _scored(session: SessionRun, spec: FairnessSpec, groups: dict[str, str | Non
     inside = session.final_set()
     measured = counted(list(target), (measured_on(p, spec.scale) for p in inside))
     first = counted(list(target), (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
-    kept = sum(measured.values())
+    found = distances(measured, target)
     return ScoredSet(
+        **dict(found),
         session=record.session,
         prompt=record.prompt,
         arm=arm_of(session),
         group=groups.get(record.session),
         finished=session.finished,
         target=target,
-        measured=measured,
         first_pass=first,
-        kept=kept,
-        missing=record.count - kept,
-        tv=stats.total_variation(measured, target) if kept else None,
-        alignment_error=stats.alignment_error(measured, target) if kept else None,
-        fd=stats.fd(measured, target) if kept else None,
-        first_pass_tv=stats.total_variation(first, target) if any(first.values()) else None,
-        noise_floor_tv=stats.noise_floor(target, kept) if kept else None,
+        first_pass_tv=distances(first, target).tv,
+        missing=record.count - found.kept,
         same_target=(record.scale, record.target) == (spec.scale, target),
         tv_then=session.summary.tv if session.summary else None,
     )
@@ -158,9 +153,3 @@ def _arm(arm: str, sets: Sequence[ScoredSet]) -> ScoredArm:
         worst_prompt=worst.prompt if worst else None,
         worst_tv=worst.tv if worst else None,
     )
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Of the values that are known; None without any."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

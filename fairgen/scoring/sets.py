@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairgen import stats
-from fairgen.runs import FillRecord, PictureRecord, SessionRecord, Summary
+from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.scoring.numbers import distances, set_figures
 from fairgen.targets.approval import approval_state, approval_text
 
 SAFETY_CHECKER = "safety_checker"
@@ -29,18 +28,12 @@ def summarise(
     ``seconds``: its time. ``notes``: further sentences, after the header's own.
     """
     spec = record.spec
-    filled = {fill.index for fill in fills}
-    first = [p for p in pictures if p.attempt == 0]
-    first_pass = _counts(record.classes, first)
-    unread = [p for p in pictures if p.abstained is not None]
-    inside = [p for p in pictures if p.decision == "kept" or p.index in filled]
-    asked = [p for p in pictures if p.wanted is not None and p.measured is not None]
+    session = SessionRun(record, list(pictures), list(fills))
+    figures = set_figures(session, seconds=seconds)
+    inside = [p for p in session.final_set() if p.measured is not None]
     faces = _faces(record, inside)
-    measured = _counts(record.classes, inside)
-    kept = sum(measured.values())
-    target = record.target
-    divergence = stats.kl(measured, target) if kept else None
     return Summary(
+        **dict(figures),
         session=record.session,
         prompt=record.prompt,
         model=record.model.name,
@@ -50,41 +43,21 @@ def summarise(
         approval=approval_state(spec.get("approved_by"), spec.get("approved_hash"), record.spec_hash),
         scale=record.scale,
         classes=record.classes,
-        target=target,
+        target=record.target,
         steering=record.steering,
         steered=record.steered,
         notes=[
             *record.notes,
             *notes,
-            *_notes(record, pictures, fills, record.count - kept),
+            *_notes(record, pictures, fills, figures.missing),
             *_crowd(inside, faces),
             approval_note(spec, record.spec_hash),
         ],
         seed=record.seed,
-        count=record.count,
         requested=record.requested,
-        first_pass=first_pass,
-        first_pass_abstained=sum(p.abstained is not None for p in first),
-        measured=measured,
-        kept=kept,
-        generated=len(pictures),
-        discarded=len(pictures) - len(unread) - kept,
-        abstained=len(unread),
-        abstentions=dict(Counter(str(p.abstained) for p in unread)),
-        filled=sum(fill.measured is not None for fill in fills),
-        missing=record.count - kept,
         words=dict(Counter(p.word for p in pictures if p.word is not None)),
-        asked=len(asked),
-        hits=sum(p.measured == p.wanted for p in asked),
         faces=faces,
-        faces_tv=stats.total_variation(faces, target) if faces else None,
-        tv=stats.total_variation(measured, target) if kept else None,
-        alignment_error=stats.alignment_error(measured, target) if kept else None,
-        fd=stats.fd(measured, target) if kept else None,
-        kl=divergence if divergence is not None and math.isfinite(divergence) else None,
-        noise_floor_tv=stats.noise_floor(target, record.count),
-        first_pass_tv=stats.total_variation(first_pass, target) if any(first_pass.values()) else None,
-        seconds=seconds,
+        faces_tv=distances(faces, record.target).tv if faces else None,
         out=out,
     )
 
@@ -145,8 +118,3 @@ def _crowd(pictures: Sequence[PictureRecord], faces: dict[str, int]) -> list[str
         f"{several} of {len(pictures)} pictures show more than one face. A picture takes its place by its "
         f"largest face; all {sum(faces.values())} faces that were read are counted under `faces`."
     ]
-
-
-def _counts(classes: Sequence[str], pictures: Sequence[PictureRecord]) -> dict[str, int]:
-    counted = Counter(p.measured for p in pictures)
-    return {name: counted[name] for name in classes}

@@ -4,19 +4,20 @@ holds the tones against a declared target.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairgen import stats
 from fairgen.errors import UserError
 from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
+from fairgen.scoring.figures import Figures
+from fairgen.scoring.numbers import figures
 from fairgen.scoring.sets import approval_note, default_target_note
 
 if TYPE_CHECKING:
-    from fairgen.scoring.numbers import Figures
     from fairgen.targets import FairnessSpec
     from skin_tone import SkinToneReader
     from skin_tone.pool import ToneReader
@@ -116,21 +117,16 @@ class Verification:
         """What the pictures that could be opened say about themselves, counted."""
         return count_marks(r.marks for r in self.results if r.unreadable is None)
 
-    def figures(self) -> Figures | None:
-        """Distances and tests of the counted pictures; None where there is none."""
-        from fairgen.scoring.numbers import arm_figures
-
-        read = [r.readings[0]["probabilities"][self.spec.scale] for r in self.results if r.measured]
-        return arm_figures(self.counts, self.target, read, independent=True)
+    def figures(self) -> Figures:
+        """Distances and tests of the counted pictures."""
+        vectors = [r.readings[0]["probabilities"][self.spec.scale] for r in self.results if r.measured]
+        return figures(self.counts, self.target, vectors, independent=True)
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``fairgen verify --json`` prints (design section 7; null where a key has no
         meaning here).
         """
-        from fairgen.scoring.numbers import intervals
-
-        counts = self.counts
-        figures = self.figures()
+        found = self.figures()
         return {
             "prompt": self.prompt,
             "model": None,
@@ -144,8 +140,9 @@ class Verification:
             "target": self.target,
             "requested": None,
             "first_pass": None,
-            "measured": counts,
-            "count": sum(counts.values()),
+            "measured": found.measured,
+            "kept": found.kept,
+            "count": found.kept,
             "files": len(self.results),
             "abstained": sum(self.abstentions.values()),
             "abstentions": self.abstentions,
@@ -157,15 +154,19 @@ class Verification:
             "several_faces": sum(
                 1 for r in self.results if sum(x.get("box") is not None for x in r.readings) > 1
             ),
-            "tv": figures.tv if figures else None,
-            "alignment_error": figures.alignment_error if figures else None,
-            "fd": figures.fd if figures else None,
-            "kl": figures.kl if figures and math.isfinite(figures.kl) else None,
-            "noise_floor_tv": figures.floor_tv if figures else None,
-            "p_value": figures.p_value if figures else None,
-            "p_meets_within_0.1": figures.p_meets if figures else None,
-            "tv_reading_error": list(figures.tv_read) if figures else None,
-            "intervals": {key: list(pair) for key, pair in intervals(counts).items()} if figures else None,
+            "tv": found.tv,
+            "alignment_error": found.alignment_error,
+            "fd": found.fd,
+            "kl": found.kl,
+            "noise_floor_tv": found.noise_floor_tv,
+            "p_differs": found.p_differs,
+            "p_meets": found.p_meets,
+            "tv_read": found.tv_read,
+            "intervals": stats.simultaneous_intervals(found.measured) if found.kept else None,
+            # Old names, for one version.
+            "p_value": found.p_differs,
+            "p_meets_within_0.1": found.p_meets,
+            "tv_reading_error": found.tv_read,
         }
 
 

@@ -217,7 +217,7 @@ def test_other_versions_and_models_are_refused(
     assert cli.run([*AUDIT, "--out", "run"]) == 130
     model.stop_after = None
     with monkeypatch.context() as patch:
-        patch.setattr("fairgen.__version__", "9.9")
+        patch.setattr("fairgen.audit.runner.__version__", "9.9")
         assert "begun with fairgen" in refused(capsys, "audit", "--resume", "run")
     same = model.info
     model.info = same.model_copy(update={"weights": {"unet": "sha256:1"}})

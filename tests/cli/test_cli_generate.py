@@ -12,6 +12,7 @@ from PIL import Image
 from fairgen import cli
 from fairgen.cli.common import distance_line
 from fairgen.runs import ModelInfo, read_run
+from fairgen.scoring.numbers import distances
 from fairgen.steering import Steering
 from fairgen.steering.request import Request
 from skin_tone import ToneReading
@@ -189,4 +190,10 @@ def test_generate_on_the_embedded_model(
 
 
 def test_distance_line_says_when_nothing_was_read() -> None:
-    assert "unsteered not known; chance floor 0.16" in distance_line([("unsteered", None)], 0.16)
+    halves = {"light": 0.5, "dark": 0.5}
+    nothing, four, two = (distances({"light": n, "dark": 0}, halves) for n in (0, 4, 2))
+    assert distance_line([("unsteered", nothing)]).endswith("unsteered not known")
+    assert distance_line([("unsteered", nothing), ("steered", four)]).endswith(
+        "steered 0.50; chance floor 0.19"
+    )
+    assert distance_line([("one", four), ("other", two)]).endswith("chance floors 0.19, 0.25")

@@ -185,6 +185,7 @@ def test_steering_brings_the_set_to_the_target() -> None:
     assert plain.tv is not None
     assert steered.tv is not None
     assert plain.tv >= 0.35
+    assert steered.noise_floor_tv is not None
     assert steered.tv <= 0.07 < steered.noise_floor_tv
     assert sum(steered.words.values()) == steered.generated
 

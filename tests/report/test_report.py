@@ -94,10 +94,10 @@ def test_every_picture_is_shown_and_none_hidden(run_folder: Path) -> None:
     assert len(report.twins) == 30
     assert steered.figures is not None
     assert steered.figures.tv == pytest.approx(0)
-    assert steered.figures.p_value is None, "a steered set is no independent sample"
+    assert steered.figures.p_differs is None, "a steered set is no independent sample"
     assert unsteered.figures is not None
-    assert unsteered.figures.p_value is not None
-    assert unsteered.figures.p_value < 0.001
+    assert unsteered.figures.p_differs is not None
+    assert unsteered.figures.p_differs < 0.001
 
 
 def test_text_from_outside_is_escaped(tmp_path: Path) -> None:

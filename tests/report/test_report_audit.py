@@ -86,10 +86,10 @@ def test_figures_of_a_set_are_those_of_its_pictures(done: Collected) -> None:
         for arm, found in sets.items():
             figures = prompt.sets[arm]
             assert figures.generated == len(found.inside) + len(found.outside)
-            assert figures.generated == figures.counted + figures.discarded + figures.not_read
-            assert sum(figures.measured.values()) == figures.counted
+            assert figures.generated == figures.kept + figures.discarded + figures.abstained
+            assert sum(figures.measured.values()) == figures.kept
             assert figures.tv == stats.total_variation(figures.measured, prompt.target)
-            assert figures.chance_tv == stats.noise_floor(prompt.target, figures.counted)
+            assert figures.noise_floor_tv == stats.noise_floor(prompt.target, figures.kept)
             assert figures.first_pass_ranges == stats.simultaneous_intervals(figures.first_pass)
             assert (figures.p_differs is None) == (arm != "none"), "steered sets are no independent draws"
 
@@ -97,15 +97,15 @@ def test_figures_of_a_set_are_those_of_its_pictures(done: Collected) -> None:
 def test_arms_are_means_over_prompts(done: Collected) -> None:
     plain, *steered = done.figures.arms
     tvs = [p.sets["none"].tv for p in done.figures.prompts]
-    assert plain.mean_tv == pytest.approx(np.mean(np.array(tvs, dtype=float)))
+    assert plain.tv == pytest.approx(np.mean(np.array(tvs, dtype=float)))
     assert plain.worst_tv == max(tv for tv in tvs if tv is not None)
     assert plain.made_per_kept is not None
     assert plain.made_per_kept >= 1
     for arm in steered:
         # Each steered set of 12 has one discarded picture, and one in the place of another class (or not).
         assert arm.generated == 6 * 13
-        assert arm.mean_tv is not None
-        assert arm.mean_tv <= 1 / 12 + 1e-9
+        assert arm.tv is not None
+        assert arm.tv <= 1 / 12 + 1e-9
         assert arm.beyond_chance is None
     assert [(c.arm, c.closer, c.prompts) for c in done.figures.comparisons] == [
         ("prompt", 6, 6),
@@ -173,7 +173,7 @@ def test_a_run_cut_off_anywhere_gives_a_report_or_a_sentence(run_folder: Path, t
 
 def test_page_is_named_in_one_sentence_for_a_reader(done: Collected) -> None:
     figures = done.figures
-    plain = percent(figures.arms[0].mean_tv or 0.0)
+    plain = percent(figures.arms[0].tv or 0.0)
     assert headline(figures).startswith(
         f"Left to itself, the model is off the declared target in {plain} of its pictures; steered, in "
     )
@@ -231,14 +231,14 @@ def test_tables_hold_every_picture_and_every_set(run_folder: Path, tmp_path: Pat
     assert list(rows[0]) == pictures.column_names
     assert pictures.column("slot").type == "int64"
     assert {row["arm"] for row in rows} == {"none", "prompt", "embedding"}
-    assert sum(row["in_set"] == "True" for row in rows) == sum(s.counted for s in done.figures.sets)
+    assert sum(row["in_set"] == "True" for row in rows) == sum(s.kept for s in done.figures.sets)
     with sets_csv.open(newline="", encoding="utf-8") as file:
         sets = list(csv.DictReader(file))
     table = pq.read_table(sets_parquet)
     assert len(sets) == table.num_rows == 18
     assert list(sets[0]) == table.column_names
     assert [float(s["tv"]) for s in sets] == pytest.approx(table.column("tv").to_pylist())
-    assert all(sum(int(s[f"measured_{key}"]) for key in UNIFORM) == int(s["counted"]) for s in sets)
+    assert all(sum(int(s[f"measured_{key}"]) for key in UNIFORM) == int(s["kept"]) for s in sets)
 
 
 def test_report_json_is_as_its_schema_says(run_folder: Path, project_root: Path) -> None:

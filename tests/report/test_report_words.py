@@ -7,7 +7,8 @@ import pytest
 from fairgen.report import words
 from fairgen.report.load import tone_classes
 from fairgen.report.view import Arm
-from fairgen.scoring.numbers import Figures, arm_figures, bars
+from fairgen.scoring.figures import Figures
+from fairgen.scoring.numbers import bars, figures
 
 EVEN = dict.fromkeys(("very_light", "light", "intermediate", "tan", "brown", "dark"), 1 / 6)
 
@@ -15,9 +16,7 @@ EVEN = dict.fromkeys(("very_light", "light", "intermediate", "tan", "brown", "da
 def figures_of(counts: dict[str, int], target: dict[str, float]) -> Figures:
     """Of a set whose readings are certain."""
     read = [{key: float(key == name) for key in target} for name, n in counts.items() for _ in range(n)]
-    figures = arm_figures(counts, target, read, independent=False)
-    assert figures is not None
-    return figures
+    return figures(counts, target, read, independent=False)
 
 
 def said(counts: dict[str, int], target: dict[str, float], scale: str) -> str:
@@ -44,10 +43,10 @@ def test_a_small_set_is_held_against_what_whole_pictures_can_do(counts: dict[str
 
 def test_numbers_that_round_alike_get_a_decimal() -> None:
     counts = dict.fromkeys(EVEN, 4) | {"very_light": 7, "dark": 0, "light": 5}
-    figures = figures_of(counts, EVEN)
+    found = figures_of(counts, EVEN)
     text = said(counts, EVEN, "ita6")
-    assert round(figures.off) == round(figures.chance_off) == 4
-    assert f"about {figures.chance_off:.1f} of 24 off" in text
+    assert round(found.off) == round(found.chance_off) == 4
+    assert f"about {found.chance_off:.1f} of 24 off" in text
 
 
 def test_the_tone_that_stands_out_is_named_as_one() -> None:

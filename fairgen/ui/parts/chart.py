@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from fairgen import stats
 from fairgen.report.load import axis_end, tone_classes
+from fairgen.scoring.numbers import distances
 from fairgen.ui.parts.markup import render
-from fairgen.ui.work.live import LiveSet, chance
+from fairgen.ui.work.live import LiveSet, band
 
 
 def live_chart(live: LiveSet) -> str:
@@ -38,30 +39,33 @@ def distribution_chart(
 ) -> str:
     """HTML of the chart; without ``counts``, of the declared target alone.
 
-    ``count`` is the number of pictures that the chance floor and band are computed for.
+    The chance floor and band are of the pictures that are counted; before there are any, of ``count``.
     """
     known = dict(counts) if counts is not None else dict.fromkeys(target, 0)
-    total = sum(known.values())
+    found = distances(known, target)
+    total = found.kept
     first_total = sum(first.values()) if first is not None else 0
-    floor, band = chance(target, count)
-    shares = [*target.values(), *(high for _, high in band.values())]
-    shares += [n / total for n in known.values() if total]
-    shares += [n / first_total for n in (first or {}).values() if first_total]
+    n = total or count
+    floor = found.noise_floor_tv if found.noise_floor_tv is not None else stats.noise_floor(target, n)
+    shaded = band(target, n)
+    shares = [*target.values(), *(high for _, high in shaded.values())]
+    shares += [number / total for number in known.values() if total]
+    shares += [number / first_total for number in (first or {}).values() if first_total]
     return render(
         "chart",
         title="Share of pictures in each skin-tone class",
         classes=tone_classes(scale, target),
         target=target,
-        band=band,
+        band=shaded,
         floor=floor,
         counts=known,
         total=total,
         made=counts is not None,
         first=first,
         first_total=first_total,
-        tv=stats.total_variation(known, target) if total else None,
+        tv=found.tv,
         axis=axis_end(shares),
-        count=count,
+        count=n,
         now_label=now_label,
         running=running,
         id=id,

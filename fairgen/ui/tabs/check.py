@@ -131,7 +131,9 @@ def _status(state: Checked) -> str:
     done = state.done
     if state.running:
         return render("check_status", checked=len(done.results), total=state.total)
-    arm = Arm("found", "As found", bars(done.counts), done.figures(), ())
+    arm = Arm(
+        "found", "As found", bars(done.counts), done.figures() if any(done.counts.values()) else None, ()
+    )
     reasons = ", ".join(f"{words.reason_text(code)} ({n})" for code, n in done.abstentions.items())
     return render(
         "check_done",

@@ -17,7 +17,7 @@ from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
 from fairgen.runs import RUN_FILE, AuditRecord, Summary
-from fairgen.scoring.arms import AuditSummary
+from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import text, whole
@@ -41,12 +41,12 @@ class ArmState:
     @property
     def tv(self) -> float | None:
         """Mean TV of the finished sets."""
-        return _mean([s.tv for s in self.summaries if s.tv is not None])
+        return mean(s.tv for s in self.summaries)
 
     @property
     def floor(self) -> float | None:
         """Mean chance floor of the finished sets."""
-        return _mean([s.noise_floor_tv for s in self.summaries])
+        return mean(s.noise_floor_tv for s in self.summaries)
 
 
 @dataclass
@@ -224,7 +224,3 @@ def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack]
     except UserError as error:
         raise UserError(str(error).replace(str(run.folder), run.folder.name)) from None
     return plan_of(left.audit), services.engine.check_model(left.audit.model.name), left
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

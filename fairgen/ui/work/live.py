@@ -17,7 +17,7 @@ from fairgen.report import words
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.view import Arm, Picture, ToneClass
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
-from fairgen.scoring.numbers import arm_figures, bars
+from fairgen.scoring.numbers import bars, chance_band, counts_of, figures, vectors_of
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
 
@@ -140,8 +140,7 @@ class LiveSet:
         return self._counted([p for p in self.pictures if p.attempt == 0])
 
     def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
-        counted = Counter(p.measured for p in pictures)
-        return {name: counted[name] for name in self.target}
+        return counts_of(self.target, pictures)
 
     @property
     def places(self) -> int:
@@ -166,10 +165,10 @@ class LiveSet:
         """The set as the report's sentences take it (without its pictures)."""
         counts = self.counts()
         steered = self.record is not None and self.record.steered
-        read = [p.readings[0]["probabilities"][self.scale] for p in self.inside() if p.measured]
-        figures = arm_figures(counts, self.target, read, independent=not steered)
+        vectors, name = vectors_of(self.inside(), self.scale), self.record.session if self.record else ""
+        found = figures(counts, self.target, vectors, independent=not steered, name=name)
         key: Literal["steered", "unsteered"] = "steered" if steered else "unsteered"
-        return Arm(key, key.capitalize(), bars(counts), figures, ())
+        return Arm(key, key.capitalize(), bars(counts), found if found.kept else None, ())
 
     def cards(self) -> list[Card]:
         """The set's pictures, in the order in which they came."""
@@ -249,17 +248,13 @@ def reading_parts(readings: list[dict[str, Any]], scale: str) -> tuple[dict[str,
 
 
 @lru_cache(maxsize=256)
-def _floor(target: tuple[tuple[str, float], ...], n: int) -> tuple[float, dict[str, tuple[float, float]]]:
-    from fairgen.scoring.numbers import chance_band
-    from fairgen.stats import noise_floor
-
-    shares = dict(target)
-    return noise_floor(shares, n), chance_band(shares, n)
+def _band(target: tuple[tuple[str, float], ...], n: int) -> dict[str, tuple[float, float]]:
+    return chance_band(dict(target), n)
 
 
-def chance(target: Mapping[str, float], n: int) -> tuple[float, dict[str, tuple[float, float]]]:
-    """(chance floor of TV, class -> band of shares) of ``n`` independent draws from the declared target."""
-    return _floor(tuple(target.items()), n)
+def band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, float]]:
+    """As `fairgen.scoring.numbers.chance_band`; it is asked for again with every picture."""
+    return _band(tuple(target.items()), n)
 
 
 def time_text(seconds: float | None) -> str:
