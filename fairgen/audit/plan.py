@@ -20,11 +20,10 @@ from fairgen.runs import (
     AuditPrompt,
     AuditRecord,
 )
-from fairgen.steering import CONTINUOUS, TECHNIQUES, check_technique, chosen
+from fairgen.steering import registry
 from fairgen.steering.conditioning import family
 from fairgen.targets import FairnessSpec, load_spec
 
-ARMS = tuple(name for name in TECHNIQUES if name != "auto")
 DEFAULT_ARMS = ("none", "prompt", "embedding")
 _SLUG = 48
 
@@ -57,11 +56,13 @@ def parse_arms(text: str) -> tuple[str, ...]:
     """
     arms = [arm.strip() for arm in text.split(",")]
     for place, arm in enumerate(arms):
-        if arm == "auto":
-            raise UserError(f"An audit names its arms: write {' or '.join(ARMS[1:])} instead of auto.")
+        if arm == registry.AUTO:
+            raise UserError(
+                f"An audit names its arms: write {' or '.join(registry.arms()[1:])} instead of auto."
+            )
         if arm in arms[:place]:
             raise UserError(f"--steering names {arm!r} twice: name each arm once.")
-        check_technique(arm)
+        registry.check_technique(arm)
     return tuple(arms)
 
 
@@ -160,6 +161,6 @@ def _folder_words(prompt: str) -> str:
 def check_arms(arms: Sequence[str], pipe: Any) -> None:
     """Raise `UserError` where an arm does not work with a pipeline."""
     for arm in arms:
-        chosen(arm, pipe)
-        if arm in CONTINUOUS:
+        registry.chosen(arm, pipe)
+        if arm in registry.continuous():
             family(pipe)

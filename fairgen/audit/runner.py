@@ -41,8 +41,9 @@ from fairgen.runs import (
     require_same_model,
 )
 from fairgen.scoring.arms import AuditSummary, audit_summary
-from fairgen.steering import CONTINUOUS, Technique, named_tone, technique
+from fairgen.steering import Technique, named_tone, technique
 from fairgen.steering.calibration import Calibration
+from fairgen.steering.registry import continuous
 from skin_tone.pool import ToneReader
 
 _MOST_SIDE_BY_SIDE = 8
@@ -207,7 +208,7 @@ class Audit:
     def run(self) -> Generator[AuditEvent, None, None]:
         """Make what is missing. The last event is `AuditFinished`; its summary is in ``summary.json`` too."""
         for arm in self.plan.arms:
-            if arm in CONTINUOUS:
+            if arm in continuous():
                 found = known_calibration(self.generator, arm)
                 if found is None:
                     found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
@@ -313,7 +314,7 @@ class Audit:
             turn=prompt.turn,
         )
         # A prompt that names a tone is not steered; the technique of words says why.
-        words = arm in CONTINUOUS and named_tone(prompt.prompt) is not None
+        words = arm in continuous() and named_tone(prompt.prompt) is not None
         selected = technique("prompt" if words else arm, spec.scale, self._calibrations.get(arm))
         return asked.header(name, arm, selected, self.generator.info, signer=self.signer), selected
 

@@ -218,9 +218,7 @@ class Bench:
     @property
     def fingerprint(self) -> str:
         """'sha256:<hex>' over the hashes of the model's weights."""
-        from fairgen.steering.calibration import weights_digest
-
-        return weights_digest(self.generator.info)
+        return self.generator.info.fingerprint
 
     def task(self, prompt: str) -> Task:
         """What a method is given for a prompt."""

@@ -12,6 +12,7 @@ from fairgen.cli import common
 from fairgen.cli import workers as scale
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
+from fairgen.steering import registry
 
 if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
@@ -36,7 +37,7 @@ def audit(
         30, "--count", min=1, max=10_000, help="Pictures wanted for each prompt in each arm."
     ),
     steering: str = typer.Option(
-        "none,prompt,embedding", "--steering", help="The arms: none, prompt, embedding, semantic."
+        "none,prompt,embedding", "--steering", help=f"The arms: {registry.help_text(registry.arms())}"
     ),
     model: str = common.MODEL,
     device: str = common.DEVICE,

@@ -11,6 +11,7 @@ import typer
 from fairgen.cli import common
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
+from fairgen.steering import registry
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,7 +23,7 @@ _TILE = 128
 
 def calibrate(
     model: str = common.MODEL,
-    steering: str = typer.Option("embedding", "--steering", help="embedding or semantic."),
+    steering: str = typer.Option("embedding", "--steering", help=registry.help_text(registry.continuous())),
     prompts: Path | None = typer.Option(
         None, "--prompts", help="Prompts to measure on, one a line; by default six that no audit uses."
     ),
@@ -43,10 +44,12 @@ def calibrate(
     as_json: bool = common.JSON,
 ) -> None:
     """Measure how dark each strength makes a model's pictures, and keep the curve for later runs."""
-    from fairgen.steering import CONTINUOUS, named_tone
+    from fairgen.steering import named_tone
 
-    if steering not in CONTINUOUS:
-        raise UserError(f"Steering {steering!r} has no strength to calibrate: use {' or '.join(CONTINUOUS)}.")
+    if steering not in registry.continuous():
+        raise UserError(
+            f"Steering {steering!r} has no strength to calibrate: use {' or '.join(registry.continuous())}."
+        )
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {sheet} must end in .png.")
     if sheet is not None and sheet.exists() and not sheet.is_file():

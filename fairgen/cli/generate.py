@@ -9,6 +9,7 @@ import typer
 
 from fairgen.cli import common
 from fairgen.errors import UserError
+from fairgen.steering import registry
 
 
 def generate(
@@ -19,7 +20,7 @@ def generate(
     target: str | None = common.TARGET,
     count: int = typer.Option(12, "--count", min=1, max=10_000, help="Pictures wanted."),
     model: str = common.MODEL,
-    steering: str = typer.Option("auto", "--steering", help="auto, none, prompt, embedding or semantic."),
+    steering: str = typer.Option("auto", "--steering", help=registry.help_text(registry.names())),
     seed: int = common.SEED,
     out: Path | None = common.OUT,
     force: bool = common.FORCE,

@@ -14,7 +14,7 @@ from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
 from fairgen.steering.base import Steering
-from fairgen.steering.calibration import Calibration, Dose, Start, weights_digest
+from fairgen.steering.calibration import Calibration, Dose, Start
 from fairgen.steering.response import DoseResponse
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def calibrate(
     return Calibration(
         model=info.name if info.source != "folder" else Path(info.name).name,
         pipeline=info.pipeline,
-        weights=weights_digest(info),
+        weights=info.fingerprint,
         scheduler=info.scheduler,
         technique=technique,
         steps=info.steps,

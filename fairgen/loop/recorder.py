@@ -16,7 +16,7 @@ from fairgen.common.files import disk_errors, now, replacing
 from fairgen.errors import UserError
 from fairgen.loop.controller import nearest_open, next_tone
 from fairgen.loop.events import Filled, Finished, PictureDone, Replayed
-from fairgen.provenance.block import Provenance, digest
+from fairgen.provenance.block import Provenance
 from fairgen.provenance.png import write_png
 from fairgen.runs import (
     RUN_FILE,
@@ -119,7 +119,7 @@ class Recorder:
         """Sentences for the summary, beside those of the session's header."""
         self.seconds = 0.0
         """Time spent on the session's pictures: sampling, reading and writing."""
-        self._weights = digest(record.model.weights)
+        self._weights = record.model.fingerprint
         self._writer = writer
         self._own_writer: RunWriter | None = None
         self._unsynced: list[Path] = []

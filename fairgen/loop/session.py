@@ -45,8 +45,6 @@ from fairgen.runs import (
 )
 from fairgen.scoring.sets import default_target_note
 from fairgen.steering import (
-    CONTINUOUS,
-    PromptVariants,
     Technique,
     check_technique,
     chosen,
@@ -56,7 +54,8 @@ from fairgen.steering import (
 from fairgen.steering.calibration import Calibration, find_calibration, save_calibration
 from fairgen.steering.conditioning import ANCHORS, family
 from fairgen.steering.continuous import check_limit
-from fairgen.steering.prompt_variants import with_word
+from fairgen.steering.prompt_variants import PromptVariants, with_word
+from fairgen.steering.registry import continuous
 from fairgen.targets import FairnessSpec
 from skin_tone.pool import ToneReader
 
@@ -298,7 +297,7 @@ class _Session:
         scale, prompt = asked.spec.scale, asked.prompt
         if isinstance(steering, Technique):
             self.selected = steering
-        elif steering not in CONTINUOUS:
+        elif steering not in continuous():
             self.selected = technique(steering, scale)
         elif named_tone(prompt) is not None:
             # Steering stays off, so there is nothing to calibrate; the technique of words says why.

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fairgen.errors import UserError
 from fairgen.models.folder import ModelFolder, file_hash, find_model, weight_parts
+from fairgen.runs import fingerprint_of
 
 __all__ = [
     "CHECKSUMS_FILE",
@@ -119,13 +120,12 @@ def describe_model(model: str) -> ModelDescription:
         UserError: there is no such model, it cannot be used, or one of its files is damaged.
     """
     from fairgen.common.libraries import quiet_libraries
-    from fairgen.steering.calibration import digest_of
 
     with quiet_libraries():
         folder = find_model(model)
     parts = [_part(folder, name) for name in weight_parts(folder.index)]
     weights, defaults = folder.weight_hashes(), folder.defaults()
-    fingerprint = digest_of(weights)
+    fingerprint = fingerprint_of(weights)
     call = _call_defaults(folder)
     card = folder.path / "README.md"
     title, licence = _card(card)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,7 @@ class Provenance(BaseModel):
     created_at: datetime
     model: str
     weights: str
-    """One hash over the hashes of the weight files: 'sha256:<hex>'."""
+    """`ModelInfo.fingerprint`; pictures of 0.1.0 have another hash over the same files."""
     pipeline: str
     seed: int
     prompt: str
@@ -40,12 +38,6 @@ class Provenance(BaseModel):
     wanted: str | None
     session: str
     versions: dict[str, str]
-
-
-def digest(weights: Mapping[str, str]) -> str:
-    """One hash over the hashes of a model's files: 'sha256:<hex>'."""
-    lines = "\n".join(f"{hashed}  {file}" for file, hashed in sorted(weights.items()))
-    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 def iptc_fields(provenance: Provenance) -> dict[str, str]:

@@ -8,11 +8,12 @@ import shlex
 from dataclasses import dataclass
 
 from fairgen.report import words
-from fairgen.report.audit_words import arm_label, listed
+from fairgen.report.audit_words import listed
 from fairgen.report.declaration import declaration
 from fairgen.runs import AuditRecord, ModelInfo
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.figures import ReportFigures
+from fairgen.steering.registry import label
 from fairgen.targets.approval import approval_text
 
 
@@ -143,7 +144,7 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
 def _steering(done: Collected, arm: str) -> str:
     sets = [prompt[arm].figures for prompt in done.sets if arm in prompt]
     off = sum(not s.steered for s in sets) if arm != "none" else 0
-    text = f"{arm_label(arm)} (--steering {arm}): {sum(s.generated for s in sets):,} pictures"
+    text = f"{label(arm)} (--steering {arm}): {sum(s.generated for s in sets):,} pictures"
     return text + (f", off for {off} prompts that name a tone themselves" if off else "")
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairgen.report import words
-from fairgen.report.audit_words import arm_label
 from fairgen.report.load import axis_end, tone_classes
 from fairgen.report.thumbnails import Choice, thumbnails
 from fairgen.report.view import ToneClass
@@ -17,6 +16,7 @@ from fairgen.scoring.collect import Collected
 from fairgen.scoring.figures import PromptFigures, Range, ReportedSet, ReportFigures
 from fairgen.scoring.measure import MeasuredSet, Shot
 from fairgen.scoring.numbers import Bar, bars, chance_band
+from fairgen.steering.registry import label
 
 _GROUP_GAP = 0.9
 """Between two groups of columns; a column is 1 wide."""
@@ -40,7 +40,7 @@ class ArmStyle:
 def arm_styles(arms: Sequence[str]) -> list[ArmStyle]:
     """The unsteered arm is hollow and hatched, the others take the four steered styles in turn."""
     keys = iter(("steered", "steered-2", "steered-3", "steered-4") * len(arms))
-    return [ArmStyle(arm, arm_label(arm), "unsteered" if arm == UNSTEERED else next(keys)) for arm in arms]
+    return [ArmStyle(arm, label(arm), "unsteered" if arm == UNSTEERED else next(keys)) for arm in arms]
 
 
 @dataclass(frozen=True)

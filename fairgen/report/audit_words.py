@@ -6,19 +6,7 @@ from collections.abc import Sequence
 
 from fairgen.scoring.across import UNSTEERED
 from fairgen.scoring.figures import Comparison, ReportedArm, ReportFigures
-
-ARM_LABELS = {
-    "none": "unsteered",
-    "prompt": "prompt words",
-    "embedding": "embedding direction",
-    "semantic": "semantic guidance",
-}
-"""Technique -> words for people."""
-
-
-def arm_label(arm: str) -> str:
-    """The label of an arm; a technique that has none is called by its own name."""
-    return ARM_LABELS.get(arm, arm)
+from fairgen.steering.registry import label
 
 
 def percent(share: float) -> str:
@@ -53,7 +41,7 @@ def _off_each(arms: Sequence[ReportedArm]) -> str:
     offs = {arm.arm: percent(arm.tv or 0.0) for arm in arms}
     if len(set(offs.values())) == 1:
         return next(iter(offs.values()))
-    return listed([f"{off} ({arm_label(arm)})" for arm, off in offs.items()])
+    return listed([f"{off} ({label(arm)})" for arm, off in offs.items()])
 
 
 def conclusion(figures: ReportFigures) -> list[str]:
@@ -69,7 +57,7 @@ def conclusion(figures: ReportFigures) -> list[str]:
     if len(set(prices.values())) == 1:
         rest.append(f"The price: {next(iter(prices.values()))} pictures made for each one that is kept.")
     elif prices:
-        each = listed([f"{price} ({arm_label(arm)})" for arm, price in prices.items()])
+        each = listed([f"{price} ({label(arm)})" for arm, price in prices.items()])
         rest.append(f"The price: {each} pictures made for each one that is kept.")
     return [text for text in (compared, " ".join(rest)) if text]
 
@@ -85,9 +73,9 @@ def _alike(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
 def _closer(same: Sequence[Comparison]) -> str:
     c = same[0]
     on = f"On all {c.prompts} prompts" if c.closer == c.prompts else f"On {c.closer} of {c.prompts} prompts"
-    which = f"the set steered by {arm_label(c.arm)} is"
+    which = f"the set steered by {label(c.arm)} is"
     if len(same) > 1:
-        which = f"the sets steered by {listed([arm_label(other.arm) for other in same])} are"
+        which = f"the sets steered by {listed([label(other.arm) for other in same])} are"
     further = f", further away on {c.further}" if c.further else ""
     return (
         f"{on} {which} closer to the target than the unsteered set{further} "

@@ -26,6 +26,7 @@ from fairgen.runs.records import (
     SetFigures,
     SignerRecord,
     Summary,
+    fingerprint_of,
     parse_record,
     record_schema,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "all_sessions",
     "damaged",
     "file_is_whole",
+    "fingerprint_of",
     "parse_record",
     "pixels_hash",
     "read_run",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -31,6 +34,17 @@ class ModelInfo(_Record):
     width: int | None = Field(description="pixels")
     weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
     versions: dict[str, str] = Field(description="package -> version, python included")
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash over those of all weights; see `fingerprint_of`."""
+        return fingerprint_of(self.weights)
+
+
+def fingerprint_of(weights: Mapping[str, str]) -> str:
+    """The one hash of a model: 'sha256:<hex>' over file -> 'sha256:<hex>', in whatever order."""
+    text = json.dumps(dict(sorted(weights.items())))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class RunRecord(_Record):

@@ -1,13 +1,9 @@
-"""Steering techniques, one a file over `fairgen.steering.base`."""
+"""Steering techniques, one a file over `fairgen.steering.base`; the registry knows them by name."""
 
 from fairgen.steering.base import Steered, Steering, Technique, named_tone
-from fairgen.steering.prompt_variants import PromptVariants
-from fairgen.steering.registry import CONTINUOUS, TECHNIQUES, action, check_technique, chosen, technique
+from fairgen.steering.registry import action, check_technique, chosen, technique
 
 __all__ = [
-    "CONTINUOUS",
-    "TECHNIQUES",
-    "PromptVariants",
     "Steered",
     "Steering",
     "Technique",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -82,24 +81,10 @@ class Calibration(BaseModel):
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-# Keeping ----------------------------------------------------------------------------------------------
-
-
-def weights_digest(info: ModelInfo) -> str:
-    """One 'sha256:<hex>' for all of a model's weights."""
-    return digest_of(info.weights)
-
-
-def digest_of(weights: Mapping[str, str]) -> str:
-    """The same of file -> 'sha256:<hex>', as `fairgen.models.folder.ModelFolder.weight_hashes` gives it."""
-    text = json.dumps(dict(sorted(weights.items())))
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
 def calibration_file(info: ModelInfo, technique: str) -> str:
     """The file's name: what the curve depends on, and a digest of all of it."""
     key = [
-        weights_digest(info),
+        info.fingerprint,
         info.pipeline,
         info.scheduler,
         info.steps,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fairgen.steering.conditioning import Conditioning, Family
 from fairgen.steering.continuous import ContinuousTechnique
@@ -20,6 +20,9 @@ class SwapEmbeddings(Action):
     """
 
     uses_callback = True
+
+    def __init__(self, pipe: Any, guidance_scale: float | None = None) -> None:
+        """What is done is the same for every pipeline and scale."""
 
     def before(self, call: Call, text: Sequence[Conditioning], kind: Family) -> None:
         call.arguments = call.toned(text, kind)

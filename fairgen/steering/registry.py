@@ -1,75 +1,210 @@
-"""The steering techniques by name. A technique's module is imported when it is first used."""
+"""The steering techniques by name: what each is called, what it does, and where it lives.
+
+A technique is one file and its entry in `_SHIPPED`. The command line's help, the web app, reports and the
+test of the documents read names and sentences from here. The file itself, with all that it needs, is imported
+when the technique is first used. Others register theirs with `register`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
 from fairgen.steering.base import Technique
-from fairgen.steering.conditioning import steerable
-from fairgen.steering.prompt_variants import PromptVariants
 
 if TYPE_CHECKING:
     from fairgen.steering.calibration import Calibration
 
-CONTINUOUS = ("embedding", "semantic")
-"""Techniques with a strength, which need the model's dose-response."""
-TECHNIQUES = ("auto", "none", "prompt", *CONTINUOUS)
-"""What `technique` accepts. "auto" is "embedding" where the pipeline can be steered in its embeddings, else
-"prompt" (`chosen`)."""
+__all__ = [
+    "AUTO",
+    "NONE",
+    "Entry",
+    "action",
+    "arms",
+    "check_technique",
+    "chosen",
+    "continuous",
+    "entry",
+    "help_text",
+    "label",
+    "names",
+    "register",
+    "technique",
+]
+
+AUTO, NONE = "auto", "none"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One technique, as far as it is known without importing it.
+
+    Attributes:
+        name: what options and files call it.
+        label: what reports and lists call it, as a part of a sentence.
+        choice: what the web app offers.
+        sentence: what it does.
+        home: ``module:class`` of the `Technique`; None for "auto" and "none".
+        action: ``module:class`` of what it does in a call of the denoiser, made with the pipeline and the
+            guidance scale. A technique that has one has a
+            strength, and needs the model's dose-response (`fairgen.steering.calibration`).
+    """
+
+    name: str
+    label: str
+    choice: str
+    sentence: str
+    home: str | None = None
+    action: str | None = None
+
+
+_SHIPPED = (
+    Entry(
+        AUTO,
+        "the model's best",
+        "Best for this model",
+        "the embedding direction where the pipeline allows it, else words in the prompt",
+    ),
+    Entry(
+        NONE,
+        "unsteered",
+        "Unsteered: what the model does by itself",
+        "leaves the model to itself",
+    ),
+    Entry(
+        "prompt",
+        "prompt words",
+        "Words added to the prompt",
+        "adds a tone word to the prompt",
+        "fairgen.steering.prompt_variants:PromptVariants",
+    ),
+    Entry(
+        "embedding",
+        "embedding direction",
+        "Inside the model (embedding direction)",
+        "moves the text embedding of each picture along a path of tones",
+        "fairgen.steering.embedding_direction:EmbeddingDirection",
+        "fairgen.steering.embedding_direction:SwapEmbeddings",
+    ),
+    Entry(
+        "semantic",
+        "semantic guidance",
+        "Inside the model (semantic guidance, slower)",
+        "adds to the denoiser's output what the toned prompt would change",
+        "fairgen.steering.semantic_guidance:SemanticGuidance",
+        "fairgen.steering.semantic_guidance:AddDifference",
+    ),
+)
+_ENTRIES = {one.name: one for one in _SHIPPED}
+
+
+def register(one: Entry) -> None:
+    """Add a technique.
+
+    Raises:
+        ValueError: the name is taken by another one.
+    """
+    if _ENTRIES.setdefault(one.name, one) != one:
+        raise ValueError(f"there is a technique {one.name!r} already")
+
+
+def names() -> tuple[str, ...]:
+    """Every name that a user may give, "auto" first."""
+    return tuple(_ENTRIES)
+
+
+def arms() -> tuple[str, ...]:
+    """What can be compared: all but "auto", which is another technique on another model."""
+    return tuple(name for name in _ENTRIES if name != AUTO)
+
+
+def continuous() -> tuple[str, ...]:
+    """The techniques with a strength, which need the model's dose-response."""
+    return tuple(one.name for one in _ENTRIES.values() if one.action is not None)
+
+
+def entry(name: str) -> Entry:
+    """What is known of a technique.
+
+    Raises:
+        UserError: there is no such technique.
+    """
+    if name not in _ENTRIES:
+        raise UserError(f"There is no steering {name!r}: use one of {', '.join(_ENTRIES)}.")
+    return _ENTRIES[name]
 
 
 def check_technique(name: str) -> str:
     """The name, if there is such a technique; else `UserError`."""
-    if name not in TECHNIQUES:
-        raise UserError(f"There is no steering {name!r}: use one of {', '.join(TECHNIQUES)}.")
-    return name
+    return entry(name).name
+
+
+def label(name: str) -> str:
+    """What reports call a technique; one that is not known here is called by its own name."""
+    return _ENTRIES[name].label if name in _ENTRIES else name
+
+
+def help_text(of: Sequence[str]) -> str:
+    """``auto, none or prompt.``, for the help of an option."""
+    return f"{', '.join(of[:-1])} or {of[-1]}." if len(of) > 1 else f"{''.join(of)}."
 
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    if check_technique(name) != "auto":
+    from fairgen.steering.conditioning import steerable
+
+    if check_technique(name) != AUTO:
         return name
-    return CONTINUOUS[0] if steerable(pipe) else PromptVariants.name
+    return "embedding" if steerable(pipe) else "prompt"
 
 
 def technique(
     name: str, scale: str, calibration: Calibration | None = None, limit: float | None = None
 ) -> Technique | None:
-    """A fresh technique by name for a scale; None for "none"; "auto" is what the calibration is for, words
-    without one. ``limit`` is the largest strength of a continuous one (None: its own, 1.3).
+    """A fresh technique by name.
+
+    Args:
+        name: "auto" is what the calibration is for, words without one.
+        scale: the scale of its classes.
+        calibration: the model's dose-response; techniques with a strength need it.
+        limit: largest strength; default: the technique's own, 1.3.
+
+    Returns:
+        The technique; None for "none".
 
     Raises:
         UserError: there is no such name, or it needs a calibration and got none.
     """
-    if check_technique(name) == "none":
+    if name == AUTO:
+        name = "prompt" if calibration is None else calibration.technique
+    one = entry(name)
+    if one.home is None:
         return None
-    if name == "auto":
-        name = PromptVariants.name if calibration is None else calibration.technique
-    if name == PromptVariants.name:
-        return PromptVariants(scale)
-    if calibration is None:
+    if one.action is not None and calibration is None:
         raise UserError(f"Steering {name!r} needs the model's dose-response: run `fairgen calibrate` first.")
-    kind = _kind(name)
-    made: Technique = kind(scale, calibration) if limit is None else kind(scale, calibration, limit)
+    arguments: list[Any] = [scale] if one.action is None else [scale, calibration]
+    if one.action is not None and limit is not None:
+        arguments.append(limit)
+    made: Technique = _load(one.home)(*arguments)
     return made
 
 
-def _kind(name: str) -> Any:
-    if name == "embedding":
-        return import_module("fairgen.steering.embedding_direction").EmbeddingDirection
-    return import_module("fairgen.steering.semantic_guidance").SemanticGuidance
-
-
 def action(name: str, pipe: Any, guidance_scale: float | None) -> Any:
-    """What a continuous technique does in a call of the denoiser, a `fairgen.steering.guidance.Action`.
+    """What a technique with a strength does in a call of the denoiser, a `fairgen.steering.guidance.Action`.
 
     Raises:
-        UserError: there is no such technique.
+        UserError: there is no such technique, or it has no strength.
     """
-    if name not in CONTINUOUS:
-        raise UserError(f"There is no guidance {name!r}: use one of {', '.join(CONTINUOUS)}.")
-    if name == "embedding":
-        return import_module("fairgen.steering.embedding_direction").SwapEmbeddings()
-    return import_module("fairgen.steering.semantic_guidance").AddDifference(pipe, guidance_scale)
+    if name not in continuous():
+        raise UserError(f"There is no guidance {name!r}: use one of {', '.join(continuous())}.")
+    home = entry(name).action
+    assert home is not None
+    return _load(home)(pipe, guidance_scale)
+
+
+def _load(home: str) -> Any:
+    module, _, name = home.partition(":")
+    return getattr(import_module(module), name)

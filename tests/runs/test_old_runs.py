@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,17 @@ def test_a_stopped_audit_goes_on_to_what_it_would_have_been(old: Path) -> None:
         pass
     found, whole = files_of(old / "stopped"), files_of(old / "whole")
     assert comparable(found.pop(RUN_FILE)) == comparable(whole.pop(RUN_FILE))
-    assert found == whole
+    # One hash names a model now; until 0.1.0 pictures had one of their own.
+    assert without_weights(found) == without_weights(whole)
     for session in read_run("stopped").sessions.values():
         summary = session.summary
         assert summary is not None
         floor = stats.noise_floor(summary.target, summary.kept)
         assert summary.noise_floor_tv == floor, "also where the old version wrote the line"
+
+
+def without_weights(files: dict[str, str]) -> dict[str, str]:
+    return {name: re.sub(r'"weights":"sha256:\w+"', "", text) for name, text in files.items()}
 
 
 def comparable(lines: str) -> list[dict[str, Any]]:

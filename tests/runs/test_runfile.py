@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import errno
 import json
 import os
@@ -13,6 +15,10 @@ from hypothesis import strategies as st
 from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
 from fairgen.errors import UserError
+from fairgen.common.resources import embedded_model_dir
+from fairgen.provenance.png import read_provenance
+from fairgen.steering.calibration import Calibration
+from fairgen.runs import fingerprint_of
 from fairgen.runs import RUN_FILE, RunWriter, parse_record, read_run
 from fairgen.common.files import disk_errors
 from fairgen.loop.session import run_session
@@ -116,3 +122,26 @@ def test_disk_errors_name_the_mend(code: int, message: str) -> None:
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(OSError, match="I/O"), disk_errors(Path("x")):
         raise OSError(errno.EIO, "I/O")
+
+
+def test_a_model_has_one_fingerprint_whatever_the_order_of_its_files() -> None:
+    one = {"unet": "sha256:1", "vae": "sha256:2"}
+    assert fingerprint_of(one) == fingerprint_of(dict(reversed(one.items())))
+    assert fingerprint_of(one) != fingerprint_of({"unet": "sha256:2", "vae": "sha256:1"})
+
+
+def test_pictures_and_calibrations_name_a_model_by_the_same_hash(tmp_path: Path) -> None:
+    model = ConfusedGenerator()
+    for _ in run_session(model, InfoReader(), "a nurse", load_spec("uniform"), 2, out_dir=tmp_path):
+        pass
+    (session,) = read_run(tmp_path).sessions.values()
+    for picture in session.pictures:
+        assert picture.file is not None
+        block = read_provenance(tmp_path / picture.file)
+        assert block is not None
+        assert block.weights == model.info.fingerprint
+    shipped = next((embedded_model_dir() / "calibrations").glob("*.json"))
+    calibration = Calibration.model_validate_json(shipped.read_text("utf-8"))
+    weights = {p.relative_to(embedded_model_dir()).as_posix(): p for p in embedded_model_dir().rglob("*.safetensors")}
+    hashes = {name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in weights.items()}
+    assert calibration.weights == fingerprint_of(hashes)

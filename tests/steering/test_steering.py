@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairgen.errors import UserError
-from fairgen.steering import PromptVariants, Steered, Technique, named_tone, technique
-from fairgen.steering.prompt_variants import CLASS_WORDS, TONE_WORDS, with_word
+from fairgen.steering import Steered, Technique, named_tone, technique
+from fairgen.steering.prompt_variants import CLASS_WORDS, TONE_WORDS, PromptVariants, with_word
 from skin_tone import ToneReading
 from skin_tone.scales import SCALES
 

@@ -24,7 +24,6 @@ from rich.progress import track
 from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.scoring.twins import likeness
-from fairgen.steering.calibration import weights_digest
 from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
 from skin_tone.faces import FaceFinder
@@ -92,7 +91,7 @@ class Judge:
     def _begin(self) -> None:
         info = self.generator.info
         begun = {
-            "fingerprint": weights_digest(info),
+            "fingerprint": info.fingerprint,
             "steps": info.steps,
             "guidance_scale": info.guidance_scale,
             **asdict(self.amount),
@@ -192,7 +191,7 @@ class Judge:
         save_sheet(made[:free], self.amount.each, self.out / "unsteered.png")
         save_sheet(made[free:], self.amount.tries * len(TONE_WORDS), self.out / "words.png")
         return {
-            "fingerprint": weights_digest(info),
+            "fingerprint": info.fingerprint,
             "steps": info.steps,
             "guidance_scale": info.guidance_scale,
             "size": made[0].width,

@@ -113,8 +113,8 @@ class Worker:
 
 
 def _calibrations(info: ModelInfo, beside: Path) -> dict[str, Calibration]:
-    from fairgen.steering import CONTINUOUS
     from fairgen.steering.calibration import find_calibration
+    from fairgen.steering.registry import continuous
 
-    found = {name: find_calibration(info, name, beside) for name in CONTINUOUS}
+    found = {name: find_calibration(info, name, beside) for name in continuous()}
     return {name: calibration for name, calibration in found.items() if calibration is not None}

@@ -9,6 +9,7 @@ import gradio as gr
 
 from fairgen.common.resources import prompts_path
 from fairgen.errors import UserError
+from fairgen.steering.registry import arms, entry
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import model_choice
@@ -21,12 +22,11 @@ from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, chosen_spec, require_approval
 from fairgen.ui.work.visits import UserRun
 
-_ARMS = [
-    ("Unsteered: what the model does by itself", "none"),
-    ("Words added to the prompt", "prompt"),
-    ("Inside the model (embedding direction)", "embedding"),
-    ("Inside the model (semantic guidance, slower)", "semantic"),
-]
+
+def _choices() -> list[tuple[str, str]]:
+    return [(entry(name).choice, name) for name in arms()]
+
+
 _LISTED = 100
 """Past runs that can be chosen from."""
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
@@ -62,7 +62,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                 buttons=[],
                 elem_id="fg-audit-count",
             )
-            arms = gr.CheckboxGroup(_ARMS, value=["none", "embedding"], label="Ways to compare")
+            arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Ways to compare")
             with gr.Accordion("Advanced", open=False):
                 seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
                 model = model_choice(services.engine)
@@ -185,7 +185,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         except UserError as error:
             return render("status", kind="error", text=str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
-        labels = {value: label for label, value in _ARMS}
+        labels = {value: label for label, value in _choices()}
         return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names, labels=labels)
 
     compare.click(
@@ -206,4 +206,4 @@ def _failed(error: UserError) -> tuple[Any, ...]:
 
 
 def _shown(state: AuditState) -> str:
-    return render("audit_status", state=state, labels={value: label for label, value in _ARMS})
+    return render("audit_status", state=state, labels={value: label for label, value in _choices()})

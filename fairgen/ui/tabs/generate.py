@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.steering.registry import entry, names
 from fairgen.targets import FairnessSpec
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
@@ -36,13 +37,6 @@ EXAMPLES = (
     "a portrait of a nurse",
     "a person at a wedding",
 )
-TECHNIQUES = [
-    ("Best for this model", "auto"),
-    ("Inside the model (embedding direction)", "embedding"),
-    ("Inside the model (semantic guidance, slower)", "semantic"),
-    ("Words added to the prompt", "prompt"),
-    ("None: see what the model does by itself", "none"),
-]
 _COUNT = 12
 """Pictures that are asked for at first."""
 _LOOK_AGAIN = 0.5
@@ -89,7 +83,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             )
             with gr.Accordion("Advanced", open=False):
                 steering = gr.Dropdown(
-                    TECHNIQUES,
+                    [(entry(name).choice, name) for name in names()],
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "

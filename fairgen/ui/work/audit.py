@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fairgen.audit.plan import ARMS, AuditPlan, plan_audit, plan_of
+from fairgen.audit.plan import AuditPlan, plan_audit, plan_of
 from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
 from fairgen.runs import RUN_FILE, AuditRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
+from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import text, whole
@@ -147,8 +148,8 @@ def checked_plan(
     The list is taken as plain text, one prompt a line: lists of other kinds may name files as their specs.
     """
     words = text(prompts, _MAX_TEXT, "list of prompts")
-    if not isinstance(arms, list) or not arms or any(arm not in ARMS for arm in arms):
-        raise UserError(f"Choose what to compare: one or more of {', '.join(ARMS)}.")
+    if not isinstance(arms, list) or not arms or any(arm not in registry.arms() for arm in arms):
+        raise UserError(f"Choose what to compare: one or more of {', '.join(registry.arms())}.")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PROMPTS
         file.write_text(words, encoding="utf-8")
@@ -157,7 +158,7 @@ def checked_plan(
                 file,
                 spec,
                 count=whole(count, 1, services.limits.count, "number of pictures"),
-                arms=[arm for arm in ARMS if arm in arms],
+                arms=[arm for arm in registry.arms() if arm in arms],
                 seed=whole(seed, 0, 2**32 - 1, "seed"),
             )
         except UserError as error:

@@ -50,8 +50,8 @@ def checked_job(
 ) -> Job:
     """The job, if everything that can be known beforehand is in order. Raises `UserError`."""
     from fairgen.common.text import MAX_PROMPT, check_prompt
-    from fairgen.steering import TECHNIQUES
     from fairgen.steering.continuous import check_limit
+    from fairgen.steering.registry import names
 
     limits = services.limits
     # A box of two lines invites line breaks, which no prompt has.
@@ -62,7 +62,7 @@ def checked_job(
         prompt,
         spec,
         whole(count, 1, limits.count, "number of pictures"),
-        one_of(steering, TECHNIQUES, "steering"),
+        one_of(steering, names(), "steering"),
         whole(seed, 0, 2**32 - 1, "seed"),
         whole(tries, 1, limits.tries, "number of tries"),
         model,

@@ -11,6 +11,7 @@ from typing import Any
 from fairgen.common.text import isolated
 from fairgen.errors import UserError
 from fairgen.runs import RUN_FILE, AuditRecord, SessionRecord, SessionRun, parse_record, read_run
+from fairgen.steering.registry import label
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.jobs import Services
@@ -20,12 +21,6 @@ from fairgen.ui.work.visits import UserRun
 
 SUMMARY = "summary.json"
 STEERED, UNSTEERED = "steered", "unsteered"
-ARM_WORDS = {
-    "none": "unsteered",
-    "prompt": "words in the prompt",
-    "embedding": "embedding direction",
-    "semantic": "semantic guidance",
-}
 _TAIL = 1 << 16
 """Bytes at the end of a run file that a summary's beginning is looked for in; a summary is a few thousand."""
 
@@ -70,7 +65,7 @@ def glance(folder: Path) -> Glance | None:
     if isinstance(record, AuditRecord):
         places = len(record.arms) * sum(prompt.count for prompt in record.prompts)
         prompts = f"{len(record.prompts)} {'prompt' if len(record.prompts) == 1 else 'prompts'}"
-        title = f"Audit of {prompts}: {', '.join(ARM_WORDS[arm] for arm in record.arms)}"
+        title = f"Audit of {prompts}: {', '.join(label(arm) for arm in record.arms)}"
         names = {_name(spec) for spec in record.specs.values()}
         target = names.pop() if len(names) == 1 else f"{len(names)} targets"
         # A run file has no last line of its own for an audit; its summary is written at the end.
