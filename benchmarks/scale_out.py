@@ -68,15 +68,17 @@ def _processor_seconds() -> float:
 
 def _measured(setup: Setup, plan: Any, folder: Path) -> dict[str, float]:
     from fairgen.audit.runner import Audit, AuditFinished, AuditStarted
+    from fairgen.audit.workers.crew import Crew
     from skin_tone.pool import ReaderPool
 
     with ExitStack() as stack:
         begin = time.perf_counter()
         maker = stack.enter_context(_maker(setup))
+        crew = maker if isinstance(maker, Crew) else None
         reader = stack.enter_context(ReaderPool(setup.threads))
         start = time.perf_counter() - begin
         clock = cpu = 0.0
-        for event in Audit(plan, maker, reader, folder, batch_size=4).run():
+        for event in Audit(plan, maker, reader, folder, batch_size=4, crew=crew).run():
             if isinstance(event, AuditStarted):
                 clock, cpu = time.perf_counter(), _processor_seconds()
             elif isinstance(event, AuditFinished):

@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from fairgen.loop.calibrate import STRENGTHS
 from fairgen.models.diffusers import DiffusersModel
-from fairgen.models.loading import load_model
+from fairgen.models.loading import load_diffusers
 from fairgen.scoring.twins import likeness
 from fairgen.steering import Steering, Technique, technique
 from fairgen.steering.calibration import find_calibration
@@ -164,7 +164,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Write the figures here as JSON.")] = _OUT,
 ) -> None:
     """Measure and print."""
-    generator = load_model("embedded")
+    generator = load_diffusers("embedded")
     result: dict[str, Any] = {"command": "python benchmarks/twins.py"}
     with SkinToneReader() as reader, FaceFinder(1) as finder:
         result["cost"] = cost(generator, reader)

@@ -80,9 +80,9 @@ def embedded_side(embedded_model: Path) -> int:
 @pytest.fixture(scope="session")
 def embedded_generator(embedded_model: Path) -> DiffusersModel:
     """The embedded model on the CPU, loaded once for all tests marked `embedded`."""
-    from fairgen.models.loading import load_model
+    from fairgen.models.loading import load_diffusers
 
-    return load_model(str(embedded_model), device="cpu")
+    return load_diffusers(str(embedded_model), device="cpu")
 
 
 @pytest.fixture(scope="module")  # a session's would leave its event loop to tests that begin one of their own

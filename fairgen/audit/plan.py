@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairgen.audit.prompts import PromptList, read_prompt_list
 from fairgen.common.checks import between
@@ -21,7 +20,6 @@ from fairgen.runs import (
     AuditRecord,
 )
 from fairgen.steering import registry
-from fairgen.steering.conditioning import family
 from fairgen.targets import FairnessSpec, load_spec
 
 DEFAULT_ARMS = ("none", "prompt", "embedding")
@@ -156,11 +154,3 @@ def _spec(listed: PromptList, name: str, line: int) -> FairnessSpec:
 def _folder_words(prompt: str) -> str:
     words = slug(prompt, _SLUG)
     return f"-{words}" if words else ""
-
-
-def check_arms(arms: Sequence[str], pipe: Any) -> None:
-    """Raise `UserError` where an arm does not work with a pipeline."""
-    for arm in arms:
-        registry.chosen(arm, pipe)
-        if arm in registry.continuous():
-            family(pipe)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from fairgen._version import __version__
-from fairgen.audit.plan import AuditPlan, check_arms
+from fairgen.audit.plan import AuditPlan
 from fairgen.audit.workers.crew import Crew
 from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.workers.parallel import in_parallel
@@ -147,6 +147,7 @@ class Audit:
         folder: the run folder; made where missing. batch_size: pictures sampled at once, 1-64; default: the
             generator's.
         left: what an interrupted run left in the folder; ``plan`` must be its own.
+        crew: makes the pictures, several batches at once; it is the generator too. None: here, one by one.
         signer: signs the pictures; default: as the environment configures it, which may be not at all.
 
     Raises:
@@ -165,7 +166,9 @@ class Audit:
         batch_size: int | None = None,
         left: LookBack | None = None,
         signer: PictureSigner | None = None,
+        crew: Crew | None = None,
     ) -> None:
+        self.crew = crew
         self.signer = signer or signer_from_environment()
         self.plan, self.generator, self.reader, self.folder, self.left = plan, generator, reader, folder, left
         chosen_size = generator.default_batch_size if batch_size is None else batch_size
@@ -174,7 +177,7 @@ class Audit:
         if left is None and (folder / AHEAD).exists():
             raise UserError(f"{folder / AHEAD} holds lines of another audit: choose another --out.")
         if left is not None:
-            threads = getattr(generator, "threads", None)
+            threads = generator.threads
             if left.audit.threads not in (None, threads):
                 raise UserError(
                     f"The audit was begun with {_threads(left.audit.threads)}, and now there would be "
@@ -191,10 +194,7 @@ class Audit:
 
     def _check(self) -> None:
         """Refuse now whatever a session would refuse later."""
-        if isinstance(self.generator, Crew):
-            self.generator.check_arms(self.plan.arms)
-        else:
-            check_arms(self.plan.arms, getattr(self.generator, "pipe", None))
+        self.generator.check_techniques(self.plan.arms)
         words: dict[str, Technique | None] = {}
         for prompt in self.plan.prompts:
             scale = self.plan.specs[prompt.spec].scale
@@ -258,8 +258,8 @@ class Audit:
             fairgen_commit=fairgen_commit(),
             git_commit=commit_of(Path.cwd()),
             calibrations=calibrations,
-            threads=getattr(self.generator, "threads", None),
-            host=getattr(self.generator, "host", None) or describe_host(self.generator.info.device),
+            threads=self.generator.threads,
+            host=self.crew.host if self.crew else describe_host(self.generator.info.device),
             model=self.generator.info,
         )
         writer.write(record)
@@ -272,7 +272,7 @@ class Audit:
         missing = [block for block in everything if not done.issuperset(block.names)]
         complete = [block.names[0] for block in everything if block not in missing]
         with Turns(writer, [block.names for block in everything], complete) as turns:
-            if isinstance(crew := self.generator, Crew):
+            if (crew := self.crew) is not None:
                 work = [
                     partial(self._block, record, block, turns, left, crew.maker(place))
                     for place, block in enumerate(missing)

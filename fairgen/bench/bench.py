@@ -250,7 +250,7 @@ class Bench:
         """
         task, name = self.task(prompt), entry.record.name
         twins = dict(zip(task.seeds, self.unsteered(prompt), strict=True))
-        with _counted(getattr(self.generator, "pipe", None)) as counter:
+        with _counted(self.generator.pipe) as counter:
             clock, own = time.perf_counter(), time.process_time()
             made = entry.method(task)
             seconds, processor_seconds = time.perf_counter() - clock, time.process_time() - own

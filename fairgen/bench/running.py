@@ -60,12 +60,12 @@ def open_bench(setup: Setup) -> Iterator[Bench]:
     Raises:
         UserError: the model cannot be used, or the work folder belongs to another bench.
     """
-    from fairgen.models.loading import load_model
+    from fairgen.models.loading import load_diffusers
     from skin_tone import SkinToneReader
     from skin_tone.faces import FaceFinder
     from skin_tone.second import SecondReader
 
-    generator = load_model(setup.model, setup.device)
+    generator = load_diffusers(setup.model, setup.device)
     with SkinToneReader() as first, SecondReader() as second, FaceFinder(1) as finder:
         yield Bench(setup.plan, setup.numbers, generator, first, second, finder, setup.work)
 

@@ -17,6 +17,7 @@ from fairgen.steering import registry
 if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
     from fairgen.audit.runner import LookBack
+    from fairgen.audit.workers.crew import Crew
     from fairgen.models.contract import Model
     from fairgen.provenance.signing import PictureSigner
     from fairgen.scoring.arms import ArmFigures, AuditSummary
@@ -175,15 +176,17 @@ def _run(
     plan: AuditPlan,
     left: LookBack | None,
     folder: Path,
-    made_by: AbstractContextManager[tuple[Model, ReaderPool]],
+    made_by: AbstractContextManager[tuple[Model, ReaderPool, Crew | None]],
     batch_size: int | None,
     signer: PictureSigner | None,
 ) -> AuditSummary:
     from fairgen.audit.runner import Audit
     from fairgen.cli.audit_live import watch_audit
 
-    with made_by as (generator, reader):
-        audit = Audit(plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer)
+    with made_by as (generator, reader, crew):
+        audit = Audit(
+            plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer, crew=crew
+        )
         # Closed whatever happens: work that goes on in threads ends with it.
         with closing(audit.run()) as events:
             return watch_audit(events, folder, plan.places)

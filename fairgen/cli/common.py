@@ -14,12 +14,13 @@ import typer
 
 from fairgen.common.text import one_line, slug
 from fairgen.errors import UserError
+from fairgen.models.kinds import kinds
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fairgen.models.diffusers import DiffusersModel
+    from fairgen.models.contract import Model
     from fairgen.runs import Distances
     from fairgen.targets import FairnessSpec
     from skin_tone.pool import ReaderPool
@@ -40,7 +41,7 @@ FORCE = typer.Option(
     "--force",
     help="Write into --out although it is not empty; a run that lies there is moved to previous-1.",
 )
-MODEL = typer.Option("embedded", "--model", help="'embedded', a hub id, or a folder in diffusers' format.")
+MODEL = typer.Option("embedded", "--model", help=f"{'; or '.join(kind.sentence for kind in kinds())}.")
 DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda, cuda:N or mps.")
 BATCH = typer.Option(
     None,
@@ -119,7 +120,7 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 @contextlib.contextmanager
 def loaded(
     model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
-) -> Iterator[tuple[DiffusersModel, ReaderPool]]:
+) -> Iterator[tuple[Model, ReaderPool]]:
     """The generator of ``--model`` on ``--device``, and readers that are closed afterwards."""
     with stderr().status("Loading the model …"):
         from fairgen.models.loading import load_model

@@ -11,6 +11,7 @@ import typer
 from fairgen.cli import common
 
 if TYPE_CHECKING:
+    from fairgen.audit.workers.crew import Crew
     from fairgen.models.contract import Model
     from skin_tone.pool import ReaderPool
 
@@ -45,11 +46,11 @@ THREADS = typer.Option(
 @contextlib.contextmanager
 def makers(
     model: str, device: str, *, workers: int | None, address: str | None, threads: int | None
-) -> Iterator[tuple[Model, ReaderPool]]:
-    """What makes an audit's pictures, here or on workers, and readers for this process."""
+) -> Iterator[tuple[Model, ReaderPool, Crew | None]]:
+    """What makes an audit's pictures, readers for this process, and the crew where there are workers."""
     if workers is None and address is None:
-        with _torch_threads(threads), common.loaded(model, device) as here:
-            yield here
+        with _torch_threads(threads), common.loaded(model, device) as (generator, reader):
+            yield generator, reader, None
         return
     from fairgen.audit.workers.cluster import connected
     from fairgen.audit.workers.crew import Crew
@@ -67,7 +68,7 @@ def makers(
             load = model_loader(model, layout.device, layout.threads)
             crew = stack.enter_context(Crew(load, layout, say))
         say(layout.said())
-        yield crew, stack.enter_context(ReaderPool())
+        yield crew, stack.enter_context(ReaderPool()), crew
 
 
 @contextlib.contextmanager

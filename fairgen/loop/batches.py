@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from fairgen.loop.events import Event, Started
 from fairgen.loop.recorder import Job, Made, Recorder
 from fairgen.loop.rounds import Rounds
-from fairgen.models.contract import FLAGGED
+from fairgen.models.contract import FLAGGED, Model
 from fairgen.scoring.sets import SAFETY_CHECKER
 from fairgen.steering import Steering, Technique
 from fairgen.steering.request import Request
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from skin_tone import ToneReading
-
-
-class Sampler(Protocol):
-    """What sampling needs of a generator."""
-
-    def generate(
-        self, requests: Sequence[Request], steering: Steering | None = None
-    ) -> list[Image.Image]: ...
 
 
 Readings = Sequence[Sequence["ToneReading"]]
@@ -70,7 +62,7 @@ class Here:
     is sampled.
     """
 
-    sampler: Sampler
+    model: Model
     reader: ToneReader
 
     @property
@@ -82,7 +74,7 @@ class Here:
     ) -> Callable[[], Sampled]:
         """Sample a batch; its readings are what is waited for."""
         clock = time.perf_counter()
-        images = self.sampler.generate(requests, steering)
+        images = self.model.generate(requests, steering)
         sampling = (time.perf_counter() - clock) / len(requests)
         to_read = [images[place] for place in unread]
         start = getattr(self.reader, "start", None)

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from fairgen.common.files import now
 from fairgen.errors import UserError
-from fairgen.runs import ModelInfo
+from fairgen.models.contract import Model
 from fairgen.steering.base import Steering
 from fairgen.steering.calibration import Calibration, Dose, Start
 from fairgen.steering.response import DoseResponse
+from skin_tone.pool import ToneReader
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from fairgen.steering.request import Request
-    from skin_tone import ToneReading
 
 STRENGTHS = (-1.2, -0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9, 1.2)
 
@@ -45,20 +44,6 @@ _FEWEST = 3
 """Readings that a strength needs to be used for the curve."""
 
 
-class _Maker(Protocol):
-    @property
-    def info(self) -> ModelInfo: ...
-    @property
-    def default_batch_size(self) -> int: ...
-    def generate(
-        self, requests: Sequence[Request], steering: Steering | None = None
-    ) -> list[Image.Image]: ...
-
-
-class _Reader(Protocol):
-    def read(self, image: Image.Image) -> Sequence[ToneReading]: ...
-
-
 @dataclass(frozen=True)
 class Plan:
     """How much is measured: prompts at every strength, seeds of each; ``starts`` at both ends."""
@@ -80,8 +65,8 @@ SHORT = Plan(prompts=PROMPTS[:3], seeds=2, starts=(0.0, 0.05, 0.1, 0.2), start_s
 
 
 def calibrate(
-    generator: _Maker,
-    reader: _Reader,
+    generator: Model,
+    reader: ToneReader,
     technique: str,
     *,
     plan: Plan | None = None,
@@ -162,8 +147,8 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Measurement:
-    generator: _Maker
-    reader: _Reader
+    generator: Model
+    reader: ToneReader
     batch: int
     seed: int
 

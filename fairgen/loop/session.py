@@ -17,7 +17,7 @@ steering the first ``count`` pictures are the set.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +47,11 @@ from fairgen.scoring.sets import default_target_note
 from fairgen.steering import (
     Technique,
     check_technique,
-    chosen,
     named_tone,
     technique,
 )
 from fairgen.steering.calibration import Calibration, find_calibration, save_calibration
-from fairgen.steering.conditioning import ANCHORS, family
+from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.continuous import check_limit
 from fairgen.steering.prompt_variants import PromptVariants, with_word
 from fairgen.steering.registry import continuous
@@ -262,13 +261,9 @@ def calibrated(
     return calibration
 
 
-def known_calibration(generator: Model, name: str) -> Calibration | None:
-    """The calibration of a generator for a technique: the user's own, else the one beside the weights."""
-    folder = getattr(generator, "folder", None)
-    found = find_calibration(generator.info, name, folder / "calibrations" if folder is not None else None)
-    # Where the weights lie on other machines, those that lie beside them came from there.
-    elsewhere: Mapping[str, Calibration] = getattr(generator, "calibrations", {})
-    return found or elsewhere.get(name)
+def known_calibration(model: Model, name: str) -> Calibration | None:
+    """The calibration of a model for a technique: the user's own, else the one that came with the model."""
+    return find_calibration(model.info, name) or model.calibration(name)
 
 
 class _Session:
@@ -286,8 +281,7 @@ class _Session:
     ) -> None:
         self.generator, self.reader, self.limit = generator, reader, limit
         self.asked, self.out_dir, self.past = asked, out_dir, past
-        pipe = getattr(generator, "pipe", None)
-        steering = steering if isinstance(steering, Technique) else chosen(steering, pipe)
+        steering = steering if isinstance(steering, Technique) else generator.chosen_technique(steering)
         self.asked_for = steering.name if isinstance(steering, Technique) else steering
         default = "unsteered" if self.asked_for == "none" else self.asked_for
         self.name = past.record.session if past else session_name(out_dir, name, default)
@@ -303,7 +297,7 @@ class _Session:
             # Steering stays off, so there is nothing to calibrate; the technique of words says why.
             self.selected = PromptVariants(scale)
         else:
-            family(pipe)
+            generator.check_techniques([steering])
             found = known_calibration(generator, steering)
             self.uncalibrated = found is None
             self.selected = technique(steering, scale, found, limit) if found else None

@@ -15,6 +15,8 @@ from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
 from fairgen.runs import ModelInfo
+from fairgen.steering import registry
+from fairgen.steering.calibration import Calibration, calibration_in
 from fairgen.steering.request import Request
 
 if TYPE_CHECKING:
@@ -74,6 +76,26 @@ class DiffusersModel:
                     f"The prompt {_shorten(prompt)!r} is too long for this model ({length} tokens, it reads "
                     f"{limit}): shorten it."
                 )
+
+    def chosen_technique(self, name: str) -> str:
+        """As `Model.chosen_technique`: "auto" depends on whether the pipeline can be steered inside."""
+        return registry.chosen(name, self.pipe)
+
+    def check_techniques(self, names: Sequence[str]) -> None:
+        """As `Model.check_techniques`: those with a strength need a pipeline of a known family."""
+        from fairgen.steering.conditioning import family
+
+        for name in names:
+            if self.chosen_technique(name) in registry.continuous():
+                family(self.pipe)
+
+    def calibration(self, technique: str) -> Calibration | None:
+        """As `Model.calibration`: the one in ``calibrations/`` beside the weights."""
+        return (
+            None
+            if self.folder is None
+            else calibration_in(self.folder / "calibrations", self.info, technique)
+        )
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).

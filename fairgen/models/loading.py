@@ -6,13 +6,16 @@ import contextlib
 import hashlib
 import platform
 import re
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from fairgen.common.libraries import quiet_libraries, uncollected_imports
 from fairgen.errors import UserError
+from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.folder import ModelFolder, find_model
+from fairgen.models.kinds import kind_of
 from fairgen.models.settings import SamplingSettings
 from fairgen.runs import ModelInfo
 
@@ -33,12 +36,13 @@ def load_model(
     guidance_scale: float | None = None,
     height: int | None = None,
     width: int | None = None,
-) -> DiffusersModel:
+    name: str | None = None,
+) -> Model:
     """Load a model for sampling.
 
     Args:
-        model: "embedded", a local folder in diffusers format, or a hub id (looked for on this machine first).
-            Only safetensors.
+        model: "embedded", a local folder in diffusers format, a hub id (looked for on this machine first),
+            or the name of another kind of model (`fairgen.models.kinds`). Only safetensors.
         device: "auto" takes CUDA, then MPS (Apple), then the CPU.
         dtype: "auto" is float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16
             for transformers.
@@ -46,11 +50,38 @@ def load_model(
             own.
         guidance_scale: 0-100.
         height, width: 16-4096 pixels, multiples of the pipeline's step (8 for Stable Diffusion).
+        name: what run files call it; default: ``model``.
 
     Raises:
         UserError: the model does not exist, cannot be reached, is of the wrong kind, does not fit into
             memory; the device is not there; a value is out of range.
     """
+    module, _, function = kind_of(model).home.partition(":")
+    loaded: Model = getattr(import_module(module), function)(
+        model,
+        device,
+        dtype=dtype,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        height=height,
+        width=width,
+        name=name,
+    )
+    return loaded
+
+
+def load_diffusers(
+    model: str,
+    device: str = "auto",
+    *,
+    dtype: str = "auto",
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    name: str | None = None,
+) -> DiffusersModel:
+    """Load a diffusers pipeline; as `load_model`, for the kind "diffusers"."""
     chosen = _device(device)
     if dtype not in DTYPES:
         raise UserError(f"There is no precision {dtype!r}: use one of {', '.join(DTYPES)}.")
@@ -60,7 +91,7 @@ def load_model(
         pipe = _load(folder, chosen, chosen_dtype)
     settings = SamplingSettings.build(pipe, folder.defaults(), steps, guidance_scale, height, width)
     info = ModelInfo(
-        name=model,
+        name=name or model,
         source=folder.source,
         pipeline=type(pipe).__name__,
         scheduler=type(pipe.scheduler).__name__,

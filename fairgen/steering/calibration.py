@@ -114,20 +114,26 @@ def save_calibration(calibration: Calibration, info: ModelInfo, folder: Path | N
     return path
 
 
+def calibration_in(folder: Path, info: ModelInfo, technique: str) -> Calibration | None:
+    """The calibration for exactly these settings that lies in a folder; None where there is none.
+
+    Raises:
+        UserError: the file is there but broken.
+    """
+    path = folder / calibration_file(info, technique)
+    if not path.is_file():
+        return None
+    try:
+        return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"The calibration {path} cannot be read: delete it, and it is made again.") from error
+
+
 def find_calibration(info: ModelInfo, technique: str, beside: Path | None = None) -> Calibration | None:
     """The calibration for exactly these settings: the user's own first, then the one in ``beside``.
 
     Raises:
         UserError: the file is there but broken.
     """
-    name = calibration_file(info, technique)
-    for folder in (user_folder(), beside):
-        if folder is None or not (path := folder / name).is_file():
-            continue
-        try:
-            return Calibration.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError, OSError) as error:
-            raise UserError(
-                f"The calibration {path} cannot be read: delete it, and it is made again."
-            ) from error
-    return None
+    own = calibration_in(user_folder(), info, technique)
+    return own if own is not None or beside is None else calibration_in(beside, info, technique)

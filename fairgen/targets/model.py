@@ -25,6 +25,7 @@ from fairgen.targets.fields import (
     Unit,
     problem,
 )
+from fairgen.targets.origins import Source
 from fairgen.targets.parts import Citation, Confidence, Elicitation
 from skin_tone.scales import SCALES
 
@@ -47,7 +48,7 @@ class FairnessSpec(Part):
     )
     scale: Literal["ita6", "monk10", "lmd3"]
     target: dict[str, Unit] = Field(description="class -> share; all classes of the scale; sums to 1")
-    source: Literal["uniform", "llm", "table", "user"]
+    source: Source
     confidence: Confidence = Confidence()
     citations: list[Citation] = Field(default=[], max_length=50)
     about: RequiredText = Field(description="what the target describes: a workforce, a country, an ideal ...")

@@ -53,9 +53,8 @@ class Painter(ConfusedGenerator):
         angles = [p.info["ita"] for p in pictures]
         return [Image.new("RGB", (8, 8), (0 if a is None else round(a) + 128, 0, 0)) for a in angles]
 
-    @property
-    def threads(self) -> int | None:
-        return 1
+    threads: int | None = 1
+    pipe: Any = None
 
 
 class PixelReader:

@@ -17,6 +17,7 @@ from fairgen.steering import Steering
 from fairgen.steering.request import Request
 from skin_tone import ToneReading
 from tests.doubles.fake_run import ITA6, draw_face, reading, tone_of
+from tests.doubles.session_doubles import PlainModel
 
 WORDS = {
     "very fair": "very_light",
@@ -30,7 +31,7 @@ WORDS = {
 }
 
 
-class DrawnModel:
+class DrawnModel(PlainModel):
     """Draws very light faces unless a tone word asks for others."""
 
     default_batch_size = 4
@@ -53,9 +54,6 @@ class DrawnModel:
             weights={},
             versions={},
         )
-
-    def check_prompts(self, prompts: Sequence[str]) -> None:
-        pass
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         pictures = []

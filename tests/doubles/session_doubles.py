@@ -12,9 +12,11 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from fairgen.errors import UserError
 from fairgen.provenance.png import read_provenance
 from fairgen.runs import RUN_FILE, ModelInfo, pixels_hash
-from fairgen.steering import Steering
+from fairgen.steering import Steering, registry
+from fairgen.steering.calibration import Calibration
 from fairgen.steering.prompt_variants import TONE_WORDS
 from fairgen.steering.request import Request
 from skin_tone import ToneReading
@@ -38,8 +40,29 @@ CENTRES = (62.0, 48.0, 34.0, 19.0, 2.0, -18.0, -42.0, -58.0)
 """ITA in degrees that the eight tone words mean to a model with no skew; the middle of the ita6 classes."""
 
 
+class PlainModel:
+    """What a double of a model need not say for itself: words alone steer it, and it has no calibration."""
+
+    default_batch_size: int = 4
+    threads: int | None = None
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        assert all(prompts)
+
+    def chosen_technique(self, name: str) -> str:
+        return registry.chosen(name, None)
+
+    def check_techniques(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self.chosen_technique(name) in registry.continuous():
+                raise UserError(f"A double cannot be steered by {name!r}.")
+
+    def calibration(self, technique: str) -> Calibration | None:
+        return None
+
+
 @dataclass
-class ConfusedGenerator:
+class ConfusedGenerator(PlainModel):
     """Shows the ITA of the word (none: ``plain``), shifted by a bias, with noise from the seed alone."""
 
     spread: float = 8.0
@@ -49,9 +72,6 @@ class ConfusedGenerator:
     default_batch_size: int = 4
     batches: list[int] = field(default_factory=list)
     info: ModelInfo = INFO
-
-    def check_prompts(self, prompts: Sequence[str]) -> None:
-        assert all(prompts)
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         self.batches.append(len(requests))

@@ -100,7 +100,9 @@ def main() -> None:
     with (
         connected(where, workers=2, device="cpu", threads=1) as layout,
         Crew(LoadDouble(pause=0.05), layout) as crew,
-        closing(Audit(asked, crew, InfoReader(), RUN, batch_size=BATCH, left=left).run()) as events,
+        closing(
+            Audit(asked, crew, InfoReader(), RUN, batch_size=BATCH, left=left, crew=crew).run()
+        ) as events,
     ):
         for _ in events:
             pass

@@ -16,7 +16,7 @@ import pytest
 from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.folder import check_folder, find_model
-from fairgen.models.loading import load_model
+from fairgen.models.loading import load_diffusers
 from fairgen.steering.request import Request
 from tests.doubles.tiny_pipeline import save_tiny_pipeline
 
@@ -30,7 +30,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def generator(tiny: Path) -> DiffusersModel:
-    return load_model(str(tiny), device="cpu", steps=2)
+    return load_diffusers(str(tiny), device="cpu", steps=2)
 
 
 def copy(tiny: Path, target: Path) -> Path:
@@ -107,9 +107,9 @@ def test_a_prompt_that_would_be_cut_is_refused(generator: DiffusersModel) -> Non
 def test_settings_come_from_the_folder_and_can_be_overridden(tiny: Path, tmp_path: Path) -> None:
     folder = copy(tiny, tmp_path / "model")
     (folder / "fairgen.json").write_text('{"steps": 3, "guidance_scale": 2.0, "height": 32, "width": 24}')
-    info = load_model(str(folder), "cpu").info
+    info = load_diffusers(str(folder), "cpu").info
     assert (info.steps, info.guidance_scale, info.height, info.width) == (3, 2.0, 32, 24)
-    changed = load_model(str(folder), "cpu", steps=1, guidance_scale=0.0, height=16)
+    changed = load_diffusers(str(folder), "cpu", steps=1, guidance_scale=0.0, height=16)
     assert (changed.info.steps, changed.info.guidance_scale, changed.info.height, changed.info.width) == (
         1,
         0.0,
@@ -119,7 +119,7 @@ def test_settings_come_from_the_folder_and_can_be_overridden(tiny: Path, tmp_pat
     assert changed.generate(REQUESTS[:1])[0].size == (24, 16)
     (folder / "fairgen.json").write_text("[")
     with pytest.raises(UserError, match="cannot be read as JSON"):
-        load_model(str(folder), "cpu")
+        load_diffusers(str(folder), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_settings_come_from_the_folder_and_can_be_overridden(tiny: Path, tmp_pat
 )
 def test_bad_settings(tiny: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load_model(str(tiny), **{"device": "cpu", **options})
+        load_diffusers(str(tiny), **{"device": "cpu", **options})
 
 
 def test_a_device_that_is_not_there(tiny: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_device_that_is_not_there(tiny: Path) -> None:
 
     absent = "cuda" if not torch.cuda.is_available() else "mps"
     with pytest.raises(UserError, match=f"has no {absent}: use --device auto or cpu"):
-        load_model(str(tiny), absent)
+        load_diffusers(str(tiny), absent)
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "./no/such/folder", "a/b/c", "", "../x"])
@@ -198,10 +198,10 @@ def test_pickles_are_refused(tiny: Path, tmp_path: Path) -> None:
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(UserError, match="weights of its unet only as pickle files"):
-        load_model(str(folder), "cpu")
+        load_diffusers(str(folder), "cpu")
     weights.with_suffix(".bin").unlink()
     with pytest.raises(UserError, match="lacks the weights of its unet"):
-        load_model(str(folder), "cpu")
+        load_diffusers(str(folder), "cpu")
 
 
 def test_half_precision_files_alone_are_found(tiny: Path, tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ def test_half_precision_files_alone_are_found(tiny: Path, tmp_path: Path) -> Non
     for file in list(folder.rglob("*.safetensors")):
         file.rename(file.with_suffix(".fp16.safetensors"))
     assert check_folder("x", folder, "folder").variant == "fp16"
-    assert load_model(str(folder), "cpu").info.dtype == "float32"
+    assert load_diffusers(str(folder), "cpu").info.dtype == "float32"
 
 
 def test_broken_weights(tiny: Path, tmp_path: Path) -> None:
     folder = copy(tiny, tmp_path / "model")
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"no weights")
     with pytest.raises(UserError, match="cannot be loaded as a StableDiffusionPipeline"):
-        load_model(str(folder), "cpu")
+        load_diffusers(str(folder), "cpu")
 
 
 def hub_errors() -> list[tuple[Exception, str]]:

@@ -23,7 +23,7 @@ from fairgen.steering.continuous import check_limit
 from fairgen.steering.request import Request
 from fairgen.steering.response import LEAST_LIMIT, LIMIT, DoseResponse, PromptResponse
 from skin_tone.scales import SCALES
-from tests.doubles.session_doubles import INFO, InfoReader
+from tests.doubles.session_doubles import INFO, InfoReader, PlainModel
 
 CURVE = DoseResponse(
     strengths=(-1.2, -0.6, -0.3, 0.3, 0.6, 1.2),
@@ -33,10 +33,9 @@ CURVE = DoseResponse(
 ITA6 = SCALES["ita6"].classes
 
 
-class SteeredGenerator:
+class SteeredGenerator(PlainModel):
     """A model whose ITA falls linearly with the strength, once it acts early enough."""
 
-    default_batch_size = 4
     info: ModelInfo = INFO
 
     def __init__(self, slope: float = 55.0, late: float = 0.3, unreadable: bool = False) -> None:

@@ -24,7 +24,7 @@ from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.folder import find_model
-from fairgen.models.loading import load_model
+from fairgen.models.loading import load_diffusers
 from fairgen.steering.prompt_variants import CLASS_WORDS as _CLASS_WORDS
 from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
@@ -125,7 +125,7 @@ def settled(model: str, steps: int | None, guidance: float | None, device: str) 
         raise UserError(
             f"{model} has no fairgen.json with steps and guidance_scale: give --steps and --guidance."
         )
-    return load_model(model, device, steps=steps, guidance_scale=guidance)
+    return load_diffusers(model, device, steps=steps, guidance_scale=guidance)
 
 
 def check_model(

@@ -10,7 +10,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from fairgen._version import __version__
 from fairgen.audit.workers.worker import Opened, Worker
 from fairgen.errors import UserError
 from fairgen.loop.batches import Sampled
+from fairgen.steering.registry import AUTO, check_technique
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -175,21 +176,24 @@ class Crew:
         """The machine of the first worker."""
         return self._opened.host
 
-    @property
-    def calibrations(self) -> Mapping[str, Calibration]:
-        """Technique -> the calibration that lies beside the weights on the workers."""
-        return self._opened.calibrations
+    def calibration(self, technique: str) -> Calibration | None:
+        """As `Model.calibration`: of the model on the workers."""
+        return self._opened.calibrations.get(technique)
+
+    def chosen_technique(self, name: str) -> str:
+        """As `Model.chosen_technique`."""
+        return self._opened.auto if check_technique(name) == AUTO else name
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
-        """As `fairgen.models.diffusers.DiffusersModel.check_prompts`."""
+        """As `Model.check_prompts`."""
         self._ask(-1, "check_prompts", list(prompts)).result()
 
-    def check_arms(self, arms: Sequence[str]) -> None:
-        """Raise `UserError` where an arm does not work with the model."""
-        self._ask(-1, "check_arms", list(arms)).result()
+    def check_techniques(self, names: Sequence[str]) -> None:
+        """As `Model.check_techniques`."""
+        self._ask(-1, "check_techniques", list(names)).result()
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
-        """As `fairgen.models.diffusers.DiffusersModel.generate`, on one worker."""
+        """As `Model.generate`, on one worker."""
         sampled: Sampled = self._ask(-1, "make", list(requests), steering, []).result()
         return list(sampled.images)
 

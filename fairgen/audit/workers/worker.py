@@ -13,6 +13,7 @@ from fairgen.audit.workers.host import describe_host
 from fairgen.errors import UserError
 from fairgen.loop.batches import Here, Sampled
 from fairgen.runs import Host, ModelInfo
+from fairgen.steering.registry import AUTO, NONE, continuous
 
 if TYPE_CHECKING:
     from fairgen.models.contract import Model
@@ -42,8 +43,7 @@ class LoadModel:
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        generator = load_model(self.model, self.device)
-        generator.info = generator.info.model_copy(update={"name": self.name})
+        generator = load_model(self.model, self.device, name=self.name)
         return generator, ReaderPool(self.threads)
 
 
@@ -66,7 +66,9 @@ class Opened:
     node: str
     """Name of its machine, for messages."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    """Technique -> the calibration that lies beside the weights."""
+    """Technique -> the calibration that came with the model."""
+    auto: str = NONE
+    """What "auto" stands for with it."""
 
 
 class Worker:
@@ -86,35 +88,27 @@ class Worker:
             self._generator, self._reader = self._load()
         except UserError as error:
             raise UserError(f"{error} (Said by the worker on {node}.)") from error
-        info, folder = self._generator.info, getattr(self._generator, "folder", None)
+        info = self._generator.info
+        own = {name: self._generator.calibration(name) for name in continuous()}
         return Opened(
             info,
             self._generator.default_batch_size,
-            getattr(self._generator, "threads", None),
+            self._generator.threads,
             describe_host(info.device),
             __version__,
             node,
-            {} if folder is None else _calibrations(info, folder / "calibrations"),
+            {name: found for name, found in own.items() if found is not None},
+            self._generator.chosen_technique(AUTO),
         )
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """As `Model.check_prompts`."""
         self._generator.check_prompts(prompts)
 
-    def check_arms(self, arms: Sequence[str]) -> None:
-        """Raise `UserError` where an arm does not work with the pipeline."""
-        from fairgen.audit.plan import check_arms
-
-        check_arms(arms, getattr(self._generator, "pipe", None))
+    def check_techniques(self, names: Sequence[str]) -> None:
+        """As `Model.check_techniques`."""
+        self._generator.check_techniques(names)
 
     def make(self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]) -> Sampled:
         """Sample a batch, and read the pictures at these places."""
         return Here(self._generator, self._reader).start(requests, steering, unread)()
-
-
-def _calibrations(info: ModelInfo, beside: Path) -> dict[str, Calibration]:
-    from fairgen.steering.calibration import find_calibration
-    from fairgen.steering.registry import continuous
-
-    found = {name: find_calibration(info, name, beside) for name in continuous()}
-    return {name: calibration for name, calibration in found.items() if calibration is not None}

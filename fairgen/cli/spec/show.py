@@ -11,6 +11,7 @@ import typer
 from fairgen.cli import common
 from fairgen.common.text import visible
 from fairgen.errors import UserError
+from fairgen.targets.origins import SOURCES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
     from fairgen.targets import Citation, Confidence, Context, Elicitation, FairnessSpec
 
-_SOURCES = {
-    "uniform": "uniform: each class alike",
-    "llm": "a language model that was asked",
-    "table": "a table of shares",
-    "user": "by hand",
-}
 _ALLOCATIONS = {
     "exact": "exact: each set holds the shares in whole pictures",
     "expected": "expected: a set holds the shares on average only",
@@ -63,7 +58,7 @@ def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
     from rich.text import Text
 
     yield Text(spec.name, style="bold") + Text(
-        f"  version {spec.version}, scale {spec.scale}, source: {_SOURCES[spec.source]}", style="not bold"
+        f"  version {spec.version}, scale {spec.scale}, source: {SOURCES[spec.source]}", style="not bold"
     )
     approval = visible(spec.approval_text)
     yield Text(approval[0].upper() + approval[1:], style=_APPROVAL_STYLES[spec.approval])

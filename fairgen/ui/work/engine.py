@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
     from fairgen.audit.runner import AuditEvent, LookBack
     from fairgen.loop.events import Event
-    from fairgen.models.diffusers import DiffusersModel
+    from fairgen.models.contract import Model
     from fairgen.targets import FairnessSpec
     from skin_tone import SkinToneReader
 
@@ -41,7 +41,7 @@ class Engine:
         self.models = tuple(models)
         self.any_model = any_model
         self.device = device
-        self._loaded: dict[str, DiffusersModel] = {}
+        self._loaded: dict[str, Model] = {}
         self._reader: SkinToneReader | None = None
         self._loading = threading.Lock()
         self._sampling = threading.Lock()
@@ -100,7 +100,7 @@ class Engine:
         if found is not None:
             found.check_prompts([prompt])
 
-    def load(self, name: str) -> DiffusersModel:
+    def load(self, name: str) -> Model:
         """The model, loaded on first use. Raises `UserError` as `load_model` does."""
         with self._loading:
             found = self._loaded.pop(name, None)
@@ -166,7 +166,7 @@ class Engine:
                 yield event
 
 
-def _warm_up(generator: DiffusersModel, reader: SkinToneReader, lock: threading.Lock) -> None:
+def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:
     from fairgen.steering.request import Request
 
     with lock:

@@ -92,7 +92,7 @@ def run_on_workers(
     ):
         patch.chdir(folder)
         left = look_back(RUN) if RUN.exists() else None
-        _events(Audit(asked, crew, InfoReader(), RUN, batch_size=BATCH, left=left), stop_after)
+        _events(Audit(asked, crew, InfoReader(), RUN, batch_size=BATCH, left=left, crew=crew), stop_after)
     return said
 
 

@@ -1,0 +1,60 @@
+"""The kinds of model by name: what each is, which names are its own, and how it is loaded.
+
+A kind is one file, whose class fulfils `fairgen.models.contract.Model`, and its entry in `_KINDS`. It is
+imported when a model of that kind is first loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Kind", "kind_of", "kinds", "register"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model.
+
+    Attributes:
+        name: what it is called.
+        sentence: which models these are, for the help of ``--model``.
+        home: ``module:function`` that loads one; it takes what `fairgen.models.loading.load_model` takes.
+        takes: whether a name that a user gave is one of its models.
+    """
+
+    name: str
+    sentence: str
+    home: str
+    takes: Callable[[str], bool]
+
+
+_KINDS = [
+    Kind(
+        "diffusers",
+        "'embedded', a hub id, or a folder in diffusers' format",
+        "fairgen.models.loading:load_diffusers",
+        lambda name: True,
+    )
+]
+
+
+def register(kind: Kind) -> None:
+    """Add a kind of model. It is asked before those that are there whether a name is its own.
+
+    Raises:
+        ValueError: the name is taken by another kind.
+    """
+    if any(one.name == kind.name for one in _KINDS):
+        raise ValueError(f"there is a kind of model {kind.name!r} already")
+    _KINDS.insert(0, kind)
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Every kind, in the order in which they are asked."""
+    return tuple(_KINDS)
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of the model that a user names."""
+    return next(kind for kind in _KINDS if kind.takes(name))
