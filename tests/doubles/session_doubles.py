@@ -12,11 +12,11 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from fairgen.errors import UserError
 from fairgen.provenance.png import read_provenance
 from fairgen.runs import RUN_FILE, ModelInfo, pixels_hash
 from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration
+from fairgen.steering.conditioning import family
 from fairgen.steering.prompt_variants import TONE_WORDS
 from fairgen.steering.request import Request
 from skin_tone import ToneReading
@@ -55,7 +55,7 @@ class PlainModel:
     def check_techniques(self, names: Sequence[str]) -> None:
         for name in names:
             if self.chosen_technique(name) in registry.continuous():
-                raise UserError(f"A double cannot be steered by {name!r}.")
+                family(None)
 
     def calibration(self, technique: str) -> Calibration | None:
         return None
