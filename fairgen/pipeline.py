@@ -78,38 +78,32 @@ class FairResult:
                 (`fairgen.provenance.signing`) cannot sign.
         """
         from fairgen.common.files import disk_errors
-        from fairgen.loop.recorder import Job, Made, Recorder
+        from fairgen.loop.stores import Folder, aside_file, place_file
         from fairgen.provenance.signing import signer_from_environment
         from fairgen.report import write_report
-        from fairgen.steering import Steered
-        from skin_tone import ToneReading
 
         target = Path(folder)
         if target.is_dir() and any(target.iterdir()):
             raise UserError(f"{target} is not empty: choose another folder.")
-        kept: dict[str, int] = dict.fromkeys(self._session.classes, 0)
         signer = signer_from_environment()
-        record = self._session.model_copy(update={"signer": signer.record if signer else None})
-        with disk_errors(target), Recorder(record, target, signer) as recorder:
+        session = self._session.model_copy(update={"signer": signer.record if signer else None})
+        name = session.session
+        with disk_errors(target), Folder(target, signer).open(session) as store:
             made: dict[int, PictureRecord] = {}
             for event in self._events:
+                shows = event.record.measured
                 if isinstance(event, Filled):
-                    recorder.fill(made[event.record.index], kept)
-                    if event.record.measured is not None:
-                        kept[event.record.measured] += 1
+                    picture = made[event.record.index]
+                    file = place_file(name, picture.slot, shows or str(picture.abstained))
+                    store.fill(event.record.model_copy(update={"file": file}), picture)
                     continue
                 old = event.record
-                steered = None
-                if old.wanted is not None:
-                    strength = float(old.steering.get("strength", 0.0))
-                    steered = Steered(old.prompt, old.wanted, old.word, old.steering, strength)
-                job = Job(old.slot, old.attempt, old.seed, old.round, old.prompt, steered)
-                readings = [ToneReading.model_validate(r) for r in old.readings]
-                again = Made(job, event.image, readings, old.measured, old.abstained, old.seconds)
-                made[old.index] = recorder.picture(again, old.decision, event.done).record
-                if old.decision == "kept" and old.measured is not None:
-                    kept[old.measured] += 1
-            recorder.finish(self.summary.seconds)
+                shows = shows or str(old.abstained)
+                in_set = old.decision == "kept" or not session.steered
+                file = place_file(name, old.slot, shows) if in_set else aside_file(name, old.index, shows)
+                made[old.index] = old.model_copy(update={"file": file})
+                store.picture(made[old.index], event.image)
+            store.finish(self.summary.model_copy(update={"out": str(target)}))
         return write_report(target).html
 
 

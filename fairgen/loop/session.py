@@ -30,6 +30,7 @@ from fairgen.loop.calibrate import SHORT, calibrate
 from fairgen.loop.events import Calibrating, Event
 from fairgen.loop.recorder import Recorder, session_name
 from fairgen.loop.rounds import PlainRounds, SteeredRounds, slot_seed
+from fairgen.loop.stores import Folder, Memory, Resumed
 from fairgen.models.contract import Model
 from fairgen.provenance.signing import PictureSigner, signer_from_environment
 from fairgen.quota import allocate
@@ -226,15 +227,16 @@ def running_set(
     Raises:
         UserError: ``past`` was begun with other settings or another model.
     """
-    left = None
-    changed: list[str] = []
+    store, changed = Memory(), list[str]()
     if past is not None and out_dir is not None:
         what = f"Session {past.record.session}"
         changed = require_same_model(record.model, past.record.model, what)
         require_same(record, past.record, what)
         sweep(out_dir / past.record.session)
-        left, record = Past(past, out_dir), past.record
-    recorder = Recorder(record, out_dir, signer, writer=writer, past=left)
+        store, record = Resumed(out_dir, Past(past, out_dir), signer, writer), past.record
+    elif out_dir is not None:
+        store = Folder(out_dir, signer, writer)
+    recorder = Recorder(record, store)
     if changed:
         recorder.notes.append(f"It was interrupted, and went on with {', '.join(changed)}.")
     active = selected if record.steered else None
