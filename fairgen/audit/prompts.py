@@ -14,18 +14,17 @@ import csv
 import hashlib
 import io
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fairgen.common.text import prompt_problem, without_comment
 from fairgen.errors import UserError
 from fairgen.targets.strict_yaml import YamlProblem, parse
 
 FIELDS = ("prompt", "spec", "count", "seed", "group")
 MAX_PROMPTS = 10_000
-MAX_PROMPT = 1_000
 MAX_COUNT = 10_000
 MAX_SEED = 2**63 - 1
 _MAX_BYTES = 8 << 20
@@ -121,7 +120,7 @@ def _from_text(raw: bytes) -> Iterator[PromptEntry]:
             if mark:
                 group = _group(number, mark[1])
         elif words:
-            yield PromptEntry(_prompt(number, re.split(r"\s#", words, maxsplit=1)[0]), number, group)
+            yield PromptEntry(_prompt(number, without_comment(words)), number, group)
 
 
 def _from_yaml(raw: bytes) -> Iterator[PromptEntry]:
@@ -218,14 +217,9 @@ def _whole(at: Mapping[str, int], given: Mapping[str, Any], key: str, low: int, 
 def _prompt(line: int, value: Any) -> str:
     if not isinstance(value, str):
         _refuse(line, "has a prompt that is no text: put it in quotes")
-    prompt = value.strip()
-    if not prompt:
-        _refuse(line, "has an empty prompt")
-    if len(prompt) > MAX_PROMPT:
-        _refuse(line, f"has a prompt of {len(prompt)} characters: shorten it to {MAX_PROMPT}")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt):
-        _refuse(line, "has a prompt with line breaks or control characters: write it on one line")
-    return prompt
+    if problem := prompt_problem(value):
+        _refuse(line, f"has a prompt that {problem}")
+    return value.strip()
 
 
 def _group(line: int, value: Any) -> str:

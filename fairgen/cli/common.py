@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from skin_tone.pool import ReaderPool
 
 DEFAULT_SPEC = "uniform"
-_MOST_BYTES_OF_PROMPTS = 1024 * 1024
 _T = TypeVar("_T")
 
 SPEC = typer.Option(

@@ -17,6 +17,7 @@ __all__ = [
     "read_prompts",
     "slug",
     "visible",
+    "without_comment",
 ]
 
 MAX_PROMPT = 1_000
@@ -73,8 +74,13 @@ def isolated(words: str) -> str:
     return f"\N{FIRST STRONG ISOLATE}{words}\N{POP DIRECTIONAL ISOLATE}"
 
 
+def without_comment(line: str) -> str:
+    """A line of a list of prompts, stripped, without its comment (from a ``#`` that begins a word)."""
+    return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+
+
 def read_prompts(path: Path) -> list[str]:
-    """The prompts of a file, one a line; empty lines and lines that begin with # are left out.
+    """The prompts of a file, one a line, without comments (`without_comment`) and empty lines.
 
     Raises `UserError` where the file cannot be read or holds none.
     """
@@ -88,7 +94,7 @@ def read_prompts(path: Path) -> list[str]:
         raise UserError(f"{path} is no UTF-8 text: save it as plain text, one prompt a line.") from error
     except OSError as error:
         raise UserError(f"The prompts {path} cannot be read ({error.strerror}).") from error
-    prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    prompts = [words for line in lines if (words := without_comment(line))]
     if not prompts:
         raise UserError(f"{path} holds no prompts: write one a line.")
     return prompts

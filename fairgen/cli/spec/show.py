@@ -11,7 +11,6 @@ import typer
 from fairgen.cli import common
 from fairgen.common.text import visible
 from fairgen.errors import UserError
-from fairgen.targets.origins import SOURCES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -56,6 +55,8 @@ def show(
 
 def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
     from rich.text import Text
+
+    from fairgen.targets.origins import SOURCES
 
     yield Text(spec.name, style="bold") + Text(
         f"  version {spec.version}, scale {spec.scale}, source: {SOURCES[spec.source]}", style="not bold"
