@@ -64,10 +64,10 @@ class Familiarity:
 
     def likeness(self, described: Floats) -> float:
         """1 for a face that looks like the renders, 0 for one that does not, falling evenly between: over one
-        unit of `evidence` about 0, and from `among` to one and a half times that distance.
+        unit of `evidence` below .25, and from one and a half to two and a half times the distance `among`.
         """
-        by_evidence = self.evidence(described) + 0.5
-        by_distance = 3.0 - 2.0 * self.distance(described) / self.among
+        by_evidence = self.evidence(described) + 0.75
+        by_distance = 2.5 - self.distance(described) / self.among
         return float(np.clip(min(by_evidence, by_distance), 0.0, 1.0))
 
 

@@ -35,6 +35,10 @@ _PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "L
 """The darker middle of the skin, its third and fourth eighth by lightness: neither gloss nor deep shadow, and
 less lifted by tone mapping than the rest.
 """
+_LIGHTEST, _SCARCE = 1.0, 1.6
+"""No rater names a tone below the first; below the second, so few faces were rated so light that what is said
+of
+them is less sure: up to 1.6 times as wide."""
 _LEAST_B = 4.0
 _LIGHTNESS = (15.0, 88.0)
 
@@ -165,8 +169,9 @@ class Observer:
         # A regression pulls towards the middle of the scale; how much was measured on faces that it had not
         # seen.
         widened = self._centre + (1 + (self._spread - 1) * min(1.0, 2 * nearness)) * (judged - self._centre)
-        tone = float(np.clip(widened, TONES[0], TONES[-1]))
-        return Judgement(tone, self._sigma_near + (1 - nearness) * self._sigma_far, nearness)
+        tone = float(np.clip(widened, _LIGHTEST, TONES[-1]))
+        sigma = self._sigma_near + (1 - nearness) * self._sigma_far
+        return Judgement(tone, sigma * (1 + max(0.0, _SCARCE - tone)), nearness)
 
 
 @cache

@@ -103,6 +103,21 @@ def familiar(
 
 
 @app.command()
+def second(
+    data: _Data,
+    faces: Annotated[Path, typer.Option(help="Folder of rated faces; see tools/reader/rated.py.")],
+) -> None:
+    """Fit the second reader's straight line and print what belongs into skin_tone/second.py."""
+    from rich import print as show
+
+    from .rated import rated_faces
+    from .second_line import fit as run
+
+    weights, sigma, figures = run(rated_faces(faces), data)
+    show({"WEIGHTS": [round(float(w), 3) for w in weights], "SIGMA": round(sigma, 2), **figures})
+
+
+@app.command()
 def selftest_faces(data: _Data, out: Path = Path("skin_tone")) -> None:
     """Put four test shots of each ita6 class into the package, for `python -m skin_tone.selftest`."""
     from .selftest_faces import write
