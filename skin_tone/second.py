@@ -193,7 +193,7 @@ def describe_pixels(pixels: RGB) -> NDArray[np.float64] | None:
     oklab = np.cbrt(colour.srgb_to_linear(pixels) @ _LMS.T) @ _OKLAB.T
     ordered = oklab[np.argsort(oklab[:, 0], kind="stable")]
     edges = [int(share * len(ordered)) for share in _BANDS]
-    return np.concatenate([ordered[low:high].mean(axis=0) for low, high in pairwise(edges)])
+    return np.asarray(np.concatenate([ordered[low:high].mean(axis=0) for low, high in pairwise(edges)]))
 
 
 def _reading(box: tuple[int, int, int, int], tone: float, seen: Lab) -> ToneReading:

@@ -52,7 +52,7 @@ def stored_in(rgb: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     """The colours of an sRGB picture as that space stores them, uint8."""
     matrix, gamma = SPACES[name]
     light = srgb_to_linear(rgb) @ (np.linalg.inv(np.array(matrix)) @ _SRGB_D50).T
-    return (np.clip(light, 0, 1) ** (1 / gamma) * 255 + 0.5).astype(np.uint8)
+    return np.asarray(np.clip(light, 0, 1) ** (1 / gamma) * 255 + 0.5, dtype=np.uint8)
 
 
 def _xyz(values: tuple[float, ...]) -> bytes:
