@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -27,6 +29,7 @@ def main(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders that hold some.")],
     scale: Annotated[str, typer.Option(help=f"Scale of the table: {', '.join(SCALES)}.")] = "ita6",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object per face and line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A CSV row per face, with a header.")] = False,
     pictures: Annotated[
         Path | None, typer.Option(help="Write a picture per file here that shows what was read.")
     ] = None,
@@ -36,7 +39,12 @@ def main(
     """
     if scale not in SCALES:
         _stop(f"{scale!r} is no scale: use {', '.join(SCALES)}.")
+    if as_json and as_csv:
+        _stop("--json and --csv exclude each other: choose one.")
     files = _files(paths)
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    if as_csv:
+        rows.writerow(CSV_COLUMNS)
     warn, table = Console(stderr=True), Table("file", "face", "class", "ITA", "as seen", "sure")
     bad = 0
     with SkinToneReader() as reader:
@@ -52,11 +60,13 @@ def main(
                 if as_json:
                     line = {"file": str(file), "face": number, **reading.model_dump(mode="json")}
                     sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+                elif as_csv:
+                    rows.writerow(_row(file, number, reading, scale))
                 else:
                     table.add_row(file.name, str(number), *_cells(reading, scale))
             if pictures is not None:
                 _save(image, readings, pictures, file)
-    if not as_json:
+    if not as_json and not as_csv:
         Console().print(table)
     if bad == len(files):
         _stop(f"None of the {bad} files could be opened as a picture.")
@@ -77,6 +87,26 @@ def _files(paths: list[Path]) -> list[Path]:
     if not found:
         _stop(f"No pictures there: looked for {', '.join(sorted(SUFFIXES))}.")
     return list(found)
+
+
+CSV_COLUMNS = (
+    "file", "face", "left", "top", "right", "bottom", "not_read", "class", "certainty", "ita", "ita_sigma",
+    "ita_seen", "L", "a", "b", "like_renders", "nearness",
+)  # fmt: skip
+"""Of ``--csv``; class and certainty are of ``--scale``."""
+
+
+def _row(file: Path, number: int, reading: ToneReading, scale: str) -> list[object]:
+    """The values of `CSV_COLUMNS`; what does not apply is empty."""
+    best = reading.classes.get(scale)
+    lab: Sequence[float | None] = reading.lab or (None, None, None)
+    numbers = (
+        None if best is None else reading.probabilities[scale][best],
+        reading.ita, reading.ita_sigma, reading.ita_seen, *lab, reading.like_renders, reading.nearness,
+    )  # fmt: skip
+    box: Sequence[int | None] = reading.box or (None,) * 4
+    written = ["" if v is None else f"{v:.6g}" for v in numbers]
+    return [str(file), number, *box, reading.abstained, best, *written]
 
 
 def _cells(reading: ToneReading, scale: str) -> tuple[str, ...]:

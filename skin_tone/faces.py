@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from skimage.exposure import equalize_adapthist
 
 from .graphs import Detection, Graphs
-from .picture import RGB
+from .picture import RGB, resampled
 
 # Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
 # of one face.
@@ -38,6 +38,10 @@ _TILE_STEP = 336
 # A cut-out: this many times the detection's longer side, at this size in pixels.
 _CUT_ROOM = 1.9
 _CUT_SIDE = 256
+_ROOM = 0.25
+"""Of the picture's sides, on each side: room put around a picture in which no face was found, for faces that
+its frame cuts; the detectors were trained on faces with something around them.
+"""
 _SAME_MESH = 0.1  # of the face's height: how far two meshes of one face lie apart at most, on average
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 
@@ -87,7 +91,8 @@ class FaceFinder:
         with self._lock:
             if self._closed:
                 raise RuntimeError("this FaceFinder is closed: make a new one")
-            faces = self._look(rgb)
+            faces = self._look(rgb) or self._look_with_room(rgb)
+            faces = [self._laid_again(rgb, face) if _cut(face, rgb) else face for face in faces]
         return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
 
     def close(self) -> None:
@@ -124,6 +129,26 @@ class FaceFinder:
                 if faces:
                     break
         return faces
+
+    def _look_with_room(self, rgb: RGB) -> list[Face]:
+        """Faces in the picture with its edge repeated around it, moved back to the picture."""
+        height, width = rgb.shape[:2]
+        down, across = round(_ROOM * height), round(_ROOM * width)
+        wide = np.pad(rgb, ((down, down), (across, across), (0, 0)), mode="edge")
+        moved = (_face(face.landmarks - (across, down), width, height) for face in self._look(wide))
+        return [face for face in moved if face is not None]
+
+    def _laid_again(self, rgb: RGB, face: Face) -> Face:
+        """A face that the frame cuts, its mesh laid on an upright cut-out with the picture's edge repeated:
+        there it comes to lie as it does in the whole picture.
+        """
+        box = np.array([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
+        eyes = np.array([face.landmarks[33], face.landmarks[263]])
+        again = self._upright_mesh(rgb, box, eyes)
+        if again is None:
+            return face
+        apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
+        return again if apart < 2 * _SAME_MESH * face.height else face
 
     def _lies_again(self, view: RGB, face: Face) -> bool:
         """Whether a mesh laid afresh on the cut-out, upright face comes to lie where the first one does.
@@ -179,23 +204,17 @@ class FaceFinder:
         turn = np.array([[cosine, -sine], [sine, cosine]])
         shift = centre - turn @ np.array([_CUT_SIDE / 2, _CUT_SIDE / 2])
         # Pillow samples at points: a large face is made smaller first, or it would be all edges.
-        reach = int(np.ceil(side))
-        x0, y0 = (int(v) for v in np.maximum(centre - reach, 0))
-        x1, y1 = min(rgb.shape[1], int(centre[0]) + reach), min(rgb.shape[0], int(centre[1]) + reach)
-        if x1 <= x0 or y1 <= y0:
-            return None
-        piece = Image.fromarray(np.ascontiguousarray(rgb[y0:y1, x0:x1]))
-        shrink = max(1, int(side / _CUT_SIDE))
-        if shrink > 1:
-            piece = piece.reduce(shrink)
-        offset = (shift - (x0, y0)) / shrink
-        matrix = (*(turn[0] / shrink), offset[0], *(turn[1] / shrink), offset[1])
-        cut = piece.transform(
-            (_CUT_SIDE, _CUT_SIDE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-        )
-        for points in self._graphs.mesh(np.asarray(cut)):
+        step = max(1, int(side / _CUT_SIDE))
+        cut = resampled(rgb, complex(cosine, sine), complex(*shift), (_CUT_SIDE, _CUT_SIDE), step)
+        for points in self._graphs.mesh(cut):
             return _face(points * _CUT_SIDE @ turn.T + shift, rgb.shape[1], rgb.shape[0])
         return None
+
+
+def _cut(face: Face, rgb: RGB) -> bool:
+    """Whether a part of the face lies outside the picture, or at its very edge."""
+    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+    return bool((low < 1).any() or (high > np.array([rgb.shape[1], rgb.shape[0]]) - 2).any())
 
 
 def _scaled(face: Face, size: tuple[float, float], width: int, height: int) -> Face:

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.numpy import load
 
 from .colour import LUMINANCE, srgb_to_linear
 from .features import FaceView
-from .picture import RGB
+from .picture import RGB, resampled
 from .regions import EYES, INNER_MOUTH
 
 WIDTH, HEIGHT = 96, 112
@@ -70,21 +69,14 @@ def on_grids(view: FaceView) -> Grids:
     g, p = _PLACES @ (1, 1j), points @ (1, 1j)
     a = complex(np.vdot(g - g.mean(), p - p.mean()) / np.vdot(g - g.mean(), g - g.mean()))
     b = complex(p.mean() - a * g.mean())
-    picture = Image.fromarray(np.ascontiguousarray(view.rgb))
     return Grids(
-        _laid(picture, a, b, (WIDTH, HEIGHT)),
-        _laid(picture, a / _EYES_FINER, a * complex(*_EYES_FROM) + b, (EYES_WIDTH, EYES_HEIGHT)),
+        _laid(view.rgb, a, b, (WIDTH, HEIGHT)),
+        _laid(view.rgb, a / _EYES_FINER, a * complex(*_EYES_FROM) + b, (EYES_WIDTH, EYES_HEIGHT)),
     )
 
 
-def _laid(picture: Image.Image, a: complex, b: complex, size: tuple[int, int]) -> RGB:
-    """The part of a picture that lies at a g + b for each place g of a grid of ``size`` (width, height)."""
-    factor = max(1, round(abs(a)))
-    if factor > 1:  # so that no pixel is passed over
-        picture = picture.reduce(factor)
-    a, b = a / factor, (b + 0.5 * (1 + 1j)) / factor - 0.5 * (1 + 1j)
-    inverse = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
-    return np.asarray(picture.transform(size, Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR))
+def _laid(rgb: RGB, a: complex, b: complex, size: tuple[int, int]) -> RGB:
+    return resampled(rgb, a, b, size, step=max(1, round(abs(a))))
 
 
 def planes(grids: Grids, skin: NDArray[np.float64]) -> Planes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -11,14 +14,19 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from . import abstain, colour
+from .appearance import describe
 from .colour import Lab
-from .estimator import Estimator, calibrated
+from .estimator import Estimate, calibrated
 from .faces import Face, FaceFinder
-from .features import cut_out, measure
+from .familiarity import renders
+from .features import FaceView, cut_out, measure
+from .files import open_picture
+from .observer import angle_of, degrees_per_class, fitted, lab_of
 from .picture import RGB, as_rgb
-from .pixels import Grids, on_grids, planes, trained
-from .regions import POLYGONS, patch_pixels
+from .pixels import on_grids, planes, trained
+from .regions import LOWER_PATCHES, POLYGONS, patch_pixels
 from .scales import SCALES
+from .upright import lay_upright
 
 # Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
 # one is nearer.
@@ -41,15 +49,20 @@ class ToneReading(BaseModel):
     Attributes:
         box: (x0, y0, x1, y1) of the face in pixels, x1 and y1 exclusive; None when there is no face.
         outlines: patch -> its corners (x, y) in whole pixels, of every patch, used or not.
-        lab: the colour that the skin would show in neutral, well-exposed light, (L*, a*, b*), D65.
+        lab: the estimated colour of the skin, discounting light, gloss and shadow, (L*, a*, b*), D65.
         chroma: C*ab, >= 0.
         hue: hue angle h_ab in degrees, 0-360.
         ita: individual typology angle in degrees; high is light.
         ita_sigma: its standard error in degrees, as used for ``probabilities``.
-        seen: the colour that the skin shows in the picture as it is, (L*, a*, b*).
+        seen: the colour that the skin shows in the picture as it is, (L*, a*, b*): the median of its bare
+            parts.
         ita_seen: ITA of ``seen``, degrees; ``ita`` - ``ita_seen`` is the correction that was applied.
+        like_renders: 0-1, how far the face looks like the renders by which light is told from skin. At 1 the
+            estimate is the colour in neutral light, at 0 what a careful observer names.
+        nearness: 0-1, how near the most alike faces are that people rated; None where ``like_renders`` is 1.
+            Far from all of them the estimate is the plain reading and the interval is wide.
         patches: patch -> (L*, a*, b*) of the patches that were used.
-        skipped: patch -> why it was not used (faces_away, too_small, clipped, disagrees).
+        skipped: patch -> why it was not used (faces_away, too_small, clipped, disagrees, covered).
         probabilities: scale -> class -> probability; each scale's sum to 1.
         classes: scale -> class, by ``ita``.
         abstained: reason code (see ``skin_tone.abstain.REASONS``), or None.
@@ -66,6 +79,8 @@ class ToneReading(BaseModel):
     ita_sigma: float | None = None
     seen: Lab | None = None
     ita_seen: float | None = None
+    like_renders: float | None = None
+    nearness: float | None = None
     patches: dict[str, Lab] = Field(default_factory=dict)
     skipped: dict[str, str] = Field(default_factory=dict)
     probabilities: dict[str, dict[str, float]] = Field(default_factory=dict)
@@ -82,22 +97,23 @@ class SkinToneReader:
 
     def __init__(self, max_faces: int = 64) -> None:
         self._finder = FaceFinder(max_faces)
-        self._estimator = calibrated()
 
-    def read(self, image: Image.Image | NDArray[np.uint8]) -> list[ToneReading]:
+    def read(self, image: Image.Image | NDArray[np.uint8] | str | os.PathLike[str]) -> list[ToneReading]:
         """A reading per face, largest face first; without a face one reading, abstained for ``no_face``.
 
         Args:
-            image: a Pillow picture (any 8-bit mode), or uint8 RGB, H x W x 3, 0-255.
+            image: a Pillow picture (any 8-bit mode), uint8 RGB, H x W x 3, 0-255, or the path of a picture
+                file.
 
         Raises:
-            PictureError: the picture has a form that is not read.
+            PictureError: the picture has a form that is not read, or the file is no picture.
             RuntimeError: the reader is closed.
         """
-        measured = measure_faces(as_rgb(image), self._finder)
+        rgb = as_rgb(open_picture(Path(image)) if isinstance(image, str | os.PathLike) else image)
+        measured = measure_faces(rgb, self._finder)
         if not measured:
             return [ToneReading(abstained="no_face")]
-        return [_concluded(face, self._estimator) for face in measured]
+        return [_concluded(rgb, face) for face in measured]
 
     def close(self) -> None:
         """Free the face finder. May be called twice."""
@@ -117,9 +133,13 @@ class MeasuredFace:
     """What was measured on one face, before anything is concluded from it.
 
     Attributes:
-        face: where it is. medians: patch -> its median (L*, a*, b*). skipped: patch -> why it was not used.
-        seen: the skin as seen, (L*, a*, b*), None where ``reason`` is set. features: see `features.NAMES`.
-        grids: the face as `pixels.on_grids` lays it.
+        face: where it is.
+        medians: patch -> its median (L*, a*, b*).
+        skipped: patch -> why it was not used.
+        seen: the skin as seen, (L*, a*, b*), None where ``reason`` is set.
+        described: see `appearance.NAMES`.
+        view: the face cut out.
+        colours: patch -> its unclipped pixels, (n, 3) sRGB, of the patches in ``medians``.
         reason: why nothing can be read, or None.
     """
 
@@ -127,8 +147,9 @@ class MeasuredFace:
     medians: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     seen: Lab | None = None
-    features: NDArray[np.float64] | None = None
-    grids: Grids | None = None
+    described: NDArray[np.float64] | None = None
+    view: FaceView | None = None
+    colours: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     reason: abstain.Reason | None = None
 
 
@@ -145,6 +166,8 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
     if picture_reason is not None:
         return MeasuredFace(face, reason=picture_reason)
     view = cut_out(rgb, face)
+    if abstain.posterised(view.rgb):
+        return MeasuredFace(face, reason="posterised")
     if abstain.sharpness(view.rgb, view.height) < abstain.BLURRED:
         return MeasuredFace(face, reason="blurred")
     pixels, skipped = patch_pixels(view.landmarks, view.rgb.shape[0], view.rgb.shape[1])
@@ -153,6 +176,11 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
     total = sum(len(values) for values in colours.values())
     if total and sum(int(mask.sum()) for mask in clipped.values()) > abstain.CLIPPED_SHARE * total:
         return MeasuredFace(face, skipped=skipped, reason="clipped")
+    upright = lay_upright(rgb, face.landmarks)
+    described = describe(upright)
+    if described is None:
+        reason: abstain.Reason = "covered" if upright.covered else "few_skin_pixels"
+        return MeasuredFace(face, skipped=skipped, reason=reason)
 
     medians: dict[str, NDArray[np.float64]] = {}
     kept: dict[str, NDArray[np.uint8]] = {}
@@ -160,27 +188,26 @@ def _measure_face(rgb: RGB, face: Face, picture_reason: abstain.Reason | None) -
         bare = values[~clipped[name]]
         lab = colour.srgb_to_lab(bare)
         inside = _without_extremes(lab)
-        if inside.sum() < _MIN_PATCH_PIXELS:
+        if upright.covered and name in LOWER_PATCHES:
+            skipped[name] = "covered"
+        elif inside.sum() < _MIN_PATCH_PIXELS:
             skipped[name] = "too_small" if len(values) < _MIN_PATCH_PIXELS else "clipped"
-            continue
-        medians[name], kept[name] = np.median(lab[inside], axis=0), bare
+        else:
+            medians[name], kept[name] = np.median(lab[inside], axis=0), bare
     skipped.update(_drop_covered(medians))
-    used = sum(len(kept[name]) for name in medians)
-    if not medians or used < abstain.MIN_SKIN_PIXELS:
-        return MeasuredFace(face, skipped=skipped, reason="few_skin_pixels")
-    seen = _lab(np.median(np.stack(list(medians.values())), axis=0))
+    seen = _lab(np.median(upright.lab[upright.skin], axis=0))
     if abstain.disagree(list(medians.values())):
         return MeasuredFace(face, medians, skipped, reason="regions_disagree")
     if abstain.cast_away(seen):
         return MeasuredFace(face, medians, skipped, reason="colour_cast")
-    return MeasuredFace(
-        face,
-        medians,
-        skipped,
-        seen=seen,
-        features=measure(rgb, face, view, {name: kept[name] for name in medians}),
-        grids=on_grids(view),
-    )
+    return MeasuredFace(face, medians, skipped, seen, described, view, {name: kept[name] for name in medians})
+
+
+def light_features(rgb: RGB, measured: MeasuredFace) -> NDArray[np.float64] | None:
+    """What the light estimator judges by: `features.NAMES`; None where no patch of the face can be used."""
+    if measured.view is None or not measured.medians:
+        return None
+    return measure(rgb, measured.face, measured.view, measured.colours)
 
 
 def _without_extremes(lab: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -213,14 +240,13 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
     return dropped
 
 
-def _concluded(measured: MeasuredFace, estimator: Estimator) -> ToneReading:
+def _concluded(rgb: RGB, measured: MeasuredFace) -> ToneReading:
     face = measured.face
-    if measured.seen is None or measured.features is None or measured.grids is None:
+    if measured.seen is None or measured.described is None:
         return ToneReading(
             box=face.box, outlines=_outlines(face), skipped=measured.skipped, abstained=measured.reason
         )
-    gains = trained().gains(planes(measured.grids, measured.features[:3]))
-    found = estimator.estimate(np.concatenate([measured.features, gains]), measured.seen)
+    found = _estimated(rgb, measured, measured.described, measured.seen)
     angle = colour.ita(found.lab)
     return ToneReading(
         box=face.box,
@@ -232,11 +258,50 @@ def _concluded(measured: MeasuredFace, estimator: Estimator) -> ToneReading:
         ita_sigma=found.sigma,
         seen=measured.seen,
         ita_seen=colour.ita(measured.seen),
+        like_renders=found.like_renders,
+        nearness=found.nearness,
         patches={name: _lab(value) for name, value in measured.medians.items()},
         skipped=measured.skipped,
         probabilities={name: scale.probabilities(angle, found.sigma) for name, scale in SCALES.items()},
         classes={name: scale.classify(angle) for name, scale in SCALES.items()},
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    lab: Lab
+    sigma: float
+    like_renders: float
+    nearness: float | None
+
+
+def _estimated(rgb: RGB, measured: MeasuredFace, described: NDArray[np.float64], seen: Lab) -> _Found:
+    """Light taken off by as much as the face looks like the renders on which that was learnt; what an
+    observer names for the rest.
+    """
+    share = renders().likeness(described)
+    light = _in_neutral_light(rgb, measured) if share > 0 else None
+    if light is None:
+        share = 0.0
+    elif share == 1:
+        return _Found(light.lab, light.sigma, 1.0, None)
+    judged = fitted().judge(described)
+    angle, sigma = angle_of(judged.tone), judged.sigma * degrees_per_class(judged.tone)
+    if light is not None:
+        other = colour.ita(light.lab)
+        apart = share * (1 - share) * (other - angle) ** 2
+        sigma = math.sqrt(share * light.sigma**2 + (1 - share) * sigma**2 + apart)
+        angle = share * other + (1 - share) * angle
+    return _Found(lab_of(angle, seen), sigma, share, judged.nearness)
+
+
+def _in_neutral_light(rgb: RGB, measured: MeasuredFace) -> Estimate | None:
+    features = light_features(rgb, measured)
+    if features is None or measured.view is None:
+        return None
+    gains = trained().gains(planes(on_grids(measured.view), features[:3]))
+    patches = _lab(np.median(np.stack(list(measured.medians.values())), axis=0))
+    return calibrated().estimate(np.concatenate([features, gains]), patches)
 
 
 def _outlines(face: Face) -> dict[str, list[tuple[int, int]]]:

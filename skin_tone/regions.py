@@ -19,6 +19,9 @@ POLYGONS: dict[str, tuple[int, ...]] = {
     "chin": (83, 18, 313, 421, 428, 199, 208, 201),
 }
 
+LOWER_PATCHES = ("chin",)
+"""Patches that a mask or a scarf covers first."""
+
 # Parts whose colour varies less between people than that of skin, or in another way.
 EYES: tuple[tuple[int, ...], ...] = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
@@ -33,6 +36,16 @@ LIPS: tuple[int, ...] = (146, 91, 181, 84, 17, 314, 405, 321, 375, 324, 318, 402
 INNER_MOUTH: tuple[int, ...] = (
     78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
 )  # fmt: skip
+
+MOUTH: tuple[int, ...] = (
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
+)  # fmt: skip
+"""The outer edge of both lips."""
+OVAL: tuple[int, ...] = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
+    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""The outline of the face, from the top of the forehead round by the person's left."""
 
 # A cheek whose outline is this much smaller than the other one's faces away: it is seen at a slant, in other
 # light.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from skin_tone import SCALES, SkinToneReader, abstain
 from skin_tone.camera import Camera
@@ -103,6 +104,35 @@ def test_patches_that_agree() -> None:
     skin = np.array([60.0, 14.0, 18.0])
     shaded, warmer = np.array([40.0, 14.0, 18.0]), np.array([60.0, 19.0, 13.0])
     assert not abstain.disagree([skin, shaded, warmer])
-    assert abstain.disagree([skin, np.array([15.0, 14.0, 18.0])])
+    assert not abstain.disagree([skin, np.array([15.0, 14.0, 18.0])]), "gloss and shadow are no other skin"
     assert abstain.disagree([skin, np.array([60.0, 0.0, -22.0])])
     assert not abstain.disagree([skin])
+
+
+def jpeg(picture: Picture | Image.Image, quality: int = 75) -> Picture:
+    file = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(
+        file, "JPEG", quality=quality
+    )
+    return np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize(
+    "tones",
+    [("#1a0f05", "#9c7448", "#f5e6c8"), ("#000000", "#807460", "#ffe9c0"), ("#0a1020", "#5070a0", "#e8f0ff")],
+    ids=["sepia", "cream", "cyanotype"],
+)
+def test_a_toned_print_has_no_colours_of_its_own(
+    one_of_each: list[Picture], tones: tuple[str, str, str]
+) -> None:
+    for picture in one_of_each:
+        grey = ImageOps.grayscale(Image.fromarray(picture))
+        toned = ImageOps.colorize(grey, tones[0], tones[2], mid=tones[1])
+        assert abstain.picture_reason(jpeg(toned, 90)) == "monochrome"
+        assert abstain.picture_reason(jpeg(picture)) is None
+
+
+def test_a_posterised_face_is_refused_and_a_compressed_one_is_not(one_of_each: list[Picture]) -> None:
+    for picture in one_of_each:
+        assert abstain.posterised(np.asarray(ImageOps.posterize(Image.fromarray(picture), 3)))
+        assert not abstain.posterised(jpeg(picture, 60))

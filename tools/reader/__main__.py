@@ -56,6 +56,68 @@ def fit(
 
 
 @app.command()
+def observe(
+    faces: Annotated[Path, typer.Option(help="Folder of rated faces; see tools/reader/rated.py.")],
+    out: Path = Path("skin_tone/observer.safetensors"),
+    left_out: Annotated[
+        Path | None,
+        typer.Option(help="Write what committees say of faces that they were not fitted on here, as JSON."),
+    ] = None,
+    spread: Annotated[
+        float, typer.Option(help="Factor by which tones are widened about the middle of the scale.")
+    ] = 1.1,
+    workers: int = 2,
+) -> None:
+    """Describe the rated faces in many looks and fit the observer on those whose licence allows it."""
+    import json
+
+    from rich import print as show
+
+    from .observe import described, fit
+    from .rated import rated_faces
+
+    figures, said = fit(described(rated_faces(faces), workers), out, spread)
+    show(figures)
+    if left_out is not None:
+        left_out.write_text(json.dumps(said, indent=0) + "\n", encoding="utf-8")
+
+
+@app.command()
+def familiar(
+    data: _Data,
+    pictures: Annotated[Path, typer.Option(help="Folder of pictures that the embedded model made.")],
+    faces: Annotated[Path, typer.Option(help="Folder of rated faces; see tools/reader/rated.py.")],
+    out: Path = Path("skin_tone/familiarity.safetensors"),
+    vae: Path = Path("assets/embedded/vae"),
+    shots: int = 240,
+) -> None:
+    """Measure how the renders look, so that the light estimator is asked for nothing else."""
+    from rich import print as show
+
+    from .familiar import describe_renders, write
+    from .observe import described
+    from .rated import rated_faces
+
+    made = describe_renders(data, vae, shots, sorted(pictures.rglob("*.png")))
+    show(write(made, described([face for face in rated_faces(faces) if face.fit]), out))
+
+
+@app.command()
+def second(
+    data: _Data,
+    faces: Annotated[Path, typer.Option(help="Folder of rated faces; see tools/reader/rated.py.")],
+) -> None:
+    """Fit the second reader's straight line and print what belongs into skin_tone/second.py."""
+    from rich import print as show
+
+    from .rated import rated_faces
+    from .second_line import fit as run
+
+    weights, sigma, figures = run(rated_faces(faces), data)
+    show({"WEIGHTS": [round(float(w), 3) for w in weights], "SIGMA": round(sigma, 2), **figures})
+
+
+@app.command()
 def selftest_faces(data: _Data, out: Path = Path("skin_tone")) -> None:
     """Put four test shots of each ita6 class into the package, for `python -m skin_tone.selftest`."""
     from .selftest_faces import write

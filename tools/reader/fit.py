@@ -26,8 +26,8 @@ from skin_tone.colour import LUMINANCE, ita
 from skin_tone.estimator import FAR, Estimator
 from skin_tone.features import NAMES
 from skin_tone.pixels import NAMES as PIXEL_NAMES
-from skin_tone.pixels import Grids
-from skin_tone.reader import measure_faces
+from skin_tone.pixels import Grids, on_grids
+from skin_tone.reader import light_features, measure_faces
 from tools.portraits.autoencoder import SIDE
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.skin import lab_to_linear
@@ -55,7 +55,7 @@ _Row = tuple[int, Floats, Floats, Grids, bool, bool]
 autoencoder; a careful camera."""
 
 
-class _Autoencoder:
+class Autoencoder:
     """The embedded model's: pictures of its size, as a generated one could hold them."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ def _measure_piece(folder: Path, vae: Path, begin: int, end: int, seed: int) -> 
     held["shots"] = shots
     finder = held.setdefault("finder", None) or FaceFinder()
     held["finder"] = finder
-    autoencoder = held.setdefault("autoencoder", None) or _Autoencoder(vae)
+    autoencoder = held.setdefault("autoencoder", None) or Autoencoder(vae)
     held["autoencoder"] = autoencoder
     scenes = tuple(CONTEXTS[i].scene for i in contexts_of("calibration"))
     rows = []
@@ -96,9 +96,11 @@ def _measure_piece(folder: Path, vae: Path, begin: int, end: int, seed: int) -> 
                 picture = autoencoder(picture)
             measured = measure_faces(picture, finder)
             face = measured[0] if measured else None
-            if face is None or face.features is None or face.seen is None or face.grids is None:
+            features = light_features(picture, face) if face is not None and face.seen is not None else None
+            if face is None or features is None or face.view is None:
                 continue
-            rows.append((i, face.features, np.asarray(face.seen), face.grids, generated, neutral))
+            patches = np.median(np.stack(list(face.medians.values())), axis=0)
+            rows.append((i, features, patches, on_grids(face.view), generated, neutral))
     return rows
 
 

@@ -1,0 +1,180 @@
+"""What a careful observer names when looking at the face in the picture.
+
+Generators tone-map, lift dark skin and add gloss; there is no light to be undone. What can be learnt is how
+people who discount gloss, shadow and coloured light judge such skin. `Observer` is a committee of Gaussian
+processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 800 faces
+that were rated blind by eye, in many looks each (`python -m tools.reader observe`). Its mean function is the
+plain reading, so that a face unlike all
+of those is answered by its plain colour: the correction fades with distance, and the interval widens.
+
+NumPy only, and no product goes through BLAS: what is read must not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load
+
+from .appearance import NAMES
+from .colour import Lab
+
+TONES = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 6.5])
+"""The raters' scale: 1 very light ... 6 dark, the classes of ita6 in half steps."""
+ANGLES = np.array([73.5, 65.0, 48.0, 34.5, 19.0, -10.0, -50.0, -70.0])
+"""ITA in degrees of `TONES`: the swatches of ita6 that the raters had before them; piecewise linear between.
+"""
+
+_PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "Lb")
+"""The darker middle of the skin, its third and fourth eighth by lightness: neither gloss nor deep shadow, and
+less lifted by tone mapping than the rest.
+"""
+_LIGHTEST, _SCARCE = 1.0, 1.6
+"""No rater names a tone below the first; below the second, so few faces were rated so light that what is said
+of
+them is less sure: up to 1.6 times as wide."""
+_LEAST_B = 4.0
+_LIGHTNESS = (15.0, 88.0)
+
+Floats = NDArray[np.float32]
+
+
+def tone_of(angle: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """ITA in degrees -> tone on the raters' scale, 0.5 to 6.5."""
+    return np.interp(-np.asarray(angle), -ANGLES, TONES)
+
+
+def angle_of(tone: float) -> float:
+    """Tone on the raters' scale -> ITA in degrees, 73.5 to -70."""
+    return float(np.interp(tone, TONES, ANGLES))
+
+
+def degrees_per_class(tone: float) -> float:
+    """How many degrees of ITA a class is wide at ``tone``: the slope of the scale, over half a class on both
+    sides.
+    """
+    low, high = max(float(TONES[0]), tone - 0.5), min(float(TONES[-1]), tone + 0.5)
+    return (angle_of(low) - angle_of(high)) / (high - low)
+
+
+def lab_of(angle: float, seen: Lab) -> Lab:
+    """The colour with an ITA of ``angle`` degrees that has the hue and the chroma seen as far as L* stays
+    possible.
+
+    Skin has L* of 15 to 88 in neutral light (the ends of Monk's scale and of rendered albedo): beyond, b*
+    gives way.
+    """
+    b = max(seen[2], _LEAST_B)
+    slope = math.tan(math.radians(angle))
+    lightness = min(max(50 + slope * b, _LIGHTNESS[0]), _LIGHTNESS[1])
+    if abs(slope) > 1e-6:
+        b = (lightness - 50) / slope
+    return lightness, seen[1], b
+
+
+def plain_tone(described: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The tone of the darker middle of the skin as it is, on the raters' scale; darker than what is named by
+    the committee's mean `Member.level`.
+
+    Args:
+        described: numbers of `appearance.describe`, (..., len(NAMES)).
+    """
+    lightness, b = described[..., _PLAIN_L].mean(axis=-1), described[..., _PLAIN_B].mean(axis=-1)
+    return tone_of(np.degrees(np.arctan2(lightness - 50, np.maximum(b, 1.0))))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an observer would name.
+
+    Attributes:
+        tone: on the raters' scale, 0.5 to 6.5.
+        sigma: its standard error, in classes, > 0.
+        nearness: how near the most alike rated faces are, 0 (nothing like it was rated: the plain reading is
+            given) to 1.
+    """
+
+    tone: float
+    sigma: float
+    nearness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One Gaussian process with a squared-exponential kernel.
+
+    Attributes:
+        columns: which of `appearance.NAMES` it looks at.
+        mean, scale: of those numbers over the rated faces.
+        points: the rated faces, standardised, n x len(columns).
+        weights: of each point, n.
+        level: mean of what it predicts: all that remains far from all points.
+    """
+
+    columns: NDArray[np.int64]
+    mean: Floats
+    scale: Floats
+    points: Floats
+    weights: Floats
+    level: float
+
+    def predict(self, described: NDArray[np.float64], gamma: float) -> tuple[float, float]:
+        """Correction to `plain_tone`, and the kernel's value at the nearest rated face."""
+        z = (described[self.columns] - self.mean) / self.scale
+        likeness = np.exp(-gamma * np.square(self.points - z.astype(np.float32)).sum(axis=1))
+        return float((likeness * self.weights).sum(dtype=np.float64)) + self.level, float(likeness.max())
+
+
+class Observer:
+    """The committee.
+
+    Args:
+        tensors: of ``observer.safetensors``, as `tools.reader.observe` writes them.
+    """
+
+    def __init__(self, tensors: dict[str, Any]) -> None:
+        constants = tensors["constants"].astype(np.float64)
+        self._gamma, self._centre, self._spread, self._sigma_near, self._sigma_far = (
+            float(v) for v in constants
+        )
+        count = sum(name.endswith(".points") for name in tensors)
+        self._members = [
+            Member(
+                tensors[f"{k}.columns"].astype(np.int64),
+                tensors[f"{k}.mean"].astype(np.float32),
+                tensors[f"{k}.scale"].astype(np.float32),
+                tensors[f"{k}.points"].astype(np.float32),
+                tensors[f"{k}.weights"].astype(np.float32),
+                float(tensors[f"{k}.level"][0]),
+            )
+            for k in range(count)
+        ]
+
+    def judge(self, described: NDArray[np.float64]) -> Judgement:
+        """The tone of one face.
+
+        Args:
+            described: its numbers, from `appearance.describe`.
+        """
+        said = [member.predict(described, self._gamma) for member in self._members]
+        nearness = float(np.mean([near for _, near in said]))
+        plain = float(plain_tone(described))
+        judged = plain + float(np.mean([correction for correction, _ in said]))
+        # A regression pulls towards the middle of the scale; how much was measured on faces that it had not
+        # seen.
+        widened = self._centre + (1 + (self._spread - 1) * min(1.0, 2 * nearness)) * (judged - self._centre)
+        tone = float(np.clip(widened, _LIGHTEST, TONES[-1]))
+        sigma = self._sigma_near + (1 - nearness) * self._sigma_far
+        return Judgement(tone, sigma * (1 + max(0.0, _SCARCE - tone)), nearness)
+
+
+@cache
+def fitted() -> Observer:
+    """The observer that comes with the package (``observer.safetensors``)."""
+    return Observer(load((files("skin_tone") / "observer.safetensors").read_bytes()))

@@ -1,0 +1,134 @@
+"""What an observer names: the scale, the committee, its way back to the plain reading, its bounds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from skimage import data
+
+from skin_tone import observer
+from skin_tone.appearance import NAMES, describe
+from skin_tone.colour import ita
+from skin_tone.faces import FaceFinder
+from skin_tone.familiarity import renders
+from skin_tone.observer import ANGLES, TONES, angle_of, degrees_per_class, fitted, lab_of, plain_tone, tone_of
+from skin_tone.scales import SCALES
+from skin_tone.selftest import faces
+from skin_tone.upright import lay_upright
+
+Floats = NDArray[np.float64]
+
+
+def _face(lightness: float, a: float, b: float) -> Floats:
+    """The numbers of an evenly coloured face."""
+    values = dict.fromkeys(NAMES, 0.0)
+    for name in NAMES:
+        if name.endswith("_L"):
+            values[name] = lightness
+        elif name.endswith("_a"):
+            values[name] = a
+        elif name.endswith("_b"):
+            values[name] = b
+    for name in ("spread_L", "spread_a", "spread_b"):
+        values[name] = 3.0
+    values["chroma"], values["hue"] = float(np.hypot(a, b)), float(np.degrees(np.arctan2(b, a)))
+    return np.array([values[name] for name in NAMES])
+
+
+def test_the_raters_swatches_are_the_classes() -> None:
+    """Whole tones are the six swatches of ita6, so each lies in its class."""
+    for number, name in enumerate(SCALES["ita6"].classes, start=1):
+        assert SCALES["ita6"].classify(angle_of(number)) == name
+
+
+@given(st.floats(TONES[0], TONES[-1]))
+def test_tone_and_angle_go_back_and_forth(tone: float) -> None:
+    assert float(tone_of(angle_of(tone))) == pytest.approx(tone, abs=1e-9)
+    assert degrees_per_class(tone) > 10
+
+
+@given(
+    st.floats(ANGLES[-1], ANGLES[0]),
+    st.tuples(st.floats(5, 98), st.floats(-5, 35), st.floats(-15, 60)),
+)
+def test_a_colour_has_the_angle_and_possible_lightness(
+    angle: float, seen: tuple[float, float, float]
+) -> None:
+    lab = lab_of(angle, seen)
+    assert ita(lab) == pytest.approx(angle, abs=0.01)
+    assert 14.9 <= lab[0] <= 88.1
+    assert lab[1] == seen[1]
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Floats:
+    """The numbers of a woman in a space suit (NASA, public domain)."""
+    rgb = np.asarray(data.astronaut(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    with FaceFinder(1) as finder:
+        described = describe(lay_upright(rgb, finder.find(rgb)[0].landmarks))
+    assert described is not None
+    return described
+
+
+def test_a_face_unlike_all_rated_ones_gets_the_plain_reading_and_a_wide_interval(portrait: Floats) -> None:
+    odd = _face(60.0, -90.0, 90.0)
+    far, near = fitted().judge(odd), fitted().judge(portrait)
+    assert far.nearness < 0.01 < 0.3 < near.nearness
+    level = np.mean([member.level for member in fitted()._members])
+    assert far.tone == pytest.approx(float(plain_tone(odd) + level), abs=0.05)
+    assert far.sigma > 2 * near.sigma > 0
+
+
+def test_gloss_is_not_read_as_lighter_skin(portrait: Floats) -> None:
+    """The lighter half lit up and paler: the mean of the patches changes by far more than what is named."""
+    glossy = portrait.copy()
+    for k in range(4, 8):
+        glossy[NAMES.index(f"part_{k}_L")] += 3.0 * (k - 3)
+        glossy[NAMES.index(f"part_{k}_a")] *= 1 - 0.08 * (k - 3)
+        glossy[NAMES.index(f"part_{k}_b")] *= 1 - 0.08 * (k - 3)
+    for patch in ("cheeks", "forehead", "nose_bridge"):
+        glossy[NAMES.index(f"{patch}_L")] += 8.0
+    named = [fitted().judge(numbers).tone for numbers in (portrait, glossy)]
+    cheeks = [NAMES.index("cheeks_L"), NAMES.index("cheeks_b")]
+    patches = [tone_of(ita((numbers[cheeks[0]], 0, numbers[cheeks[1]]))) for numbers in (portrait, glossy)]
+    assert abs(named[1] - named[0]) < abs(patches[1] - patches[0])
+
+
+def test_a_judgement_does_not_depend_on_the_order_of_calls(portrait: Floats) -> None:
+    one, other = portrait, _face(45, 14, 18)
+    first = fitted().judge(one)
+    fitted().judge(other)
+    assert fitted().judge(one) == first
+
+
+def test_renders_look_like_renders_and_a_photograph_does_not(portrait: Floats) -> None:
+    pictures, _ = faces()
+    likeness = []
+    with FaceFinder(1) as finder:
+        for picture in pictures:
+            numbers = describe(lay_upright(picture, finder.find(picture)[0].landmarks))
+            assert numbers is not None
+            likeness.append(renders().likeness(numbers))
+    assert np.mean(np.array(likeness) == 1) > 0.9
+    assert renders().likeness(portrait) == 0
+
+
+def test_familiarity_falls_evenly() -> None:
+    known = renders()
+    direction = np.random.default_rng(0).normal(0, 1, len(NAMES))
+    steps = [known.likeness(known.centre + k * direction) for k in np.linspace(0, 40, 400)]
+    assert steps[0] == 1.0
+    assert all(later <= earlier for earlier, later in pairwise(steps[: steps.index(0.0)]))
+    assert steps[-1] == 0.0
+    assert any(0 < step < 1 for step in steps)
+
+
+def test_the_committee_has_members_of_both_kinds() -> None:
+    columns = {len(member.columns) for member in fitted()._members}
+    assert columns == {len(NAMES), len(NAMES) - 4}
+    assert observer.fitted() is fitted()

@@ -1,0 +1,206 @@
+"""Fits the observer: rated faces, described in many looks -> what raters named (`skin_tone.observer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from safetensors.numpy import save_file
+from scipy.linalg import cho_factor, cho_solve
+
+from skin_tone.appearance import NAMES, SKIN_NAMES, describe
+from skin_tone.faces import FaceFinder
+from skin_tone.observer import Observer, plain_tone
+from skin_tone.upright import upright_pixels, with_regions
+
+from .looks import STYLES, another_look
+from .rated import PLAIN_KINDS, RatedFace
+
+LOOKS = 3  # of each face and style, beside the face as it is
+GAMMA = 0.02  # of the kernel: a length scale of 5 standard deviations over all numbers together
+_NOISE = 0.15  # variance of a rating beside the kernel's 1
+_EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
+_TEXT_TO_IMAGE = 5.0  # how much faces of text-to-image models count beside those of StyleGAN2 and cameras
+_CENTRE = 3.2  # tone about which what is said is widened
+_COLUMNS = (tuple(range(len(SKIN_NAMES))), tuple(range(len(NAMES))))
+"""What the members look at: skin alone; skin, brows and lips."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """The described faces.
+
+    Attributes:
+        faces: the rated faces that were found and show enough skin.
+        looks: style -> len(faces) x (1 + LOOKS) x len(NAMES); the first look of each is the face as it is;
+            only that one where the licence forbids a fit (the others are NaN).
+    """
+
+    faces: list[RatedFace]
+    looks: dict[str, Floats]
+
+    @property
+    def tones(self) -> Floats:
+        return np.array([face.tone for face in self.faces])
+
+
+def _describe_face(face: RatedFace) -> dict[str, Floats] | None:
+    held: dict[str, Any] = _describe_face.__dict__
+    finder = held.setdefault("finder", None) or FaceFinder(8)
+    held["finder"] = finder
+    rgb = face.picture()
+    found = finder.find(rgb)
+    if not found:
+        return None
+    grid, inside, points = upright_pixels(rgb, found[0].landmarks)
+    seed = crc32(face.name.encode())
+    looks = {}
+    for style in STYLES:
+        rows = np.full((1 + LOOKS, len(NAMES)), np.nan)
+        for k in range(1 + (LOOKS if face.fit else 0)):
+            rng = np.random.default_rng([seed, k, len(style)])
+            look = another_look(grid, STYLES[style], rng) if k else grid
+            numbers = describe(with_regions(look, inside, points))
+            if numbers is None:
+                return None
+            rows[k] = numbers
+        looks[style] = rows
+    return looks
+
+
+def described(faces: Sequence[RatedFace], workers: int = 2) -> Descriptions:
+    """Describe rated faces; those that are not found or show too little skin are left out."""
+    with ProcessPoolExecutor(workers) as pool:
+        every = list(track(pool.map(_describe_face, faces, chunksize=8), "Describing", total=len(faces)))
+    kept = [(face, looks) for face, looks in zip(faces, every, strict=True) if looks is not None]
+    return Descriptions(
+        [face for face, _ in kept], {style: np.stack([looks[style] for _, looks in kept]) for style in STYLES}
+    )
+
+
+def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Fit the committee on the faces ``rows``: one member for each style and set of columns, as tensors."""
+    tensors: dict[str, NDArray[Any]] = {}
+    number = 0
+    for style in STYLES:
+        numbers = data.looks[style][rows].reshape(-1, len(NAMES))
+        tones = np.repeat(data.tones[rows], 1 + LOOKS)
+        residuals = tones - plain_tone(numbers)
+        weight = np.array([_TEXT_TO_IMAGE if face.name.startswith("others") else 1.0 for face in data.faces])
+        noise = _NOISE / (_rarity(tones) * np.repeat(weight[rows], 1 + LOOKS))
+        for columns in _COLUMNS:
+            values = numbers[:, columns]
+            mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-6
+            z = (values - mean) / scale
+            squares = np.square(z).sum(axis=1)
+            kernel = np.exp(-GAMMA * np.maximum(squares[:, None] + squares[None] - 2 * z @ z.T, 0))
+            kernel[np.diag_indices(len(kernel))] += noise
+            level = residuals.mean()
+            weights = cho_solve(cho_factor(kernel, overwrite_a=True), residuals - level)
+            tensors |= {
+                f"{number}.columns": np.array(columns, dtype=np.int32),
+                f"{number}.mean": mean.astype(np.float32),
+                f"{number}.scale": scale.astype(np.float32),
+                # What is written must lie row by row: safetensors takes an array's bytes as they are.
+                f"{number}.points": np.ascontiguousarray(z, dtype=np.float16),
+                f"{number}.weights": weights.astype(np.float32),
+                f"{number}.level": np.array([level], dtype=np.float32),
+            }
+            number += 1
+    return tensors
+
+
+def _rarity(tones: Floats) -> Floats:
+    """How much each face counts, mean 1: more where few faces of its tone were rated."""
+    bins = np.clip(((tones - 0.25) / 0.5).astype(int), 0, 12)
+    weights = (np.bincount(bins, minlength=13)[bins] + 2.0) ** -_EVEN
+    return np.asarray(np.clip(weights / weights.mean(), 0.2, 5.0))
+
+
+def _judged(
+    tensors: dict[str, NDArray[Any]], constants: Sequence[float], numbers: Floats
+) -> tuple[Floats, Floats]:
+    observer = Observer({**tensors, "constants": np.array(constants, dtype=np.float32)})
+    said = [observer.judge(row) for row in numbers]
+    return np.array([j.tone for j in said]), np.array([j.nearness for j in said])
+
+
+def left_out(data: Descriptions, spread: float) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """What committees say of faces that they were not fitted on.
+
+    Generators with few rated faces are left out whole; of those that most of the fit comes from, a fifth at a
+    time.
+
+    Returns:
+        Indices of faces, the tones said of them, and their nearness.
+    """
+    fit = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
+    generators = np.array([face.generator for face in data.faces])
+    large = [name for name in np.unique(generators[fit]) if (generators[fit] == name).sum() > 90]
+    folds = [fit & (generators == name) for name in np.unique(generators[fit]) if name not in large]
+    fifth = np.array([crc32(face.name.encode()) % 5 for face in data.faces])
+    folds += [fit & np.isin(generators, large) & (fifth == k) for k in range(5)]
+    index, tones, near = [], [], []
+    for fold in track(folds, "Leaving out"):
+        if fold.sum() == 0:
+            continue
+        said, nearness = _judged(
+            members(data, fit & ~fold), (GAMMA, _CENTRE, spread, 1, 1), data.looks["glossy"][fold, 0]
+        )
+        index.append(np.flatnonzero(fold))
+        tones.append(said)
+        near.append(nearness)
+    return np.concatenate(index), np.concatenate(tones), np.concatenate(near)
+
+
+def fit(
+    data: Descriptions, out: Path, spread: float
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Fit the committee on all faces that may be fitted on, its standard error on faces left out; write
+    ``out``.
+
+    Args:
+        data: the described faces. out: ``observer.safetensors``. spread: factor by which what is said is
+            widened about the middle of the scale.
+
+    Returns:
+        Figures of the faces left out, and name of the face -> the tone that was said of it and its standard
+        error.
+    """
+    index, said, near = left_out(data, spread)
+    error = np.abs(said - data.tones[index])
+    far = 1 - near
+    # A straight line through the absolute errors, never falling with distance, then one factor so that nine
+    # in ten of the errors lie inside 1.645 of it (split conformal prediction).
+    slope, start = np.polyfit(far, error, 1)
+    slope, start = max(0.0, float(slope)), max(0.2, float(start))
+    factor = np.quantile(error / (start + slope * far), 0.9) / 1.6449
+    fitting = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
+    tensors = members(data, fitting)
+    constants = (GAMMA, _CENTRE, spread, start * factor, slope * factor)
+    tensors["constants"] = np.array(constants, dtype=np.float32)
+    temporary = out.with_suffix(".part")
+    save_file(tensors, temporary)
+    temporary.replace(out)
+    figures = {
+        "faces": float(fitting.sum()),
+        "sigma_near": constants[3],
+        "sigma_far": constants[4],
+        "left_out_rms": float(np.sqrt(np.mean((said - data.tones[index]) ** 2))),
+        "left_out_mean_error": float(np.mean(said - data.tones[index])),
+        "left_out_within_half": float(np.mean(error <= 0.5)),
+    }
+    sigmas = constants[3] + constants[4] * far
+    return figures, {
+        data.faces[k].name: (float(tone), float(sigma))
+        for k, tone, sigma in zip(index, said, sigmas, strict=True)
+    }
