@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from statistics import fmean
 
 from fairgen import __version__
 from fairgen.errors import UserError
 from fairgen.sources.ask_cache import RawReply
-from fairgen.sources.asking import Asked
+from fairgen.sources.asking import Asked, Judge
+from fairgen.sources.chance import chance_agreement
+from fairgen.sources.guards import LEAST_COVERAGE, agreement_of, doubts, is_overconfident, range_coverage
 from fairgen.sources.plain_text import cut
 from fairgen.sources.reply import Proposal, RejectedReply, parse_reply
 from fairgen.sources.uniform import uniform_spec
 from fairgen.spec import Citation, Confidence, Context, Elicitation, FairnessSpec
+from fairgen.spec.support import support
 from fairgen.stats import jensen_shannon
 from skin_tone.scales import SCALES
 
-__all__ = ["MAX_PROMPTS", "THRESHOLD", "Combined", "citations_kept", "combine", "conclude", "llm_spec"]
-
-THRESHOLD = 0.5
-"""Confidence and agreement below it make the target uniform, as in Nizam & Davis, arXiv 2604.21036."""
+__all__ = ["MAX_PROMPTS", "Combined", "citations_kept", "combine", "conclude", "llm_spec", "unusable"]
 
 MAX_PROMPTS = 200
 """Prompts in one document, which has to stay small enough to be loaded again."""
@@ -44,10 +44,17 @@ class Combined:
         proposal: their mean; None where no reply is valid.
         agreement: 1 - mean Jensen-Shannon distance (base 2) over all pairs of valid replies, 0 to 1; None
             where there are fewer than two.
-        confidence: mean of what the valid replies state, 0 to 1; None where no reply is valid.
-        class_confidence: the same by class; None where no reply says it.
+        chance_agreement: what as many random replies reach in at most 1 of 20 cases; None as agreement.
+        ranges: class -> lowest and highest share that the model calls likely, mean over the valid replies
+            that say so.
+        range_coverage: how often a share of one reply lies in the range of another, 0 to 1; None where no two
+            replies can be held against each other.
+        confidence: mean of what valid replies state of their own accord, 0 to 1; None where none does.
+        class_confidence: the same by class.
         citations: of all valid replies, each once, those that most replies name first.
-        about, why, mapping: in the words of the valid reply whose shares are nearest to the mean.
+        about: in the words of the valid reply whose shares are nearest to the mean.
+        why: in the same reply's words.
+        mapping: in the same reply's words.
         notes: what was rejected, mended or left out.
         checked: whether the citations have been looked up.
     """
@@ -56,6 +63,9 @@ class Combined:
     shares: tuple[dict[str, float], ...]
     proposal: dict[str, float] | None
     agreement: float | None
+    chance_agreement: float | None
+    ranges: dict[str, tuple[float, float]]
+    range_coverage: float | None
     confidence: float | None
     class_confidence: dict[str, float | None]
     citations: tuple[Citation, ...]
@@ -76,6 +86,9 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
     notes = [_counted(asked)]
     valid: list[tuple[int, Proposal]] = []
     for number, reply in enumerate(asked.replies, start=1):
+        if reply.asked_again is not None:
+            came = "" if reply.first is not None else ", but nothing came"
+            notes.append(f"Reply {number} was asked for once more{came}: at first, {reply.asked_again}.")
         try:
             valid.append((number, _parsed(reply, scale)))
         except RejectedReply as rejected:
@@ -85,17 +98,18 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
         notes.append(f"The server calls the model {', '.join(others)}.")
     if not all(reply.structured for reply in asked.replies):
         notes.append(
-            "The server refused to be asked by JSON schema, so the schema was only part of the words."
+            "The server refused to be asked by JSON schema, so the reply's form was only part of the words."
         )
     proposals = [proposal for _, proposal in valid]
     if not proposals:
-        return Combined(asked, (), None, None, None, {}, (), "", "", "", tuple(notes))
+        return Combined(asked, (), None, None, None, {}, None, None, {}, (), "", "", "", tuple(notes))
     shares = tuple(proposal.shares for proposal in proposals)
     mean = {
         name: round(math.fsum(s[name] for s in shares) / len(shares), 9) for name in SCALES[scale].classes
     }
     number, nearest = min(valid, key=lambda pair: jensen_shannon(pair[1].shares, mean))
     citations, cited = _merged(proposals, max_citations)
+    notes += _contradictions(proposals)
     if len(citations) < cited:
         notes.append(f"Of {cited} different citations the {len(citations)} that most replies name are kept.")
     if len(proposals) > 1:
@@ -104,12 +118,21 @@ def combine(asked: Asked, *, max_citations: int = _MAX_CITATIONS) -> Combined:
             notes.append("The valid replies are the same to the letter, so their agreement says nothing.")
     else:
         notes.append("There is one valid reply only, so agreement cannot be told.")
+    coverage = range_coverage(proposals)
+    if is_overconfident(coverage):
+        notes.append(
+            f"Its ranges hold {coverage:.0%} of the numbers of its other replies, fewer than "
+            f"{LEAST_COVERAGE:.0%}: it is surer than its own answers agree."
+        )
     return Combined(
         asked=asked,
         shares=shares,
         proposal=mean,
-        agreement=_agreement(shares),
-        confidence=round(math.fsum(p.confidence for p in proposals) / len(proposals), 4),
+        agreement=agreement_of(shares),
+        chance_agreement=chance_agreement(len(shares), len(mean)),
+        ranges=_mean_ranges(proposals, SCALES[scale].classes),
+        range_coverage=coverage,
+        confidence=_mean([p.confidence for p in proposals if p.confidence is not None]),
         class_confidence={
             name: _mean([p.class_confidence[name] for p in proposals if name in p.class_confidence])
             for name in SCALES[scale].classes
@@ -126,31 +149,85 @@ def _counted(asked: Asked) -> str:
     where = "a server on this machine" if asked.endpoint.is_local else asked.endpoint.base_url
     warmth = asked.endpoint.temperature
     text = (
-        f"Asked {asked.samples} times for {asked.question.prompt!r} at {where}, temperature "
+        f"Asked {asked.samples} times for {asked.question.prompt!r}, population "
+        f"{asked.question.population}, at {where}, temperature "
         f"{'left to the server' if warmth is None else f'{warmth:g}'}; {len(asked.replies)} replies came."
     )
     missed = Counter(asked.failures).items()
     return text + "".join(f" {count} did not come: {reason}." for reason, count in missed)
 
 
+def unusable(scale: str) -> Judge:
+    """Why a reply about ``scale`` is to be asked for once more; a refusal is an answer, and left at that."""
+
+    def judge(reply: RawReply) -> str | None:
+        if reply.refused or reply.finish == "content_filter":
+            return None
+        try:
+            _parsed(reply, scale)
+        except RejectedReply as rejected:
+            return rejected.reason
+        return None
+
+    return judge
+
+
 def _parsed(reply: RawReply, scale: str) -> Proposal:
     if reply.refused:
         raise RejectedReply(f"the model refused: {ascii(reply.text[:120])[1:-1]}")
+    if reply.thought and not reply.text.strip():
+        raise RejectedReply(f"it thought aloud and gave no answer{_stopped(reply)}")
     try:
-        return parse_reply(reply.text, scale)
+        proposal = parse_reply(reply.text, scale)
     except RejectedReply as rejected:
-        if reply.finish in (None, "stop"):
-            raise
-        raise RejectedReply(f"{rejected.reason} (the server stopped it: {reply.finish})") from None
+        raise RejectedReply(f"{rejected.reason}{_stopped(reply)}") from None
+    came = []
+    if reply.form != "text":
+        came.append(f"it came as a {'tool call' if reply.form == 'tool call' else 'list of parts'}.")
+    if reply.thought:
+        came.append("its thinking aloud was left out.")
+    if _stopped(reply):
+        came.append(f"its JSON object was whole, though it did not end{_stopped(reply)}.")
+    return replace(proposal, notes=(*came, *proposal.notes))
+
+
+def _stopped(reply: RawReply) -> str:
+    """Why a reply ended before its end, in brackets; empty where it did not."""
+    match reply.finish:
+        case None | "stop" | "tool_calls" | "function_call":
+            return ""
+        case "length":
+            return " (it ran out of tokens)"
+        case "stalled" | "broken off":
+            return f" (the stream {'stalled' if reply.finish == 'stalled' else 'was broken off'})"
+        case other:
+            return f" (the server stopped it: {other})"
 
 
 def _mean(values: list[float]) -> float | None:
     return round(math.fsum(values) / len(values), 4) if values else None
 
 
-def _agreement(shares: Sequence[dict[str, float]]) -> float | None:
-    distances = [jensen_shannon(a, b) for a, b in itertools.combinations(shares, 2)]
-    return round(1 - math.fsum(distances) / len(distances), 4) if distances else None
+def _mean_ranges(proposals: Sequence[Proposal], classes: Sequence[str]) -> dict[str, tuple[float, float]]:
+    given = {name: [p.ranges[name] for p in proposals if name in p.ranges] for name in classes}
+    return {
+        name: (round(fmean(low for low, _ in some), 4), round(fmean(high for _, high in some), 4))
+        for name, some in given.items()
+        if some
+    }
+
+
+def _contradictions(proposals: Sequence[Proposal]) -> list[str]:
+    """Addresses that replies say to be of different publishers, which is how invented sources show."""
+    publishers: dict[str, set[str]] = {}
+    for citation in (c for proposal in proposals for c in proposal.citations):
+        if citation.url and citation.publisher:
+            publishers.setdefault(citation.url, set()).add(citation.publisher.casefold())
+    return [
+        f"{url} is cited as the page of {len(names)} different publishers."
+        for url, names in publishers.items()
+        if len(names) > 1
+    ]
 
 
 def _merged(proposals: Sequence[Proposal], limit: int) -> tuple[tuple[Citation, ...], int]:
@@ -169,15 +246,18 @@ def _identity(citation: Citation) -> tuple[str, str]:
     return where, " ".join((citation.quote or "").casefold().split())
 
 
-def conclude(combined: Combined, *, threshold: float = THRESHOLD, max_raw: int = _MAX_RAW) -> Context:
+def conclude(combined: Combined, *, threshold: float | None = None, max_raw: int = _MAX_RAW) -> Context:
     """The target for the question's prompt: the proposal, or uniform with the reason in the elicitation.
 
-    Uniform where fewer than half of the wanted replies are valid, where stated confidence or agreement is
-    below ``threshold`` (0 to 1), where nothing is cited, or where the citations were looked up and none was
-    found. ``max_raw`` bounds each raw reply that is kept, in bytes; a reply that is cut says so.
+    Uniform where `doubts` finds a reason; else the elicitation says whether a source was found.
+
+    Args:
+        combined: what the replies say together.
+        threshold: least agreement, 0 to 1; that of random replies has to be exceeded in any case.
+        max_raw: most bytes of each raw reply that is kept; a reply that is cut says so.
     """
     asked = combined.asked
-    fallback = "; ".join(_doubts(combined, threshold)) or None
+    fallback = "; ".join(doubts(combined, threshold)) or None
     notes = list(combined.notes)
     if any(len(reply.text.encode()) > max_raw for reply in asked.replies):
         notes.append(f"Raw replies are cut to {max_raw} bytes here.")
@@ -186,7 +266,12 @@ def conclude(combined: Combined, *, threshold: float = THRESHOLD, max_raw: int =
         asked_on=max(reply.asked_at for reply in asked.replies).date(),
         prompt_hash=asked.question.hash,
         replies=[cut(reply.text, max_raw) for reply in asked.replies],
+        population=asked.question.population,
         agreement=combined.agreement,
+        chance_agreement=combined.chance_agreement,
+        ranges=combined.ranges or None,
+        range_coverage=combined.range_coverage,
+        support=None if fallback else support(combined.citations),
         fallback=fallback,
         notes=cut("\n".join(notes), 4_000),
     )
@@ -205,32 +290,11 @@ def conclude(combined: Combined, *, threshold: float = THRESHOLD, max_raw: int =
     )
 
 
-def _doubts(combined: Combined, threshold: float) -> list[str]:
-    """Why the proposal is not to be used; empty where it is."""
-    asked, valid = combined.asked, len(combined.shares)
-    doubts = []
-    if 2 * valid < asked.samples:
-        doubts.append(
-            f"{valid} of the {asked.samples} replies asked for {'is' if valid == 1 else 'are'} valid"
-        )
-    if combined.proposal is None or combined.confidence is None:
-        return doubts
-    if combined.confidence < threshold:
-        doubts.append(f"stated confidence {combined.confidence:.2f} is below {threshold:g}")
-    if combined.agreement is not None and combined.agreement < threshold:
-        doubts.append(f"agreement {combined.agreement:.2f} is below {threshold:g}")
-    if not combined.citations:
-        doubts.append("no source is cited")
-    elif combined.checked and all(citation.checked != "found" for citation in combined.citations):
-        doubts.append(f"none of {len(combined.citations)} cited passages was found on its page")
-    return doubts
-
-
 def llm_spec(
     answers: Sequence[Combined],
     *,
     name: str | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     declared_on: date | None = None,
 ) -> FairnessSpec:
     """The document: of one answer its target; of several a context for each prompt, uniform for all others.
@@ -266,11 +330,22 @@ def llm_spec(
             "version": 1,
             "scale": asked.question.scale,
             "source": "llm",
-            "declared_by": f"{asked.endpoint.model}, a language model, asked through fairgen {__version__}",
+            "declared_by": _declared_by(asked.endpoint.model, contexts),
             "declared_on": declared_on or date.today(),
             **fields,
         }
     )
+
+
+def _declared_by(model: str, contexts: Sequence[Context]) -> str:
+    """Whose shares these are: a target that fell back is fairgen's own, and no model's."""
+    proposed = [context for context in contexts if context.elicitation and not context.elicitation.fallback]
+    if not proposed:
+        return f"fairgen {__version__}: uniform, since what {model}, a language model, replied is not used"
+    by = f"{model}, a language model, asked through fairgen {__version__}"
+    if len(contexts) == 1:
+        return by
+    return f"{by} ({len(proposed)} of {len(contexts)} contexts); uniform for all other prompts by fairgen"
 
 
 def _slug(text: str) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.spec import FairnessSpec, list_specs, spec_from_shares
+from fairgen.spec.support import declared_support
 from fairgen.ui.cards import names
 from fairgen.ui.markup import asset, isolated, macro, percent
 from fairgen.ui.specs import available
@@ -50,6 +51,8 @@ def sentence(spec: FairnessSpec) -> str:
     signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
     if spec.source == "llm" and spec.approval != "approved":
         signed += ": to be approved in the Specs tab before it is used"
+    if "unsupported" in declared_support(spec.model_dump(mode="json"), None):
+        signed += ". Unsupported: no source was found for what the model proposed"
     contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
     return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 
