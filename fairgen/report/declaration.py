@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairgen.spec.approval import approval_text
-from fairgen.spec.support import declared_support
+from fairgen.targets.approval import approval_text
+from fairgen.targets.support import declared_support
 
 __all__ = ["declaration"]
 
