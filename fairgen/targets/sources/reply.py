@@ -17,7 +17,7 @@ from fairgen.targets.parts import Citation
 from fairgen.targets.sources.plain_text import MAX_CHARACTERS, readable
 from fairgen.targets.sources.reply_numbers import ROUNDING, SLIP, names_classes, read_confidence, read_shares
 from fairgen.targets.sources.reply_sources import read_citations
-from fairgen.targets.sources.reply_text import RejectedReply, only_object, plain_key, reject
+from fairgen.targets.sources.reply_text import RejectedReply, only_object, plain_key, reject, safe
 
 __all__ = ["MAX_CHARACTERS", "ROUNDING", "SLIP", "Proposal", "RejectedReply", "parse_reply"]
 
@@ -86,7 +86,7 @@ def _unwrapped(data: dict[str, Any], scale: str, notes: list[str]) -> tuple[dict
     """The object that holds the shares, and the shares, whatever lies around them."""
     is_schema = "properties" in data
     for depth in range(_MAX_WRAPPERS + 1):
-        if (given := _shares_in(data, scale)) is not None:
+        if (given := _shares_in(data, scale, notes)) is not None:
             if depth:
                 notes.append("the object around its answer was taken off.")
             return data, given
@@ -100,14 +100,17 @@ def _unwrapped(data: dict[str, Any], scale: str, notes: list[str]) -> tuple[dict
     reject(given_back if is_schema else "it gives no number of pictures for the classes")
 
 
-def _shares_in(data: Mapping[str, object], scale: str) -> object | None:
+def _shares_in(data: Mapping[str, object], scale: str, notes: list[str]) -> object | None:
     for name in _SHARES:
         if names_classes(data.get(name), scale):
             return data[name]
     if names_classes({key: value for key, value in data.items() if key not in _OTHER}, scale):
         return {key: value for key, value in data.items() if key not in _OTHER}
-    others = [v for k, v in data.items() if k not in (*_SHARES, *_OTHER) and names_classes(v, scale)]
-    return others[0] if len(others) == 1 else None
+    others = [k for k, v in data.items() if k not in (*_SHARES, *_OTHER) and names_classes(v, scale)]
+    if len(others) != 1:
+        return None
+    notes.append(f"its numbers stand under the key {safe(others[0])}.")
+    return data[others[0]]
 
 
 def _object_in(value: object) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from fairgen.targets.support import declared_support, support_note, support_text
 from skin_tone.scales import SCALES
 from tests.doubles.llm_server import CITATION, PICTURES, SHARES, fixture_reply
 
-FIXTURES = Path(__file__).parent / "fixtures" / "specs"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "specs"
 WHEN = datetime(2026, 11, 28, tzinfo=UTC)
 
 

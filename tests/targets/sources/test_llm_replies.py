@@ -71,7 +71,8 @@ def test_no_reply_is_wrongly_accepted_or_breaks_the_parser(text: str) -> None:
     assert all(0 <= share <= 1 for share in proposal.shares.values())
     assert abs(math.fsum(proposal.shares.values()) - 1) <= 1e-6
     assert proposal.confidence is None or 0 <= proposal.confidence <= 1
-    given_rows = json.JSONDecoder().raw_decode(text, text.index("{"))[0]["pictures"]
+    data = json.JSONDecoder().raw_decode(text, text.index("{"))[0]
+    [given_rows] = [value for value in data.values() if isinstance(value, dict) and set(value) & set(SHARES)]
     numbers_given = [row["count"] if isinstance(row, dict) else row for row in given_rows.values()]
     total = math.fsum(n for n in numbers_given if n is not None)
     gap = abs(total / (1 if total <= 2 else 100) - 1)
