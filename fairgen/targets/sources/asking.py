@@ -18,7 +18,7 @@ __all__ = ["MAX_SAMPLES", "Asked", "Judge", "Tokens", "ask", "tokens"]
 
 MAX_SAMPLES = 20
 _AT_ONCE = 4
-_QUOTED = 4_000
+_QUOTED = 1_500
 """Characters of a reply that are sent back with the reason why it cannot be used."""
 
 Judge = Callable[[RawReply], str | None]
@@ -206,7 +206,7 @@ class _Asker:
         first = job.replies[place]
         reason = self.judge(first) or ""
         said: Message = {"role": "assistant", "content": first.text[:_QUOTED] or "(nothing)"}
-        why: Message = {"role": "user", "content": _again(reason)}
+        why: Message = {"role": "user", "content": _again(reason, brief=first.finish == "length")}
         async with self.gate:
             try:
                 second = await self.chat.say(
@@ -237,10 +237,11 @@ def _schema(question: Question) -> Schema:
     return {"name": "target", "schema": question.schema}
 
 
-def _again(reason: str) -> str:
+def _again(reason: str, *, brief: bool) -> str:
+    shorter = " Be brief: one short sentence for each text, and one citation at most." if brief else ""
     return (
         f"That cannot be used: {reason}. Answer once more, with one JSON object of the form that I gave and "
-        "nothing else."
+        f"nothing else.{shorter}"
     )
 
 

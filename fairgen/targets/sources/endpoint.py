@@ -7,16 +7,13 @@ connection, for code that runs in an event loop already.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypedDict, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -27,6 +24,7 @@ from fairgen.errors import UserError
 from fairgen.targets.sources.ask_cache import RawReply
 from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped, readable, without
 from fairgen.targets.sources.request_form import MAX_TOKENS, RequestForm, Schema, said_in
+from fairgen.targets.sources.server import OPENAI, Endpoint, given_key, key_to_use
 from fairgen.targets.sources.stream import BrokenOff, NoCompletion, Received, receive
 
 __all__ = [
@@ -42,8 +40,6 @@ __all__ = [
     "say",
 ]
 
-_OPENAI = "https://api.openai.com/v1"
-_NO_KEY = "no-key"  # the openai package wants one; local servers ignore it
 _SECRET_LENGTH = 12  # shorter "keys" are placeholders such as "ollama", which may stand in a reply
 _STREAM_BYTES = 4  # events are many times the size of the text that they carry
 _LOOKING_SECONDS = 5.0
@@ -70,102 +66,6 @@ def messages(user: str, *, system: str | None = None) -> list[Message]:
     """A conversation that begins: a user's message, after a system message where one is given."""
     first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
     return [*first, {"role": "user", "content": user}]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Whom to ask, and how patiently.
-
-    Attributes:
-        base_url: of the API, usually ending in ``/v1``.
-        temperature: 0 to 2; None leaves it to the server (some models refuse to be told).
-        seconds: of silence, after which a request is given up; one reply may take three times as long in
-            all, tries included. What had come by then of a stream is kept.
-        retries: further tries after 408, 409, 429, 5xx, a broken connection or silence. The openai package
-            waits as long as ``Retry-After`` says and gives up where that is above 2 minutes; without it, it
-            waits half a second, then twice as long.
-        max_bytes: of one HTTP reply that is no stream, and a quarter of what a stream may have; what is
-            longer is cut off while it arrives, and counts as no reply.
-    """
-
-    model: str
-    base_url: str = _OPENAI
-    temperature: float | None = None
-    seconds: float = 180.0
-    retries: int = 2
-    max_bytes: int = 1024 * 1024
-
-    @classmethod
-    def named(
-        cls,
-        model: str,
-        base_url: str | None = None,
-        *,
-        temperature: float | None = None,
-        seconds: float = 180.0,
-    ) -> Endpoint:
-        """An endpoint at ``base_url``, or else at ``OPENAI_BASE_URL``, or else at OpenAI.
-
-        Raises:
-            UserError: the model's name is empty; the address is none, or carries a password; OpenAI itself is
-                asked without a key.
-        """
-        url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).strip().rstrip("/")
-        if not model.strip() or not model.isprintable() or len(model) > 200:
-            raise UserError("The model's name is empty, too long or not printable: give --model a name.")
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good:
-            raise UserError("The base URL is no web address: it looks like http://localhost:11434/v1.")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise UserError(
-                "The base URL carries a password or a query: leave them out; a key goes into OPENAI_API_KEY."
-            )
-        if url == _OPENAI and _key() == _NO_KEY:
-            raise UserError(
-                "OPENAI_API_KEY is not set: set it, or name another server, such as "
-                "--base-url http://localhost:11434/v1 for Ollama."
-            )
-        return cls(model.strip(), url, temperature, seconds)
-
-    @property
-    def is_local(self) -> bool:
-        """The server runs on this machine."""
-        return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
-_given: ContextVar[str | None] = ContextVar("given_key", default=None)
-
-
-@contextmanager
-def given_key(key: str | None) -> Iterator[None]:
-    """Within the block, ask with this key instead of the environment's: "" is no key, None the environment's.
-
-    For a server whose visitors bring their own. The key is kept nowhere else.
-    """
-    token = _given.set(key)
-    try:
-        yield
-    finally:
-        _given.reset(token)
-
-
-def _key() -> str:
-    """The key from `given_key`, or else from the environment; nothing else is asked for it.
-
-    Raises:
-        UserError: it cannot be sent in a header; the message does not show it.
-    """
-    given = _given.get()
-    key = (os.environ.get("OPENAI_API_KEY", "") if given is None else given).strip()
-    if not key.isascii() or (key and not key.isprintable()):
-        name = "OPENAI_API_KEY" if given is None else "The key"
-        raise UserError(f"{name} holds characters that no key has: copy it again.")
-    return key or _NO_KEY
 
 
 class _Model(BaseModel):
@@ -203,10 +103,10 @@ class Chat:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._key = _key()
-        self._form = RequestForm(new_name=endpoint.base_url == _OPENAI)
+        self._key = key_to_use()
+        self._form = RequestForm(new_name=endpoint.base_url == OPENAI)
         self._looking = asyncio.Lock()
-        self._looked = endpoint.base_url == _OPENAI
+        self._looked = endpoint.base_url == OPENAI
         self._http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [self._bound]})
         self._client = openai.AsyncOpenAI(
             api_key=self._key,

@@ -131,6 +131,8 @@ def _one_of(body: str, notes: list[str]) -> tuple[dict[str, Any], int, int]:
     if not spans:
         if body.startswith("["):
             reject("the reply is a list and no JSON object")
+        if unfinished:
+            reject("the reply holds no complete JSON object: it breaks off before its end")
         quoted = ascii(" ".join(readable(body)[0].split())[:80])[1:-1]
         reject(f"the reply holds no complete JSON object: {quoted}")
     if unfinished:

@@ -163,7 +163,7 @@ def test_a_reply_has_no_more_tokens_than_the_server_allows(model: dict[str, Any]
 
 
 def test_a_served_model_that_is_a_path_is_named_by_its_file() -> None:
-    body = said("fine").replace(b"fixture-model", b"/home/someone/models/llama.gguf")
+    body = said("fine").replace(b"fixture-model", b"/home/somebody/llama.gguf")
     with serving(sends(body)) as server:
         assert say(Endpoint.named("m", server.url), "a question").served_model == "llama.gguf"
     with serving(sends(said("fine").replace(b"fixture-model", b"Qwen/Qwen2.5-7B"))) as server:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from fairgen.targets import FairnessSpec
+from fairgen.targets import Context, FairnessSpec
 from fairgen.targets.sources.endpoint import Endpoint, say
 from tests.doubles.real_model import MODEL, missing, relaying, serving_real_model, wait_for
 from tests.doubles.spec_source_runs import run, stand_alone
@@ -61,7 +61,7 @@ def kept() -> list[Path]:
 
 def require_an_end(spec: FairnessSpec, contexts: int) -> None:
     """Every target is a distribution that loads again, and is either the model's or uniform with a reason."""
-    parts = spec.contexts or [spec]
+    parts: list[Context] | list[FairnessSpec] = spec.contexts or [spec]
     assert len(parts) == contexts
     for part in parts:
         how = part.elicitation
