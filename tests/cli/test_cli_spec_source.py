@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from fairgen import cli
 from fairgen.common.resources import prompts_path
+from fairgen.report.declaration import declaration
+from fairgen.scoring.verify import Verification
+from fairgen.targets import load_spec
+from fairgen.ui.parts import picker
 from tests.doubles.llm_server import (
     CITATION,
     PICTURES,
@@ -89,6 +94,40 @@ def test_the_threshold_can_be_moved_but_not_below_chance(capsys: pytest.CaptureF
     far = replies(fixture_reply(pictures=pictures(dict.fromkeys(SHARES, 0) | {"dark": 100})))
     done = asked(capsys, [GOOD, far], "--threshold", "0", "--force")
     assert "is no more than chance" in (done.fallback or "")
+
+
+def test_each_population_is_asked_apart_and_shown_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    other = replies(fixture_reply(pictures=pictures(PICTURES | {"very_light": 0, "dark": 25})))
+    with serving(GOOD, other) as server:
+        args = ["a nurse", "--model", "m", "--base-url", server.url, "--samples", "1", "-o", "nurse.yaml"]
+        done = run(capsys, *args, "--population", "workforce", "--population", "ideal")
+        asked_for = [request.body["messages"][0]["content"] for request in server.requests]
+        assert run(capsys, "a nurse", "--model", "m", "--population", "voters").err.startswith(
+            "fairgen: --population 'voters' is unknown: choose workforce, residents, viewers, ideal or all."
+        )
+    assert "the people who do this work today" in asked_for[0]
+    assert "an ideal, and no count" in asked_for[1]
+    assert done.code == 0
+    assert not Path("nurse.yaml").exists()
+    for name, share in (("workforce", 0.15), ("ideal", 0.25)):
+        spec = load_spec(f"./nurse-{name}.yaml")
+        assert spec.elicitation is not None
+        assert spec.elicitation.population == name
+        assert spec.target["dark"] == share
+        assert f"Population: {name}, " in done.out
+        assert f"Written: nurse-{name}.yaml" in done.out
+    assert "Targets side by side" in done.out
+
+
+def test_unsupported_is_seen_wherever_the_target_is(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = asked(capsys, [GOOD]).spec
+    words = "unsupported: its only citation is one that nobody has looked up"
+    assert dict(declaration(spec.model_dump(mode="json"), spec.content_hash(), None))["Support"] == words
+    assert Verification(spec, ()).notes[-1] == f"The target is what a language model proposed, {words}."
+    assert "Unsupported" in picker.sentence(spec)
+    for command in (["spec", "show"], ["spec", "check"]):
+        assert cli.run([*command, "spec.yaml"]) == 0
+        assert words in capsys.readouterr().out
 
 
 def test_a_single_reply_has_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
