@@ -9,6 +9,7 @@ from typing import Any
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
 from fairgen.scoring.numbers import distances, set_figures
 from fairgen.targets.approval import approval_state, approval_text
+from fairgen.targets.support import support_note
 
 SAFETY_CHECKER = "safety_checker"
 """Reason code of a picture that the model's own safety checker blanked."""
@@ -52,6 +53,7 @@ def summarise(
             *_notes(record, pictures, fills, figures.missing),
             *_crowd(inside, faces),
             approval_note(spec, record.spec_hash),
+            *([note] if (note := support_note(spec, record.context)) else []),
         ],
         seed=record.seed,
         requested=record.requested,

@@ -16,6 +16,7 @@ from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Mar
 from fairgen.scoring.figures import Figures
 from fairgen.scoring.numbers import figures
 from fairgen.scoring.sets import approval_note, default_target_note
+from fairgen.targets.support import support_note
 
 if TYPE_CHECKING:
     from fairgen.targets import FairnessSpec
@@ -85,9 +86,11 @@ class Verification:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences for the reader: the default target was used, who approved the spec."""
+        """Sentences for the reader: the default target was used, who approved the spec, what supports it."""
         spec = self.spec
         notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
+        if unsupported := support_note(spec.model_dump(mode="json"), self.context):
+            notes.append(unsupported)
         if spec.contexts and self.context is None:
             notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
         return notes
