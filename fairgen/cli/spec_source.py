@@ -56,6 +56,15 @@ def source(
     ),
     cache: bool = typer.Option(True, "--cache/--no-cache", help="Use and keep replies; --no-cache: neither."),
     refresh: bool = typer.Option(False, "--refresh", help="Ask again, and keep the new replies instead."),
+    watched_check: bool = typer.Option(
+        False,
+        "--watched-check",
+        help="Ask also whether it proposes the same when told that it is watched.",
+    ),
+    watched_replies: int = typer.Option(
+        20, "--watched-replies", help="How often --watched-check asks each of its texts, 2 to 100."
+    ),
+    yes: bool = typer.Option(False, "--yes", help="Start --watched-check without asking, whatever it costs."),
     out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
     force: bool = typer.Option(False, "--force", help="Write over the file that is there."),
     as_json: bool = common.JSON,
@@ -90,17 +99,37 @@ def source(
             combined, verdicts = _checked(combined)
     name = out.stem.lower() if out is not None and _is_name(out.stem.lower()) else None
     spec = llm_spec(combined, name=name, threshold=threshold)
+    if watched_check:
+        spec = _with_probes(spec, questions, endpoint, watched_replies, parallel, yes=yes)
     if out is not None:
         save_spec(spec, out)
     cost = tokens(answers)
     if as_json:
         typer.echo(json.dumps(_document(spec, combined, cost, out), ensure_ascii=True))
     else:
-        from fairgen.cli.spec_source_show import print_answers
+        from fairgen.cli.spec_source_show import print_answers, print_watched
 
         print_answers(spec, combined, {(v.citation.url, v.citation.quote): v.reason for v in verdicts})
+        print_watched(spec)
         typer.echo(str(cost))
         typer.echo(common.one_line(f"Written: {out}" if out else "Not written to a file: add -o FILE."))
+
+
+def _with_probes(
+    spec: FairnessSpec,
+    questions: Sequence[Question],
+    endpoint: Endpoint,
+    replies: int,
+    parallel: int | None,
+    *,
+    yes: bool,
+) -> FairnessSpec:
+    """The spec with a section on consistency under stated oversight, in each of its elicitations."""
+    from fairgen.cli.probe.target import watch
+    from fairgen.probe.section import with_probes
+
+    found = watch(questions, endpoint, replies, policy=None, parallel=parallel, yes=yes)
+    return with_probes(spec, found.probes)
 
 
 def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Question]:

@@ -59,6 +59,16 @@ def _print_one(console: Console, spec: FairnessSpec, answer: Combined, reasons: 
         _say(console, f"Note: {note}")
 
 
+def print_watched(spec: FairnessSpec) -> None:
+    """Whether the model proposes the same when told that it is watched, for each target."""
+    console = common.stdout()
+    parts = [("", spec.elicitation)]
+    parts += [(f"{context.prompts[0]}: ", context.elicitation) for context in spec.contexts]
+    for where, asked in parts:
+        if asked is not None and asked.probe is not None:
+            _say(console, f"Consistency under stated oversight: {where}{asked.probe.text}")
+
+
 def _say(console: Console, text: str) -> None:
     shown = " ".join(common.visible(text).split())
     console.print(shown, markup=False, emoji=False, soft_wrap=True)

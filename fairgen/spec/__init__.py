@@ -13,6 +13,7 @@ from fairgen.spec.document import (
     spec_from_shares,
 )
 from fairgen.spec.model import FairnessSpec
+from fairgen.spec.oversight import OversightContrast, OversightProbe
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 from fairgen.spec.schema import spec_schema
 
@@ -23,6 +24,8 @@ __all__ = [
     "Context",
     "Elicitation",
     "FairnessSpec",
+    "OversightContrast",
+    "OversightProbe",
     "Problem",
     "SpecError",
     "dump_spec",

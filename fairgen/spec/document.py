@@ -22,6 +22,7 @@ from fairgen.resources import specs_dir
 from fairgen.spec.context import Context
 from fairgen.spec.fields import HASH_PATTERN, NAME_PATTERN
 from fairgen.spec.model import FairnessSpec
+from fairgen.spec.oversight import OversightContrast, OversightProbe
 from fairgen.spec.parts import Citation, Confidence, Elicitation
 from fairgen.spec.strict_yaml import MAX_BYTES, Location, YamlProblem, parse, read_exponents
 from skin_tone.scales import SCALES
@@ -216,6 +217,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "confidence": Confidence,
     "elicitation": Elicitation,
     "contexts": Context,
+    "probe": OversightProbe,
+    "contrasts": OversightContrast,
 }
 
 

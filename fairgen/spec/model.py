@@ -133,17 +133,18 @@ class FairnessSpec(Part):
     def content_hash(self) -> str:
         """``sha256:`` and 64 hex digits over the content as canonical JSON, approval fields left out.
 
-        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts`` or ``notes``).
-        So comments, the order of keys and the way a number is written in the file do not matter, and a
-        signature does not change what it signs. Citations go in as unchecked: whether a page still holds a
-        quote is measured again and again, and declares nothing.
+        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``, ``notes`` or
+        ``probe``). So comments, the order of keys and the way a number is written in the file do not matter,
+        and a signature does not change what it signs. Citations go in as unchecked: whether a page still
+        holds a quote is measured again and again, and declares nothing.
         """
         content = self.model_dump(mode="json", exclude=set(self.APPROVAL_FIELDS))
         if not content["contexts"]:
             del content["contexts"]  # as it was before there were contexts: old signatures hold
         for part in (content, *content.get("contexts", ())):
-            if part["elicitation"] and part["elicitation"]["notes"] is None:
-                del part["elicitation"]["notes"]  # likewise
+            for later in ("notes", "probe"):
+                if part["elicitation"] and part["elicitation"][later] is None:
+                    del part["elicitation"][later]  # likewise
             for citation in part["citations"]:
                 citation.update(checked="unchecked", checked_at=None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -21,6 +21,7 @@ from fairgen.spec.fields import (
     Url,
     problem,
 )
+from fairgen.spec.oversight import OversightProbe
 
 __all__ = ["Citation", "Confidence", "Elicitation"]
 
@@ -67,4 +68,7 @@ class Elicitation(Part):
     )
     notes: Text | None = Field(
         None, description="what was rejected, mended within stated bounds, left out or cut on the way"
+    )
+    probe: OversightProbe | None = Field(
+        None, description="whether it proposes the same when told that it is watched; null: not asked"
     )
