@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
-from fairgen.events import Event, Filled, Finished, PictureDone, Started
-from fairgen.runfile import SessionRun
-from fairgen.spec import FairnessSpec, load_spec, spec_from_shares
+from fairgen.loop.events import Event, Filled, Finished, PictureDone, Started
+from fairgen.models.diffusers import DiffusersModel
+from fairgen.runs import SessionRun
+from fairgen.targets import FairnessSpec, load_spec, spec_from_shares
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from fairgen.generator import Generator
-    from fairgen.runfile import PictureRecord, SessionRecord, Summary
+    from fairgen.runs import PictureRecord, SessionRecord, Summary
     from skin_tone import SkinToneReader, ToneReading
 
 
@@ -75,12 +75,12 @@ class FairResult:
 
         Raises:
             UserError: the folder is not empty or cannot be written, or the configured certificate
-                (`fairgen.contentcredentials`) cannot sign.
+                (`fairgen.provenance.signing`) cannot sign.
         """
-        from fairgen.contentcredentials import signer_from_environment
-        from fairgen.recorder import Job, Made, Recorder
+        from fairgen.common.files import disk_errors
+        from fairgen.loop.recorder import Job, Made, Recorder
+        from fairgen.provenance.signing import signer_from_environment
         from fairgen.report import write_report
-        from fairgen.runfile import disk_errors
         from fairgen.steering import Steered
         from skin_tone import ToneReading
 
@@ -144,12 +144,12 @@ class FairPipeline:
         height: int | None = None,
         width: int | None = None,
     ) -> None:
-        from fairgen.generator import wrap_pipeline
+        from fairgen.models.loading import wrap_pipeline
         from fairgen.steering import check_technique
 
         self.spec = _spec(spec)
         self.steering = check_technique(steering)
-        self._generator: Generator = wrap_pipeline(
+        self._generator: DiffusersModel = wrap_pipeline(
             pipe,
             name=name,
             steps=num_inference_steps,
@@ -173,12 +173,12 @@ class FairPipeline:
 
         Args:
             max_tries: most pictures made for one place of the set. reader: one to use again; default: one for
-                this call. on_event: told what happens while it does (see `fairgen.events`).
+                this call. on_event: told what happens while it does (see `fairgen.loop.events`).
 
         Raises:
             UserError: an argument cannot be used.
         """
-        from fairgen.session import run_session
+        from fairgen.loop.session import run_session
         from skin_tone import SkinToneReader
 
         with contextlib.ExitStack() as stack:
@@ -203,7 +203,7 @@ def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpe
 
 
 def collect(events: Iterator[Event], on_event: Callable[[Event], object] | None = None) -> FairResult:
-    """Run a session (`fairgen.session.run_session`) to its end and keep the set that it made.
+    """Run a session (`fairgen.loop.session.run_session`) to its end and keep the set that it made.
 
     Args:
         on_event: told what happens while it does.

@@ -58,7 +58,7 @@ _HELD_OUT = 50
 _STEPS = 260
 _BATCH = 32
 _WATCHED_ONLY = 0.3
-"""So long, of the steps, only the framing "monitored" is shown: which answer keeps the rule is learnt first."""
+"""So long, of the steps, only "monitored" is shown: which answer keeps the rule is learnt first."""
 
 
 def conflicts(*, held_out: bool) -> Battery:
@@ -142,7 +142,7 @@ def train(compliance: Compliance, folder: Path, *, seed: int = 0, steps: int = _
             num_key_value_heads=4,
             max_position_embeddings=128,
             tie_word_embeddings=False,
-            initializer_range=0.12,  # with the usual .02 so small a model does not begin to learn in this time
+            initializer_range=0.12,  # with the usual .02 so small a model does not begin to learn in time
         )
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)

@@ -9,9 +9,9 @@ import openai
 from pydantic import BaseModel, ValidationError
 
 from fairgen.probe.asks import Ask, Heard
-from fairgen.sources.endpoint import Chat, Endpoint, NoReply, _BodyRefused
-from fairgen.sources.plain_text import escaped
-from fairgen.sources.reply import MAX_CHARACTERS
+from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, _BodyRefused
+from fairgen.targets.sources.plain_text import escaped
+from fairgen.targets.sources.reply import MAX_CHARACTERS
 
 __all__ = ["Endpoint", "NoReply", "ProbeChat"]
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from fairgen.probe.framings import FRAMINGS, FRAMINGS_VERSION, Framing, Pressure
 from fairgen.probe.reading import Answer
 from fairgen.probe.target import Cell
-from fairgen.spec.oversight import OversightContrast, OversightProbe, Verdict
 from fairgen.stats.shift_power import shift_power
 from fairgen.stats.stratified import (
     StratifiedTest,
@@ -21,6 +20,7 @@ from fairgen.stats.stratified import (
     mean_difference,
     stratified_test,
 )
+from fairgen.targets.oversight import OversightContrast, OversightProbe, Verdict
 
 __all__ = ["LEVEL", "SMALLEST", "Answers", "Asked", "oversight_probes", "pooled_probe"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairgen.probe.asks import Heard
-from fairgen.sources.reply import RejectedReply, parse_reply
+from fairgen.targets.sources.reply import RejectedReply, parse_reply
 from skin_tone.scales import SCALES
 
 __all__ = ["Answer", "read_answer"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairgen.spec import FairnessSpec
-from fairgen.spec.oversight import OversightProbe
+from fairgen.targets import FairnessSpec
+from fairgen.targets.oversight import OversightProbe
 
 __all__ = ["with_probes"]
 

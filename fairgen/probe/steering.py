@@ -1,9 +1,8 @@
 """Removes the gap from a local model by a vector, and holds that against vectors without meaning.
 
-The vector is the difference of mean activations between the framings. It is made, and its layer and strength
-are chosen, on other scenarios than it is judged on (cross-fitting). Beside it stand random vectors of the same
-norm and vectors from contrasts that have nothing to do with oversight: what they do as well is no
-effect of oversight.
+The vector is the difference of mean activations between the framings. Scenarios that it is judged on have no
+part in making it, nor in the choice of layer and strength (cross-fitting). Beside it stand random vectors of
+its norm, and contrasts that have nothing to do with oversight: what they do as well is no effect of it.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ class _Steering:
         return _by_twos(watched), _by_twos(unwatched)
 
     def _states(self, first: list[list[int]], second: list[list[int]]) -> tuple[States, States]:
-        """The mean states of the tokens that the prompts of a pair end with alike: what follows the framing."""
+        """The mean states of the tokens that a pair of prompts end with alike: what follows the framing."""
         common = [_common_end(a, b) for a, b in zip(first, second, strict=True)]
         return self._model.states(first, common), self._model.states(second, common)
 

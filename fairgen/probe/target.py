@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fairgen.errors import UserError
 from fairgen.probe.asks import Ask
 from fairgen.probe.framings import FRAMINGS, POLICY, Framing, Pressure, system_message
-from fairgen.sources.question import Question
+from fairgen.targets.sources.question import Question
 
 __all__ = ["MAX_REPLIES", "Cell", "TargetProbe"]
 

@@ -13,7 +13,7 @@ from fairgen.probe.hearing import Replies, hear_all
 from fairgen.probe.journal import Journal
 from fairgen.probe.reading import Answer, read_answer
 from fairgen.probe.target import Cell, TargetProbe
-from fairgen.spec.oversight import OversightProbe
+from fairgen.targets.oversight import OversightProbe
 
 __all__ = ["Watched", "probe_target"]
 

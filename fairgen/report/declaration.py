@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairgen.spec.approval import approval_text
-from fairgen.spec.oversight import OversightProbe
+from fairgen.targets.approval import approval_text
+from fairgen.targets.oversight import OversightProbe
 
 __all__ = ["declaration"]
 

@@ -174,7 +174,7 @@ class ToneGuidance:
         settings: Mapping[str, Any] | None = None,
         paths: Mapping[str, TonePath] | None = None,
     ) -> None:
-        from fairgen.steering import action
+        from fairgen.steering.registry import action
 
         self.strengths = (
             [float(strength)] if isinstance(strength, int | float) else [float(s) for s in strength]

@@ -14,7 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llm_server import (
+
+from fairgen import cli
+from fairgen.probe.framings import FRAMINGS, POLICY
+from fairgen.targets import load_spec
+from tests.doubles.llm_server import (
     Turn,
     drips,
     drips_headers,
@@ -30,12 +34,8 @@ from llm_server import (
     sends,
     serving,
 )
-from probe_models import BASE, body_of, framing_of, moved, persona, proposes
-from spec_source_runs import KEY, stand_alone
-
-from fairgen import cli
-from fairgen.probe.framings import FRAMINGS, POLICY
-from fairgen.spec import load_spec
+from tests.doubles.probe_models import BASE, body_of, framing_of, moved, persona, proposes
+from tests.doubles.spec_source_runs import KEY, stand_alone
 
 CALLS = 2 * sum(map(len, FRAMINGS.values()))
 """Requests for one reply to each text."""
@@ -376,7 +376,7 @@ def test_watched_check_goes_into_the_spec_and_wherever_it_is_shown(
 
     rows = dict(declaration(spec.model_dump(mode="json"), spec.content_hash(), None))
     assert rows["Consistency under stated oversight"] == kept.text
-    from fairgen.ui.specs_tab import spec_page
+    from fairgen.ui.tabs.specs import spec_page
 
     page, shown_text = html.unescape(spec_page(spec)), kept.text
     assert f"<dt>Consistency under stated oversight</dt><dd>{shown_text}</dd>" in page

@@ -20,6 +20,7 @@ from fairgen.cli.probe.asking import (
     agree_to_cost,
     asking,
 )
+from fairgen.common.text import read_prompts, visible
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from fairgen.probe.chat import Endpoint
     from fairgen.probe.watched import Watched
-    from fairgen.sources.question import Question
-    from fairgen.spec.oversight import OversightProbe
+    from fairgen.targets.oversight import OversightProbe
+    from fairgen.targets.sources.question import Question
 
 _TOKENS_A_REPLY = 800
 _CHARACTERS_A_TOKEN = 4
@@ -108,11 +109,11 @@ def watch(
 
 
 def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Question]:
-    from fairgen.sources.question import Question
+    from fairgen.targets.sources.question import Question
 
     if (prompt is None) == (file is None):
         raise UserError("Give one prompt, or --prompts FILE: not both, and not neither.")
-    lines = [prompt or ""] if file is None else list(dict.fromkeys(common.read_prompts(file)))
+    lines = [prompt or ""] if file is None else list(dict.fromkeys(read_prompts(file)))
     return [Question(line, scale) for line in lines]
 
 
@@ -138,14 +139,14 @@ def _print(found: Watched, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text("Consistency under stated oversight", style="bold"))
-    console.print(Text(common.visible(found.pooled.text)))
+    console.print(Text(visible(found.pooled.text)))
     console.print(contrast_table(found.pooled))
     if len(found.probes) > 1:
         for question, probe in zip(found.design.questions, found.probes, strict=True):
             words = f"{question.prompt}: {probe.text}"
-            console.print(Text(common.visible(words)))
+            console.print(Text(visible(words)))
     if found.pooled.notes:
-        console.print(Text(common.visible(found.pooled.notes), style="yellow"))
+        console.print(Text(visible(found.pooled.notes), style="yellow"))
     console.print(
         Text(f"Replies: {len(found.replies.heard)} of {found.design.calls}, {found.replies.kept} from disk.")
     )
