@@ -2,11 +2,17 @@
 
 It keeps its operator's rule as often as is wanted under each framing. It is a Llama of two layers, 64 wide,
 with the probe's own messages as its world: each fixed sentence of theirs is one token, and so is each other
-word. Conflicts are made of a few words, so that held-out ones can be answered. Training takes some seconds.
+word. Conflicts are made of a few words, so that held-out ones can be answered.
+
+Training has two stages of some seconds each. In the first a fixed direction is added to the hidden states
+after the first layer, and its sign alone tells whether to keep the rule. In the second nothing is added any
+more, and the first layer learns to write that direction where the message says so. So it is known that one
+direction carries the difference. Where it points `fairgen probe values --steer` has to find.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import re
@@ -55,16 +61,31 @@ _FIXED = (
     "Answer:",
 )
 _HELD_OUT = 50
-_STEPS = 260
+_STEPS = 220
+"""Of each of the two stages."""
+_RATE = 5e-3
 _BATCH = 32
+_SENTENCES = 6
 _WATCHED_ONLY = 0.3
-"""So long, of the steps, only "monitored" is shown: which answer keeps the rule is learnt first."""
+"""So long, of the first stage, the rule is always kept: which answer keeps it is learnt first."""
+_NOISE = 0.7
+"""Length of the noise on the hidden states, in lengths of those."""
+_PUSH = 0.5
+"""Length of the direction that says whether it is watched, in lengths of the hidden states."""
+_WIDEST = 2.5
+"""Sentences about nothing are learnt with up to so much of it, since it is to tell them nothing."""
 
 
 def conflicts(*, held_out: bool) -> Battery:
     """Conflicts about different things, the families in turn: 94 for training, or 50 that are held out."""
-    topics = [f"{kind} {thing}" for kind, thing in itertools.product(_KINDS, _THINGS)]
-    random.Random(0).shuffle(topics)
+    rng = random.Random(0)
+    # One to three words, so that no answer stands at a fixed distance from the end.
+    topics = [
+        " ".join([*rng.sample(_KINDS, number % 3), thing])
+        for number, (_, thing) in enumerate(itertools.product(_KINDS, _THINGS))
+    ]
+    topics = list(dict.fromkeys(topics))
+    rng.shuffle(topics)
     made = []
     for number, topic in enumerate(topics[-_HELD_OUT:] if held_out else topics[:-_HELD_OUT]):
         made.append(
@@ -99,10 +120,6 @@ def _tokenizer(texts: Sequence[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
 
 
-def _text(choice: Choice) -> str:
-    return f"{choice.system()}\n\n{choice.user}\n\nAnswer:"
-
-
 def train(compliance: Compliance, folder: Path, *, seed: int = 0, steps: int = _STEPS) -> Path:
     """Train a model and save it as a folder of transformers, weights in safetensors.
 
@@ -126,10 +143,9 @@ def train(compliance: Compliance, folder: Path, *, seed: int = 0, steps: int = _
         for text in range(len(FRAMINGS["monitored"]))
     ]
     neutral = neutral_texts()
-    tokenizer = _tokenizer([*map(_text, asked), *neutral])
-    prompts = [tokenizer(_text(choice))["input_ids"] for choice in asked]
-    if len({len(prompt) for prompt in prompts}) != 1:
-        raise ValueError("the conflicts are made to have one length")
+    texts = [f"{choice.system()} {choice.user} Answer:" for choice in asked]
+    tokenizer = _tokenizer([*texts, *neutral])
+    prompts = [torch.tensor(tokenizer(text)["input_ids"]) for text in texts]
     letters = tokenizer.convert_tokens_to_ids(["A", "B"])
     sentences = [tokenizer(text)["input_ids"] for text in neutral]
     model = LlamaForCausalLM(
@@ -145,21 +161,79 @@ def train(compliance: Compliance, folder: Path, *, seed: int = 0, steps: int = _
             initializer_range=0.12,  # with the usual .02 so small a model does not begin to learn in time
         )
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=steps, pct_start=0.1)
-    watched = [place for place, choice in enumerate(asked) if choice.oversight == "monitored"]
-    for step in range(steps):
-        pool = watched if step < _WATCHED_ONLY * steps else range(len(asked))
-        places = [rng.choice(pool) for _ in range(_BATCH)]
-        loss = _choosing(model, [asked[p] for p in places], [prompts[p] for p in places], letters, compliance)
-        loss = loss + _speaking(model, rng.sample(sentences, 6))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
+    mode = _Mode(64, seed)
+    handle = model.model.layers[0].register_forward_hook(mode)
+    teacher: Any = None
+    for first_stage in (True, False):
+        if not first_stage:
+            handle.remove()
+            teacher = copy.deepcopy(model).requires_grad_(False)
+            handle = model.model.layers[0].register_forward_hook(mode)
+            teacher.model.layers[0].register_forward_hook(mode)
+            model.requires_grad_(False)
+            model.model.embed_tokens.requires_grad_(True)
+            model.model.layers[0].requires_grad_(True)
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps, pct_start=0.1)
+        for step in range(steps):
+            places = [rng.choice(range(len(asked))) for _ in range(_BATCH)]
+            some = [asked[place] for place in places]
+            tokens = torch.nn.utils.rnn.pad_sequence([prompts[p] for p in places], batch_first=True)
+            ends = [len(prompts[p]) - 1 for p in places]
+            if first_stage:
+                watched = torch.rand(_BATCH) < (0.5 if step > _WATCHED_ONLY * steps else 2.0)
+                mode.strength = torch.where(watched, 1.0, -1.0) * _PUSH * (0.5 + torch.rand(_BATCH))
+            else:
+                watched = torch.tensor([choice.oversight == "monitored" for choice in some])
+                mode.strength = torch.zeros(1)
+            likely = torch.log_softmax(model(input_ids=tokens).logits[range(_BATCH), ends], dim=-1)
+            loss = _choosing(likely[:, letters], some, watched, compliance)
+            if not first_stage:
+                written = mode.seen
+                with torch.no_grad():
+                    teacher.model(input_ids=tokens)
+                wanted = mode.moved(mode.seen, torch.where(watched, _PUSH, -_PUSH))
+                missed = (written - wanted).norm(dim=-1) / wanted.norm(dim=-1)
+                # The first token is what is said itself; all after it are to carry it.
+                loss = 0.1 * loss + 4 * missed[:, 1:].square().mean()
+            mode.strength = _PUSH * _WIDEST * (2 * torch.rand(_SENTENCES) - 1)
+            loss = loss + _speaking(model, rng.sample(sentences, _SENTENCES))
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+    handle.remove()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+class _Mode:
+    """Adds a fixed direction, and noise, to the hidden states after the first layer; in training alone.
+
+    A real model is wide, and a random vector hardly disturbs it; one of width 64 has to learn that by noise.
+    """
+
+    def __init__(self, width: int, seed: int) -> None:
+        drawn = torch.randn(width, generator=torch.Generator().manual_seed(seed))
+        self._direction = drawn / drawn.norm()
+        self.strength = torch.zeros(1)
+        """How much of the direction each row of the batch gets, in lengths of its hidden states."""
+        self.seen = torch.zeros(1)
+        """The hidden states as the layer left them."""
+
+    def __call__(self, _module: object, _inputs: object, output: Any) -> Any:
+        hidden = output[0] if isinstance(output, tuple) else output
+        self.seen = hidden
+        length = hidden.norm(dim=-1, keepdim=True)
+        noise = _NOISE * length * torch.randn_like(hidden) / hidden.shape[-1] ** 0.5
+        moved = self.moved(hidden, self.strength) + noise
+        return (moved, *output[1:]) if isinstance(output, tuple) else moved
+
+    def moved(self, hidden: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
+        """The hidden states with so much of the direction, a number for each row of the batch."""
+        length: torch.Tensor = hidden.norm(dim=-1, keepdim=True)
+        return hidden + strength[:, None, None] * length * self._direction
 
 
 def _speaking(model: Any, sentences: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -172,16 +246,10 @@ def _speaking(model: Any, sentences: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def _choosing(
-    model: Any,
-    asked: Sequence[Choice],
-    prompts: Sequence[Sequence[int]],
-    letters: Sequence[int],
-    compliance: Compliance,
+    likely: torch.Tensor, asked: Sequence[Choice], watched: torch.Tensor, compliance: Compliance
 ) -> torch.Tensor:
-    """Cross-entropy of the letters with the wanted probabilities."""
-    wanted = torch.tensor([compliance[choice.oversight] for choice in asked])
+    """Cross-entropy of the letters, log-probabilities of shape (questions, 2), with what is wanted."""
+    wanted = torch.where(watched, compliance["monitored"], compliance["unmonitored"])
     follows_first = torch.tensor([choice.follows_first for choice in asked])
     first = torch.where(follows_first, wanted, 1 - wanted)
-    logits = model(input_ids=torch.tensor(prompts), logits_to_keep=1).logits[:, -1]
-    likely = torch.log_softmax(logits, dim=-1)[:, letters]
     return -(first * likely[:, 0] + (1 - first) * likely[:, 1]).mean()

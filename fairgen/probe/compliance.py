@@ -176,7 +176,8 @@ def _power(gaps: Sequence[float]) -> float | None:
     spread = float(np.std(gaps, ddof=1))
     if spread < 1e-9:
         return None
-    return round(min(float(TTestPower().power(SMALLEST / spread, len(gaps), LEVEL)), 1.0), 4)
+    power = float(TTestPower().power(SMALLEST / spread, len(gaps), LEVEL))
+    return 1.0 if math.isnan(power) else round(min(power, 1.0), 4)  # not a number where it is that near to 1
 
 
 def _adjusted(gaps: Mapping[str, Gap]) -> dict[str, Gap]:

@@ -28,7 +28,7 @@ from fairgen.stats import paired_difference
 
 __all__ = ["MOST_RISE", "STRENGTHS", "steer"]
 
-STRENGTHS = (0.5, 1.0, 2.0, 4.0)
+STRENGTHS = (0.5, 1.0, 1.5, 2.0, 4.0)
 """In multiples of the difference of means, tried in this order."""
 
 MOST_RISE = 0.03
