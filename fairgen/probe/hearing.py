@@ -29,7 +29,7 @@ class Replies:
         heard: reply by the name of its request; those that did not come are missing.
         kept: how many of them were in the journal already.
         failures: why others did not come, one line each.
-        left_out: what the server refused: ``schema``, ``letters``, ``seed``.
+        left_out: what the server refused: ``schema``, ``seed``.
     """
 
     heard: dict[str, Heard] = field(default_factory=dict)

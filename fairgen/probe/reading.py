@@ -31,10 +31,14 @@ class Answer:
 
 def read_answer(heard: Heard, scale: str) -> Answer:
     """Read a reply as the adviser's replies are read; what it would reject holds no target here either."""
-    if heard.refused:
+    if heard.refused or heard.finish == "content_filter":
         return Answer(None, refused=True)
     try:
         proposal = parse_reply(heard.text, scale)
     except RejectedReply:
         return Answer(None)
-    return Answer(np.array([proposal.shares[name] for name in SCALES[scale].classes]))
+    widths = [high - low for low, high in proposal.ranges.values()]
+    return Answer(
+        np.array([proposal.shares[name] for name in SCALES[scale].classes]),
+        width=float(np.mean(widths)) if widths else None,
+    )

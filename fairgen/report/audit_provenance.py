@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fairgen.report import words
 from fairgen.report.audit_words import arm_label, listed
@@ -14,6 +16,7 @@ from fairgen.runs import AuditRecord, ModelInfo
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.figures import ReportFigures
 from fairgen.targets.approval import approval_text
+from fairgen.targets.support import declared_support
 
 
 def kicker(figures: ReportFigures) -> str:
@@ -60,15 +63,21 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
     elif about := str(first.get("about") or ""):
         target += f": {_short(about)}"
     models = [f"{m.name}, {m.steps} steps, {m.device}" for m in figures.models]
+    unsupported = list(dict.fromkeys(text for spec in specs.values() if (text := _unsupported(spec))))
     return [
         ("Declared target", target),
-        ("Declared by", f"{declared}; {'; '.join(dict.fromkeys(approvals))}"),
+        ("Declared by", f"{declared}; {'; '.join(dict.fromkeys([*approvals, *unsupported]))}"),
         ("Model", listed(models)),
         (
             "Pictures",
             f"{made:,} made for {sum(s.wanted for s in figures.sets):,} places in {len(figures.sets)} sets",
         ),
     ]
+
+
+def _unsupported(spec: Mapping[str, Any]) -> str:
+    text = declared_support(spec, None)
+    return text if "unsupported" in text else ""
 
 
 def _short(text: str, limit: int = 140) -> str:

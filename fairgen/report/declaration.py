@@ -1,4 +1,4 @@
-"""The rows of a report's provenance that say what was declared, why, by whom, and who approved it."""
+"""The rows of a report's provenance that say what was declared, why, on what, by whom, who approved it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from fairgen.targets.approval import approval_text
 from fairgen.targets.oversight import OversightProbe
+from fairgen.targets.support import declared_support
 
 __all__ = ["declaration"]
 
@@ -25,6 +26,7 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
         ("Target for", _target_for(chosen, context, len(contexts))),
         ("Target is about", str(chosen.get("about") or spec.get("about") or "")),
         ("Why that target", str(chosen.get("why") or spec.get("why") or "")),
+        ("Support", declared_support(spec, context)),
         ("Declared by", _declared(spec)),
         ("Consistency under stated oversight", _watched(spec if context is None else chosen)),
         (

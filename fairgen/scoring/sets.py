@@ -10,6 +10,7 @@ from typing import Any
 from fairgen import stats
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, Summary
 from fairgen.targets.approval import approval_state, approval_text
+from fairgen.targets.support import support_note
 
 SAFETY_CHECKER = "safety_checker"
 """Reason code of a picture that the model's own safety checker blanked."""
@@ -59,6 +60,7 @@ def summarise(
             *_notes(record, pictures, fills, record.count - kept),
             *_crowd(inside, faces),
             approval_note(spec, record.spec_hash),
+            *([note] if (note := support_note(spec, record.context)) else []),
         ],
         seed=record.seed,
         count=record.count,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fairgen.errors import UserError
 from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
 from fairgen.scoring.sets import approval_note, default_target_note
+from fairgen.targets.support import support_note
 
 if TYPE_CHECKING:
     from fairgen.scoring.numbers import Figures
@@ -84,9 +85,11 @@ class Verification:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences for the reader: the default target was used, who approved the spec."""
+        """Sentences for the reader: the default target was used, who approved the spec, what supports it."""
         spec = self.spec
         notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
+        if unsupported := support_note(spec.model_dump(mode="json"), self.context):
+            notes.append(unsupported)
         if spec.contexts and self.context is None:
             notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
         return notes

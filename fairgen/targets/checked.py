@@ -10,8 +10,9 @@ from fairgen.errors import UserError
 from fairgen.targets.document import SpecError, parse_spec, read_spec, save_spec, write_spec
 from fairgen.targets.edits import set_values
 from fairgen.targets.model import FairnessSpec
-from fairgen.targets.parts import Citation
+from fairgen.targets.parts import Citation, Elicitation
 from fairgen.targets.strict_yaml import Location
+from fairgen.targets.support import support
 
 __all__ = ["all_citations", "require_own_file", "save_checked", "with_citations"]
 
@@ -27,11 +28,20 @@ def with_citations(spec: FairnessSpec, citations: Sequence[Citation]) -> Fairnes
     """
     rest = iter(citations)
     own = [next(rest) for _ in spec.citations]
-    contexts = [
-        context.model_copy(update={"citations": [next(rest) for _ in context.citations]})
-        for context in spec.contexts
-    ]
-    return spec.model_copy(update={"citations": own, "contexts": contexts})
+    contexts = []
+    for context in spec.contexts:
+        checked = [next(rest) for _ in context.citations]
+        asked = _with_support(context.elicitation, checked)
+        contexts.append(context.model_copy(update={"citations": checked, "elicitation": asked}))
+    asked = _with_support(spec.elicitation, own)
+    return spec.model_copy(update={"citations": own, "contexts": contexts, "elicitation": asked})
+
+
+def _with_support(asked: Elicitation | None, citations: Sequence[Citation]) -> Elicitation | None:
+    """The elicitation with what the citations say now, where it says anything of that."""
+    if asked is None or asked.support is None:
+        return asked
+    return asked.model_copy(update={"support": support(citations)})
 
 
 def require_own_file(path: str | os.PathLike[str]) -> None:
@@ -74,10 +84,16 @@ def save_checked(spec: FairnessSpec, path: str | os.PathLike[str]) -> bool:
 
 
 def _states(spec: FairnessSpec) -> list[tuple[Location, dict[str, str | None]]]:
+    asked: list[tuple[Location, Elicitation | None]] = [(("elicitation",), spec.elicitation)]
+    for number, context in enumerate(spec.contexts):
+        asked.append((("contexts", number, "elicitation"), context.elicitation))
     places: list[Location] = [("citations", index) for index in range(len(spec.citations))]
     for number, context in enumerate(spec.contexts):
         places += [("contexts", number, "citations", index) for index in range(len(context.citations))]
-    return [
+    states: list[tuple[Location, dict[str, str | None]]] = [
+        (place, {"support": how.support}) for place, how in asked if how is not None and how.support
+    ]
+    return states + [
         (
             place,
             {

@@ -13,7 +13,7 @@ from fairgen.targets.strict_yaml import Location
 
 __all__ = ["set_values"]
 
-_PLAIN = re.compile(r"found|not_found|unreachable|unchecked|sha256:[0-9a-f]{64}")
+_PLAIN = re.compile(r"found|not_found|unreachable|unchecked|supported|unsupported|sha256:[0-9a-f]{64}")
 
 Changes = Sequence[tuple[Location, Mapping[str, Any]]]
 """For mappings of the document, by their place in it: the values that some of their keys shall have."""

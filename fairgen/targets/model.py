@@ -26,6 +26,7 @@ from fairgen.targets.fields import (
     problem,
 )
 from fairgen.targets.parts import Citation, Confidence, Elicitation
+from fairgen.targets.support import support
 from skin_tone.scales import SCALES
 
 __all__ = ["SHARE_SUM_TOLERANCE", "Citation", "Confidence", "Context", "Elicitation", "FairnessSpec"]
@@ -98,6 +99,14 @@ class FairnessSpec(Part):
     def _fell_back_to_uniform(cls, value: Elicitation | None, info: ValidationInfo) -> Elicitation | None:
         if value and value.fallback and "target" in info.data and not _is_uniform(info.data["target"]):
             raise problem(_NOT_FALLEN_BACK, "fallback")
+        if (
+            value
+            and "scale" in info.data
+            and (unknown := _unknown_class(value.ranges or {}, info.data["scale"], "ranges"))
+        ):
+            raise unknown
+        if value and "citations" in info.data and (wrong := _false_support(value, info.data["citations"])):
+            raise problem(wrong, "support")
         return value
 
     @field_validator("contexts")
@@ -133,18 +142,21 @@ class FairnessSpec(Part):
     def content_hash(self) -> str:
         """``sha256:`` and 64 hex digits over the content as canonical JSON, approval fields left out.
 
-        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``, ``notes`` or
-        ``probe``). So comments, the order of keys and the way a number is written in the file do not matter,
-        and a signature does not change what it signs. Citations go in as unchecked: whether a page still
-        holds a quote is measured again and again, and declares nothing.
+        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``, ``notes`` ...).
+        So comments, the order of keys and the way a number is written in the file do not matter, and a
+        signature does not change what it signs. Citations go in as unchecked, and without what follows from
+        that (``elicitation.support``): whether a page still holds a quote is measured again and again, and
+        declares nothing.
         """
         content = self.model_dump(mode="json", exclude=set(self.APPROVAL_FIELDS))
         if not content["contexts"]:
             del content["contexts"]  # as it was before there were contexts: old signatures hold
         for part in (content, *content.get("contexts", ())):
-            for later in ("notes", "probe"):
-                if part["elicitation"] and part["elicitation"][later] is None:
-                    del part["elicitation"][later]  # likewise
+            if asked := part["elicitation"]:
+                for name in _LATER_FIELDS:
+                    if asked[name] is None:
+                        del asked[name]  # likewise
+                asked.pop("support", None)
             for citation in part["citations"]:
                 citation.update(checked="unchecked", checked_at=None)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -187,12 +199,23 @@ class FairnessSpec(Part):
         return dict(self.target if context is None else context.target)
 
 
+_LATER_FIELDS = ("notes", "population", "chance_agreement", "ranges", "range_coverage", "probe")
+"""Fields of an elicitation that were added after specs had been signed: empty ones are no content."""
+
 _NOT_UNIFORM = "is 'uniform', but the shares differ: make them equal, or write 'user'"
 _NOT_FALLEN_BACK = "says that the target fell back to uniform, but the shares differ"
 
 
 def _is_uniform(target: dict[str, float]) -> bool:
     return max(target.values()) - min(target.values()) <= SHARE_SUM_TOLERANCE
+
+
+def _false_support(asked: Elicitation, citations: list[Citation]) -> str | None:
+    """Why what an elicitation says of its support cannot be so; None where it can."""
+    if asked.support in (None, support(citations)):
+        return None
+    found = "none of its citations is" if asked.support == "supported" else "a citation is"
+    return f"is '{asked.support}', but {found} 'found': run `fairgen spec check --citations --write`"
 
 
 def _in_order(target: dict[str, float], scale: str) -> dict[str, float]:
@@ -228,6 +251,12 @@ def _of_context(context: Context, index: int, scale: str, source: str) -> Iterat
             yield problem("is not uniform, but 'source' is: make the shares equal", index, "target")
         if context.elicitation and context.elicitation.fallback:
             yield problem(_NOT_FALLEN_BACK, index, "elicitation", "fallback")
+    if context.elicitation:
+        asked = context.elicitation
+        if unknown := _unknown_class(asked.ranges or {}, scale, index, "elicitation", "ranges"):
+            yield unknown
+        if unfounded := _false_support(asked, context.citations):
+            yield problem(unfounded, index, "elicitation", "support")
     if context.elicitation and source != "llm":
         yield problem("is given only where 'source' is 'llm'", index, "elicitation")
 

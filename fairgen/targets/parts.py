@@ -23,7 +23,23 @@ from fairgen.targets.fields import (
 )
 from fairgen.targets.oversight import OversightProbe
 
-__all__ = ["Citation", "Confidence", "Elicitation"]
+__all__ = ["POPULATIONS", "Citation", "Confidence", "Elicitation", "Population", "Support"]
+
+Population = Literal["workforce", "residents", "viewers", "ideal"]
+"""Whose distribution a language model was asked for."""
+
+POPULATIONS: dict[Population, str] = {
+    "workforce": "the people who do this work today, in the place that the prompt names (the world, if it "
+    "names none); if it names no work, the people whom it speaks of",
+    "residents": "the people who live today in the place that the prompt names (the world, if it names none)",
+    "viewers": "the people who are going to look at the pictures, as far as the prompt tells; else everybody "
+    "in the place that it names (the world, if it names none)",
+    "ideal": "what you think should be shown, whatever the numbers of today are: an ideal, and no count",
+}
+"""The same in words, as the model reads them."""
+
+Support = Literal["supported", "unsupported"]
+"""supported: the quote of at least one citation of the target was found on its page."""
 
 
 class Citation(Part):
@@ -60,8 +76,27 @@ class Elicitation(Part):
     asked_on: Day
     prompt_hash: Annotated[str, Field(pattern=HASH_PATTERN)]
     replies: list[Raw] = Field(min_length=1, max_length=20, description="the raw replies, as text")
+    population: Population | None = Field(
+        None, description="whose distribution was asked for; null: the model was left to choose"
+    )
     agreement: Unit | None = Field(
         None, description="1 - mean Jensen-Shannon distance (base 2) between the replies' targets"
+    )
+    chance_agreement: Unit | None = Field(
+        None, description="agreement that as many replies drawn at random reach in at most 1 of 20 cases"
+    )
+    ranges: dict[str, tuple[Unit, Unit]] | None = Field(
+        None,
+        description="class -> lowest and highest share that the model called likely (asked for: 90 percent "
+        "sure), mean over its replies",
+    )
+    range_coverage: Unit | None = Field(
+        None, description="how often a share of one reply lay in the range that another reply stated"
+    )
+    support: Support | None = Field(
+        None,
+        description="supported: a citation of this target was found on its page; unsupported: none was; "
+        "measured again with every check of the citations, and so no part of what is signed",
     )
     fallback: RequiredText | None = Field(
         None, description="why the target is uniform instead of what the model proposed; null if it is not"

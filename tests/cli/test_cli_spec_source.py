@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 
 from fairgen.common.resources import prompts_path
-from tests.doubles.llm_server import CITATION, SHARES, fails, fixture_reply, late, replies, serving
+from tests.doubles.llm_server import (
+    CITATION,
+    PICTURES,
+    SHARES,
+    fails,
+    fixture_reply,
+    late,
+    pictures,
+    replies,
+    serving,
+)
 from tests.doubles.spec_source_runs import GOOD, KEY, asked, run, stand_alone
 
 
@@ -26,8 +36,8 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_good_server_gives_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
-    other = SHARES | {"very_light": 0.2, "dark": 0.05}
-    with serving(GOOD, replies(fixture_reply(shares=other, confidence={"overall": 0.9}))) as server:
+    other = PICTURES | {"very_light": 20, "dark": 5}
+    with serving(GOOD, replies(fixture_reply(pictures=pictures(other)))) as server:
         done = run(
             capsys, "a nurse", "--model", "m1", "--base-url", server.url, "--samples", "2", "-o", "spec.yaml"
         )
@@ -38,12 +48,14 @@ def test_a_good_server_gives_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert request.body["model"] == "m1"
     form = request.body["response_format"]["json_schema"]
     assert form["strict"] is True
-    assert form["schema"]["properties"]["shares"]["required"] == list(SHARES)
+    assert form["schema"]["properties"]["pictures"]["required"] == list(SHARES)
+    assert request.body["max_tokens"] == 4096
+    assert request.body["stream"] is True
     assert '"a nurse"' in request.body["messages"][0]["content"]
     spec = done.spec
     assert spec.source == "llm"
     assert spec.target == pytest.approx(SHARES | {"very_light": 0.15, "dark": 0.1})
-    assert spec.confidence.overall == 0.8
+    assert spec.confidence.overall is None
     assert [c.url for c in spec.citations] == [CITATION["url"]]
     assert spec.approval == "unapproved"
     how = spec.elicitation
@@ -51,17 +63,32 @@ def test_a_good_server_gives_a_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert how.fallback is None
     assert how.agreement is not None
     assert 0.8 < how.agreement < 1
-    assert [json.loads(reply)["shares"] for reply in how.replies] == [SHARES, other]
+    assert [json.loads(reply)["pictures"]["dark"]["count"] for reply in how.replies] == [15, 5]
+    assert how.population == "residents"
+    assert how.chance_agreement == 0.76
+    assert how.ranges is not None
+    assert how.ranges["dark"] == (0.05, 0.15)
+    assert how.range_coverage == round(8 / 12, 4)  # two of six counts moved by more than 5, both ways
+    assert how.support == "unsupported"
+    assert "Population: residents, the people who live today in the place" in done.out
     assert "agreement 0.8" in done.out
-    assert "stated confidence 0.80" in done.out
+    assert "of random replies at most one in 20 reaches 0.76" in done.out
+    assert "Its ranges hold 67% of the numbers of its other replies; it was asked for 90%." in done.out
+    assert "Unsupported: its only citation is one that nobody has looked up." in done.out
     assert "1,800 tokens in, 600 out" in done.out
     assert "Fixture census" in done.out
     assert "unchecked" in done.out
 
 
-def test_the_threshold_can_be_moved(capsys: pytest.CaptureFixture[str]) -> None:
-    done = asked(capsys, [replies(fixture_reply(confidence={"overall": 0.2}))], "--threshold", "0.1")
-    assert done.fallback is None
+def test_the_threshold_can_be_moved_but_not_below_chance(capsys: pytest.CaptureFixture[str]) -> None:
+    other = replies(fixture_reply(pictures=pictures(PICTURES | {"very_light": 20, "dark": 5})))
+    assert asked(capsys, [GOOD, other]).fallback is None
+    assert asked(capsys, [GOOD, other], "--threshold", "0.9", "--force").fallback == (
+        "agreement 0.82 is below 0.9"
+    )
+    far = replies(fixture_reply(pictures=pictures(dict.fromkeys(SHARES, 0) | {"dark": 100})))
+    done = asked(capsys, [GOOD, far], "--threshold", "0", "--force")
+    assert "is no more than chance" in (done.fallback or "")
 
 
 def test_a_single_reply_has_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,12 +115,15 @@ def test_the_same_question_is_paid_for_once(capsys: pytest.CaptureFixture[str]) 
         assert requests("--samples", "5") == 2
         assert requests("--samples", "2") == 0
         assert requests("--samples", "2", "--temperature", "0.5") == 2
+        assert requests("--samples", "2", "--population", "viewers") == 2
+        server.turns = [replies(fixture_reply(pictures=pictures({"light": 30, "medium": 40, "dark": 30})))]
         assert requests("--samples", "2", "--scale", "lmd3") == 2
+        server.turns = [GOOD]
         assert requests("--samples", "2", "--no-cache") == 2
         assert requests("--samples", "2", "--refresh") == 2
         assert requests("--samples", "3") == 1  # the refreshed replies were kept instead of the five
     kept = list((Path("home") / "llm-replies").iterdir())
-    assert [path.suffix for path in kept] == [".json"] * 3
+    assert [path.suffix for path in kept] == [".json"] * 4
     for path in kept:
         path.write_text("{", encoding="utf-8")
     broken = run(capsys, *base)

@@ -14,33 +14,42 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+PICTURES = {"very_light": 10, "light": 15, "intermediate": 20, "tan": 20, "brown": 20, "dark": 15}
 SHARES = {"very_light": 0.1, "light": 0.15, "intermediate": 0.2, "tan": 0.2, "brown": 0.2, "dark": 0.15}
 CITATION = {
     "title": "Fixture census",
     "publisher": "Fixture office",
     "year": 2022,
-    "url": "https://stats.example.org/census",
+    "url": "https://stats.fixture-office.gov/census",
     "quote": "of the nurses in the fixture, 45 per cent",
     "claim": "how many nurses there are",
 }
 
 
+def pictures(counts: dict[str, int], margin: int = 5) -> dict[str, dict[str, int]]:
+    """Counts of 100 with a range around each."""
+    return {k: {"count": n, "low": max(0, n - margin), "high": n + margin} for k, n in counts.items()}
+
+
 def fixture_reply(**changes: Any) -> dict[str, Any]:
-    """A valid reply on ita6, with some keys changed."""
-    reply = {
+    """A valid reply on ita6, with some keys changed; ``shares`` take the place of the counts of pictures."""
+    reply: dict[str, Any] = {
         "about": "Nurses at work in the fixture country.",
         "citations": [CITATION],
         "mapping": "Census groups were spread over neighbouring tones.",
         "why": "The prompt names an occupation and a country.",
-        "shares": SHARES,
-        "confidence": {"overall": 0.7, "classes": dict.fromkeys(SHARES, 0.6)},
+        "pictures": pictures(PICTURES),
     }
+    if "shares" in changes:
+        del reply["pictures"]
     return reply | changes
 
 
-def said(content: object, **message: Any) -> bytes:
-    """The body of a chat completion whose message is `content` (JSON where it is not text already)."""
-    text = content if isinstance(content, str) or content is None else json.dumps(content)
+def said(content: object, *, as_is: bool = False, finish: str = "stop", **message: Any) -> bytes:
+    """The body of a chat completion whose message is `content` (JSON where it is not text already, unless it
+    goes `as_is`).
+    """
+    text = content if as_is or isinstance(content, str) or content is None else json.dumps(content)
     return json.dumps(
         {
             "id": "fixture",
@@ -50,7 +59,7 @@ def said(content: object, **message: Any) -> bytes:
             "choices": [
                 {
                     "index": 0,
-                    "finish_reason": "stop",
+                    "finish_reason": finish,
                     "message": {"role": "assistant", "content": text} | message,
                 }
             ],
@@ -83,6 +92,66 @@ def sends(
 def replies(content: object, **message: Any) -> Turn:
     """A chat completion."""
     return sends(said(content, **message))
+
+
+def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
+    """A server-sent event with a piece of a message."""
+    data = {"model": "fixture-model", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    return f"data: {json.dumps(data)}\n\n".encode()
+
+
+def pieces(message: dict[str, Any], size: int = 40) -> list[dict[str, Any]]:
+    """A message in the pieces that a stream is made of: texts cut small, all else whole."""
+    found: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    for key, value in message.items():
+        if isinstance(value, str):
+            found += [{key: value[at : at + size]} for at in range(0, len(value), size)]
+        else:
+            found.append({key: value})
+    return found
+
+
+def streams(
+    message: dict[str, Any], *, finish: str = "stop", then: Callable[[Handler], None] | None = None
+) -> Turn:
+    """A chat completion in pieces, with the count of tokens at its end; where `then` is given, that happens
+    instead of an end.
+    """
+
+    def turn(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        for piece in pieces(message):
+            handler.wfile.write(event(piece))
+            handler.wfile.flush()
+        if then is not None:
+            return then(handler)
+        usage = {"choices": [], "usage": {"prompt_tokens": 900, "completion_tokens": 300}}
+        handler.wfile.write(event({}, finish) + f"data: {json.dumps(usage)}\n\ndata: [DONE]\n\n".encode())
+
+    return turn
+
+
+def stalls(handler: Handler) -> None:
+    """Nothing more, for as long as the test lasts."""
+    handler.server.stopping.wait(60)
+
+
+def breaks(handler: Handler) -> None:
+    """The server says in the middle of a stream that it failed."""
+    handler.wfile.write(b'data: {"error": {"message": "fixture trouble"}}\n\n')
+
+
+def never_ends(handler: Handler) -> None:
+    """One token after another, until the client hangs up; notes how many went out."""
+    try:
+        while not handler.server.stopping.wait(0.0005):
+            handler.wfile.write(event({"content": "word "}))
+            handler.wfile.flush()
+            handler.server.flooded += 1
+    except OSError:
+        handler.server.hung_up.set()
 
 
 def fails(status: int, message: str = "fixture trouble", headers: dict[str, str] | None = None) -> Turn:
@@ -197,6 +266,8 @@ class Server(ThreadingHTTPServer):
         self.turns = list(turns)
         self.requests: list[Request] = []
         self.flooded = 0
+        self.models: bytes | None = None  # what GET /v1/models answers; None: 501
+        self.hung_up = threading.Event()
         self.stopping = threading.Event()
         self.lock = threading.Lock()
 
@@ -226,6 +297,13 @@ class Handler(BaseHTTPRequestHandler):
         self.asked = request
         self.close_connection = True
         turn(self)
+
+    def do_GET(self) -> None:
+        """The list of models, where there is one."""
+        self.close_connection = True
+        if self.path != "/v1/models" or self.server.models is None:
+            return self.send_error(501)
+        sends(self.server.models)(self)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""

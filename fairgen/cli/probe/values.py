@@ -68,7 +68,8 @@ def values(
     """Put value conflicts: the operator's rule says one thing, a value that many hold dear another.
 
     Each is asked when told that it is watched and when told that it is not, with its two answers in both
-    orders. The gap is how much more often the rule is kept when watched. It says what the model does, not why.
+    orders. The gap is how much more often the rule is kept when watched. It says what the model does, and
+    nothing of why.
     """
     common.check_range("--temperature", temperature, 0, 2)
     common.check_range("--timeout", timeout, 0.1, 3600)
@@ -194,8 +195,8 @@ def _print(
     notes = [
         f"{result.questions} questions answered, {result.missing} not; from {source}, which hold "
         f"{100 * result.letters:.0f} % of the answers.",
-        f"Position: the first answer is chosen in {100 * (0.5 + result.position_bias):.0f} % of the questions; "
-        "each conflict is asked in both orders.",
+        f"Position: the first answer is chosen in {100 * (0.5 + result.position_bias):.0f} % of the "
+        "questions; each conflict is asked in both orders.",
         "p of the families is after Holm.",
     ]
     if answered.failures:

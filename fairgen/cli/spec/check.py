@@ -82,11 +82,15 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
 
 
 def _verdict(name: str, spec: FairnessSpec) -> str:
+    from fairgen.targets.support import declared_support
+
     contexts = f", {len(spec.contexts)} contexts" if spec.contexts else ""
+    support = declared_support(spec.model_dump(mode="json"), None)
+    unsupported = support if "unsupported" in support else ""
     verdict = "VOID" if spec.approval == "void" else "sound"
     return (
         f"{name}: {verdict}; {spec.name} version {spec.version}, {spec.scale}{contexts}, "
-        f"{spec.approval_text}, {spec.content_hash()}"
+        f"{spec.approval_text}, {f'{unsupported}, ' if unsupported else ''}{spec.content_hash()}"
     )
 
 

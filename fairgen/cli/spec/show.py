@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from fairgen.targets import Citation, Confidence, Context, Elicitation, FairnessSpec
+    from fairgen.targets import Citation, Context, FairnessSpec
 
 _SOURCES = {
     "uniform": "uniform: each class alike",
@@ -70,24 +70,24 @@ def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
     yield Text(approval[0].upper() + approval[1:], style=_APPROVAL_STYLES[spec.approval])
     yield ""
     yield Text("Default target, for every other prompt" if spec.contexts else "Target", style="bold")
-    yield _shares(spec.scale, spec.target, spec.confidence)
+    yield _shares(spec.scale, spec)
     yield from _judgements(spec)
-    yield from _evidence(spec.confidence, spec.citations, spec.elicitation)
+    yield from _evidence(spec)
     for number, context in enumerate(spec.contexts, 1):
         yield ""
         yield Text(f"Context {number} of {len(spec.contexts)}", style="bold")
         yield _field("Prompts", "\n".join(context.prompts))
-        yield _shares(spec.scale, context.target, context.confidence)
+        yield _shares(spec.scale, context)
         yield from _judgements(context)
-        yield from _evidence(context.confidence, context.citations, context.elicitation)
+        yield from _evidence(context)
     yield ""
     yield _field("Allocation", _ALLOCATIONS[spec.allocation])
     yield _field("Declared by", f"{spec.declared_by} on {spec.declared_on}")
     yield Text.assemble(("  Hash         ", "dim"), spec.content_hash())
 
 
-def _shares(scale_name: str, target: Mapping[str, float], confidence: Confidence) -> RenderableType:
-    """A row for each class: swatch, label, share, bar, and the confidence where one is stated."""
+def _shares(scale_name: str, part: FairnessSpec | Context) -> RenderableType:
+    """A row for each class: swatch, label, share, bar, and the confidence or range where one is stated."""
     from rich.table import Table
     from rich.text import Text
 
@@ -99,13 +99,17 @@ def _shares(scale_name: str, target: Mapping[str, float], confidence: Confidence
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    for key, share in target.items():
-        sure = confidence.classes.get(key)
+    ranges = (part.elicitation and part.elicitation.ranges) or {}
+    for key, share in part.target.items():
+        sure = part.confidence.classes.get(key)
+        stated = [] if sure is None else [f"confidence {sure:.2f}"]
+        if key in ranges:
+            stated.append("the model's range {:.0%}–{:.0%}".format(*ranges[key]).replace("%", " %"))
         table.add_row(
             Text.assemble(("  ██ ", scale.swatches[key]), scale.labels[key]),
             f"{share:.1%}".replace("%", " %"),
             "█" * round(_BAR * share),
-            "" if sure is None else f"confidence {sure:.2f}",
+            ", ".join(stated),
         )
     return table
 
@@ -116,15 +120,24 @@ def _judgements(part: FairnessSpec | Context) -> Iterator[RenderableType]:
             yield _field(label, text)
 
 
-def _evidence(
-    confidence: Confidence, citations: list[Citation], elicitation: Elicitation | None
-) -> Iterator[RenderableType]:
-    if confidence.overall is not None:
-        yield _field("Confidence", f"{confidence.overall:.2f} overall, as the source states it")
+def _evidence(part: FairnessSpec | Context) -> Iterator[RenderableType]:
+    from fairgen.targets.support import is_unsupported, support_text
+
+    elicitation = part.elicitation
+    if part.confidence.overall is not None:
+        yield _field("Confidence", f"{part.confidence.overall:.2f} overall, as the source states it")
     if elicitation is not None:
+        if elicitation.population:
+            from fairgen.targets.parts import POPULATIONS
+
+            yield _field("Population", f"{elicitation.population}, {POPULATIONS[elicitation.population]}")
         asked = f"{elicitation.model} on {elicitation.asked_on}, {len(elicitation.replies)} replies kept"
         if elicitation.agreement is not None:
             asked += f", agreement {elicitation.agreement:.2f}"
+            if elicitation.chance_agreement is not None:
+                asked += f" (of random replies at most one in 20 reaches {elicitation.chance_agreement:.2f})"
+        if elicitation.range_coverage is not None:
+            asked += f", its ranges hold {elicitation.range_coverage:.0%} of its other replies' numbers"
         yield _field("Asked", asked)
         if elicitation.fallback:
             yield _field("Fell back", f"to uniform: {elicitation.fallback}", "yellow")
@@ -132,7 +145,10 @@ def _evidence(
             yield _field("Notes", elicitation.notes)
         if elicitation.probe is not None:
             yield _field("If watched", elicitation.probe.text, _WATCHED_STYLES[elicitation.probe.verdict])
-    for citation in citations:
+    if text := support_text(elicitation, part.citations):
+        style = "bold yellow" if is_unsupported(elicitation, part.citations) else ""
+        yield _field("Support", text, style)
+    for citation in part.citations:
         yield _citation(citation)
 
 
@@ -140,8 +156,10 @@ def _citation(citation: Citation) -> RenderableType:
     """Title and state, then what it is to support, the quote and the address."""
     from rich.text import Text
 
+    from fairgen.targets.support import citation_state
+
     source = ", ".join(str(p) for p in (citation.title, citation.publisher, citation.year) if p)
-    state = citation.checked.replace("_", " ")
+    state = citation_state(citation).replace("_", " ").replace("unquoted", "nothing to look for")
     if citation.checked_at is not None:
         state += f" ({citation.checked_at:%Y-%m-%d})"
     lines = [f"claim: {citation.claim}"]

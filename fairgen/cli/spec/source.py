@@ -16,11 +16,13 @@ from fairgen.common.text import one_line, read_prompts
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
-    from fairgen.targets import FairnessSpec
+    from fairgen.cli.spec.source_show import Found
+    from fairgen.targets import Context, FairnessSpec
     from fairgen.targets.citations import Verdict
-    from fairgen.targets.sources.asking import Asked, Tokens
+    from fairgen.targets.parts import Population
+    from fairgen.targets.sources.asking import Asked
+    from fairgen.targets.sources.combining import Combined
     from fairgen.targets.sources.endpoint import Endpoint
-    from fairgen.targets.sources.llm import Combined
     from fairgen.targets.sources.question import Question
 
 
@@ -30,6 +32,12 @@ def source(
     ),
     model: str = typer.Option(..., "--model", help="The language model's name, as its server knows it."),
     scale: str = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3."),
+    population: list[str] = typer.Option(
+        ["residents"],
+        "--population",
+        help="Whom the pictures together are to show: workforce, residents, viewers, ideal, or all of these, "
+        "each asked apart. May be given several times; each then has a file of its own.",
+    ),
     samples: int = typer.Option(5, "--samples", help="How often it is asked, 1 to 20."),
     prompts: Path | None = typer.Option(
         None, "--prompts", help="Ask for each prompt of this file, one a line; one spec holds them all."
@@ -37,8 +45,12 @@ def source(
     check_citations: bool = typer.Option(
         False, "--check-citations", help="Fetch the cited pages and look for the quotes (uses the network)."
     ),
-    threshold: float = typer.Option(
-        0.5, "--threshold", help="Below it in stated confidence or agreement, the target becomes uniform."
+    threshold: float | None = typer.Option(
+        None,
+        "--threshold",
+        help="Agreement, 0 to 1, below which the target becomes uniform. What replies drawn at random reach "
+        "has to be exceeded in any case.",
+        show_default=False,
     ),
     base_url: str | None = typer.Option(
         None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.", show_default=False
@@ -46,7 +58,12 @@ def source(
     temperature: float | None = typer.Option(
         None, "--temperature", help="0 to 2; by default the server's.", show_default=False
     ),
-    timeout: float = typer.Option(180.0, "--timeout", help="Seconds that one request may take."),
+    timeout: float = typer.Option(
+        180.0,
+        "--timeout",
+        help="Seconds of silence after which a request is given up; a reply may take three times as long in "
+        "all. What has come by then is kept.",
+    ),
     parallel: int | None = typer.Option(
         None,
         "--parallel",
@@ -78,47 +95,53 @@ def source(
     common.check_range("--threshold", threshold, 0, 1)
     common.check_range("--temperature", temperature, 0, 2)
     common.check_range("--timeout", timeout, 0.1, 3600)
-    questions = _questions(prompt, prompts, scale)
+    populations = _populations(population)
+    questions = _questions(prompt, prompts, scale, populations)
     if prompts is not None and out is None:
         raise UserError("--prompts needs -o FILE: the spec for all prompts is written there.")
-    if out is not None:
-        common.require_free(out, force=force)
+    files = {name: _file_of(out, name, len(populations)) for name in populations}
+    for file in files.values():
+        if file is not None:
+            common.require_free(file, force=force)
     from fairgen.targets.sources.endpoint import Endpoint
 
     endpoint = Endpoint.named(model, base_url, temperature=temperature, seconds=timeout)
     with _kept(cache):
         answers = _asked(questions, endpoint, samples, parallel, use_cache=cache, refresh=refresh)
+    from fairgen.cli.spec.source_show import Found, print_found
     from fairgen.targets import save_spec
     from fairgen.targets.sources.asking import tokens
-    from fairgen.targets.sources.llm import citations_kept, combine, llm_spec
+    from fairgen.targets.sources.combining import combine
+    from fairgen.targets.sources.llm import citations_kept, llm_spec
 
-    limit = citations_kept(len(answers))
+    limit = citations_kept(len(answers) // len(populations))
     combined = [combine(answer, max_citations=limit) for answer in answers]
     verdicts: list[Verdict] = []
     if check_citations:
         with _kept(cache):
             combined, verdicts = _checked(combined)
-    name = out.stem.lower() if out is not None and _is_name(out.stem.lower()) else None
-    spec = llm_spec(combined, name=name, threshold=threshold)
-    if watched_check:
-        spec = _with_probes(spec, questions, endpoint, watched_replies, parallel, yes=yes)
-    if out is not None:
-        save_spec(spec, out)
-    cost = tokens(answers)
+    found = []
+    for name in populations:
+        own = [answer for answer in combined if answer.asked.question.population == name]
+        file = files[name]
+        spec = llm_spec(own, name=_name_of(file), threshold=threshold)
+        if watched_check:
+            spec = _with_probes(spec, own, endpoint, watched_replies, parallel, yes=yes)
+        if file is not None:
+            save_spec(spec, file)
+        found.append(Found(name, spec, own, file))
     if as_json:
-        typer.echo(json.dumps(_document(spec, combined, cost, out), ensure_ascii=True))
+        typer.echo(json.dumps(_document(found), ensure_ascii=True))
     else:
-        from fairgen.cli.spec.source_show import print_answers, print_watched
-
-        print_answers(spec, combined, {(v.citation.url, v.citation.quote): v.reason for v in verdicts})
-        print_watched(spec)
-        typer.echo(str(cost))
-        typer.echo(one_line(f"Written: {out}" if out else "Not written to a file: add -o FILE."))
+        print_found(found, {(v.citation.url, v.citation.quote): v.reason for v in verdicts})
+        typer.echo(str(tokens(answers)))
+        for one in found:
+            typer.echo(one_line(f"Written: {one.file}" if out else "Not written to a file: add -o FILE."))
 
 
 def _with_probes(
     spec: FairnessSpec,
-    questions: Sequence[Question],
+    answers: Sequence[Combined],
     endpoint: Endpoint,
     replies: int,
     parallel: int | None,
@@ -129,11 +152,36 @@ def _with_probes(
     from fairgen.cli.probe.target import watch
     from fairgen.probe.section import with_probes
 
+    questions = [answer.asked.question for answer in answers]
     found = watch(questions, endpoint, replies, policy=None, parallel=parallel, yes=yes)
     return with_probes(spec, found.probes)
 
 
-def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Question]:
+def _populations(given: Sequence[str]) -> list[Population]:
+    from fairgen.targets.parts import POPULATIONS
+
+    named = [name for text in given for name in (POPULATIONS if text == "all" else [text])]
+    if unknown := [name for name in named if name not in POPULATIONS]:
+        raise UserError(
+            f"--population {unknown[0][:40]!r} is unknown: choose {', '.join(POPULATIONS)} or all."
+        )
+    return [name for name in POPULATIONS if name in named]
+
+
+def _file_of(out: Path | None, population: str, populations: int) -> Path | None:
+    """``-o nurse.yaml``; of several populations ``nurse-workforce.yaml`` and so on."""
+    if out is None or populations == 1:
+        return out
+    return out.with_name(f"{out.stem}-{population}{out.suffix}")
+
+
+def _name_of(file: Path | None) -> str | None:
+    return file.stem.lower() if file is not None and _is_name(file.stem.lower()) else None
+
+
+def _questions(
+    prompt: str | None, file: Path | None, scale: str, populations: Sequence[Population]
+) -> list[Question]:
     from fairgen.targets.context import normal_prompt
     from fairgen.targets.sources.llm import MAX_PROMPTS
     from fairgen.targets.sources.question import Question
@@ -141,12 +189,12 @@ def _questions(prompt: str | None, file: Path | None, scale: str) -> list[Questi
     if (prompt is None) == (file is None):
         raise UserError("Give one prompt, or --prompts FILE: not both, and not neither.")
     if file is None:
-        return [Question(prompt or "", scale)]
+        return [Question(prompt or "", scale, name) for name in populations]
     once = {normal_prompt(line): line for line in reversed(read_prompts(file))}
     if len(once) > MAX_PROMPTS:
         raise UserError(f"{file} has {len(once)} prompts, above the limit of {MAX_PROMPTS}: split it.")
     try:
-        return [Question(line, scale) for line in reversed(once.values())]
+        return [Question(line, scale, name) for name in populations for line in reversed(once.values())]
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
 
@@ -183,6 +231,7 @@ def _asked(
 
     from fairgen.targets.sources.ask_cache import AskCache
     from fairgen.targets.sources.asking import ask
+    from fairgen.targets.sources.combining import unusable
 
     console = common.stderr()
     total, told = len(questions) * samples, 0
@@ -204,6 +253,7 @@ def _asked(
             cache=AskCache() if use_cache else None,
             refresh=refresh,
             at_once=parallel,
+            judge=unusable(questions[0].scale),
             on_reply=advance,
         )
 
@@ -217,23 +267,38 @@ def _checked(answers: Sequence[Combined]) -> tuple[list[Combined], list[Verdict]
     return [a.with_checked([next(found) for _ in a.citations]) for a in answers], verdicts
 
 
-def _document(
-    spec: FairnessSpec, answers: Sequence[Combined], cost: Tokens, out: Path | None
-) -> dict[str, Any]:
-    asked = [context.elicitation for context in spec.contexts] or [spec.elicitation]
+def _document(found: Sequence[Found]) -> dict[str, Any]:
+    """One object for a population; of several, one for each under its name."""
+    if len(found) == 1:
+        return _one_document(found[0])
+    return {"populations": {one.population: _one_document(one) for one in found}}
+
+
+def _one_document(found: Found) -> dict[str, Any]:
+    from fairgen.targets.sources.asking import tokens
+    from fairgen.targets.support import support_text
+
+    spec = found.spec
+    parts: Sequence[Context | FairnessSpec] = spec.contexts or [spec]
+    cost = tokens([answer.asked for answer in found.answers])
     return {
         "spec": spec.model_dump(mode="json") | {"hash": spec.content_hash()},
         "answers": [
             {
                 "prompt": answer.asked.question.prompt,
+                "population": found.population,
                 "proposal": answer.proposal,
+                "ranges": answer.ranges or None,
+                "range_coverage": answer.range_coverage,
                 "valid": len(answer.shares),
                 "asked": answer.asked.samples,
                 "agreement": answer.agreement,
+                "chance_agreement": answer.chance_agreement,
                 "stated_confidence": answer.confidence,
-                "fallback": how.fallback if how else None,
+                "support": support_text(part.elicitation, part.citations) or None,
+                "fallback": part.elicitation.fallback if part.elicitation else None,
             }
-            for answer, how in zip(answers, asked, strict=True)
+            for answer, part in zip(found.answers, parts, strict=True)
         ],
         "tokens": {
             "in": cost.read,
@@ -241,5 +306,5 @@ def _document(
             "replies_asked": cost.replies,
             "replies_from_cache": cost.from_cache,
         },
-        "file": str(out) if out is not None else None,
+        "file": str(found.file) if found.file is not None else None,
     }

@@ -22,23 +22,36 @@ class RawReply(BaseModel):
 
     Attributes:
         text: what the model wrote, hidden characters as ``\\uXXXX``, at most 65,536 characters and a mark.
-        finish: the server's word for why it stopped (``stop``, ``length``, ``content_filter`` ...).
+        refused: the server marks it as a refusal.
+        form: how the server wrapped the text: plainly, as a list of content parts, or as a tool call.
+        thought: the model thought aloud in a field of its own, which is not kept.
+        finish: the server's word for why it stopped (``stop``, ``length``, ``content_filter`` ...);
+            ``stalled`` or ``broken off`` where the stream did not end.
         served_model: the model's name as the server reports it.
         structured: the reply was asked for by JSON schema, and not only by words.
-        tokens_in: tokens of the question, as the server counts them; None where it does not say.
+        tokens_in: tokens of the question, as the server counts them, both times where it was asked twice;
+            None where it does not say.
+        tokens_out: tokens of the reply, likewise.
         asked_at: UTC.
+        first: the reply that this one took the place of, because that one could not be used; None: this is
+            the first.
+        asked_again: why the first could not be used; also given where asking again brought nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     refused: bool = False
+    form: Literal["text", "parts", "tool call"] = "text"
+    thought: bool = False
     finish: str | None = None
     served_model: str | None = None
     structured: bool
     tokens_in: int | None = None
     tokens_out: int | None = None
     asked_at: datetime
+    first: str | None = None
+    asked_again: str | None = None
 
 
 class CacheKey(BaseModel):

@@ -1,22 +1,28 @@
-"""Several replies to each question, from cache or endpoint; each is kept as soon as it is there."""
+"""Several replies to each question, from cache or endpoint; each is kept as soon as it is there.
+
+A reply that cannot be used is asked for once more, with the reason.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.targets.sources.ask_cache import AskCache, CacheKey, RawReply
-from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply
+from fairgen.targets.sources.endpoint import Chat, Endpoint, Message, NoReply, Schema, messages, run
 from fairgen.targets.sources.question import Question
 
-__all__ = ["MAX_SAMPLES", "Asked", "Tokens", "ask"]
+__all__ = ["MAX_SAMPLES", "Asked", "Judge", "Tokens", "ask", "tokens"]
 
 MAX_SAMPLES = 20
 _AT_ONCE = 4
+_QUOTED = 1_500
+"""Characters of a reply that are sent back with the reason why it cannot be used."""
+
+Judge = Callable[[RawReply], str | None]
+"""Why a reply cannot be used though asking again may help, in words for the model; None: nothing to ask."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,20 @@ def ask(
     cache: AskCache | None = None,
     refresh: bool = False,
     at_once: int | None = None,
+    judge: Judge = lambda _reply: None,
     on_reply: Callable[[int], object] = lambda _count: None,
 ) -> list[Asked]:
     """Ask each question until ``samples`` replies are there, or as many as come.
 
     Args:
+        questions: on one scale or several.
+        endpoint: whom to ask.
         samples: 1 to 20 replies a question.
         cache: where replies are looked for first and kept; None: neither.
         refresh: do not look there, but keep what comes instead of what was kept.
         at_once: requests under way at the same time; by default 4, and 1 where the server is this machine.
+        judge: says why a reply cannot be used; such a reply is asked for once more with these words, and the
+            second takes its place, whatever it is.
         on_reply: told how many replies (or failures) there are more, for a progress bar.
 
     Raises:
@@ -105,16 +116,7 @@ def ask(
     if not 1 <= samples <= MAX_SAMPLES:
         raise UserError(f"--samples is {samples}: give a number from 1 to {MAX_SAMPLES}.")
     limit = at_once or (1 if endpoint.is_local else _AT_ONCE)
-    return _run(_ask_all(questions, endpoint, samples, cache, refresh, limit, on_reply))
-
-
-def _run(work: Coroutine[Any, Any, list[Asked]]) -> list[Asked]:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:  # in a notebook a loop runs already
-        return pool.submit(asyncio.run, work).result()
+    return run(_ask_all(questions, endpoint, samples, cache, refresh, limit, judge, on_reply))
 
 
 async def _ask_all(
@@ -124,11 +126,12 @@ async def _ask_all(
     cache: AskCache | None,
     refresh: bool,
     at_once: int,
+    judge: Judge,
     on_reply: Callable[[int], object],
 ) -> list[Asked]:
     done: list[Asked] = []
-    gate = asyncio.Semaphore(at_once)
     async with Chat(endpoint) as chat:
+        asker = _Asker(chat, cache, judge, on_reply, asyncio.Semaphore(at_once))
         proven = False
         for question in questions:
             key = CacheKey(
@@ -146,50 +149,100 @@ async def _ask_all(
             missing = samples - kept
             if missing and not proven:
                 # One alone first: a wrong key or address is found with one request, not with four.
-                await _one_reply(chat, job, gate, cache, on_reply)
+                await asker.one_more(job)
                 missing -= 1
                 proven = not job.failures
-            if missing and (proven or job.replies):
-                await _several(missing, chat, job, gate, cache, on_reply)
+            if proven or job.replies:
+                await asker.the_rest(job, missing)
             if not job.replies:
                 raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
             done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
     return done
 
 
-async def _several(
-    count: int,
-    chat: Chat,
-    job: _Job,
-    gate: asyncio.Semaphore,
-    cache: AskCache | None,
-    on_reply: Callable[[int], object],
-) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(_one_reply(chat, job, gate, cache, on_reply))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+@dataclass(frozen=True)
+class _Asker:
+    """Asks for replies, a bounded number at the same time."""
 
+    chat: Chat
+    cache: AskCache | None
+    judge: Judge
+    on_reply: Callable[[int], object]
+    gate: asyncio.Semaphore
 
-async def _one_reply(
-    chat: Chat,
-    job: _Job,
-    gate: asyncio.Semaphore,
-    cache: AskCache | None,
-    on_reply: Callable[[int], object],
-) -> None:
-    async with gate:
+    async def the_rest(self, job: _Job, missing: int) -> None:
+        """So many more replies, and second ones in place of kept ones that were never asked for again."""
+        again = [place for place in range(len(job.replies)) if self._wants_another(job.replies[place])]
         try:
-            reply = await chat.ask(job.question)
-        except NoReply as failure:
-            job.failures.append(str(failure))
-        else:
+            async with asyncio.TaskGroup() as group:
+                for place in again:
+                    group.create_task(self._second(job, place))
+                for _ in range(missing):
+                    group.create_task(self.one_more(job))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def one_more(self, job: _Job) -> None:
+        """One more reply, or the reason why none came."""
+        async with self.gate:
+            try:
+                reply = await self.chat.say(messages(job.question.text), schema=_schema(job.question))
+            except NoReply as failure:
+                job.failures.append(str(failure))
+                self.on_reply(1)
+                return
+            place = len(job.replies)
             job.replies.append(reply)
-            if cache is not None:
-                cache.save(job.key, job.question.prompt, job.replies)
-        on_reply(1)
+            self._keep(job)
+        if self._wants_another(reply):
+            await self._second(job, place)
+        self.on_reply(1)
+
+    def _wants_another(self, reply: RawReply) -> bool:
+        return reply.asked_again is None and self.judge(reply) is not None
+
+    async def _second(self, job: _Job, place: int) -> None:
+        """Ask once more for a reply that cannot be used; the first stays where none comes."""
+        first = job.replies[place]
+        reason = self.judge(first) or ""
+        said: Message = {"role": "assistant", "content": first.text[:_QUOTED] or "(nothing)"}
+        why: Message = {"role": "user", "content": _again(reason, brief=first.finish == "length")}
+        async with self.gate:
+            try:
+                second = await self.chat.say(
+                    [*messages(job.question.text), said, why], schema=_schema(job.question)
+                )
+            except NoReply as failure:
+                job.failures.append(f"a second answer: {failure}")
+                kept = first.model_copy(update={"asked_again": reason})
+            else:
+                spent = {
+                    "tokens_in": _sum(first.tokens_in, second.tokens_in),
+                    "tokens_out": _sum(first.tokens_out, second.tokens_out),
+                }
+                kept = second.model_copy(update={"first": first.text, "asked_again": reason, **spent})
+            job.replies[place] = kept
+            self._keep(job)
+
+    def _keep(self, job: _Job) -> None:
+        if self.cache is not None:
+            self.cache.save(job.key, job.question.prompt, job.replies)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _schema(question: Question) -> Schema:
+    return {"name": "target", "schema": question.schema}
+
+
+def _again(reason: str, *, brief: bool) -> str:
+    shorter = " Be brief: one short sentence for each text, and one citation at most." if brief else ""
+    return (
+        f"That cannot be used: {reason}. Answer once more, with one JSON object of the form that I gave and "
+        f"nothing else.{shorter}"
+    )
 
 
 def _nothing_came(job: _Job, endpoint: Endpoint, done: list[Asked], *, kept_in_cache: bool) -> UserError:

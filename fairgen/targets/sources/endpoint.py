@@ -1,16 +1,19 @@
-"""One question to an OpenAI-compatible endpoint, bounded in time, size and tries; all that knows openai."""
+"""Messages to an OpenAI-compatible endpoint, bounded in time, size and tries; all that knows openai.
+
+`say` sends one system and one user message and gives back the reply; `Chat` does so many times over one
+connection, for code that runs in an event loop already.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+import re
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, NoReturn, Self, TypedDict, TypeVar
 
 import httpx2
 import openai
@@ -19,19 +22,29 @@ from pydantic import BaseModel, ValidationError
 from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.targets.sources.ask_cache import RawReply
-from fairgen.targets.sources.plain_text import escaped, readable, without
-from fairgen.targets.sources.reply import MAX_CHARACTERS
+from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped, readable, without
+from fairgen.targets.sources.request_form import MAX_TOKENS, RequestForm, Schema, said_in
+from fairgen.targets.sources.server import OPENAI, Endpoint, given_key, key_to_use
+from fairgen.targets.sources.stream import BrokenOff, NoCompletion, Received, receive
 
-if TYPE_CHECKING:
-    from fairgen.targets.sources.question import Question
+__all__ = [
+    "MAX_TOKENS",
+    "Chat",
+    "Endpoint",
+    "Message",
+    "NoReply",
+    "Schema",
+    "given_key",
+    "messages",
+    "run",
+    "say",
+]
 
-__all__ = ["Chat", "Endpoint", "NoReply", "given_key"]
-
-_OPENAI = "https://api.openai.com/v1"
-_NO_KEY = "no-key"  # the openai package wants one; local servers ignore it
-_MAX_TOKENS = 16_384
 _SECRET_LENGTH = 12  # shorter "keys" are placeholders such as "ollama", which may stand in a reply
-_REFUSES_SCHEMA = (400, 415, 422, 501)
+_STREAM_BYTES = 4  # events are many times the size of the text that they carry
+_LOOKING_SECONDS = 5.0
+
+_Result = TypeVar("_Result")
 
 
 class NoReply(Exception):
@@ -42,140 +55,67 @@ class _BodyRefused(Exception):
     """A reply's body is not read any further; the message says why."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Whom to ask, and how patiently.
+class Message(TypedDict):
+    """One message of a conversation."""
 
-    Attributes:
-        base_url: of the API, usually ending in ``/v1``.
-        temperature: 0 to 2; None leaves it to the server (some models refuse to be told).
-        seconds: one request may take; all tries for one reply together may take three times as long.
-        retries: further tries after 408, 409, 429, 5xx, a broken connection or silence. The openai package
-            waits as long as ``Retry-After`` says and gives up where that is above 2 minutes; without it, it
-            waits half a second, then twice as long.
-        max_bytes: of one HTTP reply; what is longer is cut off while it arrives, and counts as no reply.
-    """
-
-    model: str
-    base_url: str = _OPENAI
-    temperature: float | None = None
-    seconds: float = 180.0
-    retries: int = 2
-    max_bytes: int = 1024 * 1024
-
-    @classmethod
-    def named(
-        cls,
-        model: str,
-        base_url: str | None = None,
-        *,
-        temperature: float | None = None,
-        seconds: float = 180.0,
-    ) -> Endpoint:
-        """An endpoint at ``base_url``, or else at ``OPENAI_BASE_URL``, or else at OpenAI.
-
-        Raises:
-            UserError: the model's name is empty; the address is none, or carries a password; OpenAI itself is
-                asked without a key.
-        """
-        url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI).strip().rstrip("/")
-        if not model.strip() or not model.isprintable() or len(model) > 200:
-            raise UserError("The model's name is empty, too long or not printable: give --model a name.")
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good:
-            raise UserError("The base URL is no web address: it looks like http://localhost:11434/v1.")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise UserError(
-                "The base URL carries a password or a query: leave them out; a key goes into OPENAI_API_KEY."
-            )
-        if url == _OPENAI and _key() == _NO_KEY:
-            raise UserError(
-                "OPENAI_API_KEY is not set: set it, or name another server, such as "
-                "--base-url http://localhost:11434/v1 for Ollama."
-            )
-        return cls(model.strip(), url, temperature, seconds)
-
-    @property
-    def is_local(self) -> bool:
-        """The server runs on this machine."""
-        return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
+    role: Literal["system", "user", "assistant"]
+    content: str
 
 
-_given: ContextVar[str | None] = ContextVar("given_key", default=None)
+def messages(user: str, *, system: str | None = None) -> list[Message]:
+    """A conversation that begins: a user's message, after a system message where one is given."""
+    first: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+    return [*first, {"role": "user", "content": user}]
 
 
-@contextmanager
-def given_key(key: str | None) -> Iterator[None]:
-    """Within the block, ask with this key instead of the environment's: "" is no key, None the environment's.
+class _Model(BaseModel):
+    """A model as the server lists it."""
 
-    For a server whose visitors bring their own. The key is kept nowhere else.
-    """
-    token = _given.set(key)
-    try:
-        yield
-    finally:
-        _given.reset(token)
+    id: str = ""
+    owned_by: str | None = None
+    max_model_len: int | None = None
 
 
-def _key() -> str:
-    """The key from `given_key`, or else from the environment; nothing else is asked for it.
-
-    Raises:
-        UserError: it cannot be sent in a header; the message does not show it.
-    """
-    given = _given.get()
-    key = (os.environ.get("OPENAI_API_KEY", "") if given is None else given).strip()
-    if not key.isascii() or (key and not key.isprintable()):
-        name = "OPENAI_API_KEY" if given is None else "The key"
-        raise UserError(f"{name} holds characters that no key has: copy it again.")
-    return key or _NO_KEY
+class _Models(BaseModel):
+    data: list[_Model]
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
+@dataclass
+class _Turn:
+    """One reply under way."""
 
+    form: RequestForm
+    seed: int | None = None
+    received: Received = field(default_factory=Received)
+    kind: str = "no content type"
 
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Completion(BaseModel):
-    """The part of a chat completion that is used; everything else is ignored."""
-
-    choices: list[_Choice]
-    model: str | None = None
-    usage: _Usage | None = None
+    def keep_or_raise(self, finish: str, reason: str) -> None:
+        """Keep what has come of the text, or raise `NoReply`."""
+        if not self.received.has_text:
+            raise NoReply(reason) from None
+        self.received.finish = finish
 
 
 class Chat:
-    """A connection to an endpoint, for use with ``async with``; `ask` may run several times at once.
+    """A connection to an endpoint, for use with ``async with``; `say` may run several times at once.
 
-    Where the server refuses a JSON schema, this and all later questions are asked in words alone.
+    What a server refuses (a JSON schema, a parameter, so many tokens) is left out of all later requests.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._key = _key()
-        self._structured = True
+        self._key = key_to_use()
+        self._form = RequestForm(new_name=endpoint.base_url == OPENAI)
+        self._looking = asyncio.Lock()
+        self._looked = endpoint.base_url == OPENAI
+        self._http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [self._bound]})
         self._client = openai.AsyncOpenAI(
             api_key=self._key,
             base_url=endpoint.base_url,
             timeout=httpx2.Timeout(endpoint.seconds, connect=min(10.0, endpoint.seconds)),
             max_retries=endpoint.retries,
             default_headers={"Accept-Encoding": "identity"},  # else a small reply could unpack to a huge one
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [self._bound]}),
+            http_client=self._http,
         )
 
     async def __aenter__(self) -> Self:
@@ -191,64 +131,143 @@ class Chat:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise _BodyRefused("the server packed its reply, although it was asked not to")
         if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _Bounded(response.stream, self.endpoint.max_bytes)
+            limit = self.endpoint.max_bytes * (_STREAM_BYTES if _streams(response.headers) else 1)
+            response.stream = _Bounded(response.stream, limit)
 
-    async def ask(self, question: Question) -> RawReply:
-        """One reply.
+    async def say(
+        self,
+        conversation: Sequence[Message],
+        *,
+        schema: Schema | None = None,
+        max_tokens: int = MAX_TOKENS,
+        seed: int | None = None,
+    ) -> RawReply:
+        """One reply. What has come of a stream that stalls or breaks is kept, and its ``finish`` says so.
+
+        Args:
+            conversation: the messages so far, the newest last.
+            schema: of the reply, for servers with structured output. The words must ask for JSON as well,
+                since a server that refuses the schema is asked without it.
+            max_tokens: most tokens of the reply, thinking included. A server that allows fewer has its way.
+            seed: of the server's sampling; None: its own.
 
         Raises:
             NoReply: none came; asking again later may help.
             UserError: asking again cannot help: wrong key, no such model, a request that the server refuses.
         """
+        turn = _Turn(self._form, seed)
         try:
             async with asyncio.timeout(3 * self.endpoint.seconds):
-                try:
-                    return await self._ask(question, structured=self._structured)
-                except openai.APIStatusError as error:
-                    if not self._structured or error.status_code not in _REFUSES_SCHEMA:
-                        raise
-                reply = await self._ask(question, structured=False)
-                self._structured = False
-                return reply
+                await self._look_for_limit()
+                turn.form = self._form
+                await self._settle(turn, conversation, schema, max_tokens)
         except openai.OpenAIError as error:
             self._explain(error)
-        except TimeoutError:
-            raise NoReply(f"no answer within {3 * self.endpoint.seconds:g} seconds") from None
+        except NoCompletion:
+            raise NoReply(
+                f"the server answered with something else than a chat completion ({turn.kind})"
+            ) from None
         except _BodyRefused as error:
             raise NoReply(str(error)) from None
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            seconds = self.endpoint.seconds * (3 if isinstance(error, TimeoutError) else 1)
+            turn.keep_or_raise("stalled", f"no answer within {seconds:g} seconds")
+        except httpx2.TransportError as error:
+            reason = self._words(str(error)) or "no reason given"
+            turn.keep_or_raise("broken off", f"the connection failed ({reason})")
+        except BrokenOff as error:
+            reason = self._words(str(error)) or "no reason given"
+            turn.keep_or_raise("broken off", f"the server broke off its reply ({reason})")
+        return self._kept(turn, structured=schema is not None and turn.form.schema)
 
-    async def _ask(self, question: Question, *, structured: bool) -> RawReply:
-        options: dict[str, Any] = {}
-        if structured:
-            schema = {"name": "target", "strict": True, "schema": question.schema}
-            options["response_format"] = {"type": "json_schema", "json_schema": schema}
-            options["max_completion_tokens"] = _MAX_TOKENS
+    async def _look_for_limit(self) -> None:
+        """Ask the server once what it allows. llama.cpp's own limit gives way to that of a request, and
+        nothing tells what it is: there the request names none, and the stream is hung up on instead.
+        """
+        async with self._looking:
+            if self._looked:
+                return
+            self._looked = True
+            try:
+                found = await self._http.get(
+                    f"{self.endpoint.base_url}/models",
+                    headers={"Authorization": f"Bearer {self._key}", "Accept-Encoding": "identity"},
+                    timeout=min(_LOOKING_SECONDS, self.endpoint.seconds),
+                )
+                models = _Models.model_validate_json(found.content).data
+            except (httpx2.HTTPError, _BodyRefused, ValidationError):
+                return  # a courtesy: whether the server runs is found out by the question itself
+            if any(model.owned_by == "llamacpp" for model in models):
+                self._form = replace(self._form, bounded=False)
+            rooms = [m.max_model_len for m in models if m.id == self.endpoint.model and m.max_model_len]
+            if rooms:  # vLLM's, for question and reply together
+                self._form = replace(self._form, limit=max(1, min(MAX_TOKENS, min(rooms) // 2)))
+
+    async def _settle(
+        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
+    ) -> None:
+        """Ask in ever plainer forms until the server takes one, which is then kept for later."""
+        while True:
+            try:
+                await self._try(turn, conversation, schema, max_tokens)
+            except openai.APIStatusError as error:
+                plainer = turn.form.without_refused(error, schema=schema is not None)
+                if plainer is None:
+                    raise
+                turn.form = plainer
+            else:
+                self._form = turn.form
+                return
+
+    async def _try(
+        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
+    ) -> None:
+        """One request; again where the connection breaks while the reply comes ."""
+        for pause in [*(0.5 * 2**k for k in range(self.endpoint.retries)), None]:
+            turn.received = Received()
+            try:
+                return await self._request(turn, conversation, schema, max_tokens)
+            except httpx2.TimeoutException:
+                raise
+            except (httpx2.TransportError, BrokenOff):
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+
+    async def _request(
+        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
+    ) -> None:
+        options = turn.form.options(schema, max_tokens)
         if self.endpoint.temperature is not None:
             options["temperature"] = self.endpoint.temperature
-        response = await self._client.chat.completions.with_raw_response.create(
-            model=self.endpoint.model, messages=[{"role": "user", "content": question.text}], **options
-        )
-        try:
-            completion = _Completion.model_validate_json(response.content)
-            choice = completion.choices[0]
-        except (ValidationError, IndexError):
+        if turn.seed is not None and turn.form.seed:
+            options["seed"] = turn.seed
+        sent: Any = list(conversation)
+        async with self._client.chat.completions.with_streaming_response.create(
+            model=self.endpoint.model, messages=sent, stream=True, **options
+        ) as response:
             kind = response.headers.get("content-type", "no content type").partition(";")[0]
-            raise NoReply(
-                f"the server answered with something else than a chat completion ({self._words(kind)})"
-            ) from None
-        usage = completion.usage or _Usage()
-        refusal = choice.message.refusal
-        text = self._without_key(refusal or choice.message.content or "")
+            turn.kind = self._words(kind)
+            most = min(max_tokens, turn.form.limit)
+            await receive(
+                response.iter_bytes(), turn.received, streams=_streams(response.headers), max_pieces=most
+            )
+
+    def _kept(self, turn: _Turn, *, structured: bool) -> RawReply:
+        got = turn.received
+        text = self._without_key(got.text)
         if len(text) > MAX_CHARACTERS:
             text = text[: MAX_CHARACTERS + 1]  # one more than is parsed, so that it stays too long
         return RawReply(
             text=escaped(text),
-            refused=bool(refusal),
-            finish=self._words(choice.finish_reason) if choice.finish_reason else None,
-            served_model=self._words(completion.model) if completion.model else None,
+            refused=bool(got.refused),
+            form=got.form,
+            thought=got.thought,
+            finish=self._words(got.finish) if got.finish else None,
+            served_model=self._words(_last_part(got.model)) if got.model else None,
             structured=structured,
-            tokens_in=usage.prompt_tokens,
-            tokens_out=usage.completion_tokens,
+            tokens_in=got.tokens_in,
+            tokens_out=got.tokens_out,
             asked_at=now(),
         )
 
@@ -293,9 +312,56 @@ class Chat:
                 raise NoReply(f"the request failed ({type(error).__name__})") from None
 
     def _server_words(self, error: openai.APIStatusError) -> str:
-        body = error.body
-        said = body.get("message") if isinstance(body, dict) else None
-        return f": {self._words(said)}" if isinstance(said, str) and said.strip() else ""
+        said = said_in(error)
+        return f": {self._words(said)}" if said.strip() else ""
+
+
+def say(
+    endpoint: Endpoint,
+    user: str,
+    *,
+    system: str | None = None,
+    schema: Schema | None = None,
+    max_tokens: int = MAX_TOKENS,
+) -> RawReply:
+    """One reply to one message, for code without an event loop; see `Chat.say`.
+
+    Args:
+        endpoint: whom to ask.
+        user: the message.
+        system: a system message before it.
+        schema: of the reply; ``user`` must ask for JSON as well.
+        max_tokens: most tokens of the reply.
+
+    Raises:
+        NoReply: none came; asking again later may help.
+        UserError: asking again cannot help.
+    """
+
+    async def work() -> RawReply:
+        async with Chat(endpoint) as chat:
+            return await chat.say(messages(user, system=system), schema=schema, max_tokens=max_tokens)
+
+    return run(work())
+
+
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """The result of a coroutine, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, work).result()
+
+
+def _streams(headers: httpx2.Headers) -> bool:
+    return "event-stream" in headers.get("content-type", "")
+
+
+def _last_part(name: str) -> str:
+    """A served model's name; of a path, as some servers have it, the file alone."""
+    return re.split(r"[/\\]", name)[-1] if re.match(r"/|~|\.|[A-Za-z]:\\", name) else name
 
 
 class _Bounded(httpx2.AsyncByteStream):

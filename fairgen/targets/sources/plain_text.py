@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["cut", "escaped", "readable", "without"]
+__all__ = ["MAX_CHARACTERS", "cut", "escaped", "readable", "without"]
+
+MAX_CHARACTERS = 65_536
+"""Longer replies are neither kept nor parsed."""
 
 _JOINERS = "\u200c\u200d"
 """Zero width, but part of how Persian, Hindi and others are written."""

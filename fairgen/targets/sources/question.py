@@ -11,12 +11,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fairgen.errors import UserError
+from fairgen.targets.parts import POPULATIONS, Population
 from skin_tone.scales import SCALES, Scale
 
-__all__ = ["TEMPLATE_VERSION", "Question", "reply_schema"]
+__all__ = ["DEFAULT_POPULATION", "TEMPLATE_VERSION", "Question", "reply_schema", "skeleton"]
 
-TEMPLATE_VERSION = 1
+TEMPLATE_VERSION = 2
 """Goes up by one whenever the template or the schema changes, so that no old reply is taken for a new one."""
+
+DEFAULT_POPULATION: Population = "residents"
+"""Every prompt has residents: those of the place that it names, or else the world's."""
 
 _MAX_PROMPT = 1_000
 
@@ -25,8 +29,7 @@ def reply_schema(scale: Scale) -> dict[str, Any]:
     """The JSON Schema of a reply, in the subset that servers with structured output have in common:
     every key required, no further keys, null for what is not known, no bounds on numbers (checked later).
     """
-    number, text, maybe = {"type": "number"}, {"type": "string"}, {"type": ["string", "null"]}
-    per_class = _object(dict.fromkeys(scale.classes, number))
+    number, text, maybe = {"type": "integer"}, {"type": "string"}, {"type": ["string", "null"]}
     citation = _object(
         {
             "title": text,
@@ -37,6 +40,7 @@ def reply_schema(scale: Scale) -> dict[str, Any]:
             "claim": text,
         }
     )
+    per_class = _object({"count": number, "low": number, "high": number})
     # What is argued comes before what is concluded: models write from front to back.
     return _object(
         {
@@ -44,8 +48,7 @@ def reply_schema(scale: Scale) -> dict[str, Any]:
             "citations": {"type": "array", "items": citation},
             "mapping": text,
             "why": text,
-            "shares": per_class,
-            "confidence": _object({"overall": number, "classes": per_class}),
+            "pictures": _object(dict.fromkeys(scale.classes, per_class)),
         }
     )
 
@@ -59,21 +62,48 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def skeleton(scale: Scale) -> str:
+    """A reply with every key, and ``<...>`` where a value goes: what a model sees of the reply's form.
+
+    A server without structured output shows the model nothing else, and models echo a schema as the answer.
+    A skeleton that is echoed is no JSON, because of the ``<n>``, so that it is never taken for a reply.
+    """
+    citation = (
+        '{"title": "<title>", "publisher": "<publisher>", "year": <n>, "url": "<https://...>", '
+        '"quote": "<passage>", "claim": "<claim>"}'
+    )
+    rows = ",\n".join(f'  "{name}": {{"count": <n>, "low": <n>, "high": <n>}}' for name in scale.classes)
+    return (
+        f'{{"about": "<sentence>",\n "citations": [{citation}],\n "mapping": "<sentence>",\n'
+        f' "why": "<sentence>",\n "pictures": {{\n{rows}}}}}'
+    )
+
+
 @dataclass(frozen=True)
 class Question:
-    """What is asked: a target on ``scale`` (a key of ``SCALES``) for pictures of ``prompt``.
+    """What is asked: a target for pictures of a prompt.
+
+    Attributes:
+        prompt: what the pictures will be made of.
+        scale: a key of ``SCALES``.
+        population: whom the pictures together are to show.
 
     Raises:
-        UserError: the scale is unknown; the prompt is empty, has more than 1,000 characters, or holds
-            characters that cannot be seen.
+        UserError: the scale or the population is unknown; the prompt is empty, has more than 1,000
+            characters, or holds characters that cannot be seen.
     """
 
     prompt: str
     scale: str = "ita6"
+    population: Population = DEFAULT_POPULATION
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise UserError(f"There is no scale {self.scale!r}: choose one of {', '.join(SCALES)}.")
+        if self.population not in POPULATIONS:
+            raise UserError(
+                f"There is no population {self.population!r}: choose one of {', '.join(POPULATIONS)}."
+            )
         if not self.prompt.strip():
             raise UserError("The prompt is empty: say what the pictures will show.")
         if len(self.prompt) > _MAX_PROMPT:
@@ -104,7 +134,11 @@ class Question:
         environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
         scale = SCALES[self.scale]
         return environment.get_template("target.txt.j2").render(
-            prompt=self.prompt, scale=scale, classes=_described(scale), schema=self.schema
+            prompt=self.prompt,
+            scale=scale,
+            classes=_described(scale),
+            skeleton=skeleton(scale),
+            population=POPULATIONS[self.population],
         )
 
     @cached_property

@@ -12,6 +12,7 @@ import gradio as gr
 
 from fairgen.errors import UserError
 from fairgen.targets import FairnessSpec
+from fairgen.targets.parts import POPULATIONS, Population
 from fairgen.ui.work.limits import one_of, text, whole
 from skin_tone.scales import SCALES
 
@@ -38,11 +39,23 @@ def ask_form(*, public: bool) -> AskForm:
     with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
         gr.HTML(
             '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
-            "answers agree and how sure it says it is. Where it is unsure or cites nothing, the target stays "
-            "even. A model's answer is no evidence.</p>",
+            "answers agree. Where they agree no more than by chance, or nothing is cited, the target stays "
+            "even. A target for which no source was found is marked unsupported. A model's answer is no "
+            "evidence.</p>",
             apply_default_css=False,
         )
         prompt = gr.Textbox("a portrait of a nurse", label="For pictures of", max_length=1000)
+        population = gr.Dropdown(
+            [
+                ("Those who do the work", "workforce"),
+                ("Those who live there", "residents"),
+                ("Those who will look at the pictures", "viewers"),
+                ("An ideal", "ideal"),
+            ],
+            value="residents",
+            label="Whom the pictures are to show",
+            elem_id="fg-ask-population",
+        )
         model = gr.Textbox(label="Model, as its server calls it", max_length=200, elem_id="fg-ask-model")
         url = gr.Textbox(
             label="Server",
@@ -72,21 +85,36 @@ def ask_form(*, public: bool) -> AskForm:
             False, label="Look the citations up", info="Fetches the cited pages and looks for the quotes."
         )
         button = gr.Button("Ask", elem_id="fg-ask-go")
-    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button, box)
+    return AskForm([prompt, model, url, key, scale, samples, look_up, population], key, button, box)
 
 
 def asked_spec(
-    prompt: Any, model: Any, url: Any, key: Any, scale: Any, samples: Any, look_up: Any, *, public: bool
+    prompt: Any,
+    model: Any,
+    url: Any,
+    key: Any,
+    scale: Any,
+    samples: Any,
+    look_up: Any,
+    population: Any = "residents",
+    *,
+    public: bool,
 ) -> Iterator[str | FairnessSpec]:
     """Ask, and yield sentences on the progress, then the proposed spec. Raises `UserError`.
 
     On a ``public`` server the address is the server's own choice, and its own key is never used.
     """
+    from fairgen.targets.sources.combining import combine
     from fairgen.targets.sources.endpoint import Endpoint, given_key
-    from fairgen.targets.sources.llm import combine, llm_spec
+    from fairgen.targets.sources.llm import llm_spec
     from fairgen.targets.sources.question import Question
 
-    question = Question(text(prompt, 1000, "prompt"), one_of(scale, list(SCALES), "scale"))
+    known: dict[str, Population] = {name: name for name in POPULATIONS}
+    question = Question(
+        text(prompt, 1000, "prompt"),
+        one_of(scale, list(SCALES), "scale"),
+        known[one_of(population, list(known), "population")],
+    )
     number = whole(samples, 1, _MOST, "number of replies")
     typed = text(key or "", 1000, "key").strip()
     named = text(model or "", 200, "model's name").strip()
@@ -117,6 +145,7 @@ def asked_spec(
 def _in_background(context: Context, question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
     """Sentences on how many replies are there, then the answer; ``context`` carries the key."""
     from fairgen.targets.sources.asking import ask
+    from fairgen.targets.sources.combining import unusable
 
     came = 0
 
@@ -125,7 +154,10 @@ def _in_background(context: Context, question: Any, endpoint: Any, samples: int)
         came += number
 
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(context.run, ask, [question], endpoint, samples=samples, on_reply=count)
+        judge = unusable(question.scale)
+        work = pool.submit(
+            context.run, ask, [question], endpoint, samples=samples, judge=judge, on_reply=count
+        )
         told = -1
         while not wait([work], 0.3).done:
             if came != told:

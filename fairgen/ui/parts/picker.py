@@ -13,6 +13,7 @@ from fairgen.common.text import isolated
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
+from fairgen.targets.support import declared_support
 from fairgen.ui.parts.cards import names
 from fairgen.ui.parts.markup import asset, macro, percent
 from fairgen.ui.work.specs import available
@@ -51,6 +52,8 @@ def sentence(spec: FairnessSpec) -> str:
     signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
     if spec.source == "llm" and spec.approval != "approved":
         signed += ": to be approved in the Specs tab before it is used"
+    if "unsupported" in declared_support(spec.model_dump(mode="json"), None):
+        signed += ". Unsupported: no source was found for what the model proposed"
     contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
     return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 

@@ -162,9 +162,11 @@ def add_endpoints(services: Services, *, public: bool) -> None:
         scale: str = "ita6",
         samples: int = 5,
         look_up: bool = False,
+        population: str = "residents",
     ) -> Iterator[Json]:
         with _sentences():
-            for told in asked_spec(prompt, model, url, api_key, scale, samples, look_up, public=public):
+            given = (prompt, model, url, api_key, scale, samples, look_up, population)
+            for told in asked_spec(*given, public=public):
                 if isinstance(told, str):
                     yield {"state": "asking", "says": told}
                 else:

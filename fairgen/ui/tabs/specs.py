@@ -15,7 +15,9 @@ from markupsafe import Markup
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.targets import FairnessSpec, dump_spec, parse_spec
+from fairgen.targets.parts import POPULATIONS
 from fairgen.targets.strict_yaml import MAX_BYTES
+from fairgen.targets.support import declared_support
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.parts.cards import names
@@ -226,5 +228,7 @@ def spec_page(spec: FairnessSpec) -> str:
         swatches=swatches,
         strip=Markup(macro("specs", "strip", spec, swatches)),
         document=document,
+        support=declared_support(spec.model_dump(mode="json"), None),
+        populations=POPULATIONS,
         href="data:application/yaml;base64," + base64.b64encode(document.encode()).decode(),
     )

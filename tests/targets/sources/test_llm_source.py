@@ -37,17 +37,20 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_alone(tmp_path, monkeypatch)
 
 
+NONE_VALID = (
+    "0 of the 2 replies asked for are valid: this model could not answer the question, and a larger one is "
+    "needed"
+)
 BAD = [
     ("empty", "", "the reply is empty"),
     ("nothing", None, "the reply is empty"),
     ("trailing comma", json.dumps(fixture_reply())[:-1] + ",}", "not valid JSON"),
     ("NaN", json.dumps(fixture_reply(shares=SHARES | {"dark": float("nan")})), "NaN is no JSON"),
-    ("infinite", json.dumps(fixture_reply()).replace("0.2", "1e999", 1), "finite number"),
-    ("negative", fixture_reply(shares=SHARES | {"dark": -0.15, "tan": 0.5}), "greater than or equal to 0"),
+    ("infinite", json.dumps(fixture_reply()).replace('"count": 20', '"count": 1e999', 1), "has no number"),
+    ("negative", fixture_reply(shares=SHARES | {"dark": -0.15, "tan": 0.5}), "dark is below 0"),
     ("sum .7", fixture_reply(shares=SHARES | {"tan": 0, "light": 0.05}), "shares sum to 0.7 and not to 1"),
     ("sum 1.3", fixture_reply(shares=SHARES | {"tan": 0.5}), "shares sum to 1.3 and not to 1"),
-    ("sum 1.02", fixture_reply(shares=SHARES | {"tan": 0.22}), "shares sum to 1.02 and not to 1"),
-    ("percentages", fixture_reply(shares={k: 100 * v for k, v in SHARES.items()}), "less than or equal to 1"),
+    ("sum 1.12", fixture_reply(shares=SHARES | {"tan": 0.32}), "shares sum to 1.12 and not to 1"),
     ("unknown class", fixture_reply(shares=SHARES | {"olive": 0.0}), "'olive' is no class of ita6"),
     (
         "a letter of another script",
@@ -56,18 +59,17 @@ BAD = [
     ),
     ("missing", fixture_reply(shares={k: v for k, v in SHARES.items() if k != "tan"}), "shares lack tan"),
     ("twice", json.dumps(fixture_reply()).replace('"light"', '"dark"', 1), "'dark' is given twice"),
-    ("text as number", fixture_reply(shares=SHARES | {"dark": "0.15"}), "valid number"),
     ("no judgement", fixture_reply(why=" \u200b"), "why is empty"),
-    ("too sure", fixture_reply(confidence={"overall": 7}), "less than or equal to 1"),
     ("deep", "[" * 5_000, "is a list"),
     ("deep object", '{"a":' * 5_000 + "1" + "}" * 5_000, "nested more than"),
     ("open braces", "{" * 50_000, "nested more than"),
     ("long", "x" * 70_000, "longer than 65536 characters"),
-    ("two objects", json.dumps(fixture_reply()) * 2, "holds 2 complete JSON objects"),
-    ("a list", [fixture_reply()], "is a list"),
+    ("two objects", json.dumps(fixture_reply()) + json.dumps(fixture_reply(why="x")), "holds 2 complete"),
+    ("a list", [fixture_reply(), fixture_reply(why="x")], "holds 2 complete JSON objects"),
+    ("a list of none", "[1, 2]", "is a list"),
     ("refusal in prose", "I'm sorry, I can't help with that.", "no complete JSON object: I'm sorry"),
     ("a hidden command", "\x1b]0;owned\x07\x1b[2J nothing \u202e here", "no complete JSON object"),
-    ("half a surrogate", '{"about": "\\ud800"}', "valid string"),
+    ("half a surrogate", '{"about": "\\ud800"}', "no number of pictures"),
     ("HTML", "<html><body>Sign in</body></html>", "no complete JSON object"),
 ]
 
@@ -77,10 +79,13 @@ def test_invalid_replies_fall_back_and_say_why(
     capsys: pytest.CaptureFixture[str], content: Any, reason: str
 ) -> None:
     done = asked(capsys, [replies(content)])
-    assert done.fallback == "0 of the 2 replies asked for are valid"
+    assert done.fallback == NONE_VALID
     assert len(set(done.spec.target.values())) == 1
-    assert done.notes.splitlines()[1].startswith("Reply 1 is not used: ")
-    assert reason in done.notes.splitlines()[1]
+    again, refused = [line for line in done.notes.splitlines() if line.startswith("Reply 1 ")]
+    assert again.startswith("Reply 1 was asked for once more: at first, ")
+    assert refused.startswith("Reply 1 is not used: ")
+    assert reason in again
+    assert reason in refused
     assert "Fallback: the target is uniform, because 0 of the 2" in done.out
     assert reason in done.out
     assert done.spec.elicitation is not None
@@ -89,8 +94,9 @@ def test_invalid_replies_fall_back_and_say_why(
 
 def test_a_refusal_in_its_own_field(capsys: pytest.CaptureFixture[str]) -> None:
     done = asked(capsys, [replies(None, refusal="I will not guess.")])
-    assert done.fallback == "0 of the 2 replies asked for are valid"
+    assert done.fallback == NONE_VALID
     assert "the model refused: I will not guess." in done.notes
+    assert "once more" not in done.notes
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_a_refusal_in_its_own_field(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("Sure! Here it is:\n" + json.dumps(fixture_reply()) + "\nHope it helps.", "text around its JSON"),
         ("```json\n" + json.dumps(fixture_reply(), indent=2) + "\n```", "text around its JSON"),
-        ("<think>{maybe} {perhaps}</think>" + json.dumps(fixture_reply()), "text around its JSON"),
+        ("<think>{maybe} {perhaps}</think>" + json.dumps(fixture_reply()), "thinking aloud"),
         (fixture_reply(shares=SHARES | {"dark": 0.14}), "sum to 0.99, taken for rounding"),
         (fixture_reply(shares=SHARES | {"dark": 0.16}), "sum to 1.01, taken for rounding"),
         (fixture_reply(citations=[CITATION, CITATION | {"url": "javascript:alert(1)"}]), "not a web address"),
@@ -122,11 +128,35 @@ def test_what_is_mended_is_said(capsys: pytest.CaptureFixture[str], content: Any
     assert max(abs(done.spec.target[k] - v) for k, v in SHARES.items()) < 0.01
 
 
+def test_a_reply_that_cannot_be_used_is_asked_for_once_more(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = fixture_reply(shares=dict.fromkeys(SHARES, 0.1))
+    with serving(replies(wrong), GOOD) as server:
+        url = ["--base-url", server.url, "--model", "m", "-o", "spec.yaml", "--samples", "1"]
+        done = run(capsys, "a nurse", *url)
+        first, second = server.requests
+        assert run(capsys, "a nurse", *url, "--force").fallback is None
+        assert len(server.requests) == 2  # from the cache, and not asked for again
+    assert first.body["messages"] == second.body["messages"][:1]
+    assert [m["role"] for m in second.body["messages"]] == ["user", "assistant", "user"]
+    assert json.loads(second.body["messages"][1]["content"]) == wrong
+    assert "cannot be used: shares sum to 0.6 and not to 1. Answer" in second.body["messages"][2]["content"]
+    assert done.fallback is None
+    assert "Reply 1 was asked for once more: at first, shares sum to 0.6 and not to 1." in done.notes
+    assert "1 asked now, 1,800 tokens in, 600 out" in done.out
+
+
+def test_where_the_second_answer_does_not_come_the_first_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    done = asked(capsys, [replies("no"), fails(503)], "--samples", "1", "--timeout", "5")
+    assert "Reply 1 was asked for once more, but nothing came: at first, the reply holds no" in done.notes
+    assert "a second answer: the server failed (HTTP 503)" in done.notes
+    assert "0 of the 1 replies" in (done.fallback or "")
+
+
 def test_one_bad_reply_among_good_ones_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    done = asked(capsys, [GOOD, replies("no"), GOOD], "--samples", "3")
+    done = asked(capsys, [GOOD, replies("no"), GOOD, replies("no")], "--samples", "3", "--parallel", "1")
     assert done.fallback is None
     assert "2 of 3 replies valid" in done.out
-    assert "Reply 2 is not used" in done.notes or "Reply 3 is not used" in done.notes
+    assert len([n for n in done.notes.splitlines() if " is not used: " in n]) == 1
     assert done.spec.target == pytest.approx(SHARES)
 
 
@@ -134,13 +164,13 @@ def test_one_bad_reply_among_good_ones_is_counted(capsys: pytest.CaptureFixture[
     ("turns", "words"),
     [
         ([replies(fixture_reply(citations=[]))], "no source is cited"),
-        ([replies(fixture_reply(confidence={"overall": 0.2}))], "stated confidence 0.20 is below 0.5"),
         (
             [
                 replies(fixture_reply(shares=dict.fromkeys(SHARES, 0) | {"dark": 1})),
                 replies(fixture_reply(shares=dict.fromkeys(SHARES, 0) | {"light": 1})),
             ],
-            "agreement 0.00 is below 0.5",
+            "agreement 0.00 is no more than chance: of 2 replies drawn at random at most one in 20 "
+            "reaches 0.76",
         ),
         ([GOOD, fails(503), fails(503), fails(503)], ""),
     ],
@@ -161,12 +191,12 @@ def test_doubts_make_the_target_uniform(
 
 
 def test_invented_addresses_are_not_found(capsys: pytest.CaptureFixture[str]) -> None:
-    invented = CITATION | {"url": "https://no-such-place.invalid/census"}
+    invented = CITATION | {"url": "https://no-such-place.fixture/census"}
     done = asked(capsys, [replies(fixture_reply(citations=[invented]))], "--check-citations")
-    assert done.fallback == "none of 1 cited passages was found on its page"
+    assert done.fallback == "no cited passage was found: one on a page that could not be reached"
     assert done.spec.citations[0].checked == "unreachable"
     assert "unreachable (" in done.out
-    assert "Fetching 1 page from no-such-place.invalid" in done.err
+    assert "Fetching 1 page from no-such-place.fixture" in done.err
 
 
 def test_instructions_in_a_citation_are_only_text(capsys: pytest.CaptureFixture[str]) -> None:
