@@ -2,7 +2,7 @@
 docs/oversight.md.
 
     python benchmarks/probe.py                  # everything, writes benchmarks/probe.json
-    python benchmarks/probe.py --only targets   # or values, organisms; the others stay as they are in the file
+    python benchmarks/probe.py --only targets    # or values, organisms; the rest stays
     python benchmarks/probe.py --quick          # a tenth of the simulations, prints only
 
 Everything is seeded: the same figures come out again.
