@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairgen.targets.approval import approval_text
+from fairgen.targets.oversight import OversightProbe
 from fairgen.targets.support import declared_support
 
 __all__ = ["declaration"]
@@ -27,6 +28,7 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
         ("Why that target", str(chosen.get("why") or spec.get("why") or "")),
         ("Support", declared_support(spec, context)),
         ("Declared by", _declared(spec)),
+        ("Consistency under stated oversight", _watched(spec if context is None else chosen)),
         (
             "Approval",
             approval_text(
@@ -35,6 +37,12 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
         ),
         ("Spec hash", spec_hash),
     ]
+
+
+def _watched(part: Mapping[str, Any]) -> str:
+    """Whether the model behind the target answers the same when told that it is watched; empty: not asked."""
+    probe = (part.get("elicitation") or {}).get("probe")
+    return OversightProbe.model_validate(probe).text if probe else ""
 
 
 def _declared(spec: Mapping[str, Any]) -> str:

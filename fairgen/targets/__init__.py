@@ -13,6 +13,7 @@ from fairgen.targets.document import (
     spec_from_shares,
 )
 from fairgen.targets.model import FairnessSpec
+from fairgen.targets.oversight import OversightContrast, OversightProbe
 from fairgen.targets.parts import Citation, Confidence, Elicitation
 from fairgen.targets.schema import spec_schema
 
@@ -23,6 +24,8 @@ __all__ = [
     "Context",
     "Elicitation",
     "FairnessSpec",
+    "OversightContrast",
+    "OversightProbe",
     "Problem",
     "SpecError",
     "dump_spec",

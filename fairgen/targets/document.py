@@ -22,6 +22,7 @@ from fairgen.errors import UserError
 from fairgen.targets.context import Context
 from fairgen.targets.fields import HASH_PATTERN, NAME_PATTERN
 from fairgen.targets.model import FairnessSpec
+from fairgen.targets.oversight import OversightContrast, OversightProbe
 from fairgen.targets.parts import Citation, Confidence, Elicitation
 from fairgen.targets.strict_yaml import MAX_BYTES, Location, YamlProblem, parse, read_exponents
 from skin_tone.scales import SCALES
@@ -216,6 +217,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "confidence": Confidence,
     "elicitation": Elicitation,
     "contexts": Context,
+    "probe": OversightProbe,
+    "contrasts": OversightContrast,
 }
 
 

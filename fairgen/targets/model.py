@@ -143,7 +143,7 @@ class FairnessSpec(Part):
     def content_hash(self) -> str:
         """``sha256:`` and 64 hex digits over the content as canonical JSON, approval fields left out.
 
-        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts`` or ``notes``).
+        Canonical: UTF-8, keys sorted, no spaces, defaults written out (no empty ``contexts``, ``notes`` ...).
         So comments, the order of keys and the way a number is written in the file do not matter, and a
         signature does not change what it signs. Citations go in as unchecked, and without what follows from
         that (``elicitation.support``): whether a page still holds a quote is measured again and again, and
@@ -200,7 +200,7 @@ class FairnessSpec(Part):
         return dict(self.target if context is None else context.target)
 
 
-_LATER_FIELDS = ("notes", "population", "chance_agreement", "ranges", "range_coverage")
+_LATER_FIELDS = ("notes", "population", "chance_agreement", "ranges", "range_coverage", "probe")
 """Fields of an elicitation that were added after specs had been signed: empty ones are no content."""
 
 _NOT_UNIFORM = "is 'uniform', but the shares differ: make them equal, or write 'user'"

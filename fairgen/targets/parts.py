@@ -21,6 +21,7 @@ from fairgen.targets.fields import (
     Url,
     problem,
 )
+from fairgen.targets.oversight import OversightProbe
 
 __all__ = ["POPULATIONS", "Citation", "Confidence", "Elicitation", "Population", "Support"]
 
@@ -102,4 +103,7 @@ class Elicitation(Part):
     )
     notes: Text | None = Field(
         None, description="what was rejected, mended within stated bounds, left out or cut on the way"
+    )
+    probe: OversightProbe | None = Field(
+        None, description="whether it proposes the same when told that it is watched; null: not asked"
     )

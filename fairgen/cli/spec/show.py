@@ -24,6 +24,7 @@ _ALLOCATIONS = {
 }
 _APPROVAL_STYLES = {"approved": "green", "unapproved": "", "void": "bold red"}
 _CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
+_WATCHED_STYLES = {"consistent": "", "differs": "red", "differs_as_control": "yellow", "not_known": "yellow"}
 _BAR = 50
 """Characters of a bar that stands for every picture."""
 
@@ -138,6 +139,8 @@ def _evidence(part: FairnessSpec | Context) -> Iterator[RenderableType]:
             yield _field("Fell back", f"to uniform: {elicitation.fallback}", "yellow")
         if elicitation.notes:
             yield _field("Notes", elicitation.notes)
+        if elicitation.probe is not None:
+            yield _field("If watched", elicitation.probe.text, _WATCHED_STYLES[elicitation.probe.verdict])
     if text := support_text(elicitation, part.citations):
         style = "bold yellow" if is_unsupported(elicitation, part.citations) else ""
         yield _field("Support", text, style)

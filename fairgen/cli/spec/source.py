@@ -74,6 +74,15 @@ def source(
     ),
     cache: bool = typer.Option(True, "--cache/--no-cache", help="Use and keep replies; --no-cache: neither."),
     refresh: bool = typer.Option(False, "--refresh", help="Ask again, and keep the new replies instead."),
+    watched_check: bool = typer.Option(
+        False,
+        "--watched-check",
+        help="Ask also whether it proposes the same when told that it is watched.",
+    ),
+    watched_replies: int = typer.Option(
+        20, "--watched-replies", help="How often --watched-check asks each of its texts, 2 to 100."
+    ),
+    yes: bool = typer.Option(False, "--yes", help="Start --watched-check without asking, whatever it costs."),
     out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
     force: bool = typer.Option(False, "--force", help="Write over the file that is there."),
     as_json: bool = common.JSON,
@@ -116,6 +125,8 @@ def source(
         own = [answer for answer in combined if answer.asked.question.population == name]
         file = files[name]
         spec = llm_spec(own, name=_name_of(file), threshold=threshold)
+        if watched_check:
+            spec = _with_probes(spec, own, endpoint, watched_replies, parallel, yes=yes)
         if file is not None:
             save_spec(spec, file)
         found.append(Found(name, spec, own, file))
@@ -126,6 +137,24 @@ def source(
         typer.echo(str(tokens(answers)))
         for one in found:
             typer.echo(one_line(f"Written: {one.file}" if out else "Not written to a file: add -o FILE."))
+
+
+def _with_probes(
+    spec: FairnessSpec,
+    answers: Sequence[Combined],
+    endpoint: Endpoint,
+    replies: int,
+    parallel: int | None,
+    *,
+    yes: bool,
+) -> FairnessSpec:
+    """The spec with a section on consistency under stated oversight, in each of its elicitations."""
+    from fairgen.cli.probe.target import watch
+    from fairgen.probe.section import with_probes
+
+    questions = [answer.asked.question for answer in answers]
+    found = watch(questions, endpoint, replies, policy=None, parallel=parallel, yes=yes)
+    return with_probes(spec, found.probes)
 
 
 def _populations(given: Sequence[str]) -> list[Population]:

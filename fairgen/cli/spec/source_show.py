@@ -43,6 +43,7 @@ def print_found(found: Sequence[Found], reasons: Reasons) -> None:
     for one in found:
         _say(console, f"Population: {one.population}, {POPULATIONS[one.population]}.")
         _print_answers(console, one.spec, one.answers, reasons)
+        _print_watched(console, one.spec)
     if len(found) > 1 and not found[0].spec.contexts:
         console.print(_side_by_side(found))
 
@@ -95,6 +96,15 @@ def _print_one(console: Console, spec: FairnessSpec, answer: Combined, reasons: 
         _say(console, "Nobody has looked these citations up: add --check-citations, or open them.")
     for note in (spec.elicitation.notes or "").splitlines() if spec.elicitation else ():
         _say(console, f"Note: {note}")
+
+
+def _print_watched(console: Console, spec: FairnessSpec) -> None:
+    """Whether the model proposes the same when told that it is watched, for each target."""
+    parts = [("", spec.elicitation)]
+    parts += [(f"{context.prompts[0]}: ", context.elicitation) for context in spec.contexts]
+    for where, asked in parts:
+        if asked is not None and asked.probe is not None:
+            _say(console, f"Consistency under stated oversight: {where}{asked.probe.text}")
 
 
 def _say(console: Console, text: str) -> None:

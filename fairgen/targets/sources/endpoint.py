@@ -85,6 +85,7 @@ class _Turn:
     """One reply under way."""
 
     form: RequestForm
+    seed: int | None = None
     received: Received = field(default_factory=Received)
     kind: str = "no content type"
 
@@ -134,7 +135,12 @@ class Chat:
             response.stream = _Bounded(response.stream, limit)
 
     async def say(
-        self, conversation: Sequence[Message], *, schema: Schema | None = None, max_tokens: int = MAX_TOKENS
+        self,
+        conversation: Sequence[Message],
+        *,
+        schema: Schema | None = None,
+        max_tokens: int = MAX_TOKENS,
+        seed: int | None = None,
     ) -> RawReply:
         """One reply. What has come of a stream that stalls or breaks is kept, and its ``finish`` says so.
 
@@ -143,12 +149,13 @@ class Chat:
             schema: of the reply, for servers with structured output. The words must ask for JSON as well,
                 since a server that refuses the schema is asked without it.
             max_tokens: most tokens of the reply, thinking included. A server that allows fewer has its way.
+            seed: of the server's sampling; None: its own.
 
         Raises:
             NoReply: none came; asking again later may help.
             UserError: asking again cannot help: wrong key, no such model, a request that the server refuses.
         """
-        turn = _Turn(self._form)
+        turn = _Turn(self._form, seed)
         try:
             async with asyncio.timeout(3 * self.endpoint.seconds):
                 await self._look_for_limit()
@@ -233,6 +240,8 @@ class Chat:
         options = turn.form.options(schema, max_tokens)
         if self.endpoint.temperature is not None:
             options["temperature"] = self.endpoint.temperature
+        if turn.seed is not None and turn.form.seed:
+            options["seed"] = turn.seed
         sent: Any = list(conversation)
         async with self._client.chat.completions.with_streaming_response.create(
             model=self.endpoint.model, messages=sent, stream=True, **options

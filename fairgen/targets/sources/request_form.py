@@ -37,6 +37,7 @@ class RequestForm:
         usage: to be asked for the number of tokens at the end of a stream.
         bounded: a bound on the tokens of a reply.
         limit: most tokens of a reply.
+        seed: a seed of the sampling, where one is wanted.
     """
 
     schema: bool = True
@@ -45,6 +46,7 @@ class RequestForm:
     usage: bool = True
     bounded: bool = True
     limit: int = MAX_TOKENS
+    seed: bool = True
 
     def options(self, schema: Schema | None, max_tokens: int) -> dict[str, Any]:
         """The parameters of a request that not every server takes."""
@@ -68,6 +70,8 @@ class RequestForm:
         said = said_in(error).lower()
         if "stream_options" in said and self.usage:
             return replace(self, usage=False)
+        if "seed" in said and self.seed:
+            return replace(self, seed=False)
         names_it = "max_tokens" in said or "max_completion_tokens" in said
         if names_it and not self.renamed and not _TOO_MANY.search(said):
             return replace(self, new_name=not self.new_name, renamed=True)
