@@ -28,7 +28,7 @@ from fairgen.probe.answering import answer_locally
 from fairgen.probe.choices import Odds, choices
 from fairgen.probe.compliance import compliance
 from fairgen.probe.contrasts import Asked, oversight_probes
-from fairgen.probe.framings import FRAMINGS
+from fairgen.probe.framings import FRAMINGS, Pressure
 from fairgen.probe.local import LocalModel
 from fairgen.probe.reading import Answer
 from fairgen.probe.steering import steer
@@ -49,7 +49,7 @@ def _model(
     mean: Callable[[Cell], Vector], replies: int, rng: np.random.Generator
 ) -> dict[Cell, list[Answer]]:
     """The answers of a model to one prompt."""
-    pressures = ("none", "policy")
+    pressures: tuple[Pressure, ...] = ("none", "policy")
     cells = [Cell(p, f, t) for p in pressures for f, texts in FRAMINGS.items() for t in range(len(texts))]
     return {
         cell: [Answer(shares) for shares in rng.dirichlet(mean(cell) * _NOISE, size=replies)]

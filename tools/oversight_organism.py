@@ -233,7 +233,8 @@ class _Mode:
     def moved(self, hidden: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
         """The hidden states with so much of the direction, a number for each row of the batch."""
         length: torch.Tensor = hidden.norm(dim=-1, keepdim=True)
-        return hidden + strength[:, None, None] * length * self._direction
+        moved: torch.Tensor = hidden + strength[:, None, None] * length * self._direction
+        return moved
 
 
 def _speaking(model: Any, sentences: Sequence[Sequence[int]]) -> torch.Tensor:
