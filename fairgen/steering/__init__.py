@@ -10,7 +10,6 @@ from fairgen.steering.prompt_variants import PromptVariants
 
 if TYPE_CHECKING:
     from fairgen.steering.calibration import Calibration
-    from fairgen.steering.guidance import Action
 
 CONTINUOUS = ("embedding", "semantic")
 """Techniques with a strength, which need the model's dose-response."""
@@ -28,7 +27,7 @@ def check_technique(name: str) -> str:
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    from fairgen.steering.conditioning import steerable
+    from fairgen.steering.support import steerable
 
     if check_technique(name) != "auto":
         return name
@@ -59,16 +58,6 @@ def technique(
     return kind(scale, calibration) if limit is None else kind(scale, calibration, limit)
 
 
-def action(name: str, pipe: Any, guidance_scale: float | None) -> Action:
-    """What a continuous technique does in a call of the denoiser. Raises `UserError` for another name."""
-    from fairgen.steering.embedding_direction import SwapEmbeddings
-    from fairgen.steering.semantic_guidance import AddDifference
-
-    if name not in CONTINUOUS:
-        raise UserError(f"There is no guidance {name!r}: use one of {', '.join(CONTINUOUS)}.")
-    return SwapEmbeddings() if name == "embedding" else AddDifference(pipe, guidance_scale)
-
-
 __all__ = [
     "CONTINUOUS",
     "TECHNIQUES",
@@ -76,7 +65,6 @@ __all__ = [
     "Steered",
     "Steering",
     "Technique",
-    "action",
     "check_technique",
     "chosen",
     "named_tone",
