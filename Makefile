@@ -13,9 +13,10 @@ demo: $(VENV)/.run-time ## the main job on the embedded model: 30 pictures unste
 
 test: lint typecheck pytest ## linter, formatter, types, tests
 
-lint: $(VENV)/.development ## ruff
+lint: $(VENV)/.development ## ruff, and import-linter: imports point down only
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.development ## ruff's fixes and formatting, in place
 	$(BIN)/ruff check --fix

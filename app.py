@@ -14,15 +14,15 @@ from pathlib import Path
 
 def main() -> None:
     """Serve on the host and port that GRADIO_SERVER_NAME and GRADIO_SERVER_PORT name."""
-    from fairgen.ui.engine import Engine
+    from fairgen.ui.work.engine import Engine
 
     space = "SPACE_ID" in os.environ
     # The embedded model unless the host names others, separated by commas.
     models = tuple(os.environ.get("FAIRGEN_MODELS", "embedded").split(","))
     engine = Engine(models, any_model=not space)
     engine.preload()
-    from fairgen.ui.app import launch
-    from fairgen.ui.settings import Settings
+    from fairgen.ui.server.app import launch
+    from fairgen.ui.server.settings import Settings
 
     settings = Settings(
         host=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if space else "127.0.0.1"),

@@ -66,14 +66,14 @@ def main(
     from fairgen.audit.plan import plan_audit
     from fairgen.audit.prompts import read_prompt_list
     from fairgen.audit.runner import Audit, AuditFinished
-    from fairgen.reading import ReaderPool
-    from fairgen.resources import prompts_path
-    from fairgen.spec import load_spec
+    from fairgen.common.resources import prompts_path
+    from fairgen.targets import load_spec
+    from skin_tone.pool import ReaderPool
 
     entries = read_prompt_list(prompts_path()).entries
     # Spread over the list, so that every group has its share.
     texts = [entries[k * len(entries) // prompts].prompt for k in range(prompts)]
-    generator = fairgen.load_generator("embedded", device="cpu")
+    generator = fairgen.load_model("embedded", device="cpu")
     rows = []
     with tempfile.TemporaryDirectory() as folder, ReaderPool() as reader:
         listed = Path(folder) / "list.txt"

@@ -25,10 +25,11 @@ from fairgen import cli
 from fairgen.cli import common
 
 if TYPE_CHECKING:
-    from fairgen.known_bias import KnownBias, MeasuredBias
-    from fairgen.known_bias.bench import Bench
-    from fairgen.known_bias.running import Asked, Setup
-    from fairgen.known_bias.tables import TextTable
+    from fairgen.bench import MeasuredBias
+    from fairgen.bench.bench import Bench
+    from fairgen.bench.running import Asked, Setup
+    from fairgen.bench.tables import TextTable
+    from fairgen.models.known_bias import KnownBias
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 _HERE = Path(__file__).resolve().parent
@@ -96,10 +97,10 @@ def run(
     workers: _Workers = None,
 ) -> None:
     """Run methods on the bench and write a result file for each; goes on where it stopped."""
+    from fairgen.bench.entries import SHIPPED
+    from fairgen.bench.running import Asked
+    from fairgen.common.documents import write_document
     from fairgen.errors import UserError
-    from fairgen.known_bias.entries import SHIPPED
-    from fairgen.known_bias.running import Asked
-    from fairgen.known_bias.table import write_document
 
     own = [one for one in methods or () if ":" in one]
     if len(own) > 1 or (not own and (name or version or url)):
@@ -138,12 +139,13 @@ def table(
 def _setup(
     model: str, device: str, table: Path | None, prompts: int, count: int, seed: int, work: Path
 ) -> tuple[KnownBias, Setup]:
+    from fairgen.bench.result import BenchPlan
+    from fairgen.bench.running import Setup
+    from fairgen.common.documents import read_document
+    from fairgen.common.libraries import quiet_libraries
     from fairgen.errors import UserError
-    from fairgen.known_bias.result import BenchPlan
-    from fairgen.known_bias.running import Setup
-    from fairgen.known_bias.table import KnownBias, load_known_bias, read_document
-    from fairgen.modelfolder import find_model
-    from fairgen.quiet import quiet_libraries
+    from fairgen.models.folder import find_model
+    from fairgen.models.known_bias import KnownBias, load_known_bias
     from skin_tone.scales import SCALES
 
     if table is not None:
@@ -175,9 +177,9 @@ def _run(
     out: Path | None = None,
 ) -> tuple[list[str], MeasuredBias | None]:
     """Names of the results that were written to ``out``, and the bias where it was asked for."""
-    from fairgen.known_bias import measured_bias
-    from fairgen.known_bias.running import open_bench
-    from fairgen.known_bias.table import write_document
+    from fairgen.bench import measured_bias
+    from fairgen.bench.running import open_bench
+    from fairgen.common.documents import write_document
 
     with contextlib.ExitStack() as stack:
         with common.stderr().status("Loading the model …"):
@@ -196,7 +198,7 @@ def _run(
 
 
 def _work(bench: Bench, setup: Setup, asked: Sequence[Asked], workers: int, *, bias: bool) -> None:
-    from fairgen.known_bias.running import missing_jobs, run_jobs
+    from fairgen.bench.running import missing_jobs, run_jobs
 
     jobs = missing_jobs(bench, asked, bias=bias)
     if workers > 1:
@@ -223,7 +225,7 @@ def _markdown(one: TextTable) -> str:
 
 
 def _show_bias(measured: MeasuredBias) -> None:
-    from fairgen.known_bias.tables import bias_sentences, bias_table
+    from fairgen.bench.tables import bias_sentences, bias_table
 
     print(_markdown(bias_table(measured)), *bias_sentences(measured), sep="\n", end="\n\n")
 
@@ -233,8 +235,8 @@ def _shipped_results() -> list[Path]:
 
 
 def _boards(paths: Sequence[Path]) -> str:
+    from fairgen.bench import leaderboard, load_result
     from fairgen.errors import UserError
-    from fairgen.known_bias import leaderboard, load_result
 
     if not paths:
         raise UserError("There are no results yet: `python benchmarks/known_bias.py run` makes them.")
@@ -249,9 +251,9 @@ def _show_boards(paths: Sequence[Path]) -> None:
 
 def _put() -> None:
     """Put what lies in the repository into docs/known-bias.md."""
-    from fairgen.known_bias import MeasuredBias, bias_table
-    from fairgen.known_bias.table import read_document
-    from fairgen.known_bias.tables import bias_sentences
+    from fairgen.bench import MeasuredBias, bias_table
+    from fairgen.bench.tables import bias_sentences
+    from fairgen.common.documents import read_document
 
     markdown.put("leaderboard", _boards(_shipped_results()), _PAGE)
     if _BIAS.is_file():

@@ -44,17 +44,17 @@ def _maker(setup: Setup) -> Iterator[Any]:
     import torch
 
     import fairgen
-    from fairgen.audit.cluster import connected
-    from fairgen.audit.crew import Crew
-    from fairgen.audit.worker import load_model
+    from fairgen.audit.workers.cluster import connected
+    from fairgen.audit.workers.crew import Crew
+    from fairgen.audit.workers.worker import model_loader
 
     if not setup.workers:
         torch.set_num_threads(setup.threads)
-        yield fairgen.load_generator("embedded", device="cpu")
+        yield fairgen.load_model("embedded", device="cpu")
         return
     with (
         connected(None, workers=setup.workers, device="cpu", threads=setup.threads) as layout,
-        Crew(load_model("embedded", layout.device, layout.threads), layout) as crew,
+        Crew(model_loader("embedded", layout.device, layout.threads), layout) as crew,
     ):
         yield crew
 
@@ -68,7 +68,7 @@ def _processor_seconds() -> float:
 
 def _measured(setup: Setup, plan: Any, folder: Path) -> dict[str, float]:
     from fairgen.audit.runner import Audit, AuditFinished, AuditStarted
-    from fairgen.reading import ReaderPool
+    from skin_tone.pool import ReaderPool
 
     with ExitStack() as stack:
         begin = time.perf_counter()
@@ -95,8 +95,8 @@ def main(
     """Time all and print the medians."""
     from fairgen.audit.plan import plan_audit
     from fairgen.audit.prompts import read_prompt_list
-    from fairgen.resources import prompts_path
-    from fairgen.spec import load_spec
+    from fairgen.common.resources import prompts_path
+    from fairgen.targets import load_spec
 
     setups = (Setup(0, 1), Setup(2, 1), *([Setup(0, os.cpu_count() or 1)] if all_cores else []))
     rows: dict[str, list[dict[str, float]]] = {setup.name: [] for setup in setups}

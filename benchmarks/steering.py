@@ -3,8 +3,8 @@
     python benchmarks/steering.py run --work FOLDER      # resumes where it stopped
     python benchmarks/steering.py tables --work FOLDER   # prints them, writes benchmarks/steering.json
 
-Every set is one session of `fairgen.session`, on prompts that no calibration has seen. Pictures are read by
-the first reader, which the loop steers by, and once more by the second, which it never sees.
+Every set is one session of `fairgen.loop.session`, on prompts that no calibration has seen. Pictures are
+read by the first reader, which the loop steers by, and once more by the second, which it never sees.
 """
 
 from __future__ import annotations
@@ -73,17 +73,15 @@ def _run(task: Task) -> dict[str, Any]:
     import torch
 
     import fairgen
-    from fairgen.events import Filled, Finished, PictureDone
-    from fairgen.spec import spec_from_shares
+    from fairgen.loop.events import Filled, Finished, PictureDone
+    from fairgen.targets import spec_from_shares
     from skin_tone import SCALES, SkinToneReader
     from skin_tone.second import SecondReader
 
     torch.set_num_threads(1)
     held = _run.__dict__
     if "generator" not in held:
-        held.update(
-            generator=fairgen.load_generator("embedded"), reader=SkinToneReader(), second=SecondReader()
-        )
+        held.update(generator=fairgen.load_model("embedded"), reader=SkinToneReader(), second=SecondReader())
     classes = SCALES[task.scale].classes
     shares = SKEWED if task.skewed else [1 / len(classes)] * len(classes)
     spec = spec_from_shares(

@@ -21,11 +21,14 @@ from rich import print as show
 from rich.progress import track
 from scipy.stats import spearmanr
 
-from fairgen.generator import Generator, Request, load_generator
-from fairgen.likeness import likeness
+from fairgen.loop.calibrate import STRENGTHS
+from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.loading import load_model
+from fairgen.scoring.twins import likeness
 from fairgen.steering import Steering, Technique, technique
-from fairgen.steering.calibration import STRENGTHS, find_calibration
+from fairgen.steering.calibration import find_calibration
 from fairgen.steering.prompt_variants import PromptVariants
+from fairgen.steering.request import Request
 from skin_tone import SCALES, SkinToneReader
 from skin_tone.faces import FaceFinder
 
@@ -39,7 +42,7 @@ _OUT = Path(__file__).with_suffix(".json")
 Job = tuple[Request, Steering | None]
 
 
-def _sample(generator: Generator, jobs: list[Job], label: str) -> list[Image.Image]:
+def _sample(generator: DiffusersModel, jobs: list[Job], label: str) -> list[Image.Image]:
     pictures = []
     for begin in track(range(0, len(jobs), 6), label, transient=True):
         batch = jobs[begin : begin + 6]
@@ -47,7 +50,7 @@ def _sample(generator: Generator, jobs: list[Job], label: str) -> list[Image.Ima
     return pictures
 
 
-def _calibrated(generator: Generator, name: str) -> Technique:
+def _calibrated(generator: DiffusersModel, name: str) -> Technique:
     """The technique as the loop would use it: window and strengths from the shipped calibration."""
     found = find_calibration(generator.info, name, (generator.folder or Path()) / "calibrations")
     made = technique(name, "ita6", found)
@@ -56,7 +59,7 @@ def _calibrated(generator: Generator, name: str) -> Technique:
     return made
 
 
-def twin_likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[str, float]]:
+def twin_likeness(generator: DiffusersModel, finder: FaceFinder) -> dict[str, dict[str, float]]:
     """Landmark shift (interocular distances) and CIEDE2000 outside the face, against the unsteered twin."""
     classes = SCALES["ita6"].classes
     wanted = [(prompt, tone) for prompt in PROMPTS for tone in classes]
@@ -97,7 +100,7 @@ def twin_likeness(generator: Generator, finder: FaceFinder) -> dict[str, dict[st
     return result
 
 
-def dose_response(generator: Generator, reader: SkinToneReader) -> dict[str, Any]:
+def dose_response(generator: DiffusersModel, reader: SkinToneReader) -> dict[str, Any]:
     """Rank correlation of nine strengths with the mean ITA, over all prompts and within each."""
     result = {}
     for name in GUIDED:
@@ -130,7 +133,7 @@ def dose_response(generator: Generator, reader: SkinToneReader) -> dict[str, Any
     return result
 
 
-def cost(generator: Generator, reader: SkinToneReader, rounds: int = 9) -> dict[str, float]:
+def cost(generator: DiffusersModel, reader: SkinToneReader, rounds: int = 9) -> dict[str, float]:
     """Sampling time against the plain pipeline's, and reading time against it."""
     requests = {
         s: [Request("a portrait of a chef", seed, strength=s) for seed in range(4)] for s in (0.0, 0.5)
@@ -161,7 +164,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Write the figures here as JSON.")] = _OUT,
 ) -> None:
     """Measure and print."""
-    generator = load_generator("embedded")
+    generator = load_model("embedded")
     result: dict[str, Any] = {"command": "python benchmarks/twins.py"}
     with SkinToneReader() as reader, FaceFinder(1) as finder:
         result["cost"] = cost(generator, reader)

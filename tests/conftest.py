@@ -16,8 +16,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from fairgen.contentcredentials import PictureSigner
-    from fairgen.generator import Generator
+    from fairgen.models.diffusers import DiffusersModel
+    from fairgen.provenance.signing import PictureSigner
 
 # Before any test imports matplotlib or a library of the hub: no window, no network, no telemetry.
 os.environ["MPLBACKEND"] = "Agg"
@@ -78,11 +78,11 @@ def embedded_side(embedded_model: Path) -> int:
 
 
 @pytest.fixture(scope="session")
-def embedded_generator(embedded_model: Path) -> Generator:
+def embedded_generator(embedded_model: Path) -> DiffusersModel:
     """The embedded model on the CPU, loaded once for all tests marked `embedded`."""
-    from fairgen.generator import load_generator
+    from fairgen.models.loading import load_model
 
-    return load_generator(str(embedded_model), device="cpu")
+    return load_model(str(embedded_model), device="cpu")
 
 
 @pytest.fixture(scope="module")  # a session's would leave its event loop to tests that begin one of their own
@@ -103,9 +103,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def signer(tmp_path_factory: pytest.TempPathFactory) -> PictureSigner:
     """Signs content credentials with the certificate of the tests' own authority."""
-    from c2pa_authority import config
-
-    from fairgen.contentcredentials import PictureSigner
+    from fairgen.provenance.signing import PictureSigner
+    from tests.doubles.c2pa_authority import config
 
     return PictureSigner(config(tmp_path_factory.mktemp("signer")))
 
@@ -113,7 +112,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> PictureSigner:
 @pytest.fixture
 def trust(tmp_path: Path) -> Path:
     """A trust list that names the tests' own authority."""
-    from c2pa_authority import ROOT as AUTHORITY
+    from tests.doubles.c2pa_authority import ROOT as AUTHORITY
 
     path = tmp_path / "roots.pem"
     path.write_bytes(AUTHORITY.pem)

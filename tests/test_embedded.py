@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairgen.generator import Generator, Request
-from fairgen.provenance import digital_source_type
-from fairgen.runfile import read_run
+from fairgen.models.diffusers import DiffusersModel
+from fairgen.provenance.png import digital_source_type
+from fairgen.runs import read_run
+from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
 
 pytestmark = pytest.mark.embedded
@@ -132,7 +133,7 @@ def test_the_second_reader_may_verify(demo: tuple[Path, dict[str, Any]], tmp_pat
     assert "--reader must be one of" in wrong.stderr
 
 
-def test_pictures_do_not_depend_on_their_batch(embedded_generator: Generator) -> None:
+def test_pictures_do_not_depend_on_their_batch(embedded_generator: DiffusersModel) -> None:
     requests = [
         Request(f"a portrait of a {who}", seed) for seed, who in enumerate(("CEO", "janitor", "chef"))
     ]
@@ -142,7 +143,7 @@ def test_pictures_do_not_depend_on_their_batch(embedded_generator: Generator) ->
         assert np.abs(np.asarray(alone, int) - np.asarray(picture, int)).max() <= 3
 
 
-def test_tones_follow_the_words(embedded_generator: Generator) -> None:
+def test_tones_follow_the_words(embedded_generator: DiffusersModel) -> None:
     means = []
     with SkinToneReader() as reader:
         for word in ("very fair", "olive", "brown", "very dark"):

@@ -22,9 +22,10 @@ print(peak // 1024 if sys.platform == "darwin" else peak, file=sys.stderr)
 
 VERIFY = """
 import contextlib, io
-from fake_run import reading
+from tests.doubles.fake_run import reading
 from PIL import Image
-from fairgen import cli, verify
+from fairgen import cli
+from fairgen.scoring import verify
 from skin_tone import ToneReading
 
 # Full readings, outlines included, at once: the true reader would take half a minute for a thousand.
@@ -46,10 +47,10 @@ with contextlib.redirect_stdout(io.StringIO()):
 """
 
 AUDIT = """
-from session_doubles import BatchBound, InfoReader
+from tests.doubles.session_doubles import BatchBound, InfoReader
 from fairgen.audit.plan import plan_audit
 from fairgen.audit.runner import Audit, look_back
-from fairgen.spec import load_spec
+from fairgen.targets import load_spec
 
 (folder / "list.txt").write_text("\\n".join(f"a person number {k}" for k in range(number)))
 plan = plan_audit(folder / "list.txt", load_spec("uniform"), count=12, arms=("none", "prompt"))
@@ -64,8 +65,7 @@ for left in (False, True):
 def peak(script: str, folder: Path, number: int) -> int:
     """Peak resident memory in KiB."""
     folder.mkdir()
-    tests = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", _HEAD + script + _TAIL, str(folder), str(number)],
         capture_output=True,

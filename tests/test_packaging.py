@@ -67,7 +67,7 @@ def test_the_wheel_brings_its_assets_and_specs(project_root: Path, tmp_path: Pat
     elsewhere.mkdir()
     done = run(
         "-c",
-        "import fairgen, fairgen.resources as r; from fairgen.spec import load_spec\n"
+        "import fairgen, fairgen.common.resources as r; from fairgen.targets import load_spec\n"
         "print(fairgen.__file__); print(r.specs_dir()); print(load_spec('uniform').scale)",
         cwd=elsewhere,
         path=site,

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 import fairgen
-from fairgen.events import Calibrating, Event
-from fairgen.generator import Request, load_generator, wrap_pipeline
-from fairgen.runfile import read_run
+from fairgen.loop.calibrate import SHORT
+from fairgen.loop.events import Calibrating, Event
+from fairgen.models.loading import load_model, wrap_pipeline
+from fairgen.runs import read_run
 from fairgen.steering import Steering
-from fairgen.steering.calibration import SHORT, find_calibration
+from fairgen.steering.calibration import find_calibration
+from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
 
 
 @pytest.fixture(scope="module")
 def pipe() -> Any:
-    return load_generator("embedded").pipe
+    return load_model("embedded").pipe
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +73,7 @@ def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, t
 
 
 def test_the_batch_size_changes_no_picture_of_a_steered_set() -> None:
-    generator = load_generator("embedded", steps=4)
+    generator = load_model("embedded", steps=4)
     requests = [Request("a portrait of a chef", seed, strength=s) for seed, s in enumerate((0.0, 0.7, -0.7))]
     steering = Steering("embedding", 0.0, 1.0)
     together = generator.generate(requests, steering)
@@ -82,7 +84,7 @@ def test_the_batch_size_changes_no_picture_of_a_steered_set() -> None:
 
 
 def test_strength_zero_is_the_plain_picture() -> None:
-    generator = load_generator("embedded", steps=4)
+    generator = load_model("embedded", steps=4)
     plain = generator.generate([Request("a portrait of a chef", seed) for seed in range(3)])
     mixed = generator.generate(
         [Request("a portrait of a chef", seed, strength=float(seed == 1)) for seed in range(3)],

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairgen.audit.prompts import PromptList, read_prompt_list
+from fairgen.common.checks import between
+from fairgen.common.text import check_prompt, slug
 from fairgen.errors import UserError
-from fairgen.records import AuditPrompt, AuditRecord
-from fairgen.session import MAX_COUNT, MAX_TRIES, between, check_prompt
-from fairgen.spec import FairnessSpec, load_spec
-from fairgen.steering import TECHNIQUES, check_technique
+from fairgen.loop.session import (
+    MAX_COUNT,
+    MAX_TRIES,
+)
+from fairgen.runs import (
+    AuditPrompt,
+    AuditRecord,
+)
+from fairgen.steering import CONTINUOUS, TECHNIQUES, check_technique, chosen
+from fairgen.steering.support import check_steerable
+from fairgen.targets import FairnessSpec, load_spec
 
 ARMS = tuple(name for name in TECHNIQUES if name != "auto")
 DEFAULT_ARMS = ("none", "prompt", "embedding")
@@ -94,7 +103,7 @@ def plan_audit(
         specs[key] = own
         made.append(
             AuditPrompt(
-                name=f"{place + 1:0{digits}}{_slug(entry.prompt)}",
+                name=f"{place + 1:0{digits}}{_folder_words(entry.prompt)}",
                 prompt=check_prompt(entry.prompt),
                 group=entry.group,
                 spec=key,
@@ -143,6 +152,14 @@ def _spec(listed: PromptList, name: str, line: int) -> FairnessSpec:
         raise UserError(f"{listed.path}, line {line}: {error}") from error
 
 
-def _slug(prompt: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:_SLUG].strip("-")
+def _folder_words(prompt: str) -> str:
+    words = slug(prompt, _SLUG)
     return f"-{words}" if words else ""
+
+
+def check_arms(arms: Sequence[str], pipe: Any) -> None:
+    """Raise `UserError` where an arm does not work with a pipeline."""
+    for arm in arms:
+        chosen(arm, pipe)
+        if arm in CONTINUOUS:
+            check_steerable(pipe)

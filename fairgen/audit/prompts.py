@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fairgen.errors import UserError
-from fairgen.spec.strict_yaml import YamlProblem, parse
+from fairgen.targets.strict_yaml import YamlProblem, parse
 
 FIELDS = ("prompt", "spec", "count", "seed", "group")
 MAX_PROMPTS = 10_000

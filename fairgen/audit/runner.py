@@ -7,40 +7,43 @@ share batches: rounds of a single picture, in which a set ends, then still fill 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import fairgen
-from fairgen.audit.crew import Crew
-from fairgen.audit.host import commit_of, describe_host, fairgen_commit
-from fairgen.audit.parallel import in_parallel
-from fairgen.audit.plan import AuditPlan
-from fairgen.audit.summary import AuditSummary, audit_summary
-from fairgen.audit.turns import AHEAD, Turns, all_sessions
-from fairgen.contentcredentials import PictureSigner, signer_from_environment
+from fairgen._version import __version__
+from fairgen.audit.plan import AuditPlan, check_arms
+from fairgen.audit.workers.crew import Crew
+from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
+from fairgen.audit.workers.parallel import in_parallel
+from fairgen.common.checks import between
+from fairgen.common.files import now
 from fairgen.errors import UserError
-from fairgen.events import Event, Finished
-from fairgen.records import AuditPrompt, AuditRecord, SessionRecord, Summary
-from fairgen.replay import damaged, require_same_model
-from fairgen.runfile import RunReader, RunWriter, SessionRun, now
-from fairgen.session import (
-    ROUND_SIZE,
-    PictureMaker,
-    Plan,
-    ToneReader,
-    between,
-    calibrated,
-    known_calibration,
-    running_set,
+from fairgen.loop.batches import BatchMaker, Here, run_together
+from fairgen.loop.events import Event, Finished
+from fairgen.loop.session import ROUND_SIZE, Plan, calibrated, known_calibration, running_set
+from fairgen.models.contract import Model
+from fairgen.provenance.signing import PictureSigner, signer_from_environment
+from fairgen.runs import (
+    AHEAD,
+    AuditPrompt,
+    AuditRecord,
+    RunReader,
+    RunWriter,
+    SessionRecord,
+    SessionRun,
+    Summary,
+    Turns,
+    all_sessions,
+    damaged,
+    require_same_model,
 )
-from fairgen.steering import CONTINUOUS, Technique, chosen, named_tone, technique
+from fairgen.scoring.arms import AuditSummary, audit_summary
+from fairgen.steering import CONTINUOUS, Technique, named_tone, technique
 from fairgen.steering.calibration import Calibration
-from fairgen.steering.conditioning import family
-from fairgen.together import BatchMaker, Here, run_together
+from skin_tone.pool import ToneReader
 
 _MOST_SIDE_BY_SIDE = 8
 
@@ -154,7 +157,7 @@ class Audit:
     def __init__(
         self,
         plan: AuditPlan,
-        generator: PictureMaker,
+        generator: Model,
         reader: ToneReader,
         folder: Path,
         *,
@@ -176,10 +179,10 @@ class Audit:
                     f"The audit was begun with {_threads(left.audit.threads)}, and now there would be "
                     f"{_threads(threads)}, which changes the pictures' last bits: go on with as many."
                 )
-            if left.audit.fairgen != fairgen.__version__:
+            if left.audit.fairgen != __version__:
                 raise UserError(
                     f"The audit was begun with fairgen {left.audit.fairgen}, and this is "
-                    f"{fairgen.__version__}: install that version to go on, or begin a new run."
+                    f"{__version__}: install that version to go on, or begin a new run."
                 )
             self.changed = require_same_model(generator.info, left.audit.model, "The audit")
         self._calibrations: dict[str, Calibration] = {}
@@ -210,7 +213,7 @@ class Audit:
                     found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
                 self._calibrations[arm] = found
         hashes = {arm: found.content_hash() for arm, found in self._calibrations.items()}
-        with RunWriter(self.folder, fairgen_version=fairgen.__version__) as writer:
+        with RunWriter(self.folder, fairgen_version=__version__) as writer:
             record = self._begun(writer, hashes)
             left = self.left or LookBack(record)
             problems = list(left.problems)
@@ -250,7 +253,7 @@ class Audit:
             round_size=ROUND_SIZE,
             batch_size=self.batch_size,
             side_by_side=min(2 * self.batch_size, _MOST_SIDE_BY_SIDE),
-            fairgen=fairgen.__version__,
+            fairgen=__version__,
             fairgen_commit=fairgen_commit(),
             git_commit=commit_of(Path.cwd()),
             calibrations=calibrations,
@@ -315,19 +318,11 @@ class Audit:
         return asked.header(name, arm, selected, self.generator.info, signer=self.signer), selected
 
 
-def check_arms(arms: Sequence[str], pipe: Any) -> None:
-    """Raise `UserError` where an arm does not work with a pipeline."""
-    for arm in arms:
-        chosen(arm, pipe)
-        if arm in CONTINUOUS:
-            family(pipe)
-
-
 def _threads(number: int | None) -> str:
     return "no fixed number of threads" if number is None else f"{number} threads"
 
 
 def _write_summary(folder: Path, summary: AuditSummary) -> None:
-    from fairgen.report.write import write_text
+    from fairgen.common.files import write_text
 
     write_text(folder / "summary.json", summary.model_dump_json(indent=2) + "\n")

@@ -18,7 +18,7 @@ import typer
 from fairgen.cli import model, spec
 from fairgen.cli.audit import audit as audit_command
 from fairgen.cli.calibrate import calibrate as calibrate_command
-from fairgen.cli.common import Interrupted, one_line
+from fairgen.cli.common import Interrupted
 from fairgen.cli.compare import compare as compare_command
 from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
@@ -26,6 +26,7 @@ from fairgen.cli.report import report as report_command
 from fairgen.cli.score import score as score_command
 from fairgen.cli.serve import serve as serve_command
 from fairgen.cli.verify import verify as verify_command
+from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ app.add_typer(model.app, name="model")
 
 def _print_version(value: bool) -> None:
     if value:
-        from fairgen import __version__
+        from fairgen._version import __version__
 
         typer.echo(f"fairgen {__version__}")
         raise typer.Exit()

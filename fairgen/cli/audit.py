@@ -10,15 +10,16 @@ import typer
 
 from fairgen.cli import common
 from fairgen.cli import workers as scale
+from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from fairgen.audit.plan import AuditPlan
     from fairgen.audit.runner import LookBack
-    from fairgen.audit.summary import ArmFigures, AuditSummary
-    from fairgen.contentcredentials import PictureSigner
-    from fairgen.reading import ReaderPool
-    from fairgen.session import PictureMaker
+    from fairgen.models.contract import Model
+    from fairgen.provenance.signing import PictureSigner
+    from fairgen.scoring.arms import ArmFigures, AuditSummary
+    from skin_tone.pool import ReaderPool
 
 
 def audit(
@@ -70,11 +71,11 @@ def audit(
     An audit that was stopped, in whatever way, goes on with --resume and ends as if it had never stopped.
     """
     common.check_range("--tolerance", tolerance, 0, 1)
-    from fairgen.contentcredentials import signer_from_environment
+    from fairgen.provenance.signing import signer_from_environment
 
     signer = signer_from_environment(c2pa_cert, c2pa_key)
     if workers is not None or ray is not None:
-        from fairgen.audit.cluster import require_ray
+        from fairgen.audit.workers.cluster import require_ray
 
         require_ray()
     left = None
@@ -89,7 +90,7 @@ def audit(
         threads = left.audit.threads
     else:
         from fairgen.audit.plan import parse_arms, plan_audit
-        from fairgen.resources import prompts_path
+        from fairgen.common.resources import prompts_path
 
         plan = plan_audit(
             prompts or prompts_path(),
@@ -109,7 +110,7 @@ def audit(
         _show(summary)
         typer.echo(f"Run: {folder}; `fairgen report {folder}` makes the report")
     if require:
-        from fairgen.audit.summary import meets
+        from fairgen.scoring.arms import meets
 
         if not meets(summary):
             raise typer.Exit(3)
@@ -164,7 +165,7 @@ def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, 
 
 def _conflict(option: str, then: str, folder: Path) -> UserError:
     return UserError(
-        f"{option} is not what the audit in {folder} was begun with ({common.one_line(then)}): leave it out, "
+        f"{option} is not what the audit in {folder} was begun with ({one_line(then)}): leave it out, "
         "or begin a new run."
     )
 
@@ -173,7 +174,7 @@ def _run(
     plan: AuditPlan,
     left: LookBack | None,
     folder: Path,
-    made_by: AbstractContextManager[tuple[PictureMaker, ReaderPool]],
+    made_by: AbstractContextManager[tuple[Model, ReaderPool]],
     batch_size: int | None,
     signer: PictureSigner | None,
 ) -> AuditSummary:
@@ -209,12 +210,12 @@ def _show(summary: AuditSummary) -> None:
         for group in groups:
             found = [arm.groups.get(group) for arm in summary.arms]
             row = [common.number(one.tv, 3) if one else "–" for one in found]
-            table.add_row(common.one_line(group) or "(no mark)", *row)
+            table.add_row(one_line(group) or "(no mark)", *row)
         console.print(table)
     for arm in summary.arms:
         if arm.worst_prompt is not None:
             console.print(
-                f"Worst prompt, {arm.arm}: {common.one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}",
+                f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}",
                 markup=False,
                 soft_wrap=True,
             )

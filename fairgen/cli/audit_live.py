@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.audit.runner import AuditEvent
-    from fairgen.audit.summary import AuditSummary
-    from fairgen.events import Calibrating
-    from fairgen.records import AuditRecord, PictureRecord, SessionRecord, Summary
+    from fairgen.loop.events import Calibrating
+    from fairgen.runs import AuditRecord, PictureRecord, SessionRecord, Summary
+    from fairgen.scoring.arms import AuditSummary
 
 _EVERY = 15.0
 """Seconds between two lines where standard error is no terminal."""
@@ -156,7 +156,7 @@ def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSu
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fairgen.audit.runner import AuditFinished, AuditStarted
-    from fairgen.events import Calibrating, Finished, PictureDone, Replayed, Started
+    from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
 
     console = common.stderr()
     bar = Progress(

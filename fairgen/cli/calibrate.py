@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def calibrate(
         raise UserError(f"--sheet {sheet} must end in .png.")
     if sheet is not None and sheet.exists() and not sheet.is_file():
         raise UserError(f"--sheet {sheet} is a folder or a device: name a file.")
-    chosen = common.read_prompts(prompts) if prompts is not None else None
+    chosen = read_prompts(prompts) if prompts is not None else None
     for prompt in chosen or ():
         if (named := named_tone(prompt)) is not None:
             raise UserError(
@@ -58,8 +59,9 @@ def calibrate(
                 "take it out."
             )
     with common.loaded(model, device, steps=steps, guidance_scale=guidance_scale) as (generator, reader):
-        from fairgen.steering.calibration import PROMPTS, Plan, save_calibration
-        from fairgen.steering.calibration import calibrate as measure
+        from fairgen.loop.calibrate import PROMPTS, Plan
+        from fairgen.loop.calibrate import calibrate as measure
+        from fairgen.steering.calibration import save_calibration
         from fairgen.steering.conditioning import ANCHORS
         from fairgen.steering.prompt_variants import with_word
 
@@ -122,14 +124,12 @@ def _show(found: Calibration) -> None:
 def _save_sheet(tiles: dict[float, list[Image.Image]], path: Path) -> None:
     from PIL import Image
 
-    from fairgen.runfile import disk_errors
+    from fairgen.common.files import disk_errors, replacing
 
     rows = [tiles[strength] for strength in sorted(tiles)]
     page = Image.new("RGB", (_TILE * max(map(len, rows)), _TILE * len(rows)), "white")
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
             page.paste(picture, (x * _TILE, y * _TILE))
-    temporary = path.with_name(f".{path.name}.tmp")
-    with disk_errors(path):
-        page.save(temporary, "PNG")
-        temporary.replace(path)
+    with disk_errors(path), replacing(path) as made:
+        page.save(made, "PNG")

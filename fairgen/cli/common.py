@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from collections.abc import Generator as Work
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from fairgen.common.text import one_line, slug
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fairgen.generator import Generator
-    from fairgen.reading import ReaderPool
-    from fairgen.spec import FairnessSpec
+    from fairgen.models.diffusers import DiffusersModel
+    from fairgen.targets import FairnessSpec
+    from skin_tone.pool import ReaderPool
 
 DEFAULT_SPEC = "uniform"
 _MOST_BYTES_OF_PROMPTS = 1024 * 1024
@@ -75,20 +75,6 @@ class Interrupted(Exception):
     """Ctrl-C; the message says what was kept."""
 
 
-def one_line(text: str) -> str:
-    """Text for a terminal: one line, without control characters (a file's name may carry some)."""
-    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
-
-
-def visible(text: str) -> str:
-    """Text for a terminal in which nothing is hidden: marks without a shape of their own (direction,
-    zero-width, control) show as <U+202E>; line breaks stay, other white space is a plain space.
-    """
-    return "".join(
-        c if c.isprintable() or c == "\n" else " " if c.isspace() else f"<U+{ord(c):04X}>" for c in text
-    )
-
-
 def stdout() -> Console:
     """The console for results."""
     from rich.console import Console
@@ -114,7 +100,7 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 
     A void approval is said on standard error.
     """
-    from fairgen.spec import load_spec, spec_from_shares
+    from fairgen.targets import load_spec, spec_from_shares
 
     if target is None:
         declared = load_spec(spec)
@@ -132,13 +118,13 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 @contextlib.contextmanager
 def loaded(
     model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
-) -> Iterator[tuple[Generator, ReaderPool]]:
+) -> Iterator[tuple[DiffusersModel, ReaderPool]]:
     """The generator of ``--model`` on ``--device``, and readers that are closed afterwards."""
     with stderr().status("Loading the model …"):
-        from fairgen.generator import load_generator
-        from fairgen.reading import ReaderPool
+        from fairgen.models.loading import load_model
+        from skin_tone.pool import ReaderPool
 
-        generator = load_generator(model, device, steps=steps, guidance_scale=guidance_scale)
+        generator = load_model(model, device, steps=steps, guidance_scale=guidance_scale)
         reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader
@@ -160,27 +146,6 @@ def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
                     return result
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted while {label.lower()}: nothing was kept.") from None
-
-
-def read_prompts(path: Path) -> list[str]:
-    """The prompts of a file, one a line; empty lines and lines that begin with # are left out.
-
-    Raises `UserError` where the file cannot be read or holds none.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES_OF_PROMPTS + 1)  # whatever size the file claims
-        if len(raw) > _MOST_BYTES_OF_PROMPTS:
-            raise UserError(f"{path} is larger than 1 MiB: give a text file, one prompt a line.")
-        lines = raw.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text: save it as plain text, one prompt a line.") from error
-    except OSError as error:
-        raise UserError(f"The prompts {path} cannot be read ({error.strerror}).") from error
-    prompts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not prompts:
-        raise UserError(f"{path} holds no prompts: write one a line.")
-    return prompts
 
 
 def require_free(out: Path, *, force: bool) -> Path:
@@ -220,8 +185,7 @@ def signed(value: float | None) -> str:
 
 def default_out(kind: str, words: str) -> Path:
     """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:40].strip("-")
-    stem = "-".join(p for p in (kind, slug, f"{datetime.now():%Y%m%d-%H%M%S}") if p)
+    stem = "-".join(p for p in (kind, slug(words), f"{datetime.now():%Y%m%d-%H%M%S}") if p)
     folder = Path("runs") / stem
     number = 2
     while folder.exists():
@@ -247,8 +211,8 @@ def claim_out(folder: Path, *, force: bool) -> Path:
 
 
 def _set_aside(folder: Path) -> None:
-    from fairgen.audit.turns import AHEAD
-    from fairgen.runfile import RUN_FILE, disk_errors, session_names
+    from fairgen.common.files import disk_errors
+    from fairgen.runs import AHEAD, RUN_FILE, session_names
 
     if not (folder / RUN_FILE).exists():
         return

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import one_line
 
 if TYPE_CHECKING:
-    from fairgen.audit.compare import Comparison
+    from fairgen.scoring.compare import Comparison
 
 
 def compare(
@@ -26,12 +27,12 @@ def compare(
 
     The test looks at first attempts alone: what was kept after feedback and retries is no independent draw.
     """
-    from fairgen.audit.compare import compare_runs
+    from fairgen.scoring.compare import compare_runs
 
     with common.stderr().status("Comparing …"):
         found = compare_runs(first, second)
     if out is not None:
-        from fairgen.report.write import write_text
+        from fairgen.common.files import write_text
 
         write_text(out, found.model_dump_json(indent=2) + "\n")
     if as_json:
@@ -44,7 +45,7 @@ def _show(found: Comparison) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from fairgen.audit.compare import CHANCE
+    from fairgen.scoring.compare import CHANCE
 
     console = common.stdout()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -54,7 +55,7 @@ def _show(found: Comparison) -> None:
         table.add_column(name, justify="right")
     for one in found.sets:
         table.add_row(
-            common.one_line(one.prompt),
+            one_line(one.prompt),
             one.arm,
             common.number(one.tv[0], 3),
             common.number(one.tv[1], 3),
@@ -86,6 +87,6 @@ def _show(found: Comparison) -> None:
     ):
         if names:
             text = f"{words}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-            console.print(common.one_line(text), markup=False, soft_wrap=True)
+            console.print(one_line(text), markup=False, soft_wrap=True)
     for problem in found.problems:
         console.print(problem, markup=False, soft_wrap=True)

@@ -35,8 +35,8 @@ def demo(
     folder = common.claim_out(out or common.default_out("demo", prompt), force=force)
 
     from fairgen.cli.live import watch
+    from fairgen.loop.session import run_session
     from fairgen.report import write_report
-    from fairgen.session import run_session
 
     summaries = []
     with common.loaded(model, device) as (generator, reader):

@@ -40,7 +40,7 @@ def generate(
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
     # Whatever can be refused is refused before a model is loaded.
-    from fairgen.contentcredentials import signer_from_environment
+    from fairgen.provenance.signing import signer_from_environment
     from fairgen.steering import check_technique
 
     check_technique(steering)
@@ -48,8 +48,8 @@ def generate(
     folder = common.claim_out(out or common.default_out("generate", prompt), force=force)
 
     from fairgen.cli.live import watch
+    from fairgen.loop.session import run_session
     from fairgen.report import write_report
-    from fairgen.session import run_session
 
     with common.loaded(model, device) as (generator, reader):
         events = run_session(

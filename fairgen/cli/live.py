@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fairgen.cli import common
 
 if TYPE_CHECKING:
-    from fairgen.events import Event
-    from fairgen.runfile import Summary
+    from fairgen.loop.events import Event
+    from fairgen.runs import Summary
 
 
 def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
@@ -23,7 +23,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from fairgen.events import Calibrating, Finished, PictureDone, Started
+    from fairgen.loop.events import Calibrating, Finished, PictureDone, Started
 
     console = common.stderr()
     columns = (

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import one_line
 
 if TYPE_CHECKING:
-    from fairgen.modelinfo import CalibrationSummary, ModelDescription
+    from fairgen.models.description import CalibrationSummary, ModelDescription
 
 app = typer.Typer(help="Models: what a model is, before anything is sampled.", no_args_is_help=True)
 
@@ -27,7 +28,7 @@ def info(
     """Check a model's folder and print what it says about itself: parts, size, licence, settings,
     calibrations, fingerprint, and the bias that was put in, where that is known.
     """
-    from fairgen.modelinfo import describe_model
+    from fairgen.models.description import describe_model
 
     found = describe_model(model)
     if as_json:
@@ -46,7 +47,7 @@ def _show(found: ModelDescription) -> None:
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
     for name, value in _facts(found):
-        facts.add_row(name, Text(common.one_line(value)))
+        facts.add_row(name, Text(one_line(value)))
     parts = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("part", "class"):
         parts.add_column(title)
@@ -55,7 +56,7 @@ def _show(found: ModelDescription) -> None:
     parts.add_column("stored as")
     for part in found.parts:
         row = (part.name, part.kind, f"{part.parameters:,}", f"{part.megabytes:.1f}", ", ".join(part.dtypes))
-        parts.add_row(*map(common.one_line, row))
+        parts.add_row(*map(one_line, row))
     console.print(facts)
     console.print(parts)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import one_line
 
 if TYPE_CHECKING:
-    from fairgen.audit.score import Score
+    from fairgen.scoring.rescore import Score
 
 
 def score(
@@ -32,12 +33,12 @@ def score(
     """
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
-    from fairgen.audit.score import score_run
+    from fairgen.scoring.rescore import score_run
 
     found = score_run(run, declared)
     document = found.model_dump_json(indent=2)
     if out is not None:
-        from fairgen.report.write import write_text
+        from fairgen.common.files import write_text
 
         write_text(out, document + "\n")
     if as_json:
@@ -60,7 +61,7 @@ def _show(found: Score) -> None:
         table.add_column(name, justify="right")
     for one in found.sets:
         table.add_row(
-            common.one_line(one.prompt),
+            one_line(one.prompt),
             one.arm,
             str(one.kept),
             common.number(one.tv, 3),

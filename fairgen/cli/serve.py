@@ -44,7 +44,7 @@ def serve(
 ) -> None:
     """Serve the web app: choose a target, watch the set converge, see the evidence. Ctrl-C ends it."""
     users = read_auth([*(auth or []), *filter(None, [os.environ.get(AUTH_VARIABLE)])])
-    from fairgen.ui.settings import LOOPBACK
+    from fairgen.ui.server.settings import LOOPBACK
 
     public = share or host not in LOOPBACK
     if public and not users and not no_auth:
@@ -55,13 +55,13 @@ def serve(
     if users and no_auth:
         raise UserError("--auth and --no-auth contradict each other: give one of them.")
     _check_port(host, port)
-    from fairgen.ui.engine import Engine
+    from fairgen.ui.work.engine import Engine
 
     # Torch and the model take longer to load than the page: begin with them.
     engine = Engine(tuple(model), any_model=not public, device=device)
     engine.preload()
-    from fairgen.ui.app import launch
-    from fairgen.ui.settings import Settings
+    from fairgen.ui.server.app import launch
+    from fairgen.ui.server.settings import Settings
 
     launch(
         Settings(host=host, port=port, share=share, auth=tuple(users), runs=runs, open_browser=open_browser),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
-    from fairgen.verify import Verification
+    from fairgen.scoring.verify import Verification
 
 
 def verify(
@@ -52,8 +53,8 @@ def verify(
     """
     common.check_range("--tolerance", tolerance, 0, 1)
     declared = common.resolve_spec(spec, target)
-    from fairgen.marks import MarkReader
-    from fairgen.verify import Verification, find_pictures, make_reader, verify_pictures
+    from fairgen.provenance.reading import MarkReader
+    from fairgen.scoring.verify import Verification, find_pictures, make_reader, verify_pictures
 
     chosen, marks = make_reader(reader), MarkReader(c2pa_trust)
     files = find_pictures(paths)
@@ -69,10 +70,10 @@ def verify(
     done = Verification(declared, tuple(results), reader, prompt)
     warn = common.stderr()
     for bad in done.unreadable:
-        warn.print(common.one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
+        warn.print(one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
     for bad in done.tampered:
         problem = bad.marks.credentials.problem
-        line = common.one_line(f"changed after it was signed, or damaged: {bad.file}: {problem}")
+        line = one_line(f"changed after it was signed, or damaged: {bad.file}: {problem}")
         warn.print(line, markup=False, soft_wrap=True)
     if len(done.unreadable) == len(files):
         raise UserError(f"None of the {len(files)} files could be opened as a picture.")
@@ -93,7 +94,7 @@ def verify(
 
 
 def _show(done: Verification, document: dict[str, object]) -> None:
-    from fairgen.marks import mark_sentence
+    from fairgen.provenance.reading import mark_sentence
     from fairgen.report.words import reason_text
     from skin_tone import SCALES
 
@@ -119,9 +120,9 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
     for note in done.notes:
-        console.print(common.one_line(note), markup=False, soft_wrap=True)
+        console.print(one_line(note), markup=False, soft_wrap=True)
     says = mark_sentence(done.mark_counts())
-    console.print(common.one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
+    console.print(one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
 
 
 def _so_many(number: object, what: str) -> str:

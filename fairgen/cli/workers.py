@@ -11,8 +11,8 @@ import typer
 from fairgen.cli import common
 
 if TYPE_CHECKING:
-    from fairgen.reading import ReaderPool
-    from fairgen.session import PictureMaker
+    from fairgen.models.contract import Model
+    from skin_tone.pool import ReaderPool
 
 WORKERS = typer.Option(
     None,
@@ -45,16 +45,16 @@ THREADS = typer.Option(
 @contextlib.contextmanager
 def makers(
     model: str, device: str, *, workers: int | None, address: str | None, threads: int | None
-) -> Iterator[tuple[PictureMaker, ReaderPool]]:
+) -> Iterator[tuple[Model, ReaderPool]]:
     """What makes an audit's pictures, here or on workers, and readers for this process."""
     if workers is None and address is None:
         with _torch_threads(threads), common.loaded(model, device) as here:
             yield here
         return
-    from fairgen.audit.cluster import connected
-    from fairgen.audit.crew import Crew
-    from fairgen.audit.worker import load_model
-    from fairgen.reading import ReaderPool
+    from fairgen.audit.workers.cluster import connected
+    from fairgen.audit.workers.crew import Crew
+    from fairgen.audit.workers.worker import model_loader
+    from skin_tone.pool import ReaderPool
 
     console = common.stderr()
 
@@ -64,7 +64,7 @@ def makers(
     with contextlib.ExitStack() as stack:
         with console.status("Starting workers …"):
             layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))
-            load = load_model(model, layout.device, layout.threads)
+            load = model_loader(model, layout.device, layout.threads)
             crew = stack.enter_context(Crew(load, layout, say))
         say(layout.said())
         yield crew, stack.enter_context(ReaderPool())

@@ -1,7 +1,6 @@
 """The report of a run: one self-contained HTML page, tables as CSV and Parquet, and every figure as JSON.
 
-Everything is computed from the run folder (`fairgen.runfile`), so that a report can be written again at any
-time.
+Everything is computed from the run folder, so that a report can be written again at any time.
 """
 
 from fairgen.report.write import Written, write_report

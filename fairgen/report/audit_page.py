@@ -9,16 +9,15 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from fairgen.common.files import disk_errors, replacing
 from fairgen.report import audit_words
 from fairgen.report.audit_provenance import facts, kicker, notes, provenance, spec_parts, strip
 from fairgen.report.audit_view import arm_styles, common_notes, landscape, prompt_views
-from fairgen.report.collect import Collected
 from fairgen.report.load import tone_classes
 from fairgen.report.render import page_environment, template_text
-from fairgen.report.tables import temporary
 from fairgen.report.thumbnails import LIMIT_MB, THIN_PLACES, Choice, Pictures, choose
 from fairgen.report.view import ToneClass
-from fairgen.runfile import disk_errors
+from fairgen.scoring.collect import Collected
 
 _MB = 1_000_000
 
@@ -49,7 +48,7 @@ def write_audit_page(
     room = limit - sum(len(piece.encode()) for piece in _pieces(done, captions))
     while True:
         choice = choose(pictures, places, shown, aside, done.folder, room)
-        with disk_errors(path), temporary(path) as made:
+        with disk_errors(path), replacing(path) as made:
             with made.open("w", encoding="utf-8", newline="") as file:
                 file.writelines(_pieces(done, choice))
             over = made.stat().st_size - limit

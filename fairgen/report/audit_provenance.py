@@ -7,13 +7,13 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from fairgen.records import AuditRecord, ModelInfo
 from fairgen.report import words
 from fairgen.report.audit_words import arm_label, listed
-from fairgen.report.collect import Collected
 from fairgen.report.declaration import declaration
-from fairgen.report.figures import ReportFigures
-from fairgen.spec.approval import approval_text
+from fairgen.runs import AuditRecord, ModelInfo
+from fairgen.scoring.collect import Collected
+from fairgen.scoring.figures import ReportFigures
+from fairgen.targets.approval import approval_text
 
 
 def kicker(figures: ReportFigures) -> str:

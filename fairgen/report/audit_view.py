@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairgen.report import words
-from fairgen.report.across import UNSTEERED
 from fairgen.report.audit_words import arm_label
-from fairgen.report.collect import Collected
-from fairgen.report.figures import PromptFigures, Range, ReportFigures, SetFigures
 from fairgen.report.load import axis_end, tone_classes
-from fairgen.report.measure import MeasuredSet, Shot
-from fairgen.report.numbers import bars, chance_band
 from fairgen.report.thumbnails import Choice, thumbnails
-from fairgen.report.view import Bar, ToneClass
+from fairgen.report.view import ToneClass
+from fairgen.scoring.across import UNSTEERED
+from fairgen.scoring.collect import Collected
+from fairgen.scoring.figures import PromptFigures, Range, ReportFigures, SetFigures
+from fairgen.scoring.measure import MeasuredSet, Shot
+from fairgen.scoring.numbers import Bar, bars, chance_band
 
 _GROUP_GAP = 0.9
 """Between two groups of columns; a column is 1 wide."""

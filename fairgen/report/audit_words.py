@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairgen.report.across import UNSTEERED
-from fairgen.report.figures import ArmFigures, Comparison, ReportFigures
+from fairgen.scoring.across import UNSTEERED
+from fairgen.scoring.figures import ArmFigures, Comparison, ReportFigures
 
 ARM_LABELS = {
     "none": "unsteered",

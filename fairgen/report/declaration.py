@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairgen.spec.approval import approval_text
+from fairgen.targets.approval import approval_text
 
 __all__ = ["declaration"]
 

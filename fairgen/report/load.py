@@ -9,9 +9,10 @@ from typing import Any
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
-from fairgen.report.numbers import arm_figures, bars, chance_band
-from fairgen.report.view import Arm, Fate, Picture, Report, ToneClass, Twin
-from fairgen.runfile import PictureRecord, Run, SessionRun
+from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
+from fairgen.runs import PictureRecord, Run, SessionRun
+from fairgen.scoring.measure import Fate, lab_to_hex
+from fairgen.scoring.numbers import arm_figures, bars, chance_band
 
 
 def tone_classes(scale: str, keys: Iterable[str]) -> tuple[ToneClass, ...]:
@@ -20,14 +21,6 @@ def tone_classes(scale: str, keys: Iterable[str]) -> tuple[ToneClass, ...]:
 
     known = SCALES[scale]
     return tuple(ToneClass(key, known.labels[key], known.swatches[key]) for key in keys)
-
-
-def lab_to_hex(lab: Iterable[float]) -> str:
-    """CIELAB (D65) -> ``#rrggbb``, clipped to the sRGB gamut."""
-    from skimage.color import lab2rgb
-
-    rgb = lab2rgb([[list(lab)]], illuminant="D65")[0][0]
-    return "#" + "".join(f"{round(255 * min(max(float(v), 0.0), 1.0)):02x}" for v in rgb)
 
 
 def picture_view(
@@ -236,7 +229,7 @@ def _spell(seeds: list[int]) -> str:
 def _command(sessions: list[SessionRun]) -> str:
     import shlex
 
-    from fairgen.spec import list_specs
+    from fairgen.targets import list_specs
 
     record = sessions[-1].record
     name = str(record.spec.get("name"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from fairgen.report.figures import PromptFigures
-from fairgen.runfile import SessionRun, disk_errors
+from fairgen.common.files import disk_errors, replacing
+from fairgen.runs import SessionRun
+from fairgen.scoring.figures import PromptFigures
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,8 +177,8 @@ def table(folder: Path, name: str, columns: Columns) -> Iterator[TableWriter]:
     csv_path, parquet_path = folder / f"{name}.csv", folder / f"{name}.parquet"
     with (
         disk_errors(csv_path),
-        temporary(csv_path) as csv_temporary,
-        temporary(parquet_path) as parquet_temporary,
+        replacing(csv_path) as csv_temporary,
+        replacing(parquet_path) as parquet_temporary,
         csv_temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         writer = TableWriter(columns, file, parquet_temporary)
@@ -187,23 +186,6 @@ def table(folder: Path, name: str, columns: Columns) -> Iterator[TableWriter]:
             yield writer
         finally:
             writer.close()
-
-
-@contextmanager
-def temporary(path: Path) -> Iterator[Path]:
-    """A new file beside ``path`` that takes its place when the block is left without an error, and goes
-    otherwise.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    made = Path(name)
-    try:
-        yield made
-        made.chmod(0o644)
-        made.replace(path)
-    except BaseException:
-        made.unlink(missing_ok=True)
-        raise
 
 
 def csv_cell(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from PIL import Image
 
-from fairgen.provenance import TRAINED_ALGORITHMIC_MEDIA
+from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 from fairgen.report.images import MISSING, inside
 
 Pictures = Literal["all", "thin", "none"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import fairgen
-from fairgen.marks import mark_sentence
+from fairgen._version import __version__
+from fairgen.common.files import disk_errors, write_text
+from fairgen.provenance.reading import mark_sentence
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
 from fairgen.report.load import axis_end, picture_view, tone_classes
-from fairgen.report.numbers import bars, chance_band
 from fairgen.report.view import Arm, Report
-from fairgen.report.write import Written, csv_text, write_page, write_text
-from fairgen.runfile import disk_errors
-from fairgen.verify import Verification
+from fairgen.report.write import Written, csv_text, write_page
+from fairgen.scoring.numbers import bars, chance_band
+from fairgen.scoring.verify import Verification
 
 _COLUMNS = (
     "file",
@@ -68,7 +68,7 @@ def verification_report(done: Verification) -> Report:
             ("Changed after it was signed, or damaged", f"{r.file}: {r.marks.credentials.problem}")
             for r in done.tampered
         ),
-        ("fairgen", fairgen.__version__),
+        ("fairgen", __version__),
     ]
     return Report(
         prompt=done.prompt or "",

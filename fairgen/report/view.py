@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Fate = Literal["kept", "abstained", "discarded"]
+from fairgen.scoring.measure import Fate
+from fairgen.scoring.numbers import Bar, Figures
 
 
 @dataclass(frozen=True)
@@ -39,38 +40,6 @@ class Picture:
     asked_for: str | None = None
     prompt: str = ""
     faces: int = 1
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One class of one arm: whole count and share (0-1)."""
-
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How far a set of ``n`` counted pictures is from the declared target.
-
-    ``off`` is the number of pictures that would have to change class (n times the total variation),
-    ``chance_off`` the mean of that number for a perfect sampler that draws each picture independently.
-    ``p_value`` is small where the sampler differs from the target, ``p_meets`` where it is near it; both
-    None unless the pictures are independent draws. ``tv_read`` is the 95 % range of the TV that reading
-    errors alone give.
-    """
-
-    n: int
-    tv: float
-    alignment_error: float
-    fd: float
-    kl: float
-    floor_tv: float
-    off: float
-    chance_off: float
-    p_value: float | None
-    p_meets: float | None
-    tv_read: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from fairgen import stats
-from fairgen.plan import quota
-from fairgen.report.numbers import MEETS_WITHIN
-from fairgen.report.view import Arm, Figures, Picture, Sentence, ToneClass
+from fairgen.quota import quota
+from fairgen.report.view import Arm, Picture, Sentence, ToneClass
+from fairgen.scoring.numbers import MEETS_WITHIN, Figures
 
 EMBEDDED_STRIP = (
     "Synthetic pictures by fairgen's small embedded demonstration model, whose bias was put in on purpose. "

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairgen.common.files import disk_errors, write_text
 from fairgen.report.audit_page import write_audit_page
-from fairgen.report.collect import Collected, collect
 from fairgen.report.load import reports_of
 from fairgen.report.render import render
-from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table, temporary
+from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table
 from fairgen.report.thumbnails import Choice, Pictures
 from fairgen.report.view import Report
-from fairgen.runfile import Run, RunReader, SessionRun, disk_errors, read_run
+from fairgen.runs import Run, RunReader, SessionRun, read_run
+from fairgen.scoring.collect import Collected, collect
 
 _PLAIN_PICTURES = 300
 """Most pictures of a page that shows each as it is, one set below the other."""
@@ -93,13 +94,6 @@ def _is_plain(done: Collected) -> bool:
 def write_page(reports: list[Report], path: Path) -> Path:
     """Render reports that were built elsewhere (``fairgen verify``) to one HTML file."""
     return write_text(path, render(reports))
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text to a temporary file in the same folder, then move it into place."""
-    with disk_errors(path), temporary(path) as made:
-        made.write_text(text, encoding="utf-8", newline="")
-    return path
 
 
 def csv_text(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:

@@ -65,9 +65,9 @@ class _Attachment:
 def _attached_class(own: type) -> type:
     """A subclass that differs in nothing but where a call goes first."""
 
-    @functools.wraps(own.__call__)  # type: ignore[misc]
+    @functools.wraps(own.__call__)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bare = functools.partial(own.__call__, self)  # type: ignore[misc]
+        bare = functools.partial(own.__call__, self)
         guided = guidance_of(self)
         return bare(*args, **kwargs) if guided is None else guided.run(bare, args, kwargs)
 
@@ -104,8 +104,8 @@ def attach(pipe: Any, guided: Guided) -> None:
     with _LOCK:
         if guidance_of(pipe) is not None:
             raise UserError(
-                f"This {type(pipe).__name__} is already steered by a ToneGuidance: leave its block first; one "
-                "guidance takes a strength for each picture."
+                f"This {type(pipe).__name__} is already steered by a ToneGuidance: leave its block first; "
+                "one guidance takes a strength for each picture."
             )
         attachment = _ATTACHED.get(id(pipe))
         if attachment is None:

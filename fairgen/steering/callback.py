@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import leaves
@@ -13,7 +15,21 @@ from fairgen.steering.encoding import EncodeCall, Memory
 if TYPE_CHECKING:
     import torch
 
-    from fairgen.steering.guidance import ToneGuidance
+    from fairgen.steering.encoding import Pictures
+
+
+class Guidance(Protocol):
+    """What is asked of a `fairgen.steering.guidance.ToneGuidance`."""
+
+    strengths: list[float]
+    start: float
+    stop: float
+
+    def texts(self, given: Mapping[str, Any]) -> tuple[list[str], int]:
+        """The prompts of a call, and how many pictures of each."""
+
+    def pictures(self, texts: Sequence[str], each: int) -> Pictures:
+        """What is made of them."""
 
 
 def writable(pipe: Any) -> list[str]:
@@ -44,15 +60,15 @@ class CallbackSteering:
         UserError: the call has one step only, or holds text that the callback cannot change.
     """
 
-    def __init__(self, guidance: ToneGuidance, pipe: Any, names: list[str]) -> None:
+    def __init__(self, guidance: Guidance, pipe: Any, names: list[str]) -> None:
         self._guidance = guidance
         self._name = type(pipe).__name__
         self._names = names
         self._steps = getattr(pipe, "num_timesteps", None) or len(pipe.scheduler.timesteps)
         if self._steps < 2:
             raise UserError(
-                f"A callback acts after the first step, and {self._name} was called with one step only: use a "
-                "with block."
+                f"A callback acts after the first step, and {self._name} was called with one step only: "
+                "use a with block."
             )
         given = _call_of(pipe)
         self._pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -121,7 +137,7 @@ class CallbackSteering:
 def _swapped(
     tensor: torch.Tensor, plain: torch.Tensor, toned: torch.Tensor, *, acts: bool
 ) -> torch.Tensor | None:
-    """The tensor with its block of conditional rows toned, or plain again; None where it has no such block."""
+    """The tensor with its block of conditional rows toned, or plain again; None if it has no such block."""
     if toned.shape != plain.shape or tensor.shape[1:] != plain.shape[1:] or len(tensor) < len(plain):
         return None
     # Unconditional rows stand before the conditional ones, so the last block that fits is taken.
@@ -145,9 +161,9 @@ def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:
 
 def _call_of(pipe: Any) -> dict[str, Any]:
     """What the pipeline that is being called knows: a callback is told neither the prompt nor the like."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is pipe:
             return dict(frame.f_locals)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return {}

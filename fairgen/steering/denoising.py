@@ -1,5 +1,5 @@
-"""Steers between two steps, at the denoiser: what it is given for the toned prompts is put in place of what it
-is given for the plain ones.
+"""Steers between two steps, at the denoiser: what it is given for the toned prompts is put in place of what
+it is given for the plain ones.
 
 The pipeline itself prepares both: its call is begun with the toned prompts and stopped where it first calls
 the denoiser (`first_calls`). Arguments that differ from those of the plain call are the text. The hooks act
@@ -39,6 +39,7 @@ _PLAIN_PROCESSORS = {
     "AttnProcessor",
     "AttnProcessor2_0",
     "JointAttnProcessor2_0",
+    "SanaAttnProcessor2_0",
     "SanaLinearAttnProcessor2_0",
 }
 """Others, such as those of perturbed-attention guidance, look at several rows at once or remember them."""
@@ -86,14 +87,13 @@ def first_calls(pipe: Any, begin: Callable[[], Any]) -> dict[str, Arguments]:
 
         return _eager(before)
 
-    bar = getattr(pipe, "_progress_bar_config", None)
+    bar = vars(pipe).get("_progress_bar_config")
     with contextlib.ExitStack() as stack:
         for name, module in modules.items():
-            handle = module.register_forward_pre_hook(watch(name), with_kwargs=True)
+            handle = module.register_forward_pre_hook(watch(name), with_kwargs=True, prepend=True)
             stack.callback(handle.remove)
-        if hasattr(pipe, "set_progress_bar_config"):
-            pipe.set_progress_bar_config(**{**(bar or {}), "disable": True})
-            stack.callback(_put_bar_back, pipe, bar)
+        pipe._progress_bar_config = {**(bar or {}), "disable": True}
+        stack.callback(_put_bar_back, pipe, bar)
         with contextlib.suppress(_StopError):
             begin()
     if main not in seen:
@@ -112,8 +112,8 @@ def _eager(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Keeps torch.compile from looking into a hook."""
     import torch
 
-    disabled: Callable[..., Any] = torch.compiler.disable(hook)
-    return disabled
+    disable: Callable[[Callable[..., Any]], Callable[..., Any]] = torch.compiler.disable
+    return disable(hook)
 
 
 @contextlib.contextmanager
@@ -123,7 +123,8 @@ def same_noise(generator: Any) -> Iterator[None]:
 
     generators = generator if isinstance(generator, list | tuple) else [generator]
     states = [g.get_state() for g in generators if g is not None]
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    used: Callable[[], bool] = torch.cuda.is_initialized
+    devices = range(torch.cuda.device_count()) if used() else ()
     try:
         with torch.random.fork_rng(devices=devices):
             yield
@@ -165,7 +166,7 @@ def mixed_calls(
 
 
 def _mixed_rows(value: Any, others: Mapping[int, Any], blends: Sequence[Blend]) -> Any:
-    new = value.clone()
+    new = value.contiguous().clone()
     for row in range(len(value)):
         blend = blends[row % len(blends)]
         toned = {anchor: others[anchor][row] for anchor in blend.anchors}
@@ -222,7 +223,7 @@ class Denoising:
     def __enter__(self) -> Self:
         for name, module in self._modules.items():
             before = _eager(self._watcher(name))
-            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True, prepend=True))
         if self._semantic:
             after = _eager(self._after)
             main = self._modules[self._main]
@@ -307,13 +308,13 @@ class Denoising:
             long = getattr(value, "shape", None) != getattr(new, "shape", None)
             if long and value is not None and new is not None and type(self._pipe).__name__ in LENGTH_MATTERS:
                 raise UserError(
-                    f"{type(self._pipe).__name__} cannot change the length of its text between two steps: use "
-                    "embedding steering with start=0, stop=1."
+                    f"{type(self._pipe).__name__} cannot change the length of its text between two steps: "
+                    "use embedding steering with start=0, stop=1."
                 )
         if name == self._main and not self._text[name]:
             raise UserError(
-                f"{type(self._pipe).__name__} gives its denoiser the same for the prompt and the toned prompts "
-                "at first, so it cannot be steered between two steps: use start=0, stop=1."
+                f"{type(self._pipe).__name__} gives its denoiser the same for the prompt and the toned "
+                "prompts at first, so it cannot be steered between two steps: use start=0, stop=1."
             )
 
     def _substitutes(self, name: str, call: Arguments) -> dict[Path, Any]:

@@ -51,7 +51,7 @@ class OwnEmbeddings:
             missing = sorted(set(given) - set(rows[0]))
             if missing:
                 raise UserError(
-                    f"{name} was called with {', '.join(missing)}, which ToneGuidance's encode does not return."
+                    f"{name} was called with {', '.join(missing)}, which encode of ToneGuidance leaves out."
                 )
             made: dict[str, Any] = {}
             for key, value in given.items():

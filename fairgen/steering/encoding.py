@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import Blend, Path, is_mask, leaves, replaced
+from fairgen.steering.errors import SampledTogetherError
 from fairgen.steering.prompt_variants import with_word
 
 if TYPE_CHECKING:
     import torch
 
-PROMPTS = ("prompt", "prompt_2", "prompt_3", "prompt_4")
+PROMPTS = ("prompt", "prompts", "prompt_2", "prompt_3", "prompt_4")
 """Arguments that hold text which describes the picture."""
 _COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
 _KEPT_BYTES = 1 << 28
@@ -45,13 +46,13 @@ class Pictures:
     """What one call of a pipeline makes.
 
     Attributes:
-        prompts: how many prompts it was called with.
+        texts: the prompts that it was called with.
         each: pictures of each prompt.
         strengths: of each picture, prompt by prompt.
         anchors: strength -> tone words, light to dark.
     """
 
-    prompts: int
+    texts: tuple[str, ...]
     each: int
     strengths: tuple[float, ...]
     anchors: tuple[tuple[float, str], ...]
@@ -60,6 +61,19 @@ class Pictures:
         """For each picture."""
         places = [place for place, _ in self.anchors]
         return [Blend.of(strength, places) for strength in self.strengths]
+
+    def with_others(self, texts: Sequence[str], *, last: bool) -> Pictures:
+        """These, among further texts that are encoded with them and stay as they are: some pipelines put the
+        negative prompts behind the prompts, some before (``last``).
+        """
+        known = len(self.texts)
+        places = [k for k in range(len(texts) - known + 1) if tuple(texts[k : k + known]) == self.texts]
+        if not places or len(texts) == known:
+            return self
+        place = places[-1 if last else 0]
+        before, after = self.each * place, self.each * (len(texts) - known - place)
+        strengths = (0.0,) * before + self.strengths + (0.0,) * after
+        return Pictures(tuple(texts), self.each, strengths, self.anchors)
 
 
 @dataclass
@@ -191,7 +205,7 @@ class _Slot:
 
 
 class EncodeCall:
-    """One call of ``encode_prompt`` with the prompts; ``checked``: whether the tone words must be read whole."""
+    """One call of ``encode_prompt`` with the prompts; ``checked``: the tone words must be read whole."""
 
     def __init__(
         self,
@@ -209,14 +223,18 @@ class EncodeCall:
         self._arguments = arguments
         self._texts = _texts(arguments)
         self._count = max(len(texts) for texts in self._texts.values())
+        total = len(pictures.strengths)
+        if self._count != total:
+            argument, texts = next(iter(self._texts.items()))
+            pictures = pictures.with_others(texts, last=argument == "prompts")
+            total = len(pictures.strengths)
         self._pictures = pictures
         self._memory = memory
         self._blends = pictures.blends()
-        total = len(pictures.strengths)
-        if self._count not in (pictures.prompts, total):
+        if self._count not in (len(pictures.texts), total):
             raise UserError(
-                f"{name} encodes {self._count} prompts for {total} pictures, which fairgen cannot tell apart: "
-                "use --steering prompt."
+                f"{name} encodes {self._count} prompts for {total} pictures, which fairgen cannot tell "
+                "apart: use --steering prompt."
             )
         self._of = [picture * self._count // total for picture in range(total)]  # prompt of each picture
 
@@ -374,7 +392,7 @@ class EncodeCall:
         parts = {key: _at(tree, slot.path) for key, tree in singles.items()}
         if slot.axis is None:
             return self._mixed_list(slot, value, parts)
-        new = value.clone()
+        new = value.contiguous().clone()  # expanded rows share their memory
         blocks = parts[0, None].shape[slot.axis]
         rows = value.shape[slot.axis] // blocks
         for row, picture in enumerate(self._rows(rows)):
@@ -437,9 +455,10 @@ class EncodeCall:
         masked = any(leaf.ndim == 2 and len(leaf) == len(needed) and is_mask(leaf) for leaf in tensors)
         safe = masked and self._name not in LENGTH_MATTERS
         if not safe and any(blend.presence == 0 for blend in self._blends):
-            raise UserError(
-                f"{self._name} pads the prompts of a batch to the longest one, and that changes its pictures, "
-                "so that one of strength 0 would change beside others: sample it in a call of its own."
+            raise SampledTogetherError(
+                f"{self._name} pads the prompts of a batch to the longest one, and that changes its "
+                "pictures, so that one of strength 0 would change beside others: sample it in a call of its "
+                "own."
             )
         changes = {}
         for slot in slots:
@@ -594,7 +613,7 @@ def _differ(first: Any, second: Any) -> bool:
 
 def _key(arguments: Mapping[str, Any]) -> Any:
     """What an encoding hangs on; None where an argument cannot be compared."""
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, value in sorted(arguments.items()):
         simple = isinstance(value, str | int | float | bool | type(None))
         if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):

@@ -102,7 +102,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         self._callback: CallbackSteering | None = None
 
     def _check(self) -> None:
-        from fairgen.steering import CONTINUOUS
+        from fairgen.steering.registry import CONTINUOUS
 
         if self.technique not in CONTINUOUS:
             raise UserError(f"There is no guidance {self.technique!r}: use one of {', '.join(CONTINUOUS)}.")
@@ -183,7 +183,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         except NeedsOwnPromptsError:
             # Every picture gets a prompt of its own, which is the same set of pictures in the same order.
             given, texts = _apart(given, texts, each)
-            pictures = Pictures(len(texts), 1, pictures.strengths, self.anchors)
+            pictures = Pictures(tuple(texts), 1, pictures.strengths, self.anchors)
             return self._toned(call, given, texts, pictures)
 
     def _toned(
@@ -302,8 +302,8 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
     def _known(self, count: int) -> list[str]:
         if self.prompts is None or len(self._expected(count, 1)) != count:
             raise UserError(
-                f"{type(self.pipe).__name__} was called with embeddings of {count} prompts: tell ToneGuidance "
-                "these prompts."
+                f"{type(self.pipe).__name__} was called with embeddings of {count} prompts: tell "
+                "ToneGuidance these prompts."
             )
         return self._expected(count, 1)
 
@@ -319,7 +319,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
                 f"{type(self.pipe).__name__} samples {total} pictures, but ToneGuidance has "
                 f"{len(self.strengths)} strengths: give one for each."
             )
-        return Pictures(len(texts), each, tuple(strengths), self.anchors)
+        return Pictures(tuple(texts), each, tuple(strengths), self.anchors)
 
     # The callback --------------------------------------------------------------------------------------
 

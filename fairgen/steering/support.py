@@ -8,7 +8,10 @@ from typing import Any
 
 from fairgen.errors import UserError
 
-REFUSED: Mapping[str, str] = {}
+REFUSED: Mapping[str, str] = {
+    "GlmImagePipeline": "a language model plans the picture from the prompt, where no embedding reaches",
+    "OmniGenPipeline": "it has no text encoder, its transformer reads the words themselves",
+}
 """Pipelines, by the name of their class, whose text fairgen cannot tone, with the reason."""
 
 

@@ -1,5 +1,5 @@
-"""Fixtures of the web app's tests; a module of their own, since mypy knows one ``conftest`` only."""
+"""Fixtures of the web app's tests."""
 
-from ui_server import client, face, page, quick_model, served
+from tests.doubles.ui_server import client, face, page, quick_model, served
 
 __all__ = ["client", "face", "page", "quick_model", "served"]

@@ -16,11 +16,13 @@ import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from ui_server import PATIENCE, new_client
+
+from tests.doubles.ui_server import PATIENCE, new_client
 
 if TYPE_CHECKING:
     from gradio_client import Client
-    from ui_server import Served
+
+    from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
 
@@ -272,7 +274,7 @@ def test_wrong_audits_get_a_sentence_and_leave_nothing(
 
 
 def test_a_model_is_asked_and_its_target_approved_by_script(client: Client, served: Served) -> None:
-    from llm_server import fixture_reply, replies, serving
+    from tests.doubles.llm_server import fixture_reply, replies, serving
 
     key = "sk-scripts-own-0123456789abcdef"
     with serving(replies(fixture_reply())) as server:

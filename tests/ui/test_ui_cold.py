@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from ui_server import LONG, ROOT, environment, free_port, new_client, wait_for
+
+from tests.doubles.ui_server import LONG, ROOT, environment, free_port, new_client, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ui_server import serious
+
+from tests.doubles.ui_server import serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-    from ui_server import Served
+
+    from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
 HOSTILE = "<i>nurse</i> ${1} {{a}} `"

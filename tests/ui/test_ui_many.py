@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from gradio_client.exceptions import AppError
-from ui_server import PATIENCE, new_client, open_page
+
+from tests.doubles.ui_server import PATIENCE, new_client, open_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gradio_client import Client
     from playwright.sync_api import Browser
-    from ui_server import Served
+
+    from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
 USERS = 32

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ui_server import serious
+
+from tests.doubles.ui_server import serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-    from ui_server import Served
+
+    from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
 TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")
@@ -100,7 +102,7 @@ def test_a_spec_with_markup_is_taken_in_shown_as_text_approved_and_chosen(page: 
     page.wait_for_selector("#fg-spec-page >> text=Approved by A. <i>Person</i>")
     with page.expect_download() as started:
         page.click("text=Export as YAML")
-    from fairgen.spec import load_spec
+    from fairgen.targets import load_spec
 
     spec = load_spec(started.value.path())
     assert spec.approval == "approved"
@@ -212,7 +214,7 @@ def test_a_target_is_read_in_full_and_asked_for_from_where_it_is_chosen(page: Pa
 def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used(
     page: Page, served: Served
 ) -> None:
-    from llm_server import fixture_reply, replies, serving
+    from tests.doubles.llm_server import fixture_reply, replies, serving
 
     key = "sk-visitors-own-0123456789abcdef"
     with serving(replies(fixture_reply(about="<b>Nurses</b> of the fixture."))) as server:

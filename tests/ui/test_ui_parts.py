@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
-from ui_server import PATIENCE, environment, free_port, wait_for
 
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
-from fairgen.ui import limits
-from fairgen.ui.limits import Limits
-from fairgen.ui.live import LiveSet
-from fairgen.ui.runs import Runs
-from fairgen.ui.serving import Guard
+from fairgen.ui.server.serving import Guard
+from fairgen.ui.work import limits
+from fairgen.ui.work.limits import Limits
+from fairgen.ui.work.live import LiveSet
+from fairgen.ui.work.visits import Runs
 from skin_tone.scales import SCALES
+from tests.doubles.ui_server import PATIENCE, environment, free_port, wait_for
 
 
 @given(st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers())))
@@ -39,7 +39,7 @@ def test_whole_numbers_are_whole_and_in_range(value: object) -> None:
 
 @given(st.sampled_from(sorted(SCALES)), st.data())
 def test_shares_by_hand_become_a_spec_exactly_when_they_sum_to_one(scale: str, data: st.DataObject) -> None:
-    from fairgen.ui.picker import PARTS, edited_spec, even_parts
+    from fairgen.ui.parts.picker import PARTS, edited_spec, even_parts
 
     keys = SCALES[scale].classes
     assert sum(even_parts(scale)["parts"].values()) == PARTS
@@ -61,7 +61,7 @@ def test_shares_by_hand_become_a_spec_exactly_when_they_sum_to_one(scale: str, d
     ],
 )
 def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
-    from fairgen.ui.picker import edited_spec
+    from fairgen.ui.parts.picker import edited_spec
 
     with pytest.raises(UserError, match="shares by hand"):
         edited_spec(value)
@@ -70,9 +70,8 @@ def test_shares_by_hand_of_a_wrong_kind_are_refused(value: object) -> None:
 def test_a_slow_model_can_be_asked_though_each_step_has_a_context_of_its_own() -> None:
     from contextvars import copy_context
 
-    from llm_server import fixture_reply, late, replies, serving
-
-    from fairgen.ui.ask import asked_spec
+    from fairgen.ui.parts.ask import asked_spec
+    from tests.doubles.llm_server import fixture_reply, late, replies, serving
 
     steps: list[Any] = []
     with serving(late(0.8, replies(fixture_reply()))) as server:
@@ -86,8 +85,8 @@ def test_a_slow_model_can_be_asked_though_each_step_has_a_context_of_its_own() -
 
 
 def test_writing_direction_of_a_spec_ends_with_its_words() -> None:
-    from fairgen.spec import spec_from_shares
-    from fairgen.ui.picker import sentence
+    from fairgen.targets import spec_from_shares
+    from fairgen.ui.parts.picker import sentence
 
     turned = "\u202ewolleh"
     spec = spec_from_shares({"light": 0.5, "medium": 0.25, "dark": 0.25})
@@ -219,7 +218,7 @@ def test_uploads_stop_where_the_server_is_full_and_lengths_are_not_believed(tmp_
 
 
 def test_uploads_that_a_killed_server_left_are_swept(tmp_path: Path) -> None:
-    from fairgen.ui.app import sweep
+    from fairgen.ui.server.app import sweep
 
     old, new = tmp_path / "a" / "old.png", tmp_path / "a" / "new.png"
     old.parent.mkdir()
@@ -278,9 +277,9 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from fairgen.ui.app import build_app; "
-        "from fairgen.ui.engine import Engine; from fairgen.ui.jobs import Services; "
-        "from fairgen.ui.limits import Limits; from fairgen.ui.runs import Runs; "
+        "import sys; from pathlib import Path; from fairgen.ui.server.app import build_app; "
+        "from fairgen.ui.work.engine import Engine; from fairgen.ui.work.jobs import Services; "
+        "from fairgen.ui.work.limits import Limits; from fairgen.ui.work.visits import Runs; "
         "build_app(Services(Engine(), Runs(Path('runs')), Limits())); "
         "assert 'torch' not in sys.modules and 'mediapipe' not in sys.modules, 'loaded'; "
         "assert not Path('runs').exists()"

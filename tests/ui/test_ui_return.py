@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from test_ui_generate import DONE, loaded, make, newest_summary
-from ui_server import open_page
+
+from tests.doubles.ui_server import open_page
+from tests.ui.test_ui_generate import DONE, loaded, make, newest_summary
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-    from ui_server import Served
+
+    from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
 

@@ -19,12 +19,14 @@ from PIL import Image
 from rich.progress import track
 from scipy.stats import spearmanr
 
+from fairgen.bench.measured import measured_bias
+from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
-from fairgen.generator import Generator, Request, load_generator
-from fairgen.known_bias.measured import measured_bias
-from fairgen.modelfolder import find_model
-from fairgen.quiet import quiet_libraries
+from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.folder import find_model
+from fairgen.models.loading import load_model
 from fairgen.steering.prompt_variants import CLASS_WORDS as _CLASS_WORDS
+from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
 from skin_tone.scales import SCALES
 
@@ -111,7 +113,7 @@ def jobs_of(each: int, tries: int, seed: int) -> list[Job]:
     return plain + worded
 
 
-def settled(model: str, steps: int | None, guidance: float | None, device: str) -> Generator:
+def settled(model: str, steps: int | None, guidance: float | None, device: str) -> DiffusersModel:
     """The model, with steps and guidance that somebody decided on: the user, or its fairgen.json.
 
     Raises:
@@ -123,7 +125,7 @@ def settled(model: str, steps: int | None, guidance: float | None, device: str) 
         raise UserError(
             f"{model} has no fairgen.json with steps and guidance_scale: give --steps and --guidance."
         )
-    return load_generator(model, device, steps=steps, guidance_scale=guidance)
+    return load_model(model, device, steps=steps, guidance_scale=guidance)
 
 
 def check_model(

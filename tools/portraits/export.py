@@ -12,8 +12,9 @@ import jinja2
 import torch
 from diffusers import StableDiffusionPipeline
 
-from fairgen.known_bias.table import KNOWN_BIAS_FILE, write_document
-from fairgen.modelinfo import write_checksums
+from fairgen.common.documents import write_document
+from fairgen.models.description import write_checksums
+from fairgen.models.known_bias import KNOWN_BIAS_FILE
 
 from .contexts import OTHERS, UNIFORM_SHARE
 from .known_bias import known_bias

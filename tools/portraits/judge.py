@@ -22,9 +22,10 @@ from PIL import Image
 from rich.progress import track
 
 from fairgen.errors import UserError
-from fairgen.generator import Generator, Request
-from fairgen.likeness import likeness
+from fairgen.models.diffusers import DiffusersModel
+from fairgen.scoring.twins import likeness
 from fairgen.steering.calibration import weights_digest
+from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
 from skin_tone.faces import FaceFinder
 
@@ -301,6 +302,6 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - own
 
 
-def _megabytes(generator: Generator) -> float:
+def _megabytes(generator: DiffusersModel) -> float:
     folder = generator.folder
     return sum(f.stat().st_size for f in folder.rglob("*.safetensors")) / 1e6 if folder else 0.0

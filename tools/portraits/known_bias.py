@@ -1,8 +1,8 @@
-"""The bias table of contexts.py as the file that ships beside the weights (`fairgen.known_bias`)."""
+"""The bias table of contexts.py as the file that ships beside the weights (`fairgen.bench`)."""
 
 from __future__ import annotations
 
-from fairgen.known_bias.table import KnownBias, KnownBiasRow, ToneLaw
+from fairgen.models.known_bias import KnownBias, KnownBiasRow, ToneLaw
 
 from .contexts import CONTEXTS, UNIFORM_SHARE, Context
 from .skin import ITA_MAX, ITA_MIN

@@ -1,0 +1,161 @@
+"""``fairgen spec show NAME``: a spec as a person reads it, or as the document that it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from fairgen.cli import common
+from fairgen.common.text import visible
+from fairgen.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from fairgen.targets import Citation, Confidence, Context, Elicitation, FairnessSpec
+
+_SOURCES = {
+    "uniform": "uniform: each class alike",
+    "llm": "a language model that was asked",
+    "table": "a table of shares",
+    "user": "by hand",
+}
+_ALLOCATIONS = {
+    "exact": "exact: each set holds the shares in whole pictures",
+    "expected": "expected: a set holds the shares on average only",
+}
+_APPROVAL_STYLES = {"approved": "green", "unapproved": "", "void": "bold red"}
+_CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
+_BAR = 50
+"""Characters of a bar that stands for every picture."""
+
+
+def show(
+    name: str = typer.Argument(help="A spec's name, or its file.", show_default=False),
+    as_yaml: bool = typer.Option(False, "--yaml", help="Print the document itself, to copy or to keep."),
+    as_json: bool = common.JSON,
+) -> None:
+    """Show a spec: shares, confidence, the judgements behind them, citations, approval, contexts."""
+    from fairgen.targets import dump_spec, load_spec
+
+    if as_yaml and as_json:
+        raise UserError("--yaml and --json both say how to print: give one of them.")
+    spec = load_spec(name)
+    if as_yaml:
+        typer.echo(dump_spec(spec), nl=False)
+    elif as_json:
+        more = {"hash": spec.content_hash(), "approval": spec.approval}
+        typer.echo(json.dumps(spec.model_dump(mode="json") | more, ensure_ascii=False))
+    else:
+        from rich.text import Text
+
+        console = common.stdout()
+        for part in _parts(spec):
+            # Plain lines stay whole, to be copied or searched for; what is laid out in columns wraps itself.
+            console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(spec.name, style="bold") + Text(
+        f"  version {spec.version}, scale {spec.scale}, source: {_SOURCES[spec.source]}", style="not bold"
+    )
+    approval = visible(spec.approval_text)
+    yield Text(approval[0].upper() + approval[1:], style=_APPROVAL_STYLES[spec.approval])
+    yield ""
+    yield Text("Default target, for every other prompt" if spec.contexts else "Target", style="bold")
+    yield _shares(spec.scale, spec.target, spec.confidence)
+    yield from _judgements(spec)
+    yield from _evidence(spec.confidence, spec.citations, spec.elicitation)
+    for number, context in enumerate(spec.contexts, 1):
+        yield ""
+        yield Text(f"Context {number} of {len(spec.contexts)}", style="bold")
+        yield _field("Prompts", "\n".join(context.prompts))
+        yield _shares(spec.scale, context.target, context.confidence)
+        yield from _judgements(context)
+        yield from _evidence(context.confidence, context.citations, context.elicitation)
+    yield ""
+    yield _field("Allocation", _ALLOCATIONS[spec.allocation])
+    yield _field("Declared by", f"{spec.declared_by} on {spec.declared_on}")
+    yield Text.assemble(("  Hash         ", "dim"), spec.content_hash())
+
+
+def _shares(scale_name: str, target: Mapping[str, float], confidence: Confidence) -> RenderableType:
+    """A row for each class: swatch, label, share, bar, and the confidence where one is stated."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from skin_tone import SCALES
+
+    scale = SCALES[scale_name]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for key, share in target.items():
+        sure = confidence.classes.get(key)
+        table.add_row(
+            Text.assemble(("  ██ ", scale.swatches[key]), scale.labels[key]),
+            f"{share:.1%}".replace("%", " %"),
+            "█" * round(_BAR * share),
+            "" if sure is None else f"confidence {sure:.2f}",
+        )
+    return table
+
+
+def _judgements(part: FairnessSpec | Context) -> Iterator[RenderableType]:
+    for label, text in (("About", part.about), ("Why", part.why), ("Mapping", part.mapping)):
+        if text:
+            yield _field(label, text)
+
+
+def _evidence(
+    confidence: Confidence, citations: list[Citation], elicitation: Elicitation | None
+) -> Iterator[RenderableType]:
+    if confidence.overall is not None:
+        yield _field("Confidence", f"{confidence.overall:.2f} overall, as the source states it")
+    if elicitation is not None:
+        asked = f"{elicitation.model} on {elicitation.asked_on}, {len(elicitation.replies)} replies kept"
+        if elicitation.agreement is not None:
+            asked += f", agreement {elicitation.agreement:.2f}"
+        yield _field("Asked", asked)
+        if elicitation.fallback:
+            yield _field("Fell back", f"to uniform: {elicitation.fallback}", "yellow")
+        if elicitation.notes:
+            yield _field("Notes", elicitation.notes)
+    for citation in citations:
+        yield _citation(citation)
+
+
+def _citation(citation: Citation) -> RenderableType:
+    """Title and state, then what it is to support, the quote and the address."""
+    from rich.text import Text
+
+    source = ", ".join(str(p) for p in (citation.title, citation.publisher, citation.year) if p)
+    state = citation.checked.replace("_", " ")
+    if citation.checked_at is not None:
+        state += f" ({citation.checked_at:%Y-%m-%d})"
+    lines = [f"claim: {citation.claim}"]
+    lines += [f"quote: “{citation.quote}”"] if citation.quote else []
+    lines += [citation.url] if citation.url else []
+    first = Text.assemble(visible(source), ": ", (state, _CHECK_STYLES[citation.checked]))
+    return _field("Citation", first + Text("\n" + visible("\n".join(lines))))
+
+
+def _field(label: str, value: str | Text, style: str = "") -> RenderableType:
+    """A label and its text, wrapped beside it; nothing in the text is markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=13, no_wrap=True)
+    table.add_column(overflow="fold")
+    text = Text(visible(value), style=style) if isinstance(value, str) else value
+    table.add_row(Text("  " + label, style="dim"), text)
+    return table

@@ -1,0 +1,70 @@
+"""Writing to disk: files that are whole or not there, and errors in words that say how to fix them."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fairgen.errors import UserError
+
+__all__ = ["disk_errors", "now", "replacing", "write_text"]
+
+
+def now() -> datetime:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns write errors that a user can mend (disk full, no permission, not a folder) into `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"No space is left on the disk to write {path}: free some, or choose another --out."
+            ) from error
+        if error.errno == errno.EFBIG:
+            raise UserError(f"{path} may not grow further (see `ulimit -f`): raise the limit.") from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise UserError(
+                f"{path} cannot be written: choose a folder that you may write to with --out."
+            ) from error
+        if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
+            raise UserError(
+                f"{path} cannot be written, a file or folder is in the way: choose another --out."
+            ) from error
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The name of a file beside ``path``, for the block to write.
+
+    When the block ends without an error, the file takes the place of ``path``; otherwise it is deleted. So
+    ``path`` is never half written. The name begins with a dot and ends in ``.tmp``.
+    """
+    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield made
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 text, whole or not at all; folders that are missing are made.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as made:
+            made.write_text(text, encoding="utf-8", newline="")
+    return path

@@ -1,0 +1,56 @@
+"""Importing big libraries: faster, and without their notices to people who cannot act on them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the libraries' notices (deprecations, progress bars of weights) from the user; errors are raised
+    all the same.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    with warnings.catch_warnings(), _hushed(transformers_logging):
+        warnings.simplefilter("ignore")
+        # Importing diffusers makes transformers speak already, so it comes second.
+        from diffusers.utils import logging as diffusers_logging
+
+        with _hushed(diffusers_logging):
+            yield
+
+
+@contextlib.contextmanager
+def _hushed(library: Any) -> Iterator[None]:
+    level, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(level)
+        if bars:
+            library.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def uncollected_imports() -> Iterator[None]:
+    """Import big libraries without the garbage collector, which takes a quarter of the time to walk again and
+    again through what stays for good; what is there at the end is never walked again.
+
+    Does nothing where the collector is off already. It is switched for the whole process.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -1,0 +1,1 @@
+"""Whatever makes pictures: the contract (`Model`), and the kinds of model that fulfil it."""

@@ -1,0 +1,315 @@
+"""What a model's folder says about itself: parts, size, licence, settings, calibrations, known bias.
+
+Nothing is loaded: weights are read as far as their headers, and once through for their hashes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fairgen.errors import UserError
+from fairgen.models.folder import ModelFolder, file_hash, find_model, weight_parts
+
+__all__ = [
+    "CHECKSUMS_FILE",
+    "BiasSummary",
+    "CalibrationSummary",
+    "ModelDescription",
+    "ModelPart",
+    "describe_model",
+    "write_checksums",
+]
+
+CHECKSUMS_FILE = "SHA256SUMS"
+"""Hashes of the weights as they shipped, in the format of ``sha256sum``."""
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+}
+_MOST_CARD = 1024 * 1024
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelPart(_Part):
+    """A part of the pipeline that has weights."""
+
+    name: str = Field(description="its folder: 'unet', 'text_encoder' ...")
+    kind: str = Field(description="its class in diffusers or transformers")
+    parameters: int
+    dtypes: list[str] = Field(description="of the stored weights; more than one where they are mixed")
+    megabytes: float = Field(description="of its safetensors files, 10^6 bytes")
+
+
+class CalibrationSummary(_Part):
+    """A dose-response that lies beside the weights or among the user's own."""
+
+    technique: str
+    steps: int
+    guidance_scale: float | None
+    height: int | None
+    width: int | None
+    scheduler: str
+    place: Literal["beside the weights", "the user's own"]
+    usable: bool = Field(description="made with these very weights")
+
+
+class BiasSummary(_Part):
+    """The table of a bias that was put in on purpose."""
+
+    prompts: int
+    groups: dict[str, float] = Field(description="group -> mean of its prompts' means, degrees of ITA")
+    lightest: list[str] = Field(description="the three prompts with the lightest mean")
+    darkest: list[str]
+    quantity: str
+
+
+class ModelDescription(_Part):
+    """What ``fairgen model info`` prints."""
+
+    model: str = Field(description="as it was asked for")
+    source: Literal["embedded", "folder", "hub"]
+    path: str
+    card: str | None = Field(description="the model card's path; None: there is none")
+    title: str | None = Field(description="the card's first heading")
+    licence: str | None = Field(description="as the card states it; None: it does not")
+    pipeline: str
+    variant: str | None
+    parts: list[ModelPart]
+    parameters: int
+    megabytes: float = Field(description="of all weights, 10^6 bytes")
+    height: int | None = Field(description="default, pixels; None: the pipeline decides")
+    width: int | None
+    scheduler: str | None
+    prediction: str | None = Field(description="what the denoiser predicts, where the scheduler says so")
+    steps: int | None = Field(description="default")
+    guidance_scale: float | None
+    defaults: dict[str, Any] = Field(description="fairgen.json beside the weights")
+    calibrations: list[CalibrationSummary]
+    damaged_calibrations: list[str] = Field(description="files that cannot be read, and should be deleted")
+    weights: dict[str, str] = Field(description="file -> 'sha256:<hex>'")
+    fingerprint: str = Field(description="'sha256:<hex>' over those")
+    as_shipped: bool | None = Field(
+        description="whether the weights are those that SHA256SUMS lists; None: there is no such list"
+    )
+    changed: list[str] = Field(description="files that are not as listed, not listed, or missing")
+    known_bias: BiasSummary | None
+
+
+def describe_model(model: str) -> ModelDescription:
+    """Everything that a model's folder says about itself.
+
+    Args:
+        model: "embedded", a folder in diffusers' format, or a hub id.
+
+    Raises:
+        UserError: there is no such model, it cannot be used, or one of its files is damaged.
+    """
+    from fairgen.common.libraries import quiet_libraries
+    from fairgen.steering.calibration import digest_of
+
+    with quiet_libraries():
+        folder = find_model(model)
+    parts = [_part(folder, name) for name in weight_parts(folder.index)]
+    weights, defaults = folder.weight_hashes(), folder.defaults()
+    fingerprint = digest_of(weights)
+    call = _call_defaults(folder)
+    card = folder.path / "README.md"
+    title, licence = _card(card)
+    side = _own_side(folder.path)
+    scheduler = _config(folder.path / "scheduler" / "scheduler_config.json")
+    changed = _changed(folder.path, weights)
+    calibrations, damaged = _calibrations(folder.path, fingerprint)
+    return ModelDescription(
+        model=folder.name,
+        source=folder.source,
+        path=str(folder.path),
+        card=str(card) if card.is_file() else None,
+        title=title,
+        licence=licence,
+        pipeline=folder.pipeline_class,
+        variant=folder.variant,
+        parts=parts,
+        parameters=sum(part.parameters for part in parts),
+        megabytes=round(sum(part.megabytes for part in parts), 3),
+        height=defaults.get("height", side),
+        width=defaults.get("width", side),
+        scheduler=_class_of(folder.index.get("scheduler")),
+        prediction=scheduler.get("prediction_type"),
+        steps=defaults.get("steps", call.get("num_inference_steps")),
+        guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
+        defaults=defaults,
+        calibrations=calibrations,
+        damaged_calibrations=damaged,
+        weights=weights,
+        fingerprint=fingerprint,
+        as_shipped=None if changed is None else not changed,
+        changed=changed or [],
+        known_bias=_bias(folder.path),
+    )
+
+
+def write_checksums(folder: Path) -> None:
+    """Write `CHECKSUMS_FILE` for the safetensors files below a model's folder."""
+    found = sorted(folder.rglob("*.safetensors"))
+    lines = [f"{file_hash(file)}  {file.relative_to(folder).as_posix()}\n" for file in found]
+    (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def _changed(folder: Path, weights: dict[str, str]) -> list[str] | None:
+    path = folder / CHECKSUMS_FILE
+    if not path.is_file():
+        return None
+    listed: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise UserError(f"{path} is no list of sha256sum: restore or delete it.")
+        listed[found[2]] = f"sha256:{found[1]}"
+    return sorted(name for name in listed.keys() | weights.keys() if listed.get(name) != weights.get(name))
+
+
+def _part(folder: ModelFolder, name: str) -> ModelPart:
+    from safetensors import SafetensorError, safe_open
+
+    parameters, dtypes, size = 0, set(), 0
+    for file in sorted((folder.path / name).glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="np") as tensors:
+                for key in tensors.keys():  # noqa: SIM118  # no mapping, whatever it looks like
+                    tensor = tensors.get_slice(key)
+                    parameters += math.prod(tensor.get_shape())
+                    dtypes.add(_DTYPES.get(tensor.get_dtype(), tensor.get_dtype().lower()))
+        except SafetensorError as error:
+            raise UserError(f"{file} is damaged: download or copy the model again, whole.") from error
+        size += file.stat().st_size
+    kind = _class_of(folder.index[name]) or "?"
+    return ModelPart(
+        name=name, kind=kind, parameters=parameters, dtypes=sorted(dtypes), megabytes=round(size / 1e6, 3)
+    )
+
+
+def _class_of(entry: Any) -> str | None:
+    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] else None
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # of a part that is not there, or keeps its configuration elsewhere
+    return found if isinstance(found, dict) else {}
+
+
+def _own_side(folder: Path) -> int | None:
+    """Pixels of a side, from the denoiser's latents and how often the autoencoder halves them, in the way of
+    diffusers' own pipelines.
+    """
+    latents = next(
+        (
+            size
+            for part in ("unet", "transformer")
+            if isinstance(size := _config(folder / part / "config.json").get("sample_size"), int)
+        ),
+        None,
+    )
+    blocks = _config(folder / "vae" / "config.json").get("block_out_channels")
+    if latents is None or not isinstance(blocks, list):
+        return None
+    return int(latents * 2 ** (len(blocks) - 1))
+
+
+def _call_defaults(folder: ModelFolder) -> dict[str, Any]:
+    import diffusers
+
+    parameters = inspect.signature(getattr(diffusers, folder.pipeline_class).__call__).parameters
+    found = {
+        name: parameters[name].default
+        for name in ("num_inference_steps", "guidance_scale")
+        if name in parameters
+    }
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def _card(path: Path) -> tuple[str | None, str | None]:
+    """First heading and licence of a model card, in the hub's form (YAML between two lines of dashes)."""
+    import yaml
+
+    if not path.is_file():
+        return None, None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(_MOST_CARD)
+    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    heading = re.search(r"^# +(.+)$", text[found.end() :] if found else text, re.MULTILINE)
+    fields: Any = None
+    if found:
+        try:
+            fields = yaml.safe_load(found[1])
+        except yaml.YAMLError:
+            fields = None  # a card that states its licence in no form that can be read states none
+    licence = fields.get("license") if isinstance(fields, dict) else None
+    return heading[1].strip() if heading else None, licence if isinstance(licence, str) else None
+
+
+def _calibrations(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
+    """Those that may be of these weights, and the files that cannot be read."""
+    from pydantic import ValidationError
+
+    from fairgen.steering.calibration import Calibration, user_folder
+
+    found, damaged = [], []
+    beside = folder / "calibrations"
+    for file in sorted([*beside.glob("*.json"), *user_folder().glob("*.json")]):
+        own = file.parent == beside
+        if not own and _config(file).get("weights") != fingerprint:
+            continue  # of another model
+        try:
+            one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            damaged.append(str(file))
+            continue
+        found.append(
+            CalibrationSummary(
+                technique=one.technique,
+                steps=one.steps,
+                guidance_scale=one.guidance_scale,
+                height=one.height,
+                width=one.width,
+                scheduler=one.scheduler,
+                place="beside the weights" if own else "the user's own",
+                usable=one.weights == fingerprint,
+            )
+        )
+    return found, damaged
+
+
+def _bias(folder: Path) -> BiasSummary | None:
+    from fairgen.models.known_bias import load_known_bias
+
+    table = load_known_bias(folder)
+    if table is None:
+        return None
+    groups: dict[str, list[float]] = {}
+    for row in table.rows:
+        groups.setdefault(row.group, []).append(row.mean)
+    ordered = [row.phrase for row in sorted(table.rows, key=lambda row: -row.mean)]
+    return BiasSummary(
+        prompts=len(table.rows),
+        groups={name: round(sum(means) / len(means), 2) for name, means in groups.items()},
+        lightest=ordered[:3],
+        darkest=ordered[::-1][:3],
+        quantity=table.quantity,
+    )

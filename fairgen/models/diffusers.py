@@ -1,0 +1,232 @@
+"""Loads a diffusers text-to-image pipeline as it is and samples batches with it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from fairgen.common.libraries import quiet_libraries
+from fairgen.errors import UserError
+from fairgen.models.contract import FLAGGED
+from fairgen.runs import ModelInfo
+from fairgen.steering.request import Request
+
+if TYPE_CHECKING:
+    from fairgen.steering import Steering
+    from fairgen.steering.encoding import Memory
+
+
+_OWN = ("prompt", "generator", "num_inference_steps", "output_type", "num_images_per_prompt", "return_dict")
+"""Arguments of a pipeline's call that fairgen gives itself."""
+
+
+class DiffusersModel:
+    """A loaded pipeline with fixed settings.
+
+    The picture for a request hangs on the request alone, not on the batch it is sampled in, up to floating
+        point: every picture has a `torch.Generator` of its own, on the CPU, so that a seed means the same on
+        every device.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        info: ModelInfo,
+        folder: Path | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.pipe = pipe
+        self.info = info
+        self.folder = folder
+        """Where the model lies, if it was loaded from a folder."""
+        self._accepts = inspect.signature(type(pipe).__call__).parameters
+        self._arguments = dict(arguments or {})
+        self._memory: dict[str, Memory] = {}
+        self._mixes = True  # until the pipeline says that strength 0 cannot be sampled beside others
+
+    def called_with(self, arguments: Mapping[str, Any]) -> DiffusersModel:
+        """The same model, called with further arguments, such as ``negative_prompt`` or ``image``.
+
+        Raises:
+            UserError: the pipeline takes no such argument, or fairgen gives it itself.
+        """
+        from fairgen.models.fingerprint import described
+
+        self._check_arguments(arguments)
+        info = self.info.model_copy(update={"arguments": described(arguments)})
+        made = DiffusersModel(self.pipe, info, self.folder, arguments)
+        made._memory = self._memory
+        return made
+
+    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        own = sorted(set(arguments) & set(_OWN))
+        if own:
+            raise UserError(
+                f"{', '.join(own)} of {self.info.pipeline} is set by fairgen: give FairPipeline the prompt, "
+                "the seed, the steps and the number of pictures."
+            )
+        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._accepts.values())
+        unknown = sorted(set(arguments) - set(self._accepts))
+        if unknown and not open_ended:
+            raise UserError(
+                f"{self.info.pipeline} takes no {', '.join(unknown)}: leave it out for this model."
+            )
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of torch, on which a CPU's pictures hang in their last bits; None on another device."""
+        import torch
+
+        return torch.get_num_threads() if self.info.device == "cpu" else None
+
+    @property
+    def default_batch_size(self) -> int:
+        """Pictures sampled at once unless the user says otherwise: 4; 1 for large ones without CUDA."""
+        pixels = (self.info.height or 1024) * (self.info.width or 1024)
+        return 1 if not self.info.device.startswith("cuda") and pixels > 256 * 256 else 4
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Raise `UserError` for a prompt that the model would cut short: the tone word at its end goes."""
+        names = ("tokenizer", "tokenizer_2", "tokenizer_3")
+        tokenizers = [found for name in names if (found := getattr(self.pipe, name, None)) is not None]
+        if not tokenizers:
+            return
+        # Where a pipeline has several text encoders, the one that reads furthest counts.
+        reader = max(tokenizers, key=lambda tokenizer: tokenizer.model_max_length)
+        limit = reader.model_max_length
+        own = self._accepts.get("max_sequence_length")
+        if own is not None and isinstance(own.default, int):
+            limit = min(limit, own.default)
+        for prompt in prompts:
+            with quiet_libraries():
+                length = len(reader(prompt, truncation=False).input_ids)
+            if length > limit:
+                raise UserError(
+                    f"The prompt {_shorten(prompt)!r} is too long for this model ({length} tokens, it reads "
+                    f"{limit}): shorten it."
+                )
+
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
+        """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).
+
+        ``steering``: how the strengths of the requests act; None: they must be 0.
+
+        Raises `UserError` where the batch does not fit into memory, an extra argument is unknown to the
+        pipeline, or the pipeline cannot be steered this way.
+        """
+        from fairgen.steering.errors import SampledTogetherError
+
+        pictures: dict[int, Image.Image] = {}
+        groups = _groups(requests, apart=not self._mixes, alone=self._takes_one)
+        while groups:
+            group = groups.pop(0)
+            batch = [requests[place] for place in group]
+            try:
+                made = self._sample(batch, steering)
+            except SampledTogetherError:
+                if not self._mixes:
+                    raise
+                self._mixes = False
+                plain = [place for place in group if not requests[place].strength]
+                groups[:0] = [plain, [place for place in group if requests[place].strength]]
+                continue
+            pictures |= dict(zip(group, made, strict=True))
+        return [pictures[place] for place in range(len(requests))]
+
+    @property
+    def _takes_one(self) -> bool:
+        """Whether the pipeline takes one prompt at a time (DreamLite)."""
+        prompt = self._accepts.get("prompt")
+        return prompt is not None and prompt.annotation in (str, "str")
+
+    def _guidance(
+        self, batch: Sequence[Request], steering: Steering | None
+    ) -> contextlib.AbstractContextManager[object]:
+        if not any(request.strength for request in batch):
+            return contextlib.nullcontext()
+        if steering is None:
+            raise ValueError("requests with a strength need to be told how it acts")
+        from fairgen.steering.guidance import ToneGuidance
+
+        return ToneGuidance(
+            self.pipe,
+            [request.prompt for request in batch],
+            [request.strength for request in batch],
+            technique=steering.technique,
+            start=steering.start,
+            stop=steering.stop,
+            memory=self._memory,
+        )
+
+    def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
+        import torch
+
+        extra = self._arguments | dict(batch[0].extra)
+        self._check_arguments(extra)
+        arguments: dict[str, Any] = {
+            "prompt": [request.prompt for request in batch],
+            "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in batch],
+            "num_inference_steps": self.info.steps,
+            "output_type": "pil",
+        }
+        if self._takes_one:
+            arguments["prompt"], arguments["generator"] = arguments["prompt"][0], arguments["generator"][0]
+        for name in ("guidance_scale", "height", "width"):
+            value = getattr(self.info, name)
+            if value is not None:
+                arguments[name] = value
+        try:
+            with quiet_libraries(), self._guidance(batch, steering):
+                output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(
+                f"{len(batch)} pictures at once do not fit into the memory of {self.info.device}: use a "
+                "smaller --batch-size."
+            ) from error
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
+        pictures = [picture.convert("RGB") for picture in _pictures(output, self.info.pipeline)]
+        for picture, flagged in zip(pictures, flags, strict=True):
+            if flagged:
+                picture.info[FLAGGED] = True
+        return pictures
+
+
+def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:
+    return {name: [value] * count if isinstance(value, str) else value for name, value in extra.items()}
+
+
+def _pictures(output: Any, name: str) -> Sequence[Image.Image]:
+    """The pictures that a pipeline returned; of a video its middle frame."""
+    found = next((getattr(output, key) for key in ("images", "image") if hasattr(output, key)), None)
+    if found is None and hasattr(output, "frames"):
+        found = [video[len(video) // 2] for video in output.frames]
+    if found is None or not all(isinstance(picture, Image.Image) for picture in found):
+        raise UserError(f"{name} returns no pictures: fairgen needs a text-to-image pipeline.")
+    return found  # type: ignore[no-any-return]
+
+
+def _groups(requests: Sequence[Request], *, apart: bool, alone: bool) -> list[list[int]]:
+    """Places of requests that are sampled together; ``apart``: not those with and without a strength;
+    ``alone``: none.
+    """
+    groups: list[list[int]] = []
+    for place, request in enumerate(requests):
+        for group in groups:
+            first = requests[group[0]]
+            if alone or (apart and bool(first.strength) != bool(request.strength)):
+                continue
+            if first.extra == request.extra:
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
+
+
+def _shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,211 @@
+"""Finds a model's folder and says, before anything is loaded, whether it can be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fairgen.errors import UserError
+
+DEFAULTS_FILE = "fairgen.json"
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+# Parts of a pipeline that have weights of their own, by the library class that model_index.json names.
+_WITHOUT_WEIGHTS = re.compile(
+    r"(\w*Tokenizer\w*|\w*Scheduler|\w*Processor\w*|\w*FeatureExtractor\w*|\w*Guider\w*|\w*Guidance)$"
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder in diffusers' format, checked."""
+
+    name: str
+    """As it was asked for."""
+    path: Path
+    source: Literal["embedded", "folder", "hub"]
+    index: dict[str, Any]
+    """model_index.json."""
+    variant: str | None
+    """File variant to load ("fp16"), where the folder has no other weights."""
+
+    @property
+    def pipeline_class(self) -> str:
+        return str(self.index["_class_name"])
+
+    def defaults(self) -> dict[str, Any]:
+        """``fairgen.json`` beside the weights (steps, guidance_scale, height, width); {} where missing."""
+        path = self.path / DEFAULTS_FILE
+        if not path.is_file():
+            return {}
+        return _read_json(path)
+
+    def weight_hashes(self) -> dict[str, str]:
+        """SHA-256 of every safetensors file of the pipeline's parts: file -> 'sha256:<hex>'.
+
+        The hub's cache names its files by that hash already; others are read.
+        """
+        hashes = {}
+        for part in weight_parts(self.index):
+            for file in sorted((self.path / part).glob("*.safetensors")):
+                hashes[file.relative_to(self.path).as_posix()] = f"sha256:{file_hash(file)}"
+        return hashes
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file in hex; the hub's cache has it in the file's name already."""
+    real = file.resolve()
+    if real.parent.name == "blobs" and _SHA256.fullmatch(real.name):
+        return real.name
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: restore the file.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold one JSON object: restore the file.")
+    return content
+
+
+def weight_parts(index: dict[str, Any]) -> list[str]:
+    """Names of the parts (subfolders) that carry weights, from model_index.json."""
+    parts = []
+    for name, entry in index.items():
+        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
+            continue
+        if not _WITHOUT_WEIGHTS.match(str(entry[1])):
+            parts.append(name)
+    return parts
+
+
+def find_model(model: str) -> ModelFolder:
+    """The checked folder of "embedded", a local folder or a hub id (the local cache first, then the hub).
+
+    Raises `UserError` where there is no such model, it cannot be reached, is no text-to-image pipeline, or
+    has its weights only as pickles.
+    """
+    if model == "embedded":
+        from fairgen.common.resources import embedded_model_dir
+
+        return check_folder(model, embedded_model_dir(), "embedded")
+    path = Path(model).expanduser()
+    if model and path.is_dir():
+        return check_folder(model, path, "folder")
+    if path.is_file():
+        raise UserError(
+            f"The model {model!r} is a file: give a folder in diffusers format (single-file checkpoints can "
+            "be converted with "
+            "diffusers' from_single_file and save_pretrained)."
+        )
+    if not _HUB_ID.fullmatch(model):
+        raise UserError(
+            f"There is no model {model!r}: give 'embedded', a folder that exists, or a hub id such as "
+            "'stable-diffusion-v1-5/stable-diffusion-v1-5'."
+        )
+    return _from_hub(model)
+
+
+def check_folder(name: str, path: Path, source: Literal["embedded", "folder", "hub"]) -> ModelFolder:
+    """Check model_index.json and the weights. Raises `UserError`."""
+    if not (path / "model_index.json").is_file():
+        raise UserError(
+            f"The folder {path} is no diffusers pipeline (it has no model_index.json): give a folder that "
+            "save_pretrained wrote."
+        )
+    index = _read_json(path / "model_index.json")
+    _check_class(name, index)
+    variants = set()
+    for part in weight_parts(index):
+        files = list((path / part).glob("*.safetensors"))
+        if not files:
+            if any(True for pattern in _PICKLES for _ in (path / part).glob(pattern)):
+                raise UserError(
+                    f"The model {name!r} has the weights of its {part} only as pickle files, which can run "
+                    "code when they are loaded: use a version with safetensors."
+                )
+            raise UserError(
+                f"The model {name!r} lacks the weights of its {part}: download or copy it again, whole."
+            )
+        variants.add("fp16" if all(".fp16" in file.name for file in files) else None)
+    return ModelFolder(name, path, source, index, "fp16" if variants == {"fp16"} else None)
+
+
+def _check_class(name: str, index: dict[str, Any]) -> None:
+    import inspect
+
+    import diffusers
+
+    class_name = index.get("_class_name")
+    if not isinstance(class_name, str):
+        raise UserError(
+            f"The model {name!r} needs code of its own, which fairgen does not run: use one that diffusers "
+            "knows."
+        )
+    pipeline = getattr(diffusers, class_name, None)
+    if not (isinstance(pipeline, type) and issubclass(pipeline, diffusers.DiffusionPipeline)):
+        raise UserError(
+            f"The installed diffusers {diffusers.__version__} does not know the pipeline {class_name!r} of "
+            f"the model {name!r}: upgrade diffusers, or use another model."
+        )
+    parameters = inspect.signature(pipeline.__call__).parameters
+    # Inputs of other kinds: a picture to change, a video's length, a sound's.
+    other_inputs = {"strength", "mask_image", "control_image", "num_frames", "audio_length_in_s"}
+    from_words = "prompt" in parameters and not other_inputs & set(parameters)
+    if "ControlNet" in class_name or not (from_words or _is_text_to_image(pipeline)):
+        raise UserError(
+            f"The model {name!r} is a {class_name}, which does not make pictures from words: use a "
+            "text-to-image model."
+        )
+
+
+def _is_text_to_image(pipeline: type) -> bool:
+    from fairgen.common.libraries import quiet_libraries
+
+    # Importing this imports every pipeline of diffusers, which takes seconds: only for a class in doubt.
+    with quiet_libraries():
+        from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+
+    return pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
+
+
+def _from_hub(model: str) -> ModelFolder:
+    from diffusers import DiffusionPipeline
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever httpx the hub uses
+
+    try:
+        return check_folder(model, Path(_download(DiffusionPipeline, model, local=True)), "hub")
+    except (OSError, ValueError, UserError):
+        pass  # not in the cache, or not whole there: ask the hub, whose errors are told below
+    try:
+        return check_folder(model, Path(_download(DiffusionPipeline, model, local=False)), "hub")
+    except (OSError, httpx.HTTPError) as error:
+        # diffusers wraps what the hub answered into an OSError of its own
+        cause = error.__cause__ or error
+        if isinstance(cause, GatedRepoError):
+            mend = "is gated: accept its terms on its page at the hub and log in with 'hf auth login'"
+        elif isinstance(cause, RepositoryNotFoundError):
+            mend = (
+                "does not exist on the hub, or is private: check the spelling, or log in with 'hf auth login'"
+            )
+        else:
+            mend = (
+                "is not on this machine and the hub cannot be reached: check the network, or give a local "
+                "folder or 'embedded'"
+            )
+        raise UserError(f"The model {model!r} {mend}.") from error
+    except ValueError as error:
+        raise UserError(f"The model {model!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _download(pipeline: Any, model: str, *, local: bool) -> str:
+    return str(pipeline.download(model, use_safetensors=True, local_files_only=local))

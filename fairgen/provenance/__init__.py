@@ -1,0 +1,1 @@
+"""What a picture says about how it was made: text, XMP, signed content credentials."""

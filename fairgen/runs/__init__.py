@@ -1,0 +1,76 @@
+"""The run file: ``run.jsonl``, an append-only log of pydantic records, one JSON object a line.
+
+The file is the product of a run: whatever a report, a table or a later re-score shows is computed from it.
+One file can hold several sessions (one session = one prompt under one technique, for instance the unsteered
+and the steered arm of a comparison, or every prompt of an audit); each line names the session it belongs to.
+Lines are never rewritten. What is decided later is appended (`FillRecord`).
+
+Order of lines: one `RunRecord`; in an audit one `AuditRecord`; then for each session a `SessionRecord`, its
+`PictureRecord`s in the order of generation, any `FillRecord`s, and, when the session ended by itself, a
+`Summary`. Sessions of an audit that share batches take turns. A session without a summary was interrupted.
+"""
+
+from fairgen.runs.reader import Run, RunReader, SessionRun, read_run, session_names
+from fairgen.runs.records import (
+    AuditPrompt,
+    AuditRecord,
+    Decision,
+    FillRecord,
+    Host,
+    ModelInfo,
+    PictureRecord,
+    Record,
+    RunRecord,
+    SessionRecord,
+    SignerRecord,
+    Summary,
+    parse_record,
+    record_schema,
+)
+from fairgen.runs.resume import (
+    Past,
+    damaged,
+    file_is_whole,
+    pixels_hash,
+    require_same,
+    require_same_model,
+    sweep,
+)
+from fairgen.runs.turns import AHEAD, Turns, ahead_of, all_sessions
+from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter
+
+__all__ = [
+    "AHEAD",
+    "AuditPrompt",
+    "AuditRecord",
+    "Decision",
+    "FillRecord",
+    "Host",
+    "ModelInfo",
+    "Past",
+    "PictureRecord",
+    "RUN_FILE",
+    "Record",
+    "RecordWriter",
+    "Run",
+    "RunReader",
+    "RunRecord",
+    "RunWriter",
+    "SessionRecord",
+    "SessionRun",
+    "SignerRecord",
+    "Summary",
+    "Turns",
+    "ahead_of",
+    "all_sessions",
+    "damaged",
+    "file_is_whole",
+    "parse_record",
+    "pixels_hash",
+    "read_run",
+    "record_schema",
+    "require_same",
+    "require_same_model",
+    "session_names",
+    "sweep",
+]

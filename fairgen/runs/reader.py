@@ -1,0 +1,219 @@
+"""Reads a run file back (see `fairgen.runs`)."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
+
+from fairgen.runs.writer import RUN_FILE
+from fairgen.errors import UserError
+from fairgen.runs.records import AuditPrompt, AuditRecord, Decision, FillRecord, Host, ModelInfo, PictureRecord, Record, RunRecord, SessionRecord, SignerRecord, Summary, parse_record, record_schema
+
+__all__ = [
+    "RUN_FILE",
+    "AuditPrompt",
+    "AuditRecord",
+    "Decision",
+    "FillRecord",
+    "Host",
+    "ModelInfo",
+    "PictureRecord",
+    "Record",
+    "Run",
+    "RunReader",
+    "RunRecord",
+    "RunWriter",
+    "SessionRecord",
+    "SessionRun",
+    "SignerRecord",
+    "Summary",
+    "disk_errors",
+    "now",
+    "parse_record",
+    "read_run",
+    "record_schema",
+    "session_names",
+]
+
+
+
+
+
+
+
+
+
+
+
+@dataclass
+class SessionRun:
+    """One session as read back."""
+
+    record: SessionRecord
+    pictures: list[PictureRecord] = field(default_factory=list)
+    fills: list[FillRecord] = field(default_factory=list)
+    summary: Summary | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.summary is not None
+
+    def final_set(self) -> list[PictureRecord]:
+        """The pictures that make up the set, in slot order.
+
+        Unsteered: the first ``count`` pictures. Steered: the kept ones, and those that filled a slot whose
+        tries ran out (they come back with their new file and the decision "kept"). Either has ``count``
+        pictures once the session is finished; those without a reading have the decision "abstained".
+        """
+        fills = {fill.index: fill for fill in self.fills}
+        chosen = []
+        for picture in self.pictures:
+            fill = fills.get(picture.index)
+            if fill is not None:
+                decision = "abstained" if fill.measured is None else "kept"
+                update = {"slot": fill.slot, "file": fill.file, "decision": decision}
+                chosen.append(picture.model_copy(update=update))
+            elif picture.decision == "kept" or not self.record.steered:
+                chosen.append(picture)
+        return sorted(chosen, key=lambda picture: picture.slot)
+
+    def left_out(self) -> list[PictureRecord]:
+        """Every picture that is not in the final set, in the order of generation."""
+        inside = {picture.index for picture in self.final_set()}
+        return [picture for picture in self.pictures if picture.index not in inside]
+
+
+@dataclass
+class Run:
+    """A run file as read back; ``problems`` says in sentences what was torn or missing."""
+
+    folder: Path
+    record: RunRecord
+    sessions: dict[str, SessionRun]
+    problems: list[str]
+    audit: AuditRecord | None = None
+
+    def path(self, file: str | None) -> Path | None:
+        """Where a record's ``file`` lies."""
+        return None if file is None else self.folder / file
+
+
+class RunReader:
+    """Reads a run file line by line: memory holds the sessions that are open, however long the file is.
+
+    A torn last line (the machine stopped while it was written) is left out and said in `problems`; any other
+    broken line is a `UserError` that gives its number, since silently skipping it would change the figures.
+
+    Args:
+        folder: the run folder, or the path of its run.jsonl.
+
+    Raises:
+        UserError: it is no run folder, cannot be read, or (later) holds a line that is no record.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        path = Path(folder)
+        self.path = path if path.name == RUN_FILE else path / RUN_FILE
+        self.folder = self.path.parent
+        self.audit: AuditRecord | None = None
+        self.problems: list[str] = []
+        self.names: list[str] = []
+        """Sessions in the order in which they were opened, as far as the file was read."""
+        self._asked = folder
+        self._records = self._lines()
+        first = next(self._records, None)
+        if not isinstance(first, RunRecord):
+            raise UserError(f"{self.path} is no fairgen run file: its first line must be the run record.")
+        self.run = first
+        self._second = next(self._records, None)
+        if isinstance(self._second, AuditRecord):
+            self.audit = self._second
+
+    def _lines(self) -> Iterator[Record]:
+        try:
+            with self.path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.endswith(b"\n"):
+                        self.problems.append(
+                            "The last line of the run file is torn (stopped while writing); it was left out."
+                        )
+                        return
+                    yield self._parsed(number, line)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(
+                f"{self._asked} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
+            ) from error
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read ({error.strerror}).") from error
+
+    def _parsed(self, number: int, line: bytes) -> Record:
+        try:
+            record = parse_record(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise UserError(
+                f"{self.path}, line {number} is no record that this version of fairgen reads: {first['msg']}."
+            ) from error
+        if isinstance(record, SessionRecord):
+            self.names.append(record.session)
+        elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session not in self.names:
+            raise UserError(
+                f"{self.path}, line {number} belongs to session {record.session!r}, which the file does not "
+                "open."
+            )
+        return record
+
+    def sessions(self) -> Iterator[SessionRun]:
+        """Each session as soon as its summary was read, then those that have none. Can be called once."""
+        open_: dict[str, SessionRun] = {}
+        for record in chain([] if self._second is None else [self._second], self._records):
+            if isinstance(record, SessionRecord):
+                open_[record.session] = SessionRun(record)
+            elif isinstance(record, PictureRecord | FillRecord | Summary):
+                if record.session not in open_:
+                    raise UserError(f"{self.path} goes on with session {record.session!r} after its summary.")
+                if isinstance(record, PictureRecord):
+                    open_[record.session].pictures.append(record)
+                elif isinstance(record, FillRecord):
+                    open_[record.session].fills.append(record)
+                else:
+                    done = open_.pop(record.session)
+                    done.summary = record
+                    yield done
+        self.problems += [f"Session {name} was interrupted: it has no summary." for name in open_]
+        yield from open_.values()
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run folder (or the path of its run.jsonl) as a whole.
+
+    Raises:
+        UserError: as `RunReader`.
+    """
+    reader = RunReader(folder)
+    found = {session.record.session: session for session in reader.sessions()}
+    ordered = {name: found[name] for name in reader.names}
+    return Run(reader.folder, reader.run, ordered, reader.problems, reader.audit)
+
+
+def session_names(path: Path) -> list[str]:
+    """The sessions that a run file opens, as far as it can be read; for runs that are put aside."""
+    names = []
+    with path.open("rb") as file:
+        for line in file:
+            with suppress(ValueError):
+                record = parse_record(line)
+                if isinstance(record, SessionRecord):
+                    names.append(record.session)
+    return names

@@ -1,0 +1,284 @@
+"""The records of a run file: pydantic models, one JSON object a line (see `fairgen.runs.reader`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from fairgen.targets.approval import Approval
+
+Decision = Literal["kept", "discarded", "abstained"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelInfo(_Record):
+    """What sampled the pictures, precisely enough to sample them again."""
+
+    name: str = Field(description="the model as it was asked for: 'embedded', a hub id or a folder")
+    source: Literal["embedded", "folder", "hub", "pipeline"]
+    pipeline: str = Field(description="class name of the diffusers pipeline")
+    scheduler: str
+    device: str
+    dtype: str
+    steps: int
+    guidance_scale: float | None = Field(description="None: the pipeline's own default")
+    height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
+    width: int | None = Field(description="pixels")
+    weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
+    versions: dict[str, str] = Field(description="package -> version, python included")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="what else the pipeline is called with; pictures and tensors by their hash",
+    )
+
+
+class RunRecord(_Record):
+    """First line of the file."""
+
+    type: Literal["run"] = "run"
+    schema_version: Literal[1] = 1
+    created_at: datetime
+    fairgen: str = Field(description="version of fairgen that wrote the file")
+    note: str = (
+        "fairgen run file: one JSON record a line. Every picture named here is synthetic (made by a "
+        "generative model). Skin tones are read from pixels; they say nothing about any person."
+    )
+
+
+class SignerRecord(_Record):
+    """Whose content credentials the pictures carry; nothing of the private key."""
+
+    subject: str = Field(description="of the signing certificate, RFC 4514")
+    issuer: str = Field(description="who issued it, RFC 4514")
+    fingerprint: str = Field(description="'sha256:<hex>' of the certificate in DER")
+    not_after: datetime = Field(description="when it expires")
+    algorithm: str = Field(description="C2PA's name: 'es256', 'ps256', 'ed25519' ...")
+    timestamps: bool = Field(description="whether an RFC 3161 authority states the time of signing")
+
+
+class Host(_Record):
+    """The machine, as far as the pictures may hang on it; no names of users or machines."""
+
+    platform: str = Field(description="operating system and its release")
+    machine: str = Field(description="processor architecture, such as x86_64")
+    processor: str = Field(description="the processor's own name, where the system tells it")
+    cores: int = Field(description="logical processors that this run may use")
+    device: str = Field(description="the accelerator's name; empty on a CPU")
+
+
+class AuditPrompt(_Record):
+    """One prompt of an audit; its sessions are called ``<name>.<arm>``."""
+
+    name: str = Field(description="place in the list and the prompt's first words, fit for a folder")
+    prompt: str
+    group: str | None = Field(description="mark in the list, such as 'high'; None where there is none")
+    spec: str = Field(description="hash of its spec, a key of the audit's ``specs``")
+    count: int = Field(description="pictures wanted in every arm")
+    seed: int = Field(description="the session seed, the same in every arm")
+    turn: int = Field(description="where the quota's tie-break starts")
+
+
+class AuditRecord(_Record):
+    """Second line of an audit's file: everything that was fixed before its first picture."""
+
+    type: Literal["audit"] = "audit"
+    schema_version: Literal[1] = 1
+    started_at: datetime
+    prompts_file: str = Field(description="name of the list, without its folder")
+    prompts_hash: str = Field(description="'sha256:<hex>' of the list as it was read")
+    prompts: list[AuditPrompt] = Field(min_length=1)
+    specs: dict[str, dict[str, Any]] = Field(description="spec hash -> the whole spec document")
+    arms: list[str] = Field(min_length=1, description="techniques, in the order in which they are run")
+    seed: int = Field(description="what the prompts' own seeds were derived from, where the list gives none")
+    tolerance: float = Field(description="largest TV from the declared target that counts as met")
+    max_tries: int
+    round_size: int
+    batch_size: int
+    side_by_side: int = Field(
+        description="prompts whose rounds share batches; pictures hang on it as on "
+        "``batch_size``: up to floating point"
+    )
+    fairgen: str = Field(description="version of fairgen")
+    fairgen_commit: str | None = Field(description="git commit of fairgen, where it runs from a checkout")
+    git_commit: str | None = Field(
+        description="git commit of the folder that the command was given in, '+' where files were changed"
+    )
+    calibrations: dict[str, str] = Field(description="arm -> hash of the calibration that it steers by")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="torch's threads where the model runs on a CPU, for pictures hang on them in their last "
+        "bits; None: not on a CPU, or not known",
+    )
+    host: Host
+    model: ModelInfo
+
+    def session(self, prompt: AuditPrompt, arm: str) -> str:
+        """The id of a session of this audit."""
+        return f"{prompt.name}.{arm}"
+
+
+class SessionRecord(_Record):
+    """One prompt under one technique: everything that was fixed before the first picture."""
+
+    type: Literal["session"] = "session"
+    schema_version: Literal[1] = 1
+    session: str = Field(description="id, unique in the file; also the name of the session's folder")
+    started_at: datetime
+    prompt: str
+    count: int = Field(description="pictures wanted")
+    seed: int
+    steering: str = Field(description="the technique that was asked for: 'none', 'prompt', ...")
+    steered: bool = Field(description="False for 'none', and where the technique stays off (see notes)")
+    notes: list[str] = Field(default_factory=list)
+    spec: dict[str, Any] = Field(description="the whole spec document")
+    spec_hash: str = Field(description="'sha256:<hex>' of the spec's content")
+    context: int | None = Field(
+        default=None,
+        ge=0,
+        description="index in the spec's contexts of the one that gave the target; None: the top-level one",
+    )
+    scale: str
+    classes: list[str] = Field(description="light -> dark")
+    target: dict[str, float] = Field(description="class -> declared share")
+    requested: dict[str, int] = Field(description="class -> whole-number quota; sums to count")
+    round_size: int = Field(description="pictures between two feedback steps")
+    max_tries: int = Field(description="at most this many pictures for a slot")
+    feedback: bool = Field(
+        default=True, description="False: the quota was asked for blindly and every picture kept (open loop)"
+    )
+    batch_size: int
+    technique: dict[str, Any] = Field(default_factory=dict, description="the technique's own parameters")
+    model: ModelInfo
+    signer: SignerRecord | None = Field(
+        default=None, description="who signs the content credentials of the pictures; None: not signed"
+    )
+
+
+class PictureRecord(_Record):
+    """One generated picture, kept or not."""
+
+    type: Literal["picture"] = "picture"
+    schema_version: Literal[1] = 1
+    session: str
+    index: int = Field(ge=0, description="order of generation in the session, from 0")
+    slot: int = Field(
+        ge=0, description="place in the set, 0 ... count-1; a slot has the same first seed in every arm"
+    )
+    attempt: int = Field(ge=0, description="0 = first pass")
+    round: int = Field(ge=0, description="feedback round, from 0")
+    seed: int
+    prompt: str = Field(description="as it was sent to the model")
+    wanted: str | None = Field(description="class that was asked for; None where steering is off")
+    word: str | None = Field(description="tone word used, where the technique uses one")
+    steering: dict[str, Any] = Field(default_factory=dict, description="what else the technique did")
+    measured: str | None = Field(
+        description="class of the largest face on the session's scale; None: abstained"
+    )
+    abstained: str | None = Field(description="reason code where no tone was read")
+    decision: Decision = Field(
+        description="kept: fills a place in the set; discarded: its class was full; abstained: no tone was "
+        "read, so it fills no quota"
+    )
+    file: str | None = Field(description="path relative to the run folder; None where pictures are not saved")
+    pixels: str | None = Field(
+        default=None,
+        description="'sha256:<hex>' of mode, size and pixels, not of the file; None in older runs",
+    )
+    seconds: float = Field(ge=0, description="its share of the batch's sampling time plus its reading time")
+    readings: list[dict[str, Any]] = Field(description="skin_tone readings as JSON, largest face first")
+
+
+class FillRecord(_Record):
+    """A picture that was put into its slot after all, because the slot's tries were used up."""
+
+    type: Literal["fill"] = "fill"
+    schema_version: Literal[1] = 1
+    session: str
+    index: int = Field(description="the picture")
+    slot: int = Field(description="the slot that it fills")
+    missing: str = Field(description="class nearest to the picture's that the quota still lacked")
+    measured: str | None = Field(description="class that the picture shows instead; None: no tone was read")
+    file: str | None = Field(description="the picture's path from now on")
+
+
+class Summary(_Record):
+    """How close a finished session came to its declared target; the object that ``--json`` prints.
+
+    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold. Distances
+    compare shares of ``measured`` (or ``first_pass``) with ``target``; they are None where no picture could
+    be read.
+    """
+
+    type: Literal["summary"] = "summary"
+    schema_version: Literal[1] = 1
+    session: str
+    prompt: str
+    model: str
+    device: str
+    spec: str = Field(description="name of the spec")
+    spec_hash: str
+    approval: Approval | None = Field(
+        default=None, description="whether a person stands behind the spec; None: not recorded"
+    )
+    scale: str
+    classes: list[str]
+    target: dict[str, float]
+    steering: str
+    steered: bool
+    notes: list[str] = Field(description="sentences for the reader: steering stays off, tries ran out, ...")
+    seed: int
+    count: int = Field(description="pictures wanted")
+    requested: dict[str, int]
+    first_pass: dict[str, int] = Field(description="measured classes of the first attempt of every slot")
+    first_pass_abstained: int
+    measured: dict[str, int] = Field(description="measured classes of the final set")
+    kept: int = Field(description="pictures of the set with a measured tone")
+    generated: int
+    discarded: int = Field(description="pictures with a measured tone that are not in the set")
+    abstained: int = Field(description="pictures in which no tone was read")
+    abstentions: dict[str, int] = Field(description="reason code -> pictures")
+    filled: int = Field(description="places filled with another class after the tries ran out")
+    missing: int = Field(description="count - kept: places of the set whose picture has no reading")
+    words: dict[str, int] = Field(description="tone word -> pictures made with it")
+    asked: int = Field(default=0, description="pictures that a class was asked for and a tone was read in")
+    hits: int = Field(default=0, description="those of them that show the class that was asked for")
+    faces: dict[str, int] = Field(
+        default_factory=dict,
+        description="measured classes of every face in the final set, where a picture shows more than one",
+    )
+    faces_tv: float | None = Field(default=None, description="distance of ``faces`` from the target")
+    tv: float | None
+    alignment_error: float | None
+    fd: float | None
+    kl: float | None
+    noise_floor_tv: float = Field(description="mean TV of a perfect independent sampler (this count)")
+    first_pass_tv: float | None
+    seconds: float
+    out: str | None = Field(description="the run folder")
+
+
+Record = Annotated[
+    RunRecord | AuditRecord | SessionRecord | PictureRecord | FillRecord | Summary,
+    Field(discriminator="type"),
+]
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+def parse_record(line: bytes | str) -> Record:
+    """One line -> its record; raises pydantic's ValidationError."""
+    return _RECORD.validate_json(line)
+
+
+def record_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a line of ``run.jsonl``."""
+    schema = _RECORD.json_schema(mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "A line of a fairgen run file"
+    return schema

@@ -1,0 +1,129 @@
+"""What an interrupted run left of a session, so that it goes on as if it had never stopped.
+
+The session is run again from its start, but a picture that has a record is not sampled: its record stands for
+it, and brings controller and technique to where they were. What comes out must agree with what was recorded;
+where it does not, the run was made by other software, and going on is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from fairgen.errors import UserError
+from fairgen.runs.records import FillRecord, ModelInfo, PictureRecord, SessionRecord
+from fairgen.runs.reader import SessionRun
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_NOT_COMPARED = frozenset({"started_at", "seconds", "notes", "pixels", "model", "out"})
+"""Fields that hold times, or are compared in another way."""
+
+
+def pixels_hash(image: Image.Image) -> str:
+    """'sha256:<hex>' of a picture's mode, size and pixels: the same however the file is packed or marked."""
+    held = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
+    held.update(image.tobytes())
+    return f"sha256:{held.hexdigest()}"
+
+
+def file_is_whole(path: Path, pixels: str | None) -> bool:
+    """Whether the file is there, can be decoded to its end, and shows the pixels that were recorded (None:
+    whatever it shows).
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return pixels is None or pixels_hash(image) == pixels
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        return False
+
+
+def sweep(folder: Path) -> None:
+    """Delete temporary files that a killed run left in a session's folder."""
+    for left in folder.rglob(".*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def require_same(fresh: BaseModel, recorded: BaseModel, what: str) -> None:
+    """Raise `UserError` where a record would now read otherwise than it was written, times aside."""
+    now, then = fresh.model_dump(mode="json"), recorded.model_dump(mode="json")
+    differing = [key for key in then if key not in _NOT_COMPARED and now.get(key) != then[key]]
+    if differing:
+        key = differing[0]
+        raise UserError(
+            f"{what} cannot be continued: its {key} was {_short(then[key])} and would now be "
+            f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration that "
+            "began it, or begin a new run."
+        )
+
+
+def require_same_model(fresh: ModelInfo, recorded: ModelInfo, what: str) -> list[str]:
+    """Raise `UserError` where weights or settings differ; versions that differ come back in words."""
+    for key in type(recorded).model_fields:
+        now, then = getattr(fresh, key), getattr(recorded, key)
+        if key != "versions" and now != then:
+            raise UserError(
+                f"{what} was begun with another model: its {key} was {_short(then)}, now {_short(now)}. "
+                "Go on with the model and device that began it, or begin a new run."
+            )
+    names = sorted({*fresh.versions, *recorded.versions})
+    return [
+        f"{name} {fresh.versions.get(name, 'missing')} instead of {recorded.versions.get(name, 'none')}"
+        for name in names
+        if fresh.versions.get(name) != recorded.versions.get(name)
+    ]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class Past:
+    """The records of one session, looked up while it is run again.
+
+    Args:
+        run: the session as read back. folder: the run folder.
+    """
+
+    def __init__(self, run: SessionRun, folder: Path) -> None:
+        self.run = run
+        self.record: SessionRecord = run.record
+        self.folder = folder
+        self._fills = {fill.index: fill for fill in run.fills}
+        self._pictures = {(p.slot, p.attempt): p for p in run.pictures}
+
+    def picture(self, slot: int, attempt: int) -> PictureRecord | None:
+        """The record of an attempt; None where it was not made yet."""
+        return self._pictures.get((slot, attempt))
+
+    def at(self, index: int) -> PictureRecord | None:
+        """The picture that was made as number ``index``."""
+        return self.run.pictures[index] if index < len(self.run.pictures) else None
+
+    def fill(self, index: int) -> FillRecord | None:
+        """The record that put the picture ``index`` into its slot after all."""
+        return self._fills.get(index)
+
+    def where(self, picture: PictureRecord) -> Path | None:
+        """The picture's whole file, wherever it lies by now; None where there is none."""
+        fill = self._fills.get(picture.index)
+        for file in (fill.file if fill else None, picture.file):
+            if file is not None and file_is_whole(self.folder / file, picture.pixels):
+                return self.folder / file
+        return None
+
+
+def damaged(run: SessionRun, folder: Path) -> Sequence[PictureRecord]:
+    """Pictures of a session whose files are gone or broken."""
+    past = Past(run, folder)
+    recorded: Iterable[PictureRecord] = run.pictures
+    return [picture for picture in recorded if picture.file is not None and past.where(picture) is None]

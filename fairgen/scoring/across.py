@@ -1,0 +1,154 @@
+"""Sets of many prompts -> the figures of each arm, each group, and each arm against the unsteered one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairgen import stats
+from fairgen.scoring.figures import ArmFigures, Comparison, GroupArm, GroupFigures, Range, SetFigures
+from fairgen.scoring.measure import MeasuredSet
+from fairgen.stats.distances import Vector
+
+UNSTEERED = "none"
+"""The arm that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prompt with its sets, arm -> set."""
+
+    prompt: str
+    group: str | None
+    scale: str
+    target: dict[str, float]
+    sets: Mapping[str, MeasuredSet]
+
+    def complete(self, arms: Sequence[str]) -> bool:
+        """Whether every arm has a finished set of it."""
+        return all(arm in self.sets and self.sets[arm].figures.finished for arm in arms)
+
+
+def arm_figures(cases: Sequence[Case], arms: Sequence[str], *, tolerance: float) -> list[ArmFigures]:
+    """One entry an arm. ``cases`` are complete, so that every mean is over the same prompts."""
+    return [_arm(cases, arm, tolerance) for arm in arms]
+
+
+def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ArmFigures:
+    sets = [case.sets[arm] for case in cases]
+    figures = [s.figures for s in sets]
+    read = [(f.tv, case.prompt) for f, case in zip(figures, cases, strict=True) if f.tv is not None]
+    worst_tv, worst_prompt = max(read, key=lambda pair: pair[0]) if read else (None, None)
+    counted, asked = sum(f.counted for f in figures), sum(f.asked for f in figures)
+    redrawn = [s.redrawn for s in sets if s.redrawn is not None]
+    generated = sum(f.generated for f in figures)
+    return ArmFigures(
+        arm=arm,
+        prompts=len(sets),
+        generated=generated,
+        counted=counted,
+        discarded=sum(f.discarded for f in figures),
+        not_read=sum(f.not_read for f in figures),
+        made_per_kept=generated / counted if counted else None,
+        mean_tv=_mean(figures, lambda f: f.tv),
+        mean_tv_range=_interval([tv for tv, _ in read]),
+        mean_tv_read=stats.central(np.mean(redrawn, axis=0), 0.95) if redrawn else None,
+        mean_first_pass_tv=_mean(figures, lambda f: f.first_pass_tv),
+        mean_chance_tv=_mean(figures, lambda f: f.chance_tv),
+        mean_alignment_error=_mean(figures, lambda f: f.alignment_error),
+        worst_prompt=worst_prompt,
+        worst_tv=worst_tv,
+        met=sum(f.tv is not None and f.tv <= tolerance for f in figures),
+        hit_rate=sum(f.hits for f in figures) / asked if asked else None,
+        beyond_chance=_beyond_chance(figures),
+    )
+
+
+def _mean(figures: Sequence[SetFigures], value: Callable[[SetFigures], float | None]) -> float | None:
+    found = [v for f in figures if (v := value(f)) is not None]
+    return float(np.mean(found)) if found else None
+
+
+def _beyond_chance(figures: Sequence[SetFigures]) -> int | None:
+    """Prompts whose test against the target rejects at 5 % after Holm's correction for their number."""
+    from statsmodels.stats.multitest import multipletests
+
+    values = [f.p_differs for f in figures if f.p_differs is not None]
+    if not values or any(f.steered for f in figures):
+        return None
+    return int(np.count_nonzero(multipletests(values, alpha=0.05, method="holm")[0]))
+
+
+def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
+    """Every other arm against the unsteered one, over the complete cases that both have a reading of."""
+    if UNSTEERED not in arms:
+        return []
+    found = []
+    for arm in arms:
+        pairs = [(c.sets[arm], c.sets[UNSTEERED]) for c in cases]
+        known = [(a, b) for a, b in pairs if a.redrawn is not None and b.redrawn is not None]
+        if arm == UNSTEERED or not known:
+            continue
+        of_arm, of_other = ([s.figures.tv or 0.0 for s in side] for side in zip(*known, strict=True))
+        gaps = np.subtract(of_arm, of_other)
+        paired = stats.paired_difference(of_other, of_arm) if len(known) > 1 else None
+        closer = np.sum([_redrawn(a) < _redrawn(b) for a, b in known], axis=0)
+        found.append(
+            Comparison(
+                arm=arm,
+                against=UNSTEERED,
+                prompts=len(known),
+                closer=int((gaps < -1e-9).sum()),
+                further=int((gaps > 1e-9).sum()),
+                difference=float(gaps.mean()),
+                difference_range=(paired.difference.low, paired.difference.high) if paired else None,
+                p_value=paired.p_value if paired else None,
+                closer_read=stats.central(closer.astype(np.float64), 0.95),
+            )
+        )
+    return found
+
+
+def _redrawn(found: MeasuredSet) -> Vector:
+    assert found.redrawn is not None
+    return found.redrawn
+
+
+def groups(cases: Sequence[Case], arms: Sequence[str]) -> list[GroupFigures]:
+    """One entry a group, in the order of first appearance; empty where no prompt has a mark."""
+    names = list(dict.fromkeys(case.group for case in cases))
+    if names in ([], [None]):
+        return []
+    return [_group(name, [c for c in cases if c.group == name], arms) for name in names]
+
+
+def _group(name: str | None, cases: Sequence[Case], arms: Sequence[str]) -> GroupFigures:
+    scales = {case.scale for case in cases}
+    classes = list(cases[0].target) if len(scales) == 1 else []
+    return GroupFigures(
+        group=name,
+        prompts=len(cases),
+        scale=scales.pop() if len(scales) == 1 else None,
+        target={key: float(np.mean([case.target[key] for case in cases])) for key in classes},
+        arms={arm: _group_arm([case.sets[arm].figures for case in cases], classes) for arm in arms},
+    )
+
+
+def _group_arm(figures: Sequence[SetFigures], classes: Sequence[str]) -> GroupArm:
+    means = np.array([f.mean_ita for f in figures if f.mean_ita is not None])
+    return GroupArm(
+        counted=sum(f.counted for f in figures),
+        measured={key: sum(f.measured[key] for f in figures) for key in classes},
+        mean_tv=_mean(figures, lambda f: f.tv),
+        mean_ita=float(means.mean()) if means.size else None,
+        mean_ita_range=_interval(means.tolist()),
+    )
+
+
+def _interval(values: Sequence[float]) -> Range | None:
+    if len(values) < 2:
+        return None
+    found = stats.mean_interval(values)
+    return found.low, found.high

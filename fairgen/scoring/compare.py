@@ -1,0 +1,220 @@
+"""Two runs side by side: every prompt and arm that both hold, and whether chance explains a difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fairgen import stats
+from fairgen.errors import UserError
+from fairgen.runs import RunReader, SessionRun
+from fairgen.scoring.rescore import arm_of, groups_of, mean, measured_on
+
+CHANCE = 0.05
+"""Below this p-value, after Holm's correction over all rows, chance is called an unlikely explanation."""
+
+FEWEST = 6
+"""Prompts that a statement over prompts needs; see `fairgen.stats.across`."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ComparedSet(_Part):
+    """One prompt under one arm, in both runs."""
+
+    prompt: str
+    arm: str
+    group: str | None
+    count: tuple[int, int] = Field(description="pictures wanted, in the first run and in the second")
+    tv: tuple[float | None, float | None] = Field(description="of the final sets")
+    difference: float | None = Field(description="second - first; below 0 the second is nearer to the target")
+    first_pass_tv: tuple[float | None, float | None]
+    first_pass_difference: float | None
+    p_value: float | None = Field(
+        description="chance of such a first-pass difference, if both come from one sampler; None: too little "
+        "was read"
+    )
+    p_holm: float | None = Field(description="the same after Holm's correction over all rows")
+    paired: bool = Field(
+        description="whether the first attempts had the same seeds, and were tested in pairs"
+    )
+
+
+class ComparedArm(_Part):
+    """Means over the prompts that both runs hold."""
+
+    arm: str
+    prompts: int
+    tv: tuple[float | None, float | None]
+    difference: float | None
+    first_pass_tv: tuple[float | None, float | None]
+    interval: tuple[float, float] | None = Field(
+        description="95 % interval over prompts of the mean first-pass difference; None with fewer than 6"
+    )
+    p_value: float | None = Field(
+        description="permutation test over prompts of that difference; None with fewer than 6"
+    )
+
+
+class Comparison(_Part):
+    """Two runs, compared."""
+
+    runs: tuple[str, str]
+    arms: list[ComparedArm]
+    sets: list[ComparedSet]
+    only: tuple[list[str], list[str]] = Field(description="sets that only the first, only the second run has")
+    other_target: list[str] = Field(description="sets with another target or scale in each run: not compared")
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a set while two runs are compared."""
+
+    prompt: str
+    arm: str
+    group: str | None
+    scale: str
+    target: dict[str, float]
+    count: int
+    tv: float | None
+    first: dict[int, str | None]
+    """Seed -> class, of the first attempts."""
+
+    @property
+    def classes(self) -> list[str]:
+        return [tone for tone in self.first.values() if tone is not None]
+
+    @property
+    def first_pass_tv(self) -> float | None:
+        return self.distance(self.classes)
+
+    def distance(self, classes: list[str]) -> float | None:
+        if not classes:
+            return None
+        return stats.total_variation({name: classes.count(name) for name in self.target}, self.target)
+
+
+def compare_runs(first: str | Path, second: str | Path) -> Comparison:
+    """Compare the sets that two runs share: same prompt, same arm, same target.
+
+    Raises:
+        UserError: a folder holds no run, a run has a prompt under an arm more than once, or the two share
+            nothing.
+    """
+    problems: list[str] = []
+    a, b = (_read(folder, problems) for folder in (first, second))
+    shared = [key for key in a if key in b]
+    same = [key for key in shared if (a[key].scale, a[key].target) == (b[key].scale, b[key].target)]
+    if not same:
+        why = (
+            "their targets differ: hold both against one spec with `fairgen score`"
+            if shared
+            else ("no prompt was run under the same arm in both")
+        )
+        raise UserError(f"{first} and {second} have nothing to compare: {why}.")
+    sets = _corrected([_compared(a[key], b[key]) for key in same])
+    arms = list(dict.fromkeys(one.arm for one in sets))
+    return Comparison(
+        runs=(str(first), str(second)),
+        arms=[_arm(arm, [one for one in sets if one.arm == arm]) for arm in arms],
+        sets=sets,
+        only=([_name(k) for k in a if k not in b], [_name(k) for k in b if k not in a]),
+        other_target=[_name(key) for key in shared if key not in same],
+        problems=problems,
+    )
+
+
+def _name(key: tuple[str, str]) -> str:
+    return f"{key[0]} ({key[1]})"
+
+
+def _read(folder: str | Path, problems: list[str]) -> dict[tuple[str, str], _Read]:
+    reader = RunReader(folder)
+    groups = groups_of(reader.audit)
+    found: dict[tuple[str, str], tuple[int, _Read]] = {}
+    for session in reader.sessions():
+        key = (session.record.prompt, arm_of(session))
+        if key in found:
+            raise UserError(f"{folder} holds {_name(key)} more than once: compare runs that hold it once.")
+        name = session.record.session
+        found[key] = (reader.names.index(name), _kept(session, groups.get(name)))
+    problems += [f"{folder}: {problem}" for problem in reader.problems]
+    return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: item[1][0])}
+
+
+def _kept(session: SessionRun, group: str | None) -> _Read:
+    record = session.record
+    first = {p.seed: measured_on(p, record.scale) for p in session.pictures if p.attempt == 0}
+    return _Read(
+        record.prompt,
+        arm_of(session),
+        group,
+        record.scale,
+        record.target,
+        record.count,
+        session.summary.tv if session.summary else None,
+        first,
+    )
+
+
+def _compared(a: _Read, b: _Read) -> ComparedSet:
+    paired = a.first.keys() == b.first.keys()
+    left, right = a.classes, b.classes
+    if paired:
+        both = [(x, y) for seed, x in a.first.items() if x is not None and (y := b.first[seed]) is not None]
+        left, right = [x for x, _ in both], [y for _, y in both]
+    p_value = None
+    if len(left) > 1 and len(right) > 1:
+        p_value = stats.difference_test(left, right, a.target, paired=paired)
+    return ComparedSet(
+        prompt=a.prompt,
+        arm=a.arm,
+        group=a.group if a.group is not None else b.group,
+        count=(a.count, b.count),
+        tv=(a.tv, b.tv),
+        difference=_minus(b.tv, a.tv),
+        first_pass_tv=(a.first_pass_tv, b.first_pass_tv),
+        first_pass_difference=_minus(b.first_pass_tv, a.first_pass_tv),
+        p_value=p_value,
+        p_holm=None,
+        paired=paired,
+    )
+
+
+def _minus(x: float | None, y: float | None) -> float | None:
+    return None if x is None or y is None else x - y
+
+
+def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
+    from statsmodels.stats.multitest import multipletests
+
+    tested = [one.p_value for one in sets if one.p_value is not None]
+    adjusted = iter(multipletests(tested, method="holm")[1] if tested else [])
+    return [
+        one if one.p_value is None else one.model_copy(update={"p_holm": float(next(adjusted))})
+        for one in sets
+    ]
+
+
+def _arm(arm: str, sets: list[ComparedSet]) -> ComparedArm:
+    pairs = [(a, b) for a, b in (one.first_pass_tv for one in sets) if a is not None and b is not None]
+    over = None
+    if len(pairs) >= FEWEST:
+        over = stats.paired_difference([a for a, _ in pairs], [b for _, b in pairs])
+    return ComparedArm(
+        arm=arm,
+        prompts=len(sets),
+        tv=(mean([one.tv[0] for one in sets]), mean([one.tv[1] for one in sets])),
+        difference=mean([one.difference for one in sets]),
+        first_pass_tv=(
+            mean([one.first_pass_tv[0] for one in sets]),
+            mean([one.first_pass_tv[1] for one in sets]),
+        ),
+        interval=(over.difference.low, over.difference.high) if over else None,
+        p_value=over.p_value if over else None,
+    )

@@ -1,0 +1,166 @@
+"""Holds an old run against another spec, also on another scale, without generating: readings are in its
+records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fairgen import stats
+from fairgen.errors import UserError
+from fairgen.runs import AuditRecord, PictureRecord, RunReader, SessionRun
+from fairgen.targets import FairnessSpec
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ScoredSet(_Part):
+    """One set of the run, held against the spec."""
+
+    session: str
+    prompt: str
+    arm: str
+    group: str | None
+    finished: bool
+    target: dict[str, float]
+    measured: dict[str, int] = Field(description="classes of the final set, on the spec's scale")
+    first_pass: dict[str, int] = Field(description="classes of the first attempts")
+    kept: int
+    missing: int = Field(description="places of the set without a reading")
+    tv: float | None
+    alignment_error: float | None
+    fd: float | None
+    first_pass_tv: float | None
+    noise_floor_tv: float | None = Field(description="mean TV of a perfect independent sampler of ``kept``")
+    same_target: bool = Field(description="whether the set was made for this very target and scale")
+    tv_then: float | None = Field(description="TV from the target that it was made for")
+
+
+class ScoredArm(_Part):
+    """Means over the sets of an arm."""
+
+    arm: str
+    prompts: int
+    tv: float | None
+    first_pass_tv: float | None
+    alignment_error: float | None
+    worst_prompt: str | None
+    worst_tv: float | None
+
+
+class Score(_Part):
+    """A run, held against a spec."""
+
+    run: str
+    spec: str
+    spec_hash: str
+    scale: str
+    classes: list[str]
+    arms: list[ScoredArm]
+    sets: list[ScoredSet]
+    problems: list[str]
+
+
+def measured_on(picture: PictureRecord, scale: str) -> str | None:
+    """Class of the largest face on a scale; None where no tone was read."""
+    if picture.measured is None or not picture.readings:
+        return None
+    found = picture.readings[0].get("classes", {}).get(scale)
+    return None if found is None else str(found)
+
+
+def counted(classes: Sequence[str], found: Iterator[str | None]) -> dict[str, int]:
+    """Class -> pictures, zeros included; None is left out."""
+    counts = Counter(found)
+    return {name: counts[name] for name in classes}
+
+
+def arm_of(session: SessionRun) -> str:
+    """The name under which sets are compared: the technique, with 'open loop' where it had no feedback."""
+    record = session.record
+    return f"{record.steering}, open loop" if record.steered and not record.feedback else record.steering
+
+
+def groups_of(audit: AuditRecord | None) -> dict[str, str | None]:
+    """Session -> its prompt's group."""
+    if audit is None:
+        return {}
+    return {audit.session(p, arm): p.group for p in audit.prompts for arm in audit.arms}
+
+
+def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
+    """Hold every set of a run against ``spec``. Reads line by line, and writes nothing.
+
+    Raises:
+        UserError: the folder holds no run, or the run no session.
+    """
+    reader = RunReader(folder)
+    groups = groups_of(reader.audit)
+    found = {s.record.session: _scored(s, spec, groups) for s in reader.sessions()}
+    if not found:
+        raise UserError(f"{reader.folder} holds no pictures yet: its run file has no session.")
+    sets = [found[name] for name in reader.names]
+    arms = list(dict.fromkeys(one.arm for one in sets))
+    return Score(
+        run=str(reader.folder),
+        spec=spec.name,
+        spec_hash=spec.content_hash(),
+        scale=spec.scale,
+        classes=list(spec.target),
+        arms=[_arm(arm, [one for one in sets if one.arm == arm]) for arm in arms],
+        sets=sets,
+        problems=reader.problems,
+    )
+
+
+def _scored(session: SessionRun, spec: FairnessSpec, groups: dict[str, str | None]) -> ScoredSet:
+    record = session.record
+    target = spec.target_for(record.prompt)
+    inside = session.final_set()
+    measured = counted(list(target), (measured_on(p, spec.scale) for p in inside))
+    first = counted(list(target), (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
+    kept = sum(measured.values())
+    return ScoredSet(
+        session=record.session,
+        prompt=record.prompt,
+        arm=arm_of(session),
+        group=groups.get(record.session),
+        finished=session.finished,
+        target=target,
+        measured=measured,
+        first_pass=first,
+        kept=kept,
+        missing=record.count - kept,
+        tv=stats.total_variation(measured, target) if kept else None,
+        alignment_error=stats.alignment_error(measured, target) if kept else None,
+        fd=stats.fd(measured, target) if kept else None,
+        first_pass_tv=stats.total_variation(first, target) if any(first.values()) else None,
+        noise_floor_tv=stats.noise_floor(target, kept) if kept else None,
+        same_target=(record.scale, record.target) == (spec.scale, target),
+        tv_then=session.summary.tv if session.summary else None,
+    )
+
+
+def _arm(arm: str, sets: Sequence[ScoredSet]) -> ScoredArm:
+    worst = max((one for one in sets if one.tv is not None), key=lambda one: one.tv or 0.0, default=None)
+    return ScoredArm(
+        arm=arm,
+        prompts=len(sets),
+        tv=mean([one.tv for one in sets]),
+        first_pass_tv=mean([one.first_pass_tv for one in sets]),
+        alignment_error=mean([one.alignment_error for one in sets]),
+        worst_prompt=worst.prompt if worst else None,
+        worst_tv=worst.tv if worst else None,
+    )
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of the values that are known; None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

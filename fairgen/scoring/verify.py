@@ -1,0 +1,232 @@
+"""Reads the skin tones of pictures that any generator made, and what the pictures say about themselves, and
+holds the tones against a declared target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairgen.errors import UserError
+from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
+from fairgen.scoring.sets import approval_note, default_target_note
+
+if TYPE_CHECKING:
+    from fairgen.scoring.numbers import Figures
+    from fairgen.targets import FairnessSpec
+    from skin_tone import SkinToneReader
+    from skin_tone.pool import ToneReader
+    from skin_tone.second import SecondReader
+
+READERS = ("calibrated", "second")
+"""The calibrated reader, with which sets are also steered, and the independent one (`skin_tone.second`)."""
+
+
+def make_reader(name: str) -> SkinToneReader | SecondReader:
+    """The reader of that name. Raises `UserError` for an unknown one."""
+    if name == "calibrated":
+        from skin_tone import SkinToneReader
+
+        return SkinToneReader()
+    if name == "second":
+        from skin_tone.second import SecondReader
+
+        return SecondReader()
+    raise UserError(f"--reader must be one of {', '.join(READERS)}, not {name!r}.")
+
+
+KEPT = ("box", "lab", "ita", "ita_sigma", "abstained")
+"""Fields of a reading that are kept beside class and probabilities."""
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """One file: its readings as JSON (largest face first), or the reason why it could not be opened.
+
+    Of a reading only `KEPT` is held, on the spec's scale, so that a folder of thousands fits into memory.
+    """
+
+    file: Path
+    readings: tuple[dict[str, Any], ...] = ()
+    measured: str | None = None
+    abstained: str | None = None
+    unreadable: str | None = None
+    marks: Marks = NOTHING_SAID
+    """What the picture says about itself."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All files of one call, and the spec that they are held against.
+
+    ``prompt`` is what the pictures were made of, where that is known: it decides which target of a spec with
+    contexts counts.
+    """
+
+    spec: FairnessSpec
+    results: tuple[PictureResult, ...]
+    reader: str = "calibrated"
+    prompt: str | None = None
+
+    @property
+    def context(self) -> int | None:
+        """Index of the spec's context that the prompt belongs to; None: the top-level target counts."""
+        return None if self.prompt is None else self.spec.context_index(self.prompt)
+
+    @property
+    def target(self) -> dict[str, float]:
+        """The shares that the pictures are held against."""
+        return dict(self.spec.target if self.prompt is None else self.spec.target_for(self.prompt))
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the reader: the default target was used, who approved the spec."""
+        spec = self.spec
+        notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
+        if spec.contexts and self.context is None:
+            notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
+        return notes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Class -> pictures whose largest face shows it; classes light to dark, zeros included."""
+        counted = Counter(r.measured for r in self.results if r.measured is not None)
+        return {key: counted[key] for key in self.target}
+
+    @property
+    def abstentions(self) -> dict[str, int]:
+        """Reason code -> pictures."""
+        return dict(Counter(r.abstained for r in self.results if r.abstained is not None).most_common())
+
+    @property
+    def unreadable(self) -> tuple[PictureResult, ...]:
+        """Files that could not be opened."""
+        return tuple(r for r in self.results if r.unreadable is not None)
+
+    @property
+    def tampered(self) -> tuple[PictureResult, ...]:
+        """Pictures whose content credentials do not hold: they were changed after they were signed."""
+        return tuple(r for r in self.results if r.marks.credentials.state == "invalid")
+
+    def mark_counts(self) -> MarkCounts:
+        """What the pictures that could be opened say about themselves, counted."""
+        return count_marks(r.marks for r in self.results if r.unreadable is None)
+
+    def figures(self) -> Figures | None:
+        """Distances and tests of the counted pictures; None where there is none."""
+        from fairgen.scoring.numbers import arm_figures
+
+        read = [r.readings[0]["probabilities"][self.spec.scale] for r in self.results if r.measured]
+        return arm_figures(self.counts, self.target, read, independent=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``fairgen verify --json`` prints (design section 7; null where a key has no
+        meaning here).
+        """
+        from fairgen.scoring.numbers import intervals
+
+        counts = self.counts
+        figures = self.figures()
+        return {
+            "prompt": self.prompt,
+            "model": None,
+            "spec": self.spec.name,
+            "spec_hash": self.spec.content_hash(),
+            "approval": self.spec.approval,
+            "notes": self.notes,
+            "reader": self.reader,
+            "scale": self.spec.scale,
+            "classes": list(self.target),
+            "target": self.target,
+            "requested": None,
+            "first_pass": None,
+            "measured": counts,
+            "count": sum(counts.values()),
+            "files": len(self.results),
+            "abstained": sum(self.abstentions.values()),
+            "abstentions": self.abstentions,
+            "discarded": 0,
+            "unreadable": {str(r.file): r.unreadable for r in self.unreadable},
+            "marks": asdict(self.mark_counts())
+            | {"tampered": {str(r.file): r.marks.credentials.problem for r in self.tampered}},
+            "pictures": {str(r.file): r.marks.to_json() for r in self.results if r.unreadable is None},
+            "several_faces": sum(
+                1 for r in self.results if sum(x.get("box") is not None for x in r.readings) > 1
+            ),
+            "tv": figures.tv if figures else None,
+            "alignment_error": figures.alignment_error if figures else None,
+            "fd": figures.fd if figures else None,
+            "kl": figures.kl if figures and math.isfinite(figures.kl) else None,
+            "noise_floor_tv": figures.floor_tv if figures else None,
+            "p_value": figures.p_value if figures else None,
+            "p_meets_within_0.1": figures.p_meets if figures else None,
+            "tv_reading_error": list(figures.tv_read) if figures else None,
+            "intervals": {key: list(pair) for key, pair in intervals(counts).items()} if figures else None,
+        }
+
+
+def find_pictures(paths: Iterable[Path]) -> list[Path]:
+    """Files and folders (searched all the way down, hidden entries left out) -> picture files, each once.
+
+    Raises `UserError` where a path does not exist, cannot be listed, or nothing is found at all.
+    """
+    from skin_tone.files import SUFFIXES, pictures_in
+
+    found: dict[Path, None] = {}
+    asked = list(paths)
+    for path in asked:
+        if path.is_dir():
+            try:
+                for file in pictures_in(path):
+                    found.setdefault(file)
+            except OSError as error:
+                raise UserError(
+                    f"{error.filename} cannot be listed ({error.strerror}): mend its permissions."
+                ) from error
+        elif path.is_file():
+            found.setdefault(path)
+        else:
+            raise UserError(
+                f"{path} does not exist (or is no file or folder): name pictures, or folders that hold some."
+            )
+    if not found:
+        raise UserError(
+            f"No pictures in {', '.join(map(str, asked))}: fairgen looks for {', '.join(sorted(SUFFIXES))}."
+        )
+    return list(found)
+
+
+def verify_pictures(
+    files: Iterable[Path],
+    spec: FairnessSpec,
+    reader: ToneReader,
+    marks: MarkReader | None = None,
+) -> Iterator[PictureResult]:
+    """Read each file and yield its result, in order; a broken file is a result, not an error.
+
+    ``marks`` reads what the pictures say about themselves; default: one without a trust list.
+    """
+    from skin_tone import PictureError
+    from skin_tone.files import open_picture
+
+    marks = marks or MarkReader()
+    kept: Any = dict.fromkeys(KEPT, True) | {"probabilities": {spec.scale}, "classes": {spec.scale}}
+    for file in files:
+        try:
+            readings = reader.read(open_picture(file))
+            says = marks.read(file)
+        except (PictureError, UserError) as error:
+            yield PictureResult(file, unreadable=str(error))
+            continue
+        first = readings[0]
+        yield PictureResult(
+            file,
+            readings=tuple(r.model_dump(mode="json", include=kept) for r in readings),
+            measured=first.classes.get(spec.scale),
+            abstained=first.abstained,
+            marks=says,
+        )

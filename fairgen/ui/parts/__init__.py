@@ -1,0 +1,1 @@
+"""What tabs are built of: cards, charts, pickers, lists."""

@@ -1,0 +1,134 @@
+"""Asking a language model for a target, from the page. A key that is typed is used once and kept nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fairgen.errors import UserError
+from fairgen.targets import FairnessSpec
+from fairgen.ui.work.limits import one_of, text, whole
+from skin_tone.scales import SCALES
+
+_MOST = 10
+"""Replies to one question."""
+_SECONDS = 120.0
+ASKING = "asking"
+"""Concurrency id of questions to language models."""
+ASKED_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class AskForm:
+    """The form's fields in the order of `asked_spec`'s arguments, and its parts that others need."""
+
+    fields: list[Any]
+    key: gr.Textbox
+    button: gr.Button
+    box: gr.Accordion
+
+
+def ask_form(*, public: bool) -> AskForm:
+    """The form. On a ``public`` server visitors bring a key and cannot choose whom the server talks to."""
+    with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
+        gr.HTML(
+            '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
+            "answers agree and how sure it says it is. Where it is unsure or cites nothing, the target stays "
+            "even. A model's answer is no evidence.</p>",
+            apply_default_css=False,
+        )
+        prompt = gr.Textbox("a portrait of a nurse", label="For pictures of", max_length=1000)
+        model = gr.Textbox(label="Model, as its server calls it", max_length=200, elem_id="fg-ask-model")
+        url = gr.Textbox(
+            label="Server",
+            info="Any OpenAI-compatible address, such as http://localhost:11434/v1; empty: OPENAI_BASE_URL, "
+            "or OpenAI.",
+            max_length=500,
+            visible=not public,
+            elem_id="fg-ask-url",
+        )
+        key = gr.Textbox(
+            label="Key",
+            info="Used for this question alone: not stored, not logged, not sent back."
+            + ("" if public else " Empty: OPENAI_API_KEY of this machine."),
+            type="password",
+            max_length=1000,
+            elem_id="fg-ask-key",
+        )
+        scale = gr.Dropdown(
+            [(f"{', '.join(found.labels.values())} ({name})", name) for name, found in SCALES.items()],
+            value="ita6",
+            label="Scale",
+        )
+        samples = gr.Slider(
+            1, _MOST, 5, step=1, label="How many replies", buttons=[], elem_id="fg-ask-samples"
+        )
+        look_up = gr.Checkbox(
+            False, label="Look the citations up", info="Fetches the cited pages and looks for the quotes."
+        )
+        button = gr.Button("Ask", elem_id="fg-ask-go")
+    return AskForm([prompt, model, url, key, scale, samples, look_up], key, button, box)
+
+
+def asked_spec(
+    prompt: Any, model: Any, url: Any, key: Any, scale: Any, samples: Any, look_up: Any, *, public: bool
+) -> Iterator[str | FairnessSpec]:
+    """Ask, and yield sentences on the progress, then the proposed spec. Raises `UserError`.
+
+    On a ``public`` server the address is the server's own choice, and its own key is never used.
+    """
+    from fairgen.targets.sources.endpoint import Endpoint, given_key
+    from fairgen.targets.sources.llm import combine, llm_spec
+    from fairgen.targets.sources.question import Question
+
+    question = Question(text(prompt, 1000, "prompt"), one_of(scale, list(SCALES), "scale"))
+    number = whole(samples, 1, _MOST, "number of replies")
+    typed = text(key or "", 1000, "key").strip()
+    named = text(model or "", 200, "model's name").strip()
+    if not named:
+        raise UserError("There is no model to ask: name one, as its server calls it.")
+    yield "Asking …"
+    with given_key(typed if typed or public else None):
+        address = None if public else text(url or "", 500, "server") or None
+        endpoint = Endpoint.named(named, address, seconds=_SECONDS)
+        # Nothing is yielded in here: Gradio runs each step of a generator in a context of its own.
+        knows_key = copy_context()
+    combined = None
+    for found in _in_background(knows_key, question, endpoint, number):
+        if isinstance(found, str):
+            yield found
+        else:
+            combined = combine(found)
+    if combined is None:
+        raise UserError("No reply came: ask again.")
+    if look_up is True:
+        from fairgen.targets.citations import check_citations
+
+        yield "Looking the citations up …"
+        combined = combined.with_checked(check_citations(combined.citations))
+    yield llm_spec([combined])
+
+
+def _in_background(context: Context, question: Any, endpoint: Any, samples: int) -> Iterator[Any]:
+    """Sentences on how many replies are there, then the answer; ``context`` carries the key."""
+    from fairgen.targets.sources.asking import ask
+
+    came = 0
+
+    def count(number: int) -> None:
+        nonlocal came
+        came += number
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(context.run, ask, [question], endpoint, samples=samples, on_reply=count)
+        told = -1
+        while not wait([work], 0.3).done:
+            if came != told:
+                told = came
+                yield f"Asking: {came} of {samples} replies …"
+        yield work.result()[0]

@@ -1,0 +1,57 @@
+"""Pictures as cards: each with its reading, and all that is known of it behind one click."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairgen.report.view import ToneClass
+from fairgen.ui.parts.markup import macro
+from fairgen.ui.work.live import Card, LiveSet
+
+
+def card_html(card: Card, prefix: str, classes: Sequence[ToneClass]) -> str:
+    """One list item; ``prefix`` and the picture's index make ids that are unique on the page."""
+    labels, swatches = names(classes)
+    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches)
+
+
+def set_cards(live: LiveSet) -> list[str]:
+    """The set's pictures as list items, and the places that are still to be filled."""
+    prefix = _prefix(live)
+    cards = [card_html(card, prefix, live.classes) for card in live.cards()]
+    return cards + [macro("cards", "place")] * (live.count - len(cards) if live.running else 0)
+
+
+def aside_cards(live: LiveSet) -> list[str]:
+    """The pictures that are not in the set as list items."""
+    prefix = _prefix(live)
+    return [card_html(card, prefix, live.classes) for card in live.aside_cards()]
+
+
+def twin_cards(plain: LiveSet, steered: LiveSet) -> list[str]:
+    """A pair for each place whose unsteered picture is there: the same seed, unsteered and steered."""
+    labels, swatches = names(steered.classes)
+    firsts = {p.seed: p for p in steered.pictures}
+    return [
+        macro(
+            "cards",
+            "twin",
+            plain.card(p),
+            steered.card(firsts[p.seed]),
+            f"t{_prefix(steered)}-{p.index}",
+            labels,
+            swatches,
+        )
+        for p in plain.pictures
+        if p.seed in firsts
+    ]
+
+
+def names(classes: Sequence[ToneClass]) -> tuple[dict[str, str], dict[str, str]]:
+    """(class -> label, class -> swatch)."""
+    return {c.key: c.label for c in classes}, {c.key: c.swatch for c in classes}
+
+
+def _prefix(live: LiveSet) -> str:
+    session = live.record.session if live.record is not None else "set"
+    return f"p{live.run.id}-{session}"

@@ -1,0 +1,136 @@
+"""The choice of a target: cards that say what each one means and who declared it, and shares by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from fairgen.common.text import isolated
+from fairgen.errors import UserError
+from fairgen.report.load import tone_classes
+from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
+from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.markup import asset, macro, percent
+from fairgen.ui.work.specs import available
+from skin_tone.scales import SCALES
+
+DEFAULT = "uniform-ita6"
+BY_HAND = "by hand"
+"""The picker's value for shares by hand; no spec's name holds a space."""
+PARTS = 1000
+"""Thousandths: what the editor hands out."""
+_SCALES = {
+    "ita6": "six classes by measured lightness (ITA)",
+    "monk10": "the ten tones of the Monk scale",
+    "lmd3": "light, medium and dark",
+}
+
+
+def title(spec: FairnessSpec) -> str:
+    """A spec's name for people."""
+    if spec.source == "uniform":
+        return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
+            spec.scale
+        ]
+    if spec.source == "user" and spec.name == "by-hand":
+        return "By hand"
+    return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
+
+
+def sentence(spec: FairnessSpec) -> str:
+    """What the target means and who declared it, in two short sentences."""
+    if spec.source == "uniform":
+        share = percent(1 / len(spec.target))
+        meaning = f"Each of {_SCALES[spec.scale]} as often as the others, {share} each."
+    else:
+        meaning = isolated(spec.about.split(". ")[0].rstrip(".")) + "."
+    signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
+    if spec.source == "llm" and spec.approval != "approved":
+        signed += ": to be approved in the Specs tab before it is used"
+    contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
+    return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
+
+
+def options(own: Any) -> str:
+    """The cards as HTML: what ships, the visitor's own specs, and by hand. The page's script marks the chosen
+    one.
+    """
+    parts = [
+        macro(
+            "specs",
+            "option",
+            name,
+            title(spec),
+            sentence(spec),
+            Markup(macro("specs", "strip", spec, names(tone_classes(spec.scale, spec.target))[1])),
+        )
+        for name, spec in available(own).items()
+    ]
+    by_hand = "Set each share yourself, with sliders that always sum to one whole. Declared by you."
+    parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, ""))
+    return "".join(parts)
+
+
+def card_props(own: Any) -> dict[str, Any]:
+    """All that the cards' template names. An update has to bring the whole of it: one that comes before the
+    page has built the cards is all that Gradio then fills the template with.
+    """
+    return {"legend": "What skin tones shall they show?", "cards": options(own)}
+
+
+def spec_picker() -> gr.HTML:
+    """Radio cards; the value is a spec's name, or `BY_HAND`."""
+    return gr.HTML(
+        DEFAULT,
+        html_template='<fieldset class="fg-specs"><legend>${legend}</legend>${cards}</fieldset>',
+        js_on_load=asset("picker.js"),
+        apply_default_css=False,
+        **card_props({}),
+    )
+
+
+def share_editor() -> gr.HTML:
+    """Sliders on the scale's swatches; the value is ``{"scale": ..., "parts": {class: thousandths}}``."""
+    scales = {
+        name: {
+            "classes": [
+                {"key": c.key, "label": c.label, "swatch": c.swatch}
+                for c in tone_classes(name, scale.classes)
+            ]
+        }
+        for name, scale in SCALES.items()
+    }
+    return gr.HTML(
+        even_parts("ita6"),
+        html_template=asset("editor.html"),
+        js_on_load=asset("editor.js"),
+        apply_default_css=False,
+        visible="hidden",
+        scales=json.dumps(scales),
+    )
+
+
+def even_parts(scale: str) -> dict[str, Any]:
+    """The editor's value with the thousandths spread as evenly as whole numbers allow."""
+    keys = SCALES[scale].classes
+    each, over = divmod(PARTS, len(keys))
+    return {"scale": scale, "parts": {key: each + (i < over) for i, key in enumerate(keys)}}
+
+
+def edited_spec(value: Any) -> FairnessSpec:
+    """The editor's value as a spec. Raises `UserError` where the parts are no whole numbers that sum to
+    `PARTS`.
+    """
+    parts = value.get("parts") if isinstance(value, Mapping) else None
+    scale = value.get("scale") if isinstance(value, Mapping) else None
+    if not isinstance(parts, Mapping) or scale not in SCALES or set(parts) != set(SCALES[scale].classes):
+        raise UserError("The shares by hand must give each class of a scale its part.")
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in parts.values()):
+        raise UserError("The shares by hand must be whole thousandths.")
+    if sum(parts.values()) != PARTS:
+        raise UserError(f"The shares by hand sum to {sum(parts.values()) / 10:g} % and not to 100 %.")
+    return spec_from_shares({key: n / PARTS for key, n in parts.items()}, scale=scale)

@@ -1,0 +1,103 @@
+"""What the page says of a set before and while it is made, and of its twins."""
+
+from __future__ import annotations
+
+from fairgen.common.text import isolated
+from fairgen.quota import allocate
+from fairgen.report import words
+from fairgen.report.load import tone_classes
+from fairgen.targets import FairnessSpec
+from fairgen.ui.parts.markup import render
+from fairgen.ui.parts.picker import title
+from fairgen.ui.work.live import LiveSet
+
+
+def empty_set(spec: FairnessSpec, prompt: str, count: int) -> str:
+    """What stands where the pictures will be: how it goes, and the places as the target shares them out."""
+    target = spec.target_for(prompt)
+    quota = allocate(target, count, spec.allocation)
+    classes = tone_classes(spec.scale, target)
+    places = [found for found in classes for _ in range(quota[found.key])]
+    return render("welcome", classes=classes, quota=quota, places=places)
+
+
+def error_box(sentence: str) -> str:
+    """A sentence on what did not work."""
+    return render("status", kind="error", text=sentence)
+
+
+def set_status(live: LiveSet) -> str:
+    """Where a set stands: what happens, progress, notes."""
+    if live.state == "failed":
+        return error_box(live.error)
+    what, text, progress = _sentence(live)
+    notes: list[str] = []
+    if live.state == "done" and live.summary is not None:
+        notes = list(live.summary.notes)
+    elif live.record is not None:
+        notes = live.record.notes
+    if live.record is not None and live.record.model.source == "embedded":
+        notes = [*notes, words.EMBEDDED_STRIP]
+    # A screen reader is told of beginnings and ends, not of every picture.
+    announce = not live.pictures or not live.running
+    return render(
+        "status",
+        kind=live.state,
+        order=_order(live),
+        title=what,
+        text=text,
+        progress=progress,
+        notes=notes,
+        announce=announce,
+    )
+
+
+def _order(live: LiveSet) -> str:
+    """What the set was made for: the controls beside it may say something else by now."""
+    prompt, spec = live.prompt, live.spec
+    if spec is None and live.record is not None:
+        prompt, spec = live.record.prompt, FairnessSpec.model_validate(live.record.spec)
+    if spec is None:
+        return ""
+    places = f"{live.count} {'place' if live.count == 1 else 'places'}"
+    return f"“{isolated(prompt)}” · {isolated(title(spec))} · {places}"
+
+
+def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
+    """(what happens, more about it, progress 0-1 or None)."""
+    made = f"{len(live.pictures)} {'picture' if len(live.pictures) == 1 else 'pictures'} made"
+    if live.state == "waiting":
+        return "Waiting for your turn …", "The pictures start as soon as the model is free.", 0.0
+    if live.state == "loading":
+        return "Loading the model …", "This takes a few seconds, once.", 0.0
+    if live.state == "calibrating" and live.calibrating is not None:
+        at = live.calibrating
+        return (
+            "Learning how this model responds …",
+            f"It was never steered here: {at.done} of {at.total} trial pictures.",
+            at.done / at.total,
+        )
+    if live.state == "sampling":
+        left = render("time_left", seconds=live.seconds_left())
+        return f"{live.places} of {live.count} places filled", f"{made}{left}", live.places / live.count
+    if live.state == "stopped":
+        return (
+            f"Stopped: {live.places} of {live.count} places filled.",
+            f"{made}; these and their readings are kept." if live.pictures else "Nothing was made yet.",
+            live.places / live.count,
+        )
+    arm = live.arm()
+    price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} set aside."
+    return words.headline([arm]), f"{_against_chance(live)} {price}", None
+
+
+def _against_chance(live: LiveSet) -> str:
+    arm = live.arm()
+    return words.subline([arm], live.classes, dict(live.target), live.record.prompt if live.record else "")
+
+
+def twin_status(plain: LiveSet) -> str:
+    """Where the unsteered twins stand."""
+    if plain.state == "failed":
+        return error_box(plain.error)
+    return render("twin_status", plain=plain, headline=words.headline([plain.arm()]))

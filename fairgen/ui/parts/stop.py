@@ -1,0 +1,36 @@
+"""The stop button of every tab: ends what its visitor runs, after the batch in hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from fairgen.errors import UserError
+from fairgen.ui.work.jobs import Services
+from fairgen.ui.work.visits import UserRun
+
+STOP = "Stop"
+
+
+def may_stop(run: UserRun) -> Any:
+    """The button's state while the run is made, unless it was pressed already."""
+    return gr.skip() if run.stop.is_set() else gr.update(value=STOP, interactive=True)
+
+
+def ended() -> Any:
+    """The button's state once nothing runs."""
+    return gr.update(value=STOP, interactive=False)
+
+
+def wire_stop(button: gr.Button, ticket: gr.State, services: Services) -> None:
+    """Let ``button`` stop the visitor's run whose id is in ``ticket`` (None: there is none)."""
+
+    def halt(number: str | None, request: gr.Request) -> Any:
+        try:
+            services.runs.get(number, request.session_hash).stop.set()
+        except UserError:  # forgotten since, so nothing runs
+            return ended()
+        return gr.update(value="Stopping …", interactive=False)
+
+    button.click(halt, ticket, button, queue=False, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,1 @@
+"""The web app as a server: pages, files, endpoints, settings."""

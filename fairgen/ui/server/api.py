@@ -1,0 +1,278 @@
+"""The named endpoints for scripts (``gradio_client``); docs/web-app.md documents them.
+
+Each takes and gives plain JSON. Errors are `gradio.Error` with the sentence that the page would show.
+Annotations are real types here, since Gradio makes the endpoints' schemas from them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from fairgen.audit.plan import DEFAULT_ARMS
+from fairgen.errors import UserError
+from fairgen.targets import FairnessSpec, dump_spec, list_specs, load_spec, parse_spec
+from fairgen.targets.strict_yaml import MAX_BYTES
+from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, asked_spec
+from fairgen.ui.tabs.check import READING
+from fairgen.ui.work.audit import PROMPTS, AuditState, begin_audit, checked_plan, left_in, run_audit
+from fairgen.ui.work.check import check_pictures, uploaded
+from fairgen.ui.work.job import Job
+from fairgen.ui.work.jobs import SAMPLING, Services, checked_job, make_set, unsteered
+from fairgen.ui.work.limits import MOST_STRENGTH, text
+from fairgen.ui.work.live import LiveSet
+from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+from fairgen.ui.work.specs import approved, chosen_spec, require_approval
+from fairgen.ui.work.visits import UserRun
+
+Json = dict[str, Any]
+
+
+def add_endpoints(services: Services, *, public: bool) -> None:
+    """Register the endpoints with the blocks that are being built; ``public`` is as in `ask_form`."""
+
+    def generate(
+        prompt: str,
+        request: gr.Request,
+        spec: str = "uniform",
+        target: Json | None = None,
+        count: int = 12,
+        steering: str = "auto",
+        seed: int = 0,
+        max_tries: int = 4,
+        model: str = "",
+        strength: float = MOST_STRENGTH,
+    ) -> Iterator[Json]:
+        with _sentences():
+            job = checked_job(
+                services,
+                prompt=prompt,
+                spec=require_approval(chosen_spec(spec, target)),
+                count=count,
+                steering=steering,
+                seed=seed,
+                tries=max_tries,
+                model=model,
+                strength=strength,
+            )
+            run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
+            run.job = job
+            yield from _told(services, run, job, STEERED)
+
+    def twins(run: str, request: gr.Request, key: str = "") -> Iterator[Json]:
+        with _sentences():
+            found = services.runs.get(run, request.session_hash, key)
+            job = job_of(services, found)
+            sets_of(found)
+            found.stop.clear()
+            yield from _told(services, found, unsteered(job), UNSTEERED)
+
+    def stop(run: str, request: gr.Request, key: str = "") -> Json:
+        with _sentences():
+            services.runs.get(run, request.session_hash, key).stop.set()
+            return {"run": run, "state": "stopping"}
+
+    def run(run: str, request: gr.Request, key: str = "") -> Json:
+        with _sentences():
+            found = services.runs.get(run, request.session_hash, key)
+            return {"run": found.id, "sets": {arm: set_json(live) for arm, live in sets_of(found).items()}}
+
+    def audit(
+        prompts: str,
+        request: gr.Request,
+        spec: str = "uniform",
+        target: Json | None = None,
+        count: int = 6,
+        arms: list[str] | None = None,
+        seed: int = 0,
+        model: str = "",
+    ) -> Iterator[Json]:
+        with _sentences():
+            declared = require_approval(chosen_spec(spec, target))
+            ways = list(DEFAULT_ARMS) if arms is None else arms
+            plan = checked_plan(services, prompts, declared, count, ways, seed)
+            named = services.engine.check_model(model)
+            run = begin_audit(services, str(request.session_hash), plan, prompts, declared.name)
+            yield from _audited(run, run_audit(services, run, plan, named))
+
+    def resume(run: str, request: gr.Request, key: str = "") -> Iterator[Json]:
+        with _sentences():
+            found = services.runs.get(run, request.session_hash, key)
+            if found.folder.joinpath(PROMPTS).is_file():
+                plan, named, left = left_in(services, found)
+                found.stop.clear()
+                yield from _audited(found, run_audit(services, found, plan, named, left))
+                return
+            job = job_of(services, found)
+            if unfinished(found, STEERED) is None:
+                raise UserError("That set is done: there is nothing to go on with.")
+            found.stop.clear()
+            yield from _told(services, found, job, STEERED)
+
+    def compare(
+        first: str, second: str, request: gr.Request, first_key: str = "", second_key: str = ""
+    ) -> Json:
+        with _sentences():
+            pairs = ((first, first_key), (second, second_key))
+            found = [services.runs.get(run, request.session_hash, key) for run, key in pairs]
+            return _compared(*found)
+
+    def check(
+        files: list[Json],
+        request: gr.Request,
+        spec: str = "uniform",
+        target: Json | None = None,
+    ) -> Json:
+        with _sentences():
+            declared = require_approval(chosen_spec(spec, target))
+            chosen = uploaded(files, services)
+            mine = services.runs.claim(str(request.session_hash), "check", declared.name)
+            *_, state = check_pictures(services, mine, chosen, declared)
+            document = state.done.to_json()
+            document["unreadable"] = {r.file.name: r.unreadable for r in state.done.unreadable}
+            pictures = [
+                {
+                    "file": r.file.name,
+                    "measured": r.measured,
+                    "abstained": r.abstained,
+                    "readings": list(r.readings),
+                }
+                for r in state.done.results
+            ]
+            return document | {"run": mine.id, "pictures": pictures, "report": mine.url("report.html")}
+
+    def specs() -> list[Json]:
+        return [_spec_line(name) for name in list_specs()]
+
+    def spec(name: str) -> Json:
+        with _sentences():
+            return _spec_json(chosen_spec(name))
+
+    def check_spec(document: str) -> Json:
+        with _sentences():
+            found = parse_spec(text(document, MAX_BYTES, "document"), origin="The text")
+            return _spec_json(found)
+
+    def ask(
+        prompt: str,
+        model: str,
+        url: str = "",
+        api_key: str = "",
+        scale: str = "ita6",
+        samples: int = 5,
+        look_up: bool = False,
+    ) -> Iterator[Json]:
+        with _sentences():
+            for told in asked_spec(prompt, model, url, api_key, scale, samples, look_up, public=public):
+                if isinstance(told, str):
+                    yield {"state": "asking", "says": told}
+                else:
+                    yield {"state": "done"} | _spec_json(told)
+
+    def approve(spec: str, name: str) -> Json:
+        with _sentences():
+            return _spec_json(approved(chosen_spec(spec), name))
+
+    def server() -> Json:
+        limits = services.limits
+        return {
+            "ready": services.engine.ready,
+            "models": list(services.engine.models),
+            "any_model": services.engine.any_model,
+            "most_pictures": limits.count,
+            "most_tries": limits.tries,
+            "most_uploads": limits.uploads,
+        }
+
+    api(generate, api_name="generate", concurrency_id=SAMPLING)
+    api(twins, api_name="twins", concurrency_id=SAMPLING)
+    api(audit, api_name="audit", concurrency_id=SAMPLING)
+    api(resume, api_name="resume", concurrency_id=SAMPLING)
+    api(check, api_name="check", concurrency_id=READING)
+    api(ask, api_name="ask", concurrency_id=ASKING, concurrency_limit=ASKED_AT_ONCE)
+    for light in (stop, run, compare, specs, spec, check_spec, approve, server):
+        api(light, api_name=light.__name__, concurrency_limit=None)
+
+
+class _sentences:
+    """Turns `UserError` into what Gradio sends to a client: the sentence, and no traceback in the log."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, UserError):
+            raise gr.Error(str(error), print_exception=False) from None
+
+
+def _told(services: Services, run: UserRun, job: Job, arm: str) -> Iterator[dict[str, Any]]:
+    """The progress of a set as JSON, at its end with summary, pictures and the address of the report."""
+    for live in make_set(services, run, job, arm, unfinished(run, arm)):
+        if live.running:
+            yield {"run": run.id} | live.to_json()
+    if live.state == "failed":
+        raise UserError(live.error)
+    yield {"run": run.id, "key": run.key} | set_json(live)
+
+
+def _audited(run: UserRun, states: Iterator[AuditState]) -> Iterator[Json]:
+    """The progress of an audit as JSON, at its end with the address of the report."""
+    for state in states:
+        told = {"run": run.id} | state.to_json()
+        if state.state in ("stopped", "done"):
+            report = run.url("report.html") if state.arms else None
+            told |= {"key": run.key, "report": report}
+        yield told
+
+
+def _compared(first: UserRun, second: UserRun) -> Json:
+    """Two runs, set by set. Raises `UserError`."""
+    from fairgen.scoring.compare import compare_runs
+
+    found = compare_runs(first.folder, second.folder)
+    return found.model_dump(mode="json") | {"runs": [first.id, second.id]}
+
+
+def _spec_json(spec: FairnessSpec) -> Json:
+    """The whole document, its hash, whether a person stands behind it, and its YAML."""
+    more = {"hash": spec.content_hash(), "approval": spec.approval, "yaml": dump_spec(spec)}
+    return spec.model_dump(mode="json") | more
+
+
+def set_json(live: LiveSet) -> dict[str, Any]:
+    """A set with its pictures; the addresses are relative to the server's."""
+    pictures = []
+    inside = {p.index for p in live.inside()}
+    for record in live.pictures:
+        card = live.card(record)
+        pictures.append(
+            {
+                "url": card.view.image,
+                "in_set": record.index in inside,
+                "slot": record.slot,
+                "attempt": record.attempt,
+                "seed": record.seed,
+                "wanted": record.wanted,
+                "measured": record.measured,
+                "certainty": card.view.certainty,
+                "abstained": record.abstained,
+            }
+        )
+    return live.to_json() | {
+        "summary": live.summary.model_dump(mode="json", exclude={"out"}) if live.summary else None,
+        "pictures": pictures,
+        "report": live.run.url("report.html") if pictures and not live.running else None,
+    }
+
+
+def _spec_line(name: str) -> dict[str, Any]:
+    found = load_spec(name)
+    return {
+        "name": name,
+        "scale": found.scale,
+        "target": found.target,
+        "about": found.about,
+        "declared_by": found.declared_by,
+        "approval": found.approval,
+    }

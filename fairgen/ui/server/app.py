@@ -1,0 +1,158 @@
+"""Builds the app and launches it."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fairgen._version import __version__
+from fairgen.common.files import disk_errors
+from fairgen.errors import UserError
+from fairgen.ui.parts.markup import asset, render
+from fairgen.ui.parts.picker import card_props
+from fairgen.ui.parts.shelf import wire_shelf
+from fairgen.ui.parts.theme import css, theme
+from fairgen.ui.server.api import add_endpoints
+from fairgen.ui.server.serving import app_arguments
+from fairgen.ui.server.settings import Settings
+from fairgen.ui.tabs.about import about_tab
+from fairgen.ui.tabs.audit import audit_tab
+from fairgen.ui.tabs.check import check_tab, spec_choices
+from fairgen.ui.tabs.generate import generate_tab
+from fairgen.ui.tabs.specs import lead_to_specs, specs_tab
+from fairgen.ui.work.engine import Engine
+from fairgen.ui.work.jobs import Services
+from fairgen.ui.work.specs import Own
+from fairgen.ui.work.visits import Runs
+
+_UPLOADS = ".uploads"
+_UPLOADS_LIVE = 7200
+"""Seconds."""
+_SESSIONS = 256
+"""Visits whose state Gradio keeps; each takes about a third of a megabyte, and it would keep 10,000."""
+_COUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
+"""Gradio keeps a table of its last requests for a monitor that is off here, and sums it up after each one."""
+
+
+def build_app(services: Services, *, public: bool = False) -> Any:
+    """The page and the named endpoints. Loads no model and writes nothing.
+
+    ``public``: others than the users of this machine can reach the server.
+    """
+    with gr.Blocks(
+        title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, _UPLOADS_LIVE)
+    ) as blocks:
+        # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
+        own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
+        gr.HTML(render("head"), js_on_load=asset("queue.js"), apply_default_css=False)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Generate", id="generate"):
+                generate = generate_tab(services, own)
+            with gr.Tab("Check my pictures", id="check"):
+                to_check = check_tab(services, own)
+            with gr.Tab("Audit", id="audit"):
+                to_audit = audit_tab(services, own, generate.shelf.store)
+            with gr.Tab("Specs", id="specs"):
+                specs = specs_tab(own, public=public)
+            with gr.Tab("About", id="about"):
+                about_tab()
+        wire_shelf(generate.shelf, services)
+        lead_to_specs(tabs, generate, specs)
+
+        def offer(mine: Own) -> tuple[Any, ...]:
+            known = gr.update(choices=spec_choices(mine))
+            return gr.update(**card_props(mine)), known, known, known, gr.update(visible=bool(mine))
+
+        # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
+        # change, and asks again without an end.
+        everywhere = [generate.chosen, to_check, to_audit, specs.chosen, specs.forget]
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        blocks.load(offer, own, everywhere, **quiet)
+        for change in specs.changes:
+            change.then(offer, own, everywhere, **quiet)
+        gr.HTML(render("foot", version=__version__), apply_default_css=False)
+
+        def left(request: gr.Request) -> None:
+            services.runs.leave(str(request.session_hash))
+
+        blocks.unload(left)
+        add_endpoints(services, public=public)
+    blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
+    return blocks
+
+
+def launch(settings: Settings, engine: Engine) -> None:
+    """Start the server and return when it ends (Ctrl-C).
+
+    Args:
+        engine: its models; call `Engine.preload` first, so that they load while the page is built.
+
+    Raises:
+        UserError: the port is taken, or the folder of the runs cannot be written.
+    """
+    cache = (settings.runs / _UPLOADS).absolute()
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sweep(cache)
+    os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
+    os.environ.update(_COUNTED)
+    runs = Runs(
+        settings.runs,
+        per_owner=settings.limits.runs,
+        keep_hours=settings.keep_hours,
+        adopt=not settings.public,
+    )
+    services = Services(engine, runs, settings.limits)
+    blocks = build_app(services, public=settings.public)
+    try:
+        _, local, public = blocks.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            auth=list(settings.auth) or None,
+            inbrowser=settings.open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            theme=theme(),
+            css=css(),
+            footer_links=["api"],
+            run_history=False,  # it would keep what visitors type in their browser, keys included
+            show_error=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            max_file_size=settings.limits.upload_bytes,
+            state_session_capacity=_SESSIONS,
+            app_kwargs=app_arguments(runs, settings.limits, cache),
+        )
+    except OSError as error:
+        raise UserError(
+            f"The server cannot listen on {settings.host}, port {settings.port} ({error}): choose another "
+            "--port."
+        ) from error
+    addresses = f"{local} and {public}" if public else local
+    print(
+        f"fairgen: the page is at {addresses}; runs go to {settings.runs}. Ctrl-C ends the server.",
+        flush=True,
+    )
+    try:
+        while blocks.is_running:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        print("fairgen: ending; what was made is kept.", flush=True)
+    finally:
+        blocks.close(verbose=False)
+
+
+def sweep(cache: Path) -> None:
+    """Delete old uploads of servers that were killed; Gradio knows those of its own process."""
+    for file in cache.rglob("*"):
+        with suppress(FileNotFoundError):  # another server of this folder was faster
+            if file.is_file() and time.time() - file.stat().st_mtime > _UPLOADS_LIVE:
+                file.unlink()

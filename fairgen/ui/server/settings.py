@@ -1,0 +1,32 @@
+"""How a server is started. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairgen.ui.work.limits import Limits
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Addresses that only this machine can reach."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The defaults are those of ``fairgen serve``."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    share: bool = False
+    auth: tuple[tuple[str, str], ...] = ()
+    """(name, password) of those who may sign in; empty: everybody who reaches the server."""
+    runs: Path = Path("runs")
+    keep_hours: float | None = None
+    """Runs that are older are deleted when a new one starts; None keeps all."""
+    open_browser: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def public(self) -> bool:
+        """Whether others than the users of this machine can reach the server."""
+        return self.share or self.host not in LOOPBACK

@@ -1,0 +1,209 @@
+"""The tab that audits a model over a list of prompts, opens past runs, and compares two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from fairgen.common.resources import prompts_path
+from fairgen.errors import UserError
+from fairgen.ui.parts import picker
+from fairgen.ui.parts.markup import TO_RESULTS, render
+from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.shelf import put_away
+from fairgen.ui.parts.stop import ended, may_stop, wire_stop
+from fairgen.ui.tabs.check import spec_choices
+from fairgen.ui.work.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
+from fairgen.ui.work.jobs import SAMPLING, Services, write_run_report
+from fairgen.ui.work.reopen import glance
+from fairgen.ui.work.specs import Own, chosen_spec, require_approval
+from fairgen.ui.work.visits import UserRun
+
+_ARMS = [
+    ("Unsteered: what the model does by itself", "none"),
+    ("Words added to the prompt", "prompt"),
+    ("Inside the model (embedding direction)", "embedding"),
+    ("Inside the model (semantic guidance, slower)", "semantic"),
+]
+_LISTED = 100
+"""Past runs that can be chosen from."""
+_PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
+
+
+def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dropdown:
+    """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``store`` their
+    runs' keys.
+    """
+    ticket = gr.State(None)
+    with gr.Row(elem_classes="fg-work", equal_height=False):
+        with gr.Column(elem_classes="fg-controls", scale=0):
+            prompts = gr.Textbox(
+                _PROMPTS,
+                label="Prompts, one a line",
+                info="Text after # is a comment; # [word] names the group of the lines that follow.",
+                lines=6,
+                max_lines=14,
+                elem_id="fg-audit-prompts",
+            )
+            with gr.Row(elem_classes="fg-chips"):
+                ours = gr.Button("The 36 prompts of fairgen", size="sm", elem_id="fg-audit-ours")
+                load = gr.UploadButton(
+                    "Load a list", size="sm", file_types=[".txt", ".text"], elem_id="fg-audit-load"
+                )
+            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Hold them against")
+            count = gr.Slider(
+                1,
+                services.limits.count,
+                6,
+                step=1,
+                label="Pictures for each prompt and way",
+                buttons=[],
+                elem_id="fg-audit-count",
+            )
+            arms = gr.CheckboxGroup(_ARMS, value=["none", "embedding"], label="Ways to compare")
+            with gr.Accordion("Advanced", open=False):
+                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
+                model = model_choice(services.engine)
+            with gr.Row(elem_classes="fg-go"):
+                go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
+                stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
+        with gr.Column(elem_classes="fg-results"):
+            status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
+            again = gr.Button("Go on with this audit", visible=False, elem_id="fg-audit-go-on")
+            links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
+            with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
+                with gr.Row(elem_classes="fg-pair"):
+                    first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
+                    second = gr.Dropdown([], label="Hold against", elem_id="fg-past-second")
+                with gr.Row(elem_classes="fg-chips"):
+                    open_run = gr.Button("Open its report", size="sm", elem_id="fg-past-open")
+                    resume = gr.Button("Go on with a stopped audit", size="sm", elem_id="fg-past-resume")
+                    compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
+                past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
+
+    def begin(
+        words: str,
+        name: str,
+        number: float,
+        ways: list[str],
+        start: float,
+        which: str,
+        mine: Own,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        try:
+            declared = require_approval(chosen_spec(name, own=mine))
+            plan = checked_plan(services, words, declared, number, ways, start)
+            model_name = services.engine.check_model(which)
+            run = begin_audit(services, str(request.session_hash), plan, words, declared.name)
+            yield from follow(run, run_audit(services, run, plan, model_name))
+        except UserError as error:
+            yield _failed(error)
+
+    def go_on(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            plan, model_name, left = left_in(services, run)
+            run.stop.clear()
+            yield from follow(run, run_audit(services, run, plan, model_name, left))
+        except UserError as error:
+            yield _failed(error)
+
+    def follow(run: UserRun, states: Iterator[AuditState]) -> Iterator[tuple[Any, ...]]:
+        kept: Any = put_away(run)
+        for state in states:
+            running = state.state not in ("stopped", "done")
+            shown = "" if running else render("links", run=run)
+            halt = may_stop(run) if running else ended()
+            stopped = gr.update(visible=state.state == "stopped")
+            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept, stopped
+            kept = gr.skip()
+
+    outputs = [status, links, ticket, stop, go, store, again]
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
+        past = services.runs.past(str(request.session_hash))[:_LISTED]
+        runs = [(seen.label, run.id) for run in past if (seen := glance(run.folder)) is not None]
+        known = [number for _, number in runs]
+        one = one if one in known else next(iter(known), None)
+        other = other if other in known else next((number for number in known if number != one), None)
+        return gr.update(choices=runs, value=one), gr.update(choices=runs, value=other)
+
+    def newest(request: gr.Request) -> tuple[Any, Any]:
+        return list_runs(None, None, request)
+
+    for button, handler, inputs in (
+        (go, begin, [prompts, spec, count, arms, seed, model, own]),
+        (resume, go_on, [first]),
+        (again, go_on, [ticket]),
+    ):
+        button.click(
+            handler,
+            inputs,
+            outputs,
+            show_progress="minimal",
+            show_progress_on=status,
+            concurrency_id=SAMPLING,
+            api_visibility="private",
+        ).then(newest, None, [first, second], **quiet)
+
+    wire_stop(stop, ticket, services)
+    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
+
+    def loaded(path: str) -> tuple[Any, Any]:
+        try:
+            return read_list(path), gr.skip()
+        except UserError as error:
+            return gr.skip(), render("status", kind="error", text=str(error))
+
+    load.upload(loaded, load, [prompts, status], **quiet)
+
+    past_box.expand(list_runs, [first, second], [first, second], **quiet)
+
+    def opened(number: str | None, request: gr.Request) -> str:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            write_run_report(run)
+            return render("links", run=run)
+        except UserError as error:
+            return render("status", kind="error", text=str(error))
+
+    open_run.click(
+        opened, first, past, concurrency_limit=None, show_progress="minimal", api_visibility="private"
+    )
+
+    def compared(one: str | None, other: str | None, request: gr.Request) -> str:
+        from fairgen.scoring.compare import CHANCE, compare_runs
+
+        try:
+            folders = [services.runs.get(number, request.session_hash).folder for number in (one, other)]
+            found = compare_runs(*folders)
+            names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
+        except UserError as error:
+            return render("status", kind="error", text=str(error))
+        unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
+        labels = {value: label for label, value in _ARMS}
+        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names, labels=labels)
+
+    compare.click(
+        compared,
+        [first, second],
+        past,
+        concurrency_limit=None,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    go.click(None, js=TO_RESULTS)
+    return spec
+
+
+def _failed(error: UserError) -> tuple[Any, ...]:
+    said = render("status", kind="error", text=str(error))
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip(), gr.skip()
+
+
+def _shown(state: AuditState) -> str:
+    return render("audit_status", state=state, labels={value: label for label, value in _ARMS})

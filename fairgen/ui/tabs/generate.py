@@ -1,0 +1,361 @@
+"""The tab that makes a set: controls, pictures as they come, the live chart."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fairgen.errors import UserError
+from fairgen.targets import FairnessSpec
+from fairgen.ui.parts import picker
+from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
+from fairgen.ui.parts.chart import distribution_chart, live_chart
+from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away
+from fairgen.ui.parts.slider import slider
+from fairgen.ui.parts.status import empty_set, error_box, set_status, twin_status
+from fairgen.ui.parts.stop import ended, may_stop, wire_stop
+from fairgen.ui.tabs.twins import twin_parts, wire_twins
+from fairgen.ui.work.jobs import SAMPLING, Services, checked_job, make_set, write_run_report
+from fairgen.ui.work.limits import MOST_STRENGTH
+from fairgen.ui.work.live import LiveSet
+from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+from fairgen.ui.work.specs import Own, chosen_spec, require_approval
+from fairgen.ui.work.visits import UserRun
+
+EXAMPLES = (
+    "a portrait of a CEO",
+    "a portrait of a janitor",
+    "a portrait of a nurse",
+    "a person at a wedding",
+)
+TECHNIQUES = [
+    ("Best for this model", "auto"),
+    ("Inside the model (embedding direction)", "embedding"),
+    ("Inside the model (semantic guidance, slower)", "semantic"),
+    ("Words added to the prompt", "prompt"),
+    ("None: see what the model does by itself", "none"),
+]
+_COUNT = 12
+"""Pictures that are asked for at first."""
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks at a set that another tab is making."""
+
+
+@dataclass(frozen=True)
+class GenerateParts:
+    """What other tabs have to do with."""
+
+    chosen: gr.HTML
+    """The picker; its value is a spec's name."""
+    read: gr.Button
+    """Leads to the chosen spec in full."""
+    bring: gr.Button
+    """Leads to where specs are brought, or a model is asked for one."""
+    shelf: Shelf
+
+
+def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
+    """Build the tab. ``own`` holds the visitor's own specs."""
+    limits, engine = services.limits, services.engine
+    ticket = gr.State(None)  # the id of the run that the page shows
+    order = gr.State(None)  # what is to be made: a change of it starts the work
+    shelf = earlier_sets()
+    with gr.Row(elem_classes="fg-work", equal_height=False):
+        with gr.Column(elem_classes="fg-controls", scale=0):
+            prompt = gr.Textbox(
+                EXAMPLES[0],
+                label="What shall the pictures show?",
+                lines=2,
+                max_lines=4,
+                elem_id="fg-prompt",
+            )
+            with gr.Row(elem_classes="fg-chips"):
+                chips = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
+            chosen = picker.spec_picker()
+            editor = picker.share_editor()
+            with gr.Row(elem_classes="fg-chips fg-after"):
+                read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
+                bring = gr.Button("Bring your own, or ask a language model", size="sm", elem_id="fg-bring")
+            count = slider(
+                1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
+            )
+            with gr.Accordion("Advanced", open=False):
+                steering = gr.Dropdown(
+                    TECHNIQUES,
+                    value="auto",
+                    label="How to steer",
+                    info="Steering changes how pictures are sampled, not the model's weights. Its strength "
+                    "is set for each picture, by what the model was measured to do, up to the one below.",
+                )
+                strength = slider(
+                    0.1,
+                    MOST_STRENGTH,
+                    MOST_STRENGTH,
+                    step=0.1,
+                    label="How strong at most",
+                    info="For steering inside the model. Less changes the pictures less, and may not reach "
+                    "every tone.",
+                    buttons=[],
+                    elem_id="fg-strength",
+                )
+                tries = slider(
+                    1,
+                    limits.tries,
+                    4,
+                    step=1,
+                    label="Tries for one place",
+                    info="A picture whose tone does not fit is made again, at most this often.",
+                    buttons=[],
+                )
+                seed = gr.Number(
+                    0, precision=0, label="Seed", info="The same seed gives the same pictures again."
+                )
+                model = model_choice(engine)
+            with gr.Row(elem_classes="fg-go"):
+                go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
+                stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
+        with gr.Column(elem_classes="fg-results"):
+            status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            go_on = gr.Button("Go on with this set", visible=False, elem_id="fg-go-on")
+            with gr.Row(elem_classes="fg-show", equal_height=False):
+                with gr.Column(elem_classes="fg-beside"):
+                    default = chosen_spec(picker.DEFAULT)
+                    chart = gr.HTML(
+                        distribution_chart(default.scale, default.target, _COUNT),
+                        apply_default_css=False,
+                        elem_id="fg-chart",
+                    )
+                    links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
+                with gr.Column(elem_classes="fg-pictures"):
+                    welcome = gr.HTML(empty_set(default, EXAMPLES[0], _COUNT), apply_default_css=False)
+                    cards = gr.HTML(
+                        [],
+                        html_template=f'<ul class="fg-pics" aria-label="The set">{LIST}</ul>',
+                        apply_default_css=False,
+                        elem_id="fg-cards",
+                    )
+                    with gr.Accordion(
+                        "Set aside", open=False, visible=False, elem_id="fg-aside"
+                    ) as aside_box:
+                        aside = gr.HTML(
+                            [],
+                            html_template=f'<ul class="fg-pics" aria-label="Set aside">{LIST}</ul>',
+                            apply_default_css=False,
+                        )
+                    twins = twin_parts()
+
+    for chip, text in zip(chips, EXAMPLES, strict=True):
+        chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
+
+    def preview(text: str, name: str, shares: Any, number: float, mine: Own, made: str | None) -> Any:
+        if made is not None:
+            return gr.skip(), gr.skip()  # the chart belongs to the pictures beside it
+        try:
+            spec = spec_of(name, shares, mine)
+            places = max(1, min(int(number), limits.count))
+            chart = distribution_chart(spec.scale, spec.target_for(text), places)
+            return chart, empty_set(spec, text, places)
+        except (UserError, TypeError, ValueError):
+            return gr.skip(), gr.skip()  # said when the pictures are asked for
+
+    chosen.change(
+        lambda name: (
+            gr.update(visible=True if name == picker.BY_HAND else "hidden"),
+            gr.update(visible=name != picker.BY_HAND),  # a target by hand is read where it is set
+        ),
+        chosen,
+        [editor, read],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    gr.on(
+        [chosen.change, editor.change, count.release],
+        preview,
+        [prompt, chosen, editor, count, own, ticket],
+        [chart, welcome],
+        queue=False,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+
+    def prepare(
+        before: str | None,
+        text: str,
+        name: str,
+        shares: Any,
+        number: float,
+        how: str,
+        strong: float,
+        most: float,
+        start: float,
+        which: str,
+        mine: Own,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        try:
+            job = checked_job(
+                services,
+                prompt=text,
+                spec=require_approval(spec_of(name, shares, mine)),
+                count=number,
+                steering=how,
+                seed=start,
+                tries=most,
+                model=which,
+                strength=strong,
+            )
+            run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
+        except UserError as error:
+            return error_box(str(error)), *(gr.skip(),) * 8
+        run.job = job
+        _end(services, before, request)
+        return (set_status(job.begin(run)), *_begun(run), put_away(run))
+
+    begins = [status, ticket, order, go, stop, welcome, go_on, shelf.show]
+    queued: dict[str, Any] = {
+        "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    go.click(None, js=TO_RESULTS)
+    gr.on(
+        [go.click, prompt.submit],
+        prepare,
+        [ticket, prompt, chosen, editor, count, steering, strength, tries, seed, model, own],
+        [*begins, shelf.store],
+        **queued,
+    )
+
+    def take_up(number: str | None, request: gr.Request) -> tuple[Any, ...]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            live = job_of(services, run).begin(run)
+        except UserError as error:
+            return error_box(str(error)), *(gr.skip(),) * 7
+        run.stop.clear()
+        return set_status(live), *_begun(run)
+
+    go_on.click(take_up, ticket, begins, **queued)
+
+    def make(ordered: dict[str, str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if ordered is None:
+            return
+        free = gr.update(interactive=True)
+        try:
+            run = services.runs.get(ordered["run"], request.session_hash)
+            for live in _made(services, run):
+                first = live.state in ("waiting", "loading")
+                stop = may_stop(run) if first else None
+                yield *_shown(live, stop), *(_CLEARED if first else (gr.skip(),) * 5), *(gr.skip(),) * 2
+        except UserError as error:
+            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, free
+            return
+        yield (*_shown(live), *_after(live), free, free)
+
+    shown = [status, chart, cards, aside_box, aside, stop]
+    beside = [links, twins.cards, twins.button, twins.said, go_on]
+    order.change(
+        make,
+        order,
+        [*shown, *beside, go, shelf.show],
+        show_progress="minimal",
+        show_progress_on=status,
+        concurrency_id=SAMPLING,
+        api_visibility="private",
+    )
+
+    def reopen(number: str | None, before: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        try:
+            run = services.runs.get(number, request.session_hash)
+            live = _opened(run)
+            if before != number:
+                _end(services, before, request)
+            # Another tab of this browser may still be making it.
+            while live.running:
+                yield *_shown(live, may_stop(run)), *_CLEARED, run.id, gr.update(visible=False)
+                time.sleep(_LOOK_AGAIN)
+                live = _opened(run)
+            if live.pictures:
+                write_run_report(run)
+        except UserError as error:
+            yield error_box(str(error)), *(gr.skip(),) * 12
+            return
+        yield *_shown(live), *_after(live, run.sets.get(UNSTEERED)), run.id, gr.update(visible=False)
+
+    shelf.show.click(
+        reopen,
+        [shelf.choice, ticket],
+        [*shown, *beside, ticket, welcome],
+        **queued | {"show_progress": "minimal", "show_progress_on": status},
+    )
+    wire_stop(stop, ticket, services)
+
+    wire_twins(services, ticket, twins, stop, links)
+    return GenerateParts(chosen, read, bring, shelf)
+
+
+def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
+    """The spec that picker and editor stand for. Raises `UserError`."""
+    return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
+
+
+def _end(services: Services, number: str | None, request: gr.Request) -> None:
+    """Stop the run that the page has shown until now, if it still runs."""
+    if number is not None:
+        with suppress(UserError):  # it may be forgotten by now
+            services.runs.get(number, request.session_hash).stop.set()
+
+
+def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
+    """The run's set while it is made, or gone on with; as it is where another tab was faster."""
+    left, known = unfinished(run, STEERED), sets_of(run).get(STEERED)
+    if left is None and known is not None and known.state == "done":
+        yield known
+        return
+    yield from make_set(services, run, job_of(services, run), STEERED, left)
+
+
+def _begun(run: UserRun) -> tuple[Any, ...]:
+    """What changes when something is ordered: ticket, order, go, stop, welcome, go on, show."""
+    waits, hidden = gr.update(interactive=False), gr.update(visible=False)
+    return run.id, {"run": run.id, "order": secrets.token_hex(4)}, waits, may_stop(run), hidden, hidden, waits
+
+
+def _opened(run: UserRun) -> LiveSet:
+    """The set of a run that somebody comes back to. Raises `UserError`."""
+    found = sets_of(run).get(STEERED)
+    if found is None:
+        raise UserError("That run holds no set of pictures.")
+    return found
+
+
+def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
+    """Status, chart, cards, what was set aside, and the stop button."""
+    left_out = aside_cards(live)
+    label = f"Set aside: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
+    box = gr.update(visible=bool(left_out), label=label)
+    stop = stop or (gr.skip() if live.running else ended())
+    return set_status(live), live_chart(live), set_cards(live), box, left_out, stop
+
+
+def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:
+    """What stands beside a set that runs no more: links, twins and their button and status, go on."""
+    steered = bool(live.pictures) and live.record is not None and live.record.steered
+    button = gr.update(visible=steered and (plain is None or plain.state != "done"), interactive=True)
+    twins, said = (twin_cards(plain, live), twin_status(plain)) if plain else ([], "")
+    links = render("links", run=live.run) if live.pictures else ""
+    return links, twins, button, said, gr.update(visible=live.state == "stopped")
+
+
+_CLEARED: tuple[Any, ...] = ("", [], gr.update(visible=False), "", gr.update(visible=False))
+"""The same while a set is made."""

@@ -1,0 +1,230 @@
+"""The tab that shows specs in full, takes others in, and lets a person approve one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+from markupsafe import Markup
+
+from fairgen.errors import UserError
+from fairgen.report.load import tone_classes
+from fairgen.targets import FairnessSpec, dump_spec, parse_spec
+from fairgen.targets.strict_yaml import MAX_BYTES
+from fairgen.ui.parts import picker
+from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
+from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
+from fairgen.ui.tabs.check import spec_choices
+from fairgen.ui.tabs.generate import GenerateParts
+from fairgen.ui.work.limits import text
+from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
+
+_KEPT = "This browser keeps it; export it to have it elsewhere."
+
+
+@dataclass(frozen=True)
+class SpecsParts:
+    """What other tabs lead to."""
+
+    chosen: gr.Dropdown
+    """The spec that is shown."""
+    asking: gr.Accordion
+    """The form that asks a language model."""
+    forget: gr.Button
+    """Forgets the visitor's own specs."""
+    changes: tuple[Dependency, ...]
+    """The events that change the visitor's own specs."""
+
+
+def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
+    """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
+    with gr.Row(elem_classes="fg-work", equal_height=False):
+        with gr.Column(elem_classes="fg-controls", scale=0):
+            chosen = gr.Dropdown(
+                spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
+            )
+            form = ask_form(public=public)
+            with gr.Accordion("Edit, or bring your own", open=False, elem_id="fg-import") as editing:
+                load = gr.UploadButton(
+                    "Load a YAML or JSON file",
+                    size="sm",
+                    file_types=[".yaml", ".yml", ".json"],
+                    elem_id="fg-spec-load",
+                )
+                pasted = gr.Textbox(
+                    dump_spec(chosen_spec(picker.DEFAULT)),
+                    label="The document",
+                    info="The spec that is shown, to be changed under a name of its own; or paste yours.",
+                    lines=8,
+                    max_lines=14,
+                    elem_id="fg-spec-text",
+                )
+                add = gr.Button("Check and add", elem_id="fg-spec-add")
+            with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
+                gr.HTML(
+                    '<p class="fg-hint">Approving says that you read it and stand for its use here. '
+                    "The approval is bound to the content: whoever changes it makes the approval void.</p>",
+                    apply_default_css=False,
+                )
+                name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
+                approve = gr.Button("Approve this spec", elem_id="fg-approve-go")
+            forget = gr.Button("Forget my own specs", size="sm", visible=False, elem_id="fg-spec-forget")
+            message = gr.HTML(
+                "", apply_default_css=False, elem_id="fg-spec-message", elem_classes="fg-message"
+            )
+        with gr.Column(elem_classes="fg-results"):
+            shown = gr.HTML(
+                spec_page(chosen_spec(picker.DEFAULT)), apply_default_css=False, elem_id="fg-spec-page"
+            )
+
+    def show(which: str, mine: Own) -> tuple[Any, Any]:
+        try:
+            spec = chosen_spec(which, own=mine)
+        except UserError as error:
+            return render("status", kind="error", text=str(error)), gr.skip()
+        return spec_page(spec), dump_spec(spec)
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    chosen.change(show, [chosen, own], [shown, pasted], **quiet)
+    message.change(None, js=TO_MESSAGE)
+
+    forgotten = forget.click(
+        lambda: ({}, picker.DEFAULT, _said("Your own specs are forgotten.")),
+        None,
+        [own, chosen, message],
+        **quiet,
+    )
+
+    def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
+        *answers, mine = given
+        try:
+            for found in asked_spec(*answers, public=public):
+                if isinstance(found, str):
+                    yield _said(found), *(gr.skip(),) * 3, ""
+                    continue
+                sentence = (
+                    f"The model proposed “{found.name}”. Nobody has approved it: read it, look its sources "
+                    "up, change it below if need be, and approve it before it is used."
+                )
+                yield *_added(mine, found, sentence), gr.update(open=True), ""
+        except UserError as error:
+            yield _said(str(error), error=True), *(gr.skip(),) * 3, ""
+
+    asked = form.button.click(
+        proposed,
+        [*form.fields, own],
+        [message, own, chosen, editing, form.key],
+        concurrency_limit=ASKED_AT_ONCE,
+        concurrency_id=ASKING,
+        show_progress="minimal",
+        show_progress_on=message,
+        api_visibility="private",
+    )
+
+    def loaded(path: str) -> tuple[Any, Any]:
+        try:
+            with Path(path).open("rb") as file:
+                spec_text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
+            return text(spec_text, MAX_BYTES, "file"), _said(
+                "Loaded: look it through, then check and add it."
+            )
+        except UnicodeDecodeError:
+            return gr.skip(), _said("The file is no text in UTF-8: choose a YAML or JSON file.", error=True)
+        except UserError as error:
+            return gr.skip(), _said(str(error), error=True)
+
+    load.upload(loaded, load, [pasted, message], **quiet)
+
+    def take_in(typed: str, mine: Own) -> tuple[Any, ...]:
+        try:
+            if not typed.strip():
+                raise UserError("There is no spec to add: load a file, or paste its text.")
+            spec = parse_spec(text(typed, MAX_BYTES, "document"), origin="The text")
+            require_room(mine, spec)
+        except UserError as error:
+            return _said(str(error), error=True), gr.skip(), gr.skip()
+        return _added(
+            mine,
+            spec,
+            f"“{spec.name}” is sound, and can be chosen in the other tabs. {_KEPT}",
+        )
+
+    added = add.click(
+        take_in,
+        [pasted, own],
+        [message, own, chosen],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
+        try:
+            spec = approved(chosen_spec(which, own=mine), by)
+        except UserError as error:
+            return _said(str(error), error=True), gr.skip(), gr.skip()
+        return _added(
+            mine,
+            spec,
+            f"“{spec.name}” is {spec.approval_text}. {_KEPT}",
+        )
+
+    signed = approve.click(
+        sign,
+        [chosen, name, own],
+        [message, own, chosen],
+        concurrency_limit=None,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    signed.then(show, [chosen, own], [shown, pasted], **quiet)
+    return SpecsParts(chosen, form.box, forget, (forgotten, asked, added, signed))
+
+
+def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
+    """Let the buttons beneath the choice of a target lead to the tab of specs."""
+    there: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def read(name: str) -> tuple[Any, Any]:
+        known = gr.skip() if name == picker.BY_HAND else name
+        return gr.Tabs(selected="specs"), known
+
+    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **there)
+    generate.bring.click(
+        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **there
+    )
+
+
+def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
+    mine = with_spec(mine, spec)
+    return _said(sentence), mine, gr.update(choices=spec_choices(mine), value=spec.name)
+
+
+def _said(sentence: str, *, error: bool = False) -> str:
+    if error:
+        return render("status", kind="error", text=sentence)
+    return render(
+        "status", kind="note", order="", title=sentence, text="", progress=None, notes=[], announce=True
+    )
+
+
+def spec_page(spec: FairnessSpec) -> str:
+    """A spec in full: target, judgements, citations with their check, approval, the document itself."""
+    document = dump_spec(spec)
+    labels, swatches = names(tone_classes(spec.scale, spec.target))
+    return render(
+        "spec_page",
+        spec=spec,
+        title=picker.title(spec),
+        labels=labels,
+        swatches=swatches,
+        strip=Markup(macro("specs", "strip", spec, swatches)),
+        document=document,
+        href="data:application/yaml;base64," + base64.b64encode(document.encode()).decode(),
+    )

@@ -1,0 +1,72 @@
+"""Unsteered twins: the same seeds as a set's, without steering, shown beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fairgen.errors import UserError
+from fairgen.ui.parts.cards import twin_cards
+from fairgen.ui.parts.markup import LIST, render
+from fairgen.ui.parts.status import error_box, twin_status
+from fairgen.ui.parts.stop import ended, may_stop
+from fairgen.ui.work.jobs import SAMPLING, Services, make_set, unsteered
+from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+
+
+@dataclass(frozen=True)
+class TwinParts:
+    """What the page shows of twins: the button that asks for them, how far they are, and the pairs."""
+
+    button: gr.Button
+    said: gr.HTML
+    cards: gr.HTML
+
+
+def twin_parts() -> TwinParts:
+    """Build them, in the layout that is open."""
+    button = gr.Button("Show what the model does by itself, same seeds", visible=False, elem_id="fg-twin-go")
+    said = gr.HTML("", apply_default_css=False)
+    cards = gr.HTML(
+        [],
+        html_template=f'<ul class="fg-twins" aria-label="Unsteered and steered">{LIST}</ul>',
+        apply_default_css=False,
+        elem_id="fg-twins",
+    )
+    return TwinParts(button, said, cards)
+
+
+def wire_twins(
+    services: Services, ticket: gr.State, twins: TwinParts, stop: gr.Button, links: gr.HTML
+) -> None:
+    """Let the button make the twins of the run whose id is in ``ticket`` (None: there is none)."""
+
+    def make(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        if number is None:
+            return
+        try:
+            run = services.runs.get(number, request.session_hash)
+            job, steered = job_of(services, run), sets_of(run)[STEERED]
+            run.stop.clear()
+            yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip()
+            for plain in make_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED)):
+                busy = gr.skip() if plain.running else ended()
+                yield twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
+        except UserError as error:
+            yield error_box(str(error)), gr.skip(), gr.update(interactive=True), ended(), gr.skip()
+            return
+        again = gr.update(interactive=True, visible=plain.state != "done")
+        yield twin_status(plain), twin_cards(plain, steered), again, gr.skip(), render("links", run=run)
+
+    twins.button.click(
+        make,
+        ticket,
+        [twins.said, twins.cards, twins.button, stop, links],
+        show_progress="minimal",
+        show_progress_on=twins.said,
+        concurrency_id=SAMPLING,
+        api_visibility="private",
+    )

@@ -1,0 +1,1 @@
+"""What runs behind the tabs: jobs, live sets, the folders of visits."""

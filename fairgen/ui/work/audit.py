@@ -1,0 +1,230 @@
+"""An audit as the page follows it: what is asked for, and where each arm stands."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fairgen.audit.plan import ARMS, AuditPlan, plan_audit, plan_of
+from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
+from fairgen.common.files import disk_errors
+from fairgen.errors import UserError
+from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
+from fairgen.runs import RUN_FILE, AuditRecord, Summary
+from fairgen.scoring.arms import AuditSummary
+from fairgen.targets import FairnessSpec
+from fairgen.ui.work.jobs import Services, write_run_report
+from fairgen.ui.work.limits import text, whole
+from fairgen.ui.work.visits import UserRun
+
+PROMPTS = "prompts.txt"
+_MAX_TEXT = 200_000
+
+
+@dataclass
+class ArmState:
+    """One arm over all prompts so far."""
+
+    places: int
+    done: int = 0
+    made: int = 0
+    discarded: int = 0
+    not_read: int = 0
+    summaries: list[Summary] = field(default_factory=list)
+
+    @property
+    def tv(self) -> float | None:
+        """Mean TV of the finished sets."""
+        return _mean([s.tv for s in self.summaries if s.tv is not None])
+
+    @property
+    def floor(self) -> float | None:
+        """Mean chance floor of the finished sets."""
+        return _mean([s.noise_floor_tv for s in self.summaries])
+
+
+@dataclass
+class AuditState:
+    """An audit so far; `apply` takes its events in order."""
+
+    run: UserRun
+    places: int
+    state: Literal["waiting", "calibrating", "sampling", "stopped", "done"] = "waiting"
+    arms: dict[str, ArmState] = field(default_factory=dict)
+    prompt: str = ""
+    """The one in hand."""
+    summary: AuditSummary | None = None
+    problems: tuple[str, ...] = ()
+    _arm_of: dict[str, str] = field(default_factory=dict)
+    _done: Counter[str] = field(default_factory=Counter)
+    _began: float = 0.0
+    _before: int = 0
+
+    def apply(self, event: AuditEvent) -> None:
+        """Take one event of `fairgen.audit.runner.Audit.run`."""
+        if isinstance(event, Calibrating):
+            self.state = "calibrating"
+        elif isinstance(event, AuditStarted):
+            self._start(event.record, event.finished, event.problems)
+        elif isinstance(event, Started):
+            self.prompt = event.session.prompt
+        elif isinstance(event, PictureDone | Replayed):
+            name, arm = event.record.session, self.arms[self._arm_of[event.record.session]]
+            arm.done += event.done - self._done[name]
+            self._done[name] = event.done
+            arm.made += 1
+            arm.discarded += event.record.decision == "discarded"
+            arm.not_read += event.record.decision == "abstained"
+        elif isinstance(event, Finished):
+            arm = self.arms[self._arm_of[event.summary.session]]
+            arm.done += event.summary.count - self._done[event.summary.session]
+            arm.summaries.append(event.summary)
+        elif isinstance(event, AuditFinished):
+            self.summary, self.state = event.summary, "done"
+
+    def _start(self, record: AuditRecord, finished: Sequence[Summary], problems: tuple[str, ...]) -> None:
+        places = sum(prompt.count for prompt in record.prompts)
+        self.arms = {arm: ArmState(places) for arm in record.arms}
+        self._arm_of = {record.session(p, arm): arm for p in record.prompts for arm in record.arms}
+        self.state, self.problems = "sampling", problems
+        for summary in finished:
+            arm = self.arms[self._arm_of[summary.session]]
+            arm.done += summary.count
+            arm.summaries.append(summary)
+        self._before, self._began = self.done, time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Places filled, over all arms."""
+        return sum(arm.done for arm in self.arms.values())
+
+    def seconds_left(self) -> float | None:
+        """From the rate of this process; None before there is one."""
+        fresh = self.done - self._before
+        if fresh < 4 or self.state != "sampling":
+            return None
+        return (self.places - self.done) * (time.monotonic() - self._began) / fresh
+
+    def to_json(self) -> dict[str, Any]:
+        """What the API sends while an audit runs."""
+        left = self.seconds_left()
+        unsaid: Any = {"out": True, "sessions": {"__all__": {"out"}}}
+        return {
+            "state": self.state,
+            "done": self.done,
+            "places": self.places,
+            "prompt": self.prompt,
+            "seconds_left": None if left is None else round(left, 1),
+            "arms": {
+                name: {
+                    "places": arm.places,
+                    "done": arm.done,
+                    "generated": arm.made,
+                    "discarded": arm.discarded,
+                    "abstained": arm.not_read,
+                    "sets": len(arm.summaries),
+                    "tv": arm.tv,
+                    "noise_floor_tv": arm.floor,
+                }
+                for name, arm in self.arms.items()
+            },
+            "summary": self.summary.model_dump(mode="json", exclude=unsaid) if self.summary else None,
+            "problems": list(self.problems),
+        }
+
+
+def checked_plan(
+    services: Services, prompts: object, spec: FairnessSpec, count: object, arms: object, seed: object
+) -> AuditPlan:
+    """The plan of an audit. Raises `UserError`.
+
+    The list is taken as plain text, one prompt a line: lists of other kinds may name files as their specs.
+    """
+    words = text(prompts, _MAX_TEXT, "list of prompts")
+    if not isinstance(arms, list) or not arms or any(arm not in ARMS for arm in arms):
+        raise UserError(f"Choose what to compare: one or more of {', '.join(ARMS)}.")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PROMPTS
+        file.write_text(words, encoding="utf-8")
+        try:
+            plan = plan_audit(
+                file,
+                spec,
+                count=whole(count, 1, services.limits.count, "number of pictures"),
+                arms=[arm for arm in ARMS if arm in arms],
+                seed=whole(seed, 0, 2**32 - 1, "seed"),
+            )
+        except UserError as error:
+            raise UserError(str(error).replace(str(file), "The list")) from None
+    if plan.places > services.limits.audit:
+        raise UserError(
+            f"This audit would need {plan.places:,} pictures, and at most {services.limits.audit:,} are made "
+            "here: take fewer prompts, pictures or arms, or use `fairgen audit`."
+        )
+    return plan
+
+
+def read_list(path: str) -> str:
+    """The text of an uploaded list of prompts. Raises `UserError`."""
+    with Path(path).open("rb") as file:
+        raw = file.read(4 * _MAX_TEXT + 1)
+    try:
+        words = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("The list is no text in UTF-8: save it as plain text, one prompt a line.") from None
+    return text("\n".join(words.splitlines()), _MAX_TEXT, "list of prompts")
+
+
+def begin_audit(services: Services, owner: str, plan: AuditPlan, prompts: str, name: str) -> UserRun:
+    """A fresh run for an audit; its list of prompts is kept in the folder."""
+    run = services.runs.claim(owner, "audit", name)
+    file = run.folder / PROMPTS
+    with disk_errors(file):
+        file.write_text(prompts, encoding="utf-8")
+    return run
+
+
+def run_audit(
+    services: Services, run: UserRun, plan: AuditPlan, model: str, left: LookBack | None = None
+) -> Iterator[AuditState]:
+    """Run an audit in the run's folder, or go on with what is ``left`` there; the report is written at its
+    end, and when it is stopped. Yields its state now and then. Raises `UserError`.
+    """
+    state = AuditState(run, plan.places)
+    yield state
+    told = 0.0
+    events = services.engine.audit(plan, model, run.folder, left)
+    with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
+        for event in events:
+            state.apply(event)
+            if run.stop.is_set() and state.state != "done":
+                state.state = "stopped"
+                break
+            # The page need not be told of every picture.
+            if state.state == "sampling" and time.monotonic() - told > 0.5:
+                told = time.monotonic()
+                yield state
+    if any(arm.made or arm.summaries for arm in state.arms.values()):
+        write_run_report(run)
+    yield state
+
+
+def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack]:
+    """(plan, model, what was made) of the audit that lies in a run's folder. Raises `UserError`."""
+    if not (run.folder / RUN_FILE).is_file():
+        raise UserError("That run holds no audit yet: start one.")
+    try:
+        left = look_back(run.folder)
+    except UserError as error:
+        raise UserError(str(error).replace(str(run.folder), run.folder.name)) from None
+    return plan_of(left.audit), services.engine.check_model(left.audit.model.name), left
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

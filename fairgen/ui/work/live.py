@@ -1,0 +1,271 @@
+"""A running session as the page and the API show it: events in; counts, progress and pictures out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from PIL import Image
+
+from fairgen.loop.events import Calibrating, Event, Filled, Finished, PictureDone, Replayed, Started
+from fairgen.report import words
+from fairgen.report.load import picture_view, tone_classes
+from fairgen.report.view import Arm, Picture, ToneClass
+from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.scoring.numbers import arm_figures, bars
+from fairgen.targets import FairnessSpec
+from fairgen.ui.work.folders import RunFolder
+
+State = Literal["waiting", "loading", "calibrating", "sampling", "stopped", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with what a page shows beneath it."""
+
+    view: Picture
+    index: int
+    """Unique in the set."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    chances: dict[str, float]
+    """Class -> probability by the reader; empty where it abstained."""
+    outlines: tuple[str, ...]
+    """Corners of the skin patches that were read, as SVG points in the picture's pixels."""
+    place: int | None = None
+    """Place in the set, from 1, and which try it was; None where fairgen did not make the picture."""
+    attempt: int = 1
+    strength: float | None = None
+    """Of the steering, where the technique has one: below 0 lighter, above 0 darker."""
+    sheet: str | None = None
+    """Address of a picture of all faces with their readings."""
+
+
+@dataclass
+class LiveSet:
+    """The state of one session; `apply` takes its events in order."""
+
+    run: RunFolder
+    scale: str
+    target: Mapping[str, float]
+    """Class -> declared share, for this prompt."""
+    count: int
+    state: State = "waiting"
+    prompt: str = ""
+    spec: FairnessSpec | None = None
+    """What it was asked for, where that is known before its record is."""
+    record: SessionRecord | None = None
+    pictures: list[PictureRecord] = field(default_factory=list)
+    fills: dict[int, FillRecord] = field(default_factory=dict)
+    summary: Summary | None = None
+    calibrating: Calibrating | None = None
+    error: str = ""
+    _sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _first_at: float | None = None
+    _last_at: float = 0.0
+    _before: int = 0
+    """Places that were filled before this process went on with the set."""
+
+    @classmethod
+    def restored(cls, run: RunFolder, session: SessionRun) -> LiveSet:
+        """A set as its run file holds it: done, or stopped. It can be gone on with (`apply`)."""
+        record = session.record
+        live = cls(run, record.scale, record.target, record.count, record=record)
+        live.state = "stopped" if session.summary is None else "done"
+        live.summary = session.summary
+        live.pictures = list(session.pictures)
+        live.fills = {fill.index: fill for fill in session.fills}
+        return live
+
+    def apply(self, event: Event) -> None:
+        """Take one event of `fairgen.loop.session.run_session`."""
+        if isinstance(event, Calibrating):
+            self.state, self.calibrating = "calibrating", event
+        elif isinstance(event, Started):
+            self.state, self.record = "sampling", event.session
+            self._first_at = self._last_at = time.monotonic()
+            self._before = self.places
+        elif isinstance(event, PictureDone):
+            self._take(event.record)
+            self._sizes[event.record.index] = event.image.size
+            self._last_at = time.monotonic()
+        elif isinstance(event, Replayed):
+            self._take(event.record)
+            self._before = self.places
+            self._first_at = self._last_at = time.monotonic()
+        elif isinstance(event, Filled):
+            self.fills[event.record.index] = event.record
+        elif isinstance(event, Finished):
+            self.summary, self.state = event.summary, "done"
+
+    def _take(self, record: PictureRecord) -> None:
+        """Add a picture, or put it in the place of the one that had its index before a stop."""
+        for at, known in enumerate(self.pictures):
+            if known.index == record.index:
+                self.pictures[at] = record
+                return
+        self.pictures.append(record)
+
+    @property
+    def running(self) -> bool:
+        """Whether more may come."""
+        return self.state in ("waiting", "loading", "calibrating", "sampling")
+
+    @property
+    def classes(self) -> tuple[ToneClass, ...]:
+        """The classes of the scale, light to dark."""
+        return tone_classes(self.scale, self.target)
+
+    def inside(self) -> list[PictureRecord]:
+        """The pictures of the set as it stands, in the order in which they came."""
+        plain = self.record is not None and not self.record.steered
+        return [p for p in self.pictures if plain or p.decision == "kept" or p.index in self.fills]
+
+    def aside(self) -> list[PictureRecord]:
+        """Every other picture: discarded, or not read."""
+        inside = {p.index for p in self.inside()}
+        return [p for p in self.pictures if p.index not in inside]
+
+    def counts(self) -> dict[str, int]:
+        """Class -> pictures of the set as it stands."""
+        return self._counted(self.inside())
+
+    def first_pass(self) -> dict[str, int]:
+        """Class -> first attempts of the places so far."""
+        return self._counted([p for p in self.pictures if p.attempt == 0])
+
+    def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
+        counted = Counter(p.measured for p in pictures)
+        return {name: counted[name] for name in self.target}
+
+    @property
+    def places(self) -> int:
+        """Places of the set that are filled; those of pictures without a reading count as well."""
+        if self.state == "done":
+            return self.count
+        steered = self.record is not None and self.record.steered
+        # A session gives up a place where no tone could be read in any of its tries.
+        tried = Counter(p.slot for p in self.pictures if p.abstained is not None)
+        given_up = sum(self.record is not None and n >= self.record.max_tries for n in tried.values())
+        return min(self.count, len(self.inside()) + (given_up if steered else 0))
+
+    def seconds_left(self) -> float | None:
+        """A guess from the pictures so far: those that are still missing, at the price paid until now."""
+        fresh = self.places - self._before
+        if self._first_at is None or fresh < 2 or not self.running or self.places >= self.count:
+            return None
+        each = (self._last_at - self._first_at) / fresh
+        return max(0.0, (self.count - self.places) * each)
+
+    def arm(self) -> Arm:
+        """The set as the report's sentences take it (without its pictures)."""
+        counts = self.counts()
+        steered = self.record is not None and self.record.steered
+        read = [p.readings[0]["probabilities"][self.scale] for p in self.inside() if p.measured]
+        figures = arm_figures(counts, self.target, read, independent=not steered)
+        key: Literal["steered", "unsteered"] = "steered" if steered else "unsteered"
+        return Arm(key, key.capitalize(), bars(counts), figures, ())
+
+    def cards(self) -> list[Card]:
+        """The set's pictures, in the order in which they came."""
+        return [self.card(p) for p in self.inside()]
+
+    def aside_cards(self) -> list[Card]:
+        """The other pictures, in that order."""
+        return [self.card(p) for p in self.aside()]
+
+    def card(self, record: PictureRecord) -> Card:
+        """One picture, where it lies now."""
+        labels = {c.key: c.label for c in self.classes}
+        fill = self.fills.get(record.index)
+        file = (fill.file if fill else record.file) or ""
+        note = ""
+        if fill:
+            note = f"fills a place that lacked {labels[fill.missing]}"
+        elif record.decision == "discarded":
+            note = words.aside_note(self.target.get(record.measured or "", 0.0))
+        view = picture_view(
+            image=self.run.url(file),
+            file=file,
+            fate="kept" if fill or record.decision == "kept" else record.decision,
+            scale=self.scale,
+            measured=record.measured,
+            abstained=record.abstained,
+            readings=record.readings,
+            seed=record.seed,
+            asked_for=record.wanted,
+            prompt=record.prompt,
+            note=note,
+        )
+        chances, outlines = reading_parts(record.readings, self.scale)
+        return Card(
+            view,
+            record.index,
+            self._size(record.index, file),
+            chances,
+            outlines,
+            record.slot + 1,
+            record.attempt + 1,
+            record.steering.get("strength"),
+        )
+
+    def _size(self, index: int, file: str) -> tuple[int, int]:
+        """Width and height of a picture in pixels; of one that is gone, those of a square."""
+        if index not in self._sizes:
+            try:
+                with Image.open(self.run.folder / file) as picture:
+                    self._sizes[index] = picture.size
+            except OSError:
+                self._sizes[index] = (1, 1)
+        return self._sizes[index]
+
+    def to_json(self) -> dict[str, Any]:
+        """What the API sends while a set is made."""
+        left = self.seconds_left()
+        return {
+            "state": self.state,
+            "done": self.places,
+            "count": self.count,
+            "generated": len(self.pictures),
+            "seconds_left": None if left is None else round(left, 1),
+            "first_pass": self.first_pass(),
+            "measured": self.counts(),
+        }
+
+
+def reading_parts(readings: list[dict[str, Any]], scale: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The largest face's class probabilities, and the outlines of the patches that were used."""
+    first = readings[0] if readings else {}
+    chances = (first.get("probabilities") or {}).get(scale) or {}
+    used = first.get("patches") or {}
+    outlines = (first.get("outlines") or {}).items()
+    points = tuple(" ".join(f"{x},{y}" for x, y in corners) for name, corners in outlines if name in used)
+    return chances, points
+
+
+@lru_cache(maxsize=256)
+def _floor(target: tuple[tuple[str, float], ...], n: int) -> tuple[float, dict[str, tuple[float, float]]]:
+    from fairgen.scoring.numbers import chance_band
+    from fairgen.stats import noise_floor
+
+    shares = dict(target)
+    return noise_floor(shares, n), chance_band(shares, n)
+
+
+def chance(target: Mapping[str, float], n: int) -> tuple[float, dict[str, tuple[float, float]]]:
+    """(chance floor of TV, class -> band of shares) of ``n`` independent draws from the declared target."""
+    return _floor(tuple(target.items()), n)
+
+
+def time_text(seconds: float | None) -> str:
+    """``about 20 s left``; empty where nothing can be said."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 90:
+        return f"about {max(5, 5 * math.ceil(seconds / 5))} s left"
+    return f"about {math.ceil(seconds / 60)} min left"
