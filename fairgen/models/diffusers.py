@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +140,20 @@ class DiffusersModel:
 
     @property
     def _takes_one(self) -> bool:
-        """Whether the pipeline takes one prompt at a time (DreamLite)."""
+        """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), or its
+        scheduler draws noise that hangs on the whole batch.
+        """
         prompt = self._accepts.get("prompt")
-        return prompt is not None and prompt.annotation in (str, "str")
+        return (prompt is not None and prompt.annotation in (str, "str")) or self._draws_elsewhere
+
+    @property
+    def _draws_elsewhere(self) -> bool:
+        """Whether the scheduler draws noise without the pictures' own generators, which flow-matching
+        pipelines do not hand to it.
+        """
+        scheduler = getattr(self.pipe, "scheduler", None)
+        stochastic = getattr(getattr(scheduler, "config", None), "stochastic_sampling", False)
+        return bool(stochastic) or type(scheduler).__name__ == "FlowMatchLCMScheduler"
 
     def _guidance(
         self, batch: Sequence[Request], steering: Steering | None
@@ -163,6 +174,18 @@ class DiffusersModel:
             memory=self._memory,
         )
 
+    @contextlib.contextmanager
+    def _noise_of(self, seed: int) -> Iterator[None]:
+        """Where noise is drawn without generators, it hangs on the picture's seed all the same."""
+        import torch
+
+        if not (self._draws_elsewhere or self._arguments):
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
@@ -181,7 +204,7 @@ class DiffusersModel:
             if value is not None:
                 arguments[name] = value
         try:
-            with quiet_libraries(), self._guidance(batch, steering):
+            with quiet_libraries(), self._noise_of(batch[0].seed), self._guidance(batch, steering):
                 output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(

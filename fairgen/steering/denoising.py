@@ -357,7 +357,7 @@ class Denoising:
                 toned = module(*new["args"], **new["kwargs"])[0]
         finally:
             self._inside = False
-        changed = sample.clone() if isinstance(sample, torch.Tensor) else list(sample)
+        changed = sample.contiguous().clone() if isinstance(sample, torch.Tensor) else list(sample)
         for place, row in enumerate(rows):
             changed[row] = toned[place if some else row]
         if isinstance(output, tuple):

@@ -33,7 +33,7 @@ _CHANGED = {"torch.float32": 1e-3, "torch.float64": 1e-3}
 _CHANGED_HALF = 0.03
 
 
-LENGTH_MATTERS = ("QwenImage21Pipeline",)
+LENGTH_MATTERS = ("Kandinsky3Pipeline", "QwenImage21Pipeline")
 """Pipelines whose pictures change by how far a prompt is padded, though they have a mask."""
 
 
@@ -67,7 +67,11 @@ class Pictures:
         negative prompts behind the prompts, some before (``last``).
         """
         known = len(self.texts)
-        places = [k for k in range(len(texts) - known + 1) if tuple(texts[k : k + known]) == self.texts]
+        places = [
+            k
+            for k in range(len(texts) - known + 1)
+            if all(mine in other for mine, other in zip(self.texts, texts[k : k + known], strict=True))
+        ]
         if not places or len(texts) == known:
             return self
         place = places[-1 if last else 0]
@@ -224,8 +228,9 @@ class EncodeCall:
         self._texts = _texts(arguments)
         self._count = max(len(texts) for texts in self._texts.values())
         total = len(pictures.strengths)
-        if self._count != total:
-            argument, texts = next(iter(self._texts.items()))
+        argument, texts = next(iter(self._texts.items()))
+        each = [text for text in pictures.texts for _ in range(pictures.each)]
+        if tuple(texts) != pictures.texts and texts != each:
             pictures = pictures.with_others(texts, last=argument == "prompts")
             total = len(pictures.strengths)
         self._pictures = pictures

@@ -63,7 +63,7 @@ def sample(name: str, pipe: Any, prompts: Any, count: int | None = None, **more:
 
     known = CASES[name]
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    given = known.call | {"num_inference_steps": STEPS, "output_type": "latent"} | more
+    given = {"num_inference_steps": STEPS, "output_type": "latent"} | known.call | more
     negative = given.get("negative_prompt")
     if isinstance(negative, str) and not known.one and "negative_prompt" not in known.single:
         given["negative_prompt"] = [negative] * len(texts)
@@ -1043,6 +1043,7 @@ def hidream() -> dict[str, Any]:
 
 
 def kolors_parts() -> dict[str, Any]:
+    import torch
     from diffusers import EulerDiscreteScheduler
     from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, ChatGLMModel
 
@@ -1051,12 +1052,16 @@ def kolors_parts() -> dict[str, Any]:
         kv_channels=16, num_attention_heads=2, seq_length=256, rmsnorm=True, add_bias_linear=False,
         multi_query_attention=True, multi_query_group_num=2, original_rope=True, add_qkv_bias=True,
     )  # fmt: skip
+    encoder = ChatGLMModel(config)
+    with torch.no_grad():
+        for weight in encoder.parameters():  # it leaves its memory as it finds it
+            weight.normal_(std=0.1)
     return {
         "unet": unet(
             use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=8,
             transformer_layers_per_block=(1, 2), projection_class_embeddings_input_dim=8 * 6 + WIDTH,
         ),
-        "scheduler": EulerDiscreteScheduler(), "vae": vae(), "text_encoder": ChatGLMModel(config),
+        "scheduler": EulerDiscreteScheduler(), "vae": vae(), "text_encoder": encoder,
         "tokenizer": tiny_text.PositionedTokenizer(), "image_encoder": None, "feature_extractor": None,
     }  # fmt: skip
 

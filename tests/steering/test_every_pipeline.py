@@ -52,6 +52,7 @@ OTHER_KINDS = {
 NOT_TRIED = {
     "AltDiffusionPipeline": "deprecated by diffusers",
     "HunyuanDiTControlNetPipeline": "no small configuration of its controlnet is known",
+    "Flux2KleinKVPipeline": "made for reference pictures",
     "BriaFibo2Pipeline": "no small configuration of its transformer is known",
     "StableDiffusionControlNetXSPipeline": "deprecated by diffusers",
     "StableDiffusionXLControlNetXSPipeline": "deprecated by diffusers",
