@@ -344,7 +344,7 @@ class Denoising:
         import torch
 
         call = self._call
-        sample = output[0]
+        sample = _prediction(output)
         rows = self._changed_rows(call, len(sample))
         some = self._by_rows and len(rows) < len(sample)
         some = some and not any(call["kwargs"].get(name) for name in _NOT_BY_ROWS)
@@ -354,12 +354,14 @@ class Denoising:
         self._inside = True
         try:
             with torch.no_grad():
-                toned = module(*new["args"], **new["kwargs"])[0]
+                toned = _prediction(module(*new["args"], **new["kwargs"]))
         finally:
             self._inside = False
-        changed = sample.contiguous().clone() if isinstance(sample, torch.Tensor) else list(sample)
+        changed = sample.clone() if isinstance(sample, torch.Tensor) else list(sample)
         for place, row in enumerate(rows):
             changed[row] = toned[place if some else row]
+        if isinstance(output, torch.Tensor):
+            return changed
         if isinstance(output, tuple):
             return (changed, *output[1:])
         output[next(iter(output))] = changed
@@ -381,6 +383,11 @@ class Denoising:
                 return list(range(batch))
             found |= {row for row in range(batch) if _differ(old[row], new[row])}
         return sorted(found)
+
+
+def _prediction(output: Any) -> Any:
+    """What a denoiser predicts, a row or an entry of a list for each of the batch."""
+    return output if hasattr(output, "shape") else output[0]
 
 
 def altered(module: Any) -> str | None:
