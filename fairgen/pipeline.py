@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Started
@@ -115,7 +115,8 @@ class FairPipeline:
         result.images, result.summary.tv
 
     Args:
-        pipe: a loaded pipeline, on its device and in its precision.
+        pipe: a loaded pipeline, on its device and in its precision; or the name of a model, as
+            `fairgen generate --model` takes it.
         spec: the declared target: a spec, the name of a shipped one, a file, or shares by class.
         steering: "auto", "none", "prompt", "embedding" or "semantic".
         name: what the model is called in run files; default: where the pipeline was loaded from. Calibrations
@@ -138,23 +139,36 @@ class FairPipeline:
         height: int | None = None,
         width: int | None = None,
     ) -> None:
-        from fairgen.models.loading import wrap_pipeline
+        from fairgen.models.loading import load_model, wrap_pipeline
         from fairgen.steering import check_technique
 
         self.spec = _spec(spec)
         self.steering = check_technique(steering)
-        self._generator: DiffusersModel = wrap_pipeline(
-            pipe,
-            name=name,
-            steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            height=height,
-            width=width,
-        )
+        settings: dict[str, Any] = {
+            "steps": num_inference_steps,
+            "guidance_scale": guidance_scale,
+            "height": height,
+            "width": width,
+        }
+        if isinstance(pipe, str | Path):
+            loaded = load_model(str(pipe), **settings)
+            if not isinstance(loaded, DiffusersModel):
+                raise UserError(
+                    f"{str(pipe)!r} is no diffusers pipeline: use fairgen.run_session for other models."
+                )
+            self._generator = loaded
+        else:
+            self._generator = wrap_pipeline(pipe, name=name, **settings)
+
+    @overload
+    def __call__(self, prompt: str, **given: Any) -> FairResult: ...
+
+    @overload
+    def __call__(self, prompt: Sequence[str], **given: Any) -> list[FairResult]: ...
 
     def __call__(
         self,
-        prompt: str,
+        prompt: str | Sequence[str],
         *,
         num_images: int = 12,
         seed: int = 0,
@@ -162,12 +176,20 @@ class FairPipeline:
         batch_size: int | None = None,
         reader: SkinToneReader | None = None,
         on_event: Callable[[Event], object] | None = None,
-    ) -> FairResult:
-        """Make a set of ``num_images`` pictures.
+        **arguments: Any,
+    ) -> FairResult | list[FairResult]:
+        """Make a set of ``num_images`` pictures; for a list of prompts, a set of each.
 
         Args:
-            max_tries: most pictures made for one place of the set. reader: one to use again; default: one for
-                this call. on_event: told what happens while it does (see `fairgen.loop.events`).
+            prompt: one, or several.
+            num_images: how many pictures a set has.
+            seed: of the first picture; the others' follow from it.
+            max_tries: most pictures made for one place of the set.
+            batch_size: pictures sampled at once; default: 4, or 1 for large ones without CUDA.
+            reader: one to use again; default: one for this call.
+            on_event: told what happens while it does (see `fairgen.loop.events`).
+            arguments: further arguments of the pipeline's call (``negative_prompt``, ``image``,
+                ``ip_adapter_image``, ``true_cfg_scale`` ...), the same for every picture.
 
         Raises:
             UserError: an argument cannot be used.
@@ -175,19 +197,28 @@ class FairPipeline:
         from fairgen.loop.session import run_session
         from skin_tone import SkinToneReader
 
+        model = self._generator.called_with(arguments) if arguments else self._generator
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         with contextlib.ExitStack() as stack:
-            events = run_session(
-                self._generator,
-                stack.enter_context(SkinToneReader()) if reader is None else reader,
-                prompt,
-                self.spec,
-                num_images,
-                steering=self.steering,
-                seed=seed,
-                max_tries=max_tries,
-                batch_size=batch_size,
-            )
-            return collect(events, on_event)
+            chosen = stack.enter_context(SkinToneReader()) if reader is None else reader
+            made = [
+                collect(
+                    run_session(
+                        model,
+                        chosen,
+                        text,
+                        self.spec,
+                        num_images,
+                        steering=self.steering,
+                        seed=seed,
+                        max_tries=max_tries,
+                        batch_size=batch_size,
+                    ),
+                    on_event,
+                )
+                for text in prompts
+            ]
+        return made[0] if isinstance(prompt, str) else made
 
 
 def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpec:

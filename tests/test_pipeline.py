@@ -103,6 +103,19 @@ def test_a_prompt_that_names_a_tone_needs_no_calibration(pipe: Any) -> None:
     assert "already names a skin tone" in result.summary.notes[0]
 
 
+def test_lists_of_prompts_names_of_models_and_arguments_of_the_call() -> None:
+    fair = fairgen.FairPipeline("embedded", steering="none", **(SETTINGS | {"num_inference_steps": 3}))
+    prompts = ["a portrait of a nurse", "a portrait of a judge"]
+    with SkinToneReader() as reader:
+        results = fair(prompts, num_images=2, reader=reader, negative_prompt="a blurry photo")
+        (bare,) = fair(prompts[:1], num_images=2, reader=reader)
+    assert [result.records[0].prompt for result in results] == prompts
+    assert results[0]._session.model.arguments == {"negative_prompt": "a blurry photo"}
+    assert not np.array_equal(np.asarray(results[0].images[0]), np.asarray(bare.images[0]))
+    with pytest.raises(fairgen.UserError, match="takes no negative"):
+        fair(prompts[0], num_images=2, negative="a blurry photo")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,8 @@ _REACH = 0.97
 
 _FEWEST = 3
 """Readings that a strength needs to be used for the curve."""
+_LOOKED_AT = 12
+"""So many pictures without one reading end a calibration: the rest would show no face either."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ class _Measurement:
     reader: ToneReader
     batch: int
     seed: int
+    seen: list[bool] = field(default_factory=list)
+    """Of every picture so far, whether a tone was read in it."""
 
     def __call__(
         self,
@@ -175,9 +179,16 @@ class _Measurement:
             for job, picture in zip(batch, self.generator.generate(batch, steering), strict=True):
                 ita = self.reader.read(picture)[0].ita
                 rows.append(_Row(job.strength, job.prompt, ita, picture if keep is None else None))
+                self.seen.append(ita is not None)
                 if keep is not None:
                     keep(job.strength, picture)
             yield len(batch)
+            if len(self.seen) >= _LOOKED_AT and not any(self.seen):
+                raise UserError(
+                    f"No skin tone could be read in the first {len(self.seen)} calibration pictures of "
+                    f"{self.generator.info.name!r}: look at what it makes, take more --steps, or use "
+                    "--steering prompt."
+                )
         return rows
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from fairgen.common.checks import between
 from fairgen.common.files import now
 from fairgen.common.text import check_prompt
+from fairgen.errors import UserError
 from fairgen.loop.batches import Here, RunningSet, run_together
 from fairgen.loop.calibrate import SHORT, calibrate
 from fairgen.loop.events import Calibrating, Event
@@ -55,7 +56,7 @@ from fairgen.steering.calibration import Calibration, find_calibration, save_cal
 from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.continuous import check_limit
 from fairgen.steering.prompt_variants import PromptVariants, with_word
-from fairgen.steering.registry import continuous
+from fairgen.steering.registry import AUTO, continuous
 from fairgen.targets import FairnessSpec
 from skin_tone.pool import ToneReader
 
@@ -268,6 +269,17 @@ def known_calibration(model: Model, name: str) -> Calibration | None:
     return find_calibration(model.info, name) or model.calibration(name)
 
 
+def _words_instead(generator: Model, steering: str) -> list[str]:
+    """The note that "auto" became words in the prompt, with the reason; empty where it did not."""
+    if steering != AUTO or generator.chosen_technique(AUTO) != PromptVariants.name:
+        return []
+    try:
+        generator.check_techniques(continuous())
+    except UserError as reason:
+        return [f"Steered by words in the prompt: {reason}"]
+    return []
+
+
 class _Session:
     def __init__(
         self,
@@ -283,7 +295,10 @@ class _Session:
     ) -> None:
         self.generator, self.reader, self.limit = generator, reader, limit
         self.asked, self.out_dir, self.past = asked, out_dir, past
-        steering = steering if isinstance(steering, Technique) else generator.chosen_technique(steering)
+        self.told: list[str] = []
+        if not isinstance(steering, Technique):
+            self.told += _words_instead(generator, steering)
+            steering = generator.chosen_technique(steering)
         self.asked_for = steering.name if isinstance(steering, Technique) else steering
         default = "unsteered" if self.asked_for == "none" else self.asked_for
         self.name = past.record.session if past else session_name(out_dir, name, default)
@@ -309,7 +324,7 @@ class _Session:
         generator.check_prompts([prompt, *toned])
 
     def run(self) -> Iterator[Event]:
-        selected, notes = self.selected, []
+        selected, notes = self.selected, [*self.told]
         if self.uncalibrated:
             found = yield from calibrated(self.generator, self.reader, self.asked_for, self.asked.batch_size)
             selected = technique(self.asked_for, self.asked.spec.scale, found, self.limit)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,11 @@ from fairgen.steering.request import Request
 
 if TYPE_CHECKING:
     from fairgen.steering import Steering
-    from fairgen.steering.conditioning import TonePath
+    from fairgen.steering.encoding import Memory
 
-_PATHS = 64
-"""Encoded prompts that are kept."""
+
+_OWN = ("prompt", "generator", "num_inference_steps", "output_type", "num_images_per_prompt", "return_dict")
+"""Arguments of a pipeline's call that fairgen gives itself."""
 
 
 class DiffusersModel:
@@ -35,13 +35,49 @@ class DiffusersModel:
         every device.
     """
 
-    def __init__(self, pipe: Any, info: ModelInfo, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        info: ModelInfo,
+        folder: Path | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         self.pipe = pipe
         self.info = info
         self.folder = folder
         """Where the model lies, if it was loaded from a folder."""
         self._accepts = inspect.signature(type(pipe).__call__).parameters
-        self._paths: OrderedDict[str, TonePath] = OrderedDict()
+        self._arguments = dict(arguments or {})
+        self._memory: dict[str, Memory] = {}
+        self._mixes = True  # until the pipeline says that strength 0 cannot be sampled beside others
+
+    def called_with(self, arguments: Mapping[str, Any]) -> DiffusersModel:
+        """The same model, called with further arguments, such as ``negative_prompt`` or ``image``.
+
+        Raises:
+            UserError: the pipeline takes no such argument, or fairgen gives it itself.
+        """
+        from fairgen.models.fingerprint import described
+
+        self._check_arguments(arguments)
+        info = self.info.model_copy(update={"arguments": described(arguments)})
+        made = DiffusersModel(self.pipe, info, self.folder, arguments)
+        made._memory = self._memory
+        return made
+
+    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        own = sorted(set(arguments) & set(_OWN))
+        if own:
+            raise UserError(
+                f"{', '.join(own)} of {self.info.pipeline} is set by fairgen: give FairPipeline the prompt, "
+                "the seed, the steps and the number of pictures."
+            )
+        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._accepts.values())
+        unknown = sorted(set(arguments) - set(self._accepts))
+        if unknown and not open_ended:
+            raise UserError(
+                f"{self.info.pipeline} takes no {', '.join(unknown)}: leave it out for this model."
+            )
 
     @property
     def threads(self) -> int | None:
@@ -82,12 +118,12 @@ class DiffusersModel:
         return registry.chosen(name, self.pipe)
 
     def check_techniques(self, names: Sequence[str]) -> None:
-        """As `Model.check_techniques`: those with a strength need a pipeline of a known family."""
-        from fairgen.steering.conditioning import family
+        """As `Model.check_techniques`: those with a strength need a pipeline that can be steered inside."""
+        from fairgen.steering.support import check_steerable
 
         for name in names:
             if self.chosen_technique(name) in registry.continuous():
-                family(self.pipe)
+                check_steerable(self.pipe)
 
     def calibration(self, technique: str) -> Calibration | None:
         """As `Model.calibration`: the one in ``calibrations/`` beside the weights."""
@@ -105,12 +141,41 @@ class DiffusersModel:
         Raises `UserError` where the batch does not fit into memory, an extra argument is unknown to the
         pipeline, or the pipeline cannot be steered this way.
         """
+        from fairgen.steering.errors import SampledTogetherError
+
         pictures: dict[int, Image.Image] = {}
-        for group in _groups(requests):
+        groups = _groups(requests, apart=not self._mixes, alone=self._takes_one)
+        while groups:
+            group = groups.pop(0)
             batch = [requests[place] for place in group]
-            for place, picture in zip(group, self._sample(batch, steering), strict=True):
-                pictures[place] = picture
+            try:
+                made = self._sample(batch, steering)
+            except SampledTogetherError:
+                if not self._mixes:
+                    raise
+                self._mixes = False
+                plain = [place for place in group if not requests[place].strength]
+                groups[:0] = [plain, [place for place in group if requests[place].strength]]
+                continue
+            pictures |= dict(zip(group, made, strict=True))
         return [pictures[place] for place in range(len(requests))]
+
+    @property
+    def _takes_one(self) -> bool:
+        """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), or its
+        scheduler draws noise that hangs on the whole batch.
+        """
+        prompt = self._accepts.get("prompt")
+        return (prompt is not None and prompt.annotation in (str, "str")) or self._draws_elsewhere
+
+    @property
+    def _draws_elsewhere(self) -> bool:
+        """Whether the scheduler draws noise without the pictures' own generators, which flow-matching
+        pipelines do not hand to it.
+        """
+        scheduler = getattr(self.pipe, "scheduler", None)
+        stochastic = getattr(getattr(scheduler, "config", None), "stochastic_sampling", False)
+        return bool(stochastic) or type(scheduler).__name__ == "FlowMatchLCMScheduler"
 
     def _guidance(
         self, batch: Sequence[Request], steering: Steering | None
@@ -119,59 +184,49 @@ class DiffusersModel:
             return contextlib.nullcontext()
         if steering is None:
             raise ValueError("requests with a strength need to be told how it acts")
-        from fairgen.steering.conditioning import tone_path
         from fairgen.steering.guidance import ToneGuidance
 
-        extra = batch[0].extra
-        prompts = [request.prompt for request in batch]
-        for prompt in prompts:
-            # What else the pipeline is called with may change the embeddings.
-            if extra or prompt not in self._paths:
-                self._paths[prompt] = tone_path(self.pipe, prompt, settings=extra)
-            self._paths.move_to_end(prompt)
-        while len(self._paths) > max(_PATHS, len(batch)):
-            self._paths.popitem(last=False)
-        paths = {prompt: self._paths[prompt] for prompt in prompts}
-        if extra:
-            self._paths.clear()
         return ToneGuidance(
             self.pipe,
-            prompts,
+            [request.prompt for request in batch],
             [request.strength for request in batch],
             technique=steering.technique,
             start=steering.start,
             stop=steering.stop,
-            guidance_scale=self._guidance_scale(),
-            paths=paths,
+            memory=self._memory,
         )
 
-    def _guidance_scale(self) -> float | None:
-        """What the pipeline is called with, its own default where nothing was set."""
-        if self.info.guidance_scale is not None or "guidance_scale" not in self._accepts:
-            return self.info.guidance_scale
-        return float(self._accepts["guidance_scale"].default)
+    @contextlib.contextmanager
+    def _noise_of(self, seed: int) -> Iterator[None]:
+        """Where noise is drawn without generators, it hangs on the picture's seed all the same."""
+        import torch
+
+        if not (self._draws_elsewhere or self._arguments):
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
 
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
-        extra = batch[0].extra
-        unknown = set(extra) - set(self._accepts)
-        if unknown:
-            raise UserError(
-                f"{self.info.pipeline} takes no {', '.join(sorted(unknown))}: leave it out for this model."
-            )
+        extra = self._arguments | dict(batch[0].extra)
+        self._check_arguments(extra)
         arguments: dict[str, Any] = {
             "prompt": [request.prompt for request in batch],
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in batch],
             "num_inference_steps": self.info.steps,
             "output_type": "pil",
         }
+        if self._takes_one:
+            arguments["prompt"], arguments["generator"] = arguments["prompt"][0], arguments["generator"][0]
         for name in ("guidance_scale", "height", "width"):
             value = getattr(self.info, name)
             if value is not None:
                 arguments[name] = value
         try:
-            with quiet_libraries(), self._guidance(batch, steering):
+            with quiet_libraries(), self._noise_of(batch[0].seed), self._guidance(batch, steering):
                 output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(
@@ -179,7 +234,7 @@ class DiffusersModel:
                 "smaller --batch-size."
             ) from error
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
-        pictures = [picture.convert("RGB") for picture in output.images]
+        pictures = [picture.convert("RGB") for picture in _pictures(output, self.info.pipeline)]
         for picture, flagged in zip(pictures, flags, strict=True):
             if flagged:
                 picture.info[FLAGGED] = True
@@ -190,11 +245,27 @@ def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {name: [value] * count if isinstance(value, str) else value for name, value in extra.items()}
 
 
-def _groups(requests: Sequence[Request]) -> list[list[int]]:
+def _pictures(output: Any, name: str) -> Sequence[Image.Image]:
+    """The pictures that a pipeline returned; of a video its middle frame."""
+    found = next((getattr(output, key) for key in ("images", "image") if hasattr(output, key)), None)
+    if found is None and hasattr(output, "frames"):
+        found = [video[len(video) // 2] for video in output.frames]
+    if found is None or not all(isinstance(picture, Image.Image) for picture in found):
+        raise UserError(f"{name} returns no pictures: fairgen needs a text-to-image pipeline.")
+    return found  # type: ignore[no-any-return]
+
+
+def _groups(requests: Sequence[Request], *, apart: bool, alone: bool) -> list[list[int]]:
+    """Places of requests that are sampled together; ``apart``: not those with and without a strength;
+    ``alone``: none.
+    """
     groups: list[list[int]] = []
     for place, request in enumerate(requests):
         for group in groups:
-            if requests[group[0]].extra == request.extra:
+            first = requests[group[0]]
+            if alone or (apart and bool(first.strength) != bool(request.strength)):
+                continue
+            if first.extra == request.extra:
                 group.append(place)
                 break
         else:

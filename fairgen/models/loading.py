@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import inspect
 import platform
 import re
 from importlib import import_module
@@ -14,6 +14,7 @@ from fairgen.common.libraries import quiet_libraries, uncollected_imports
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.fingerprint import fingerprints
 from fairgen.models.folder import ModelFolder, find_model
 from fairgen.models.kinds import kind_of
 from fairgen.models.settings import SamplingSettings
@@ -125,9 +126,7 @@ def wrap_pipeline(
     Raises:
         UserError: a value is out of range, or unknown to the pipeline.
     """
-    from fairgen.steering.conditioning import denoiser
-
-    module = denoiser(pipe)
+    _check_pipeline(pipe)
     origin = name or str(getattr(pipe, "name_or_path", "") or getattr(pipe.config, "_name_or_path", "") or "")
     settings = SamplingSettings.build(pipe, {}, steps, guidance_scale, height, width)
     info = ModelInfo(
@@ -141,28 +140,32 @@ def wrap_pipeline(
         guidance_scale=settings.guidance_scale,
         height=settings.height,
         width=settings.width,
-        weights={} if module is None else {"denoiser": _fingerprint(module)},
+        weights=fingerprints(pipe),
         versions=_versions(),
     )
     return DiffusersModel(pipe, info)
 
 
-def _fingerprint(module: Any) -> str:
-    """'sha256:<hex>' over names, shapes and norms of a module's weights: cheap, and the same on every device
-    only to a few digits, to which the norms are rounded.
-    """
-    import torch
+def _check_pipeline(pipe: Any) -> None:
+    """Raise `UserError` for what cannot be called with a prompt."""
+    from diffusers import DiffusionPipeline, ModularPipeline
 
-    state = module.state_dict()
-    if any(value.is_meta for value in state.values()):  # offloaded layer by layer
-        from accelerate.utils.modeling import get_state_dict_offloaded_model
-
-        state = get_state_dict_offloaded_model(module)
-    held = hashlib.sha256()
-    with torch.no_grad():
-        for key, value in sorted(state.items()):
-            held.update(f"{key}{tuple(value.shape)}{float(value.float().norm()):.3g}".encode())
-    return f"sha256:{held.hexdigest()}"
+    name = type(pipe).__name__
+    if isinstance(pipe, ModularPipeline):
+        raise UserError(
+            f"{name} is a modular pipeline: put fairgen.steering.modular.ToneSteps into its blocks, or give "
+            "fairgen the pipeline that it was made from."
+        )
+    if not isinstance(pipe, DiffusionPipeline):
+        raise UserError(f"A diffusers pipeline is needed, or the name of a model, not {name}.")
+    if "prompt" not in inspect.signature(type(pipe).__call__).parameters:
+        raise UserError(f"{name} is not called with a prompt: fairgen needs a text-to-image pipeline.")
+    encoders = [part for key, part in pipe.components.items() if key.startswith("text_encoder")]
+    if encoders and all(part is None for part in encoders):
+        raise UserError(
+            f"The text encoders of {name} are not loaded, so it cannot read a prompt: load them, or steer "
+            "its embeddings with fairgen.ToneGuidance(..., encode=...)."
+        )
 
 
 def _device(device: str) -> str:

@@ -58,9 +58,10 @@ class SamplingSettings:
 
 def _native_size(pipe: Any) -> int | None:
     """Side of the pictures that the pipeline makes by itself, in pixels, where it can be told."""
-    core = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+    from fairgen.steering.denoising import denoiser
+
     sample = getattr(pipe, "default_sample_size", None) or getattr(
-        getattr(core, "config", None), "sample_size", None
+        getattr(denoiser(pipe), "config", None), "sample_size", None
     )
     scale = getattr(pipe, "vae_scale_factor", None)
     return sample * scale if isinstance(sample, int) and isinstance(scale, int) else None

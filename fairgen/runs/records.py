@@ -34,6 +34,11 @@ class ModelInfo(_Record):
     width: int | None = Field(description="pixels")
     weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
     versions: dict[str, str] = Field(description="package -> version, python included")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="what else the pipeline is called with; pictures and tensors by their hash",
+    )
 
     @property
     def fingerprint(self) -> str:

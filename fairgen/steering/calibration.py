@@ -83,7 +83,7 @@ class Calibration(BaseModel):
 
 def calibration_file(info: ModelInfo, technique: str) -> str:
     """The file's name: what the curve depends on, and a digest of all of it."""
-    key = [
+    key: list[object] = [
         info.fingerprint,
         info.pipeline,
         info.scheduler,
@@ -93,6 +93,8 @@ def calibration_file(info: ModelInfo, technique: str) -> str:
         info.width,
         technique,
     ]
+    if info.arguments:
+        key.append(info.arguments)
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     return f"{technique}-{info.steps}-steps-{digest}.json"
 

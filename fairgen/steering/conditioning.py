@@ -1,20 +1,10 @@
-"""What a diffusers pipeline makes of a prompt before the denoiser sees it, and paths between such things.
-
-Every text-to-image pipeline has an ``encode_prompt``; what it returns differs. `FAMILIES` says, for each kind
-of denoiser call, where the text's embeddings, its pooled embedding and its mask stand.
-"""
+"""The path of tones from light to dark, and how two encodings of a prompt are mixed."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from fairgen.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 ANCHORS: tuple[tuple[float, str], ...] = (
     (-1.0, "very fair"),
@@ -22,209 +12,134 @@ ANCHORS: tuple[tuple[float, str], ...] = (
     (0.5, "dark brown"),
     (1.0, "very dark"),
 )
-"""Strength -> tone words of the prompt whose embedding stands there, light to dark."""
+"""Strength -> tone words of the prompt whose encoding stands there, light to dark."""
 RAMP = 0.05
 """Strengths nearer to 0 than this still hold a share of the plain prompt."""
 
 
 @dataclass(frozen=True)
-class Conditioning:
-    """One prompt as the denoiser gets it. Shapes: tokens x width, width, tokens.
+class Blend:
+    """Which encodings a strength is made of.
 
-    Attributes:
-        hidden: embeddings of the tokens. pooled: embedding of the whole text, where the model uses one.
-        mask: which tokens count (1) or are padding (0), where the model is told.
-    """
-
-    hidden: torch.Tensor
-    pooled: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-
-    def mixed(self, other: Conditioning, share: float) -> Conditioning:
-        """``1 - share`` of this and ``share`` of the other; shares outside 0-1 extrapolate."""
-        import torch
-
-        pooled = None
-        if self.pooled is not None and other.pooled is not None:
-            pooled = torch.lerp(self.pooled, other.pooled, share)
-        mask = None
-        if self.mask is not None and other.mask is not None:
-            mask = torch.maximum(self.mask, other.mask)
-        return Conditioning(torch.lerp(self.hidden, other.hidden, share), pooled, mask)
-
-
-@dataclass(frozen=True)
-class TonePath:
-    """From light to dark through the embeddings of toned prompts, left for the plain one at strength 0.
-
-    ``at(s)``: piecewise linear between the anchors nearest to ``s``, beyond the last two by extrapolation;
-    within `RAMP` of 0 mixed with the plain prompt, so that the effect of ``s`` ends continuously at none.
+    Piecewise linear between the anchors nearest to the strength, beyond the last two by extrapolation; within
+    `RAMP` of 0 mixed with the plain prompt, so that the effect of a strength ends continuously at none.
 
     A single direction (dark minus fair, added to the plain prompt) is the simpler choice and was measured
     first: on the embedded model it leaves a CEO as light as before up to full strength and then tips over,
     since the plain prompt's own bias remains in it (docs/steering.md).
-    """
-
-    plain: Conditioning
-    anchors: tuple[tuple[float, Conditioning], ...]
-
-    def at(self, strength: float) -> Conditioning:
-        """The embedding for a strength, usually in [-1.3, 1.3]; 0 is the plain prompt itself."""
-        if strength == 0:
-            return self.plain
-        places = [place for place, _ in self.anchors]
-        low = max((i for i in range(len(places) - 1) if places[i] <= strength), default=0)
-        (start, first), (end, second) = self.anchors[low], self.anchors[low + 1]
-        toned = first.mixed(second, (strength - start) / (end - start))
-        presence = min(1.0, abs(strength) / RAMP)
-        return toned if presence == 1 else self.plain.mixed(toned, presence)
-
-
-@dataclass(frozen=True)
-class Family:
-    """Where a pipeline's ``encode_prompt`` and its denoiser keep the text.
 
     Attributes:
-        pooled: place of the pooled embedding in what ``encode_prompt`` returns. mask: place of the mask.
-        pooled_in: name of the denoiser's argument for it; ``a.b`` is key b of the dictionary a.
-        callback: names of embeddings and pooled embedding among the tensors of ``callback_on_step_end``.
+        low: the lower anchor's index.
+        high: the upper anchor's index.
+        share: how much of the upper one; outside 0-1 where it extrapolates.
+        presence: share of the toned encoding, 0-1; the rest is the plain prompt's.
     """
 
-    pooled: int | None = None
-    mask: int | None = None
-    pooled_in: str | None = None
-    callback: tuple[str, ...] = ("prompt_embeds",)
+    low: int
+    high: int
+    share: float
+    presence: float
+
+    @classmethod
+    def of(cls, strength: float, places: Sequence[float]) -> Blend:
+        """The blend for a strength, usually in [-1.3, 1.3]; ``places`` of the anchors rise."""
+        low = max((i for i in range(len(places) - 1) if places[i] <= strength), default=0)
+        share = (strength - places[low]) / (places[low + 1] - places[low])
+        return cls(low, low + 1, share, min(1.0, abs(strength) / RAMP))
+
+    @property
+    def anchors(self) -> tuple[int, ...]:
+        """The anchors that it needs, none for strength 0."""
+        if self.presence == 0:
+            return ()
+        if self.share == 0:
+            return (self.low,)
+        return (self.high,) if self.share == 1 else (self.low, self.high)
+
+    def mix(self, plain: Any, toned: Mapping[int, Any]) -> Any:
+        """The blend of values (see `mixed`); ``toned``: anchor -> value, for each of `anchors`."""
+        if self.presence == 0:
+            return plain
+        found = [toned[anchor] for anchor in self.anchors]
+        value = found[0] if len(found) == 1 else mixed(found[0], found[1], self.share)
+        return value if self.presence == 1 else mixed(plain, value, self.presence)
 
 
-_PLAIN = Family()
-_MASKED = Family(mask=1)
-FAMILIES: Mapping[str, Family] = {
-    "StableDiffusionPipeline": _PLAIN,
-    "LatentConsistencyModelPipeline": _PLAIN,
-    "StableDiffusionXLPipeline": Family(
-        pooled=2, pooled_in="added_cond_kwargs.text_embeds", callback=("prompt_embeds", "add_text_embeds")
-    ),
-    "StableDiffusion3Pipeline": Family(
-        pooled=2, pooled_in="pooled_projections", callback=("prompt_embeds", "pooled_prompt_embeds")
-    ),
-    "FluxPipeline": Family(pooled=1, pooled_in="pooled_projections"),
-    "SanaPipeline": _MASKED,
-    "SanaSprintPipeline": _MASKED,
-    "PixArtSigmaPipeline": _MASKED,
-    "PixArtAlphaPipeline": _MASKED,
-}
-"""Pipelines by the name of their class, or of one that they derive from."""
+def mixed(first: Any, second: Any, share: float) -> Any:
+    """``1 - share`` of the first and ``share`` of the second; shares outside 0-1 extrapolate.
 
-
-def steerable(pipe: Any) -> bool:
-    """Whether the pipeline's embeddings can be steered."""
-    return any(c.__name__ in FAMILIES for c in type(pipe).__mro__)
-
-
-def family(pipe: Any) -> Family:
-    """The family of a pipeline. Raises `UserError` for one that cannot be steered, naming what it lacks."""
-    if pipe is None:
-        raise UserError("There is no diffusers pipeline whose embeddings could be steered: use 'prompt'.")
-    name = type(pipe).__name__
-    found = next((FAMILIES[c.__name__] for c in type(pipe).__mro__ if c.__name__ in FAMILIES), None)
-    if found is None:
-        raise UserError(
-            f"{name} cannot be steered in its embeddings: fairgen does not know what its encode_prompt "
-            f"returns. Known are {', '.join(FAMILIES)}; --steering prompt works with every pipeline."
-        )
-    if not callable(getattr(pipe, "encode_prompt", None)):
-        raise UserError(f"{name} cannot be steered in its embeddings: it has no encode_prompt method.")
-    if denoiser(pipe) is None:
-        raise UserError(f"{name} cannot be steered: it has neither a unet nor a transformer.")
-    return found
-
-
-def denoiser(pipe: Any) -> Any:
-    """The module that is called at every step: ``pipe.unet`` or ``pipe.transformer``; None without either."""
-    return getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
-
-
-def encode(
-    pipe: Any, prompts: Sequence[str], settings: Mapping[str, Any] | None = None
-) -> list[Conditioning]:
-    """The prompts as the pipeline encodes them when called with ``settings`` (clip_skip and the like).
-
-    Raises:
-        UserError: the pipeline cannot be steered.
+    Floating-point tensors are mixed number by number. Of masks, token counts and the like the larger one is
+    taken. Where one text has more tokens than the other, the shorter one's last token stands in for those
+    that it lacks.
     """
     import torch
 
-    kind = family(pipe)
-    wanted = inspect.signature(pipe.encode_prompt).parameters
-    call = inspect.signature(type(pipe).__call__).parameters
-    # Where a call hands its own default on to encode_prompt, that default counts (Sana's instruction).
-    arguments = {
-        name: parameter.default
-        for name, parameter in call.items()
-        if name in wanted and parameter.default is not inspect.Parameter.empty
-    }
-    arguments |= {name: value for name, value in (settings or {}).items() if name in wanted}
-    if "lora_scale" in wanted and (scale := _lora_scale(settings or {})) is not None:
-        arguments["lora_scale"] = scale
-    for name in list(arguments):
-        if name == "prompt" or "negative" in name or "embeds" in name or "attention_mask" in name:
-            del arguments[name]
-    fixed = {
-        "device": pipe._execution_device,
-        "num_images_per_prompt": 1,
-        "do_classifier_free_guidance": False,
-    }
-    arguments |= {name: value for name, value in fixed.items() if name in wanted}
-    made = []
-    with torch.no_grad():
-        for prompt in prompts:
-            # One at a time: what a prompt becomes must not hang on the others.
-            out = pipe.encode_prompt(prompt=prompt, **arguments)
-            made.append(
-                Conditioning(
-                    out[0][0],
-                    None if kind.pooled is None else out[kind.pooled][0],
-                    None if kind.mask is None else out[kind.mask][0],
-                )
-            )
-    return made
+    if share == 0:
+        return first
+    if share == 1:
+        return second
+    if not isinstance(first, torch.Tensor):
+        return max(first, second)
+    if first.shape != second.shape:
+        length = max(first.shape[0], second.shape[0])
+        first, second = _lengthened(first, length), _lengthened(second, length)
+    if not first.is_floating_point() or (is_mask(first) and is_mask(second)):
+        return torch.maximum(first, second)
+    return torch.lerp(first, second, share)
 
 
-def _lora_scale(settings: Mapping[str, Any]) -> float | None:
-    """How strongly LoRAs act, which pipelines hand on to the text encoder too."""
-    names = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
-    return next((s["scale"] for name in names if "scale" in (s := settings.get(name) or {})), None)
+def _lengthened(tokens: Any, length: int) -> Any:
+    import torch
+
+    missing = length - tokens.shape[0]
+    if not missing:
+        return tokens
+    last = torch.zeros_like(tokens[:1]) if is_mask(tokens) else tokens[-1:]
+    return torch.cat([tokens, last.repeat(missing, *[1] * (tokens.ndim - 1))])
 
 
-def tone_path(
-    pipe: Any,
-    prompt: str,
-    anchors: Sequence[tuple[float, str]] = ANCHORS,
-    settings: Mapping[str, Any] | None = None,
-) -> TonePath:
-    """Encode a prompt and its toned variants. Raises `UserError`: see `encode`."""
-    from fairgen.steering.prompt_variants import with_word
+def is_mask(values: Any) -> bool:
+    """Whether a tensor holds nothing but zeros and ones."""
+    import torch
 
-    def worded(value: Any, word: str) -> Any:
-        return with_word(value, word) if isinstance(value, str) else value
+    if values.dtype == torch.bool:
+        return True
+    return bool(((values == 0) | (values == 1)).all())
 
-    given = dict(settings or {})
-    (plain,) = encode(pipe, [prompt], given)
-    toned = []
-    for _, word in anchors:
-        # Pipelines with several text encoders may be given a prompt for each.
-        further = {k: worded(v, word) for k, v in given.items() if k in ("prompt_2", "prompt_3")}
-        toned += encode(pipe, [with_word(prompt, word)], given | further)
-    for variant in toned:
-        if variant.hidden.shape != plain.hidden.shape:
-            raise UserError(
-                f"{type(pipe).__name__} cannot be steered in its embeddings: it encodes longer prompts to "
-                "more tokens, and these cannot be mixed. --steering prompt works with every pipeline."
-            )
-    if all(bool((variant.hidden == plain.hidden).all()) for variant in toned):
-        raise UserError(
-            f"The prompt is too long for {type(pipe).__name__}: the tone words at its end are cut off. "
-            "Shorten it, or raise max_sequence_length."
-        )
-    places = [place for place, _ in anchors]
-    return TonePath(plain, tuple(zip(places, toned, strict=True)))
+
+# Trees of arguments and results --------------------------------------------------------------------------
+
+Path = tuple[Any, ...]
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Path and value of everything in nested dictionaries, lists and tuples, but for None."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list | tuple):
+        for place, inner in enumerate(value):
+            yield from leaves(inner, (*path, place))
+    elif value is not None:
+        yield path, value
+
+
+def replaced(value: Any, changes: Mapping[Path, Any]) -> Any:
+    """A copy of the nested value with the leaves at these paths changed; what is not on a path is shared."""
+    if not changes:
+        return value
+    if () in changes:
+        return changes[()]
+    inner: dict[Any, dict[Path, Any]] = {}
+    for path, new in changes.items():
+        inner.setdefault(path[0], {})[path[1:]] = new
+    if isinstance(value, Mapping):
+        copy = dict(value)
+        copy.update({key: replaced(value.get(key), below) for key, below in inner.items()})
+        return copy
+    items = list(value)
+    for place, below in inner.items():
+        items[place] = replaced(items[place], below)
+    if isinstance(value, list):
+        return items
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)

@@ -22,7 +22,6 @@ __all__ = [
     "AUTO",
     "NONE",
     "Entry",
-    "action",
     "arms",
     "check_technique",
     "chosen",
@@ -48,9 +47,8 @@ class Entry:
         choice: what the web app offers.
         sentence: what it does.
         home: ``module:class`` of the `Technique`; None for "auto" and "none".
-        action: ``module:class`` of what it does in a call of the denoiser, made with the pipeline and the
-            guidance scale. A technique that has one has a
-            strength, and needs the model's dose-response (`fairgen.steering.calibration`).
+        continuous: whether it has a strength, and so needs the model's dose-response
+            (`fairgen.steering.calibration`).
     """
 
     name: str
@@ -58,7 +56,7 @@ class Entry:
     choice: str
     sentence: str
     home: str | None = None
-    action: str | None = None
+    continuous: bool = False
 
 
 _SHIPPED = (
@@ -87,7 +85,7 @@ _SHIPPED = (
         "Inside the model (embedding direction)",
         "moves the text embedding of each picture along a path of tones",
         "fairgen.steering.embedding_direction:EmbeddingDirection",
-        "fairgen.steering.embedding_direction:SwapEmbeddings",
+        continuous=True,
     ),
     Entry(
         "semantic",
@@ -95,7 +93,7 @@ _SHIPPED = (
         "Inside the model (semantic guidance, slower)",
         "adds to the denoiser's output what the toned prompt would change",
         "fairgen.steering.semantic_guidance:SemanticGuidance",
-        "fairgen.steering.semantic_guidance:AddDifference",
+        continuous=True,
     ),
 )
 _ENTRIES = {one.name: one for one in _SHIPPED}
@@ -123,7 +121,7 @@ def arms() -> tuple[str, ...]:
 
 def continuous() -> tuple[str, ...]:
     """The techniques with a strength, which need the model's dose-response."""
-    return tuple(one.name for one in _ENTRIES.values() if one.action is not None)
+    return tuple(one.name for one in _ENTRIES.values() if one.continuous)
 
 
 def entry(name: str) -> Entry:
@@ -154,7 +152,7 @@ def help_text(of: Sequence[str]) -> str:
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    from fairgen.steering.conditioning import steerable
+    from fairgen.steering.support import steerable
 
     if check_technique(name) != AUTO:
         return name
@@ -183,26 +181,13 @@ def technique(
     one = entry(name)
     if one.home is None:
         return None
-    if one.action is not None and calibration is None:
+    if one.continuous and calibration is None:
         raise UserError(f"Steering {name!r} needs the model's dose-response: run `fairgen calibrate` first.")
-    arguments: list[Any] = [scale] if one.action is None else [scale, calibration]
-    if one.action is not None and limit is not None:
+    arguments: list[Any] = [scale, calibration] if one.continuous else [scale]
+    if one.continuous and limit is not None:
         arguments.append(limit)
     made: Technique = _load(one.home)(*arguments)
     return made
-
-
-def action(name: str, pipe: Any, guidance_scale: float | None) -> Any:
-    """What a technique with a strength does in a call of the denoiser, a `fairgen.steering.guidance.Action`.
-
-    Raises:
-        UserError: there is no such technique, or it has no strength.
-    """
-    if name not in continuous():
-        raise UserError(f"There is no guidance {name!r}: use one of {', '.join(continuous())}.")
-    home = entry(name).action
-    assert home is not None
-    return _load(home)(pipe, guidance_scale)
 
 
 def _load(home: str) -> Any:

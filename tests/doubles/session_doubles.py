@@ -16,9 +16,9 @@ from fairgen.provenance.png import read_provenance
 from fairgen.runs import RUN_FILE, ModelInfo, pixels_hash
 from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration
-from fairgen.steering.conditioning import family
 from fairgen.steering.prompt_variants import TONE_WORDS
 from fairgen.steering.request import Request
+from fairgen.steering.support import check_steerable
 from skin_tone import ToneReading
 from skin_tone.scales import SCALES
 
@@ -55,7 +55,7 @@ class PlainModel:
     def check_techniques(self, names: Sequence[str]) -> None:
         for name in names:
             if self.chosen_technique(name) in registry.continuous():
-                family(None)
+                check_steerable(None)
 
     def calibration(self, technique: str) -> Calibration | None:
         return None

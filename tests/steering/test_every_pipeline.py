@@ -1,0 +1,216 @@
+"""Every text-to-image pipeline that diffusers exports, steered: the table in docs/steering.md is made here.
+
+python -m tests.steering.test_every_pipeline     # runs the checks and writes the table
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fairgen.errors import UserError
+from fairgen.steering.errors import SampledTogetherError
+from fairgen.steering.guidance import ToneGuidance
+from fairgen.steering.support import REFUSED
+from tests.doubles import text_to_image_staged  # noqa: F401 (registers its cases)
+from tests.doubles.text_to_image import CASES, make, sample
+
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:.*is deprecated:FutureWarning"),  # of diffusers' own classes
+    pytest.mark.filterwarnings(r"ignore:.*torch\.jit\.script.*:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:Mismatch dtype between input and weight:UserWarning"),
+]
+PROMPT = "a portrait of a doctor"
+FAIR, DARK = f"{PROMPT} with very fair skin", f"{PROMPT} with very dark skin"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "steering.md"
+BEGIN, END = "<!-- pipelines: made by tests/steering/test_every_pipeline.py -->", "<!-- pipelines: end -->"
+EXACT = 2e-3
+"""Largest difference to the toned prompt's picture, as a share of what the tone words change."""
+ROUNDING = 1e-4
+"""The same for a picture of strength 0, where an encoder pads to the longest prompt of a batch."""
+
+OTHER_KINDS = {
+    r"Audio|MusicLDM|AceStep|Spectrogram": "sound",
+    r"Video|Wan|LTX|SkyReels|Skyreels|Mochi|CogVideo|Allegro|EasyAnimate|Latte|Motif|AnyFlow|AnimateDiff"
+    r"|Cosmos|Helios|ConsisID|Kandinsky5.*V|Kandinsky6|I2VGen|PIA|SanaWM|Lucy|ChronoEdit": "video",
+    r"Img2Img|I2I|Emb2Emb|Edit|Inpaint|Fill|Upscale|SuperResolution|Refiner|Depth2Img|InstructPix2Pix|Layered"
+    r"|Redux|BlipDiffusion|Cycle|GLIGENTextImage|DualGuided|Pix2PixZero|VisualCloze|AttendAndExcite": (
+        "begins with a picture, or with places in it"
+    ),
+    r"ShapE|Prior|Decoder|^KandinskyPipeline|^KandinskyV22Pipeline|Controlnet": "one stage of several",
+    r"LLaDA|DiffusionGemma": "text",
+    r"Onnx": "ONNX",
+}
+"""Pipelines that take a prompt, but are not text-to-image, by their names."""
+
+NOT_TRIED = {
+    "AltDiffusionPipeline": "deprecated by diffusers",
+    "HunyuanDiTControlNetPipeline": "no small configuration of its controlnet is known",
+    "Flux2KleinKVPipeline": "made for reference pictures",
+    "BriaFibo2Pipeline": "no small configuration of its transformer is known",
+    "StableDiffusionControlNetXSPipeline": "deprecated by diffusers",
+    "StableDiffusionXLControlNetXSPipeline": "deprecated by diffusers",
+    "StableDiffusionGLIGENPipeline": "deprecated by diffusers",
+    "StableDiffusionLDM3DPipeline": "deprecated by diffusers",
+    "StableDiffusionModelEditingPipeline": "deprecated by diffusers",
+    "StableDiffusionParadigmsPipeline": "deprecated by diffusers",
+    "StableUnCLIPPipeline": "draws an image embedding from the prompt first",
+    "UnCLIPPipeline": "deprecated by diffusers",
+    "UniDiffuserPipeline": "deprecated by diffusers",
+    "VQDiffusionPipeline": "deprecated by diffusers",
+    "VersatileDiffusionTextToImagePipeline": "deprecated by diffusers",
+    "WuerstchenCombinedPipeline": "deprecated by diffusers",
+    "ZImageOmniPipeline": "made for prompts with pictures",
+}
+"""Text-to-image pipelines that are not built here."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a pipeline's checks came to, a column each."""
+
+    embedding: str
+    window: str
+    semantic: str
+    zero: str
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    return {}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_steered(name: str, rows: dict[str, Row]) -> None:
+    rows[name] = check(name)
+
+
+def test_the_table_is_current(rows: dict[str, Row]) -> None:
+    if len(rows) < len(CASES):
+        pytest.skip("not every pipeline was run")
+    assert sum(row.embedding != "refused" for row in rows.values()) >= 30
+    current = re.search(rf"{re.escape(BEGIN)}\n(.*){re.escape(END)}", PAGE.read_text("utf-8"), re.DOTALL)
+    assert current is not None
+    assert current.group(1) == table(rows), "run python -m tests.steering.test_every_pipeline"
+
+
+def test_no_pipeline_is_forgotten() -> None:
+    import diffusers
+
+    names = [name for name in dir(diffusers) if name.endswith("Pipeline")]
+    for name in names:
+        kind = getattr(diffusers, name)
+        takes = inspect.signature(kind.__call__).parameters if inspect.isclass(kind) else {}
+        if "prompt" not in takes or name in CASES or name in NOT_TRIED or name in REFUSED:
+            continue
+        assert any(re.search(pattern, name) for pattern in OTHER_KINDS), f"{name} is in no table"
+
+
+def check(name: str) -> Row:
+    """Run the checks on one pipeline."""
+    pipe = make(name)
+    case = CASES[name]
+    mode = case.guided or case.plain or {}
+    kind, encoder = type(pipe), vars(pipe).get("encode_prompt")
+    count = 1 if case.one else 3
+    plain = sample(name, pipe, [PROMPT] * count, **mode)
+    toned = sample(name, pipe, [DARK] if case.one else [FAIR, PROMPT, DARK], **mode)
+    effect = float((toned - plain).abs().max())
+    assert effect > 0, "the tone words change nothing: the test is wrong"
+
+    def steered(strength: Any, prompts: Any = None, **more: Any) -> torch.Tensor:
+        given = {key: more.pop(key) for key in ("technique", "start", "stop") if key in more}
+        settings = more.pop("settings", mode)
+        with ToneGuidance(pipe, strength=strength, **given):
+            made: torch.Tensor = sample(name, pipe, prompts or [PROMPT] * count, **(settings | more))
+        return made
+
+    strengths = [1.0] if case.one else [-1.0, 0.0, 1.0]
+    zero = "bit for bit"
+    try:
+        first = steered(strengths)
+    except SampledTogetherError:
+        zero, strengths = "in a call of its own", [-1.0, 1.0, 1.0]
+        toned = sample(name, pipe, [FAIR, DARK, DARK], **mode)
+        first = steered(strengths)
+    near(first, toned, effect)
+    if 0.0 in strengths and not torch.equal(first[1], plain[1]):
+        assert float((first[1] - plain[1]).abs().max()) <= ROUNDING * effect
+        zero = "to rounding"
+    assert torch.equal(steered([0.0] * count), plain), "strength 0 alone is the plain picture"
+
+    columns = []
+    for given in ({"stop": 0.99}, {"technique": "semantic"}):
+        try:
+            made = steered(strengths, **given)
+        except UserError:
+            columns.append("no")
+        else:
+            near(made, toned, effect)
+            columns.append("yes")
+
+    # Restored, and the same again without guidance.
+    assert torch.equal(sample(name, pipe, [PROMPT] * count, **mode), plain)
+    assert type(pipe) is kind
+    assert vars(pipe).get("encode_prompt") is encoder
+    if case.guided is not None and case.plain is not None and not case.one:
+        near(
+            steered(strengths, settings=case.plain),
+            sample(name, pipe, [{-1.0: FAIR, 0.0: PROMPT, 1.0: DARK}[s] for s in strengths], **case.plain),
+            effect,
+        )
+    if not case.one and "num_images_per_prompt" in inspect.signature(kind.__call__).parameters:
+        several = steered([-1.0, 1.0], [PROMPT], count=2, num_images_per_prompt=2)
+        near(several, sample(name, pipe, [FAIR, DARK], **mode), effect)
+    half(name, pipe, strengths, mode)
+    window, semantic = columns
+    return Row("yes", window, semantic, zero)
+
+
+def near(made: torch.Tensor, wanted: torch.Tensor, effect: float) -> None:
+    """Equal to rounding."""
+    difference = float((made - wanted).abs().max())
+    assert difference <= EXACT * effect, f"off by {difference:.2g} of {effect:.2g}"
+
+
+def half(name: str, pipe: Any, strengths: list[float], mode: dict[str, Any]) -> None:
+    """In half precision the steered pictures change and strength 0 does not, where the CPU can at all."""
+    try:
+        pipe.to(torch.bfloat16)
+        plain = sample(name, pipe, [PROMPT] * len(strengths), **mode)
+    except (RuntimeError, NotImplementedError, ValueError, TypeError):
+        return  # the pipeline itself cannot
+    with ToneGuidance(pipe, strength=strengths):
+        made = sample(name, pipe, [PROMPT] * len(strengths), **mode)
+    assert not torch.equal(made[-1], plain[-1])
+    assert not made.isnan().any()
+
+
+def table(rows: dict[str, Row]) -> str:
+    """The table of docs/steering.md."""
+    lines = [
+        "| pipeline | `embedding` | `start`, `stop` | `semantic` | strength 0 beside others |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name.removesuffix('Pipeline')} | {row.embedding} | {row.window} | {row.semantic} | {row.zero} |"
+        for name, row in sorted(rows.items())
+    ]
+    lines += ["", "Refused, with this reason:", ""]
+    lines += [f"- {name.removesuffix('Pipeline')}: {reason}." for name, reason in sorted(REFUSED.items())]
+    lines += ["", "Text-to-image pipelines of diffusers that were not tried:", ""]
+    lines += [f"- {name.removesuffix('Pipeline')}: {reason}." for name, reason in sorted(NOT_TRIED.items())]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    found = {name: check(name) for name in sorted(CASES)}
+    text = PAGE.read_text("utf-8")
+    begin, rest = text.split(f"{BEGIN}\n")
+    PAGE.write_text(f"{begin}{BEGIN}\n{table(found)}{END}{rest.split(END)[1]}", "utf-8")
