@@ -27,6 +27,10 @@ _OWN = ("prompt", "generator", "num_inference_steps", "output_type", "num_images
 """Arguments of a pipeline's call that fairgen gives itself."""
 
 
+_ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[str]")
+"""How a prompt is annotated that may be no list."""
+
+
 class DiffusersModel:
     """A loaded pipeline with fixed settings.
 
@@ -72,9 +76,8 @@ class DiffusersModel:
                 f"{', '.join(own)} of {self.info.pipeline} is set by fairgen: give FairPipeline the prompt, "
                 "the seed, the steps and the number of pictures."
             )
-        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._accepts.values())
         unknown = sorted(set(arguments) - set(self._accepts))
-        if unknown and not open_ended:
+        if unknown:  # what pipelines take beside their own arguments, they leave unread
             raise UserError(
                 f"{self.info.pipeline} takes no {', '.join(unknown)}: leave it out for this model."
             )
@@ -166,7 +169,8 @@ class DiffusersModel:
         scheduler draws noise that hangs on the whole batch.
         """
         prompt = self._accepts.get("prompt")
-        return (prompt is not None and prompt.annotation in (str, "str")) or self._draws_elsewhere
+        one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
+        return one or self._draws_elsewhere
 
     @property
     def _draws_elsewhere(self) -> bool:
