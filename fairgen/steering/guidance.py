@@ -149,7 +149,8 @@ class ToneGuidance:
         strength: for each picture, in the pipeline's order; 0 leaves it as it is, above 0 is darker, below
             lighter, useful in [-1.3, 1.3]. A number holds for every picture.
         technique: "embedding" or "semantic".
-        start, stop: fractions of the steps between which it acts, 0 <= start < stop <= 1.
+        start: fraction of the steps from which on it acts, 0 <= start < stop.
+        stop: fraction of the steps up to which it acts, start < stop <= 1.
         guidance_scale: what the pipeline is called with; "semantic" needs it where the pipeline does not keep
             it (PixArt).
         anchors: strength -> tone words, light to dark.
