@@ -1,4 +1,4 @@
-"""Lets the site of docs/ hold the few files elsewhere in the repository that its pages link to (an MkDocs hook).
+"""An MkDocs hook: the site also holds the few files outside docs/ that its pages link to.
 
 Pages link to these by their place in the repository, so that the links work there too. On the site each is a
 page or a file of its own, and links from and to it are turned into those of the site.
