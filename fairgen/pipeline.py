@@ -121,7 +121,10 @@ class FairPipeline:
         steering: "auto", "none", "prompt", "embedding" or "semantic".
         name: what the model is called in run files; default: where the pipeline was loaded from. Calibrations
             are found by the weights, so wrap a pipeline again after loading LoRAs or other weights into it.
-        num_inference_steps, guidance_scale, height, width: as the pipeline takes them; default its own.
+        num_inference_steps: as the pipeline takes it; default its own. So for the next three.
+        guidance_scale: 0 or more.
+        height: pixels.
+        width: pixels.
 
     Raises:
         UserError: the spec, the technique or a value cannot be used.

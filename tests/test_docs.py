@@ -1,15 +1,22 @@
-"""The examples of docs/embedding.md, run as they stand, one after the other."""
+"""The pages of docs/: examples that run, a map that is complete, links and floors that are true."""
 
 from __future__ import annotations
 
+import posixpath
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tools.docs_site import GUESTS, site_links
+
 ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s:#]+)(?:#[^)\s]*)?\)")  # of relative ones
 
 
 def test_the_examples_of_embedding_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +32,44 @@ def test_the_examples_of_embedding_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(names["images"]) == 2
     assert names["result"].summary.steering == "embedding"
     assert sum(names["event"].summary.measured.values()) == 3
+
+
+def test_every_page_is_on_the_map_and_in_the_site() -> None:
+    on_the_map = _LINK.findall((DOCS / "index.md").read_text(encoding="utf-8"))
+    assert sorted({*on_the_map, "index.md"}) == PAGES
+    in_the_site = re.findall(r"[\w/-]+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(in_the_site) == sorted([*PAGES, *(g for g in GUESTS.values() if g.endswith(".md"))])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_documents_lead_somewhere(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for link in _LINK.findall(text):
+        assert (DOCS / page).parent.joinpath(link).exists(), link
+    for link in _LINK.findall(site_links(text, page)):
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(page), link))
+        assert place in GUESTS.values() or (DOCS / place).exists(), f"{link} leads out of the site"
+
+
+def test_links_to_and_from_guests_are_those_of_the_site() -> None:
+    assert site_links("[card](../assets/embedded/README.md#bias)", "a.md") == (
+        "[card](guests/embedded-model-card.md#bias)"
+    )
+    assert site_links("[it](../docs/reader.md)", "guests/skin_tone.md") == "[it](../reader.md)"
+
+
+def test_the_floors_of_the_document_are_those_that_are_held() -> None:
+    held = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(one["layers"] for one in held["contracts"] if one["type"] == "layers")
+    table = (
+        (DOCS / "architecture.md").read_text(encoding="utf-8").split("<!-- floors -->")[1].split("\n\n")[0]
+    )
+    rows = [" | ".join(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.strip().splitlines()[2:]]
+    assert rows == layers
+
+
+@pytest.mark.parametrize("package", ["fairgen", "skin_tone"])
+def test_the_api_page_has_every_public_name(package: str) -> None:
+    names = __import__(package).__all__
+    text = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
+    assert set(re.findall(rf"^::: {package}\.(\w+)$", text, re.MULTILINE)) == {*names} - {"__version__"}

@@ -1,4 +1,4 @@
-"""Resolve pyproject.toml afresh and write requirements.txt and requirements-dev.txt, the tested locks.
+"""Resolve pyproject.toml afresh and write the tested locks: requirements.txt, -dev.txt and -docs.txt.
 
 Run it by `make lock`, on Python 3.11, then run the tests before committing what changed. Local version labels
 such as `+cpu` are dropped, so that `torch==2.13.0` picks the CPU build where an index offers one and the
@@ -22,6 +22,9 @@ DEVELOPMENT = """\
 # The tested lock of what the tests and tools/portraits need on top (make lock writes it).
 -r requirements.txt
 """
+DOCUMENTATION = """\
+# The tested lock of what `make docs` needs, in an environment of its own (make lock writes it).
+"""
 
 
 def resolve(requirements: list[str]) -> dict[str, str]:
@@ -38,15 +41,16 @@ def resolve(requirements: list[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write both locks."""
+    """Write the locks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     run_time = resolve(project["dependencies"])
     extras = project["optional-dependencies"]
     pinned = [f"{name}=={version}" for name, version in run_time.items()]
-    every = resolve([*pinned, *(line for name in extras for line in extras[name])])
+    every = resolve([*pinned, *(line for name in extras if name != "docs" for line in extras[name])])
     for name, header, lock in (
         ("requirements.txt", RUN_TIME, run_time),
         ("requirements-dev.txt", DEVELOPMENT, {k: v for k, v in every.items() if k not in run_time}),
+        ("requirements-docs.txt", DOCUMENTATION, resolve(extras["docs"])),
     ):
         lines = [f"{package}=={version}\n" for package, version in sorted(lock.items())]
         (ROOT / name).write_text(header + "".join(lines))

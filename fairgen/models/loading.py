@@ -50,7 +50,8 @@ def load_model(
         steps: 1-1000. Default, like the next three: ``fairgen.json`` beside the weights, else the pipeline's
             own.
         guidance_scale: 0-100.
-        height, width: 16-4096 pixels, multiples of the pipeline's step (8 for Stable Diffusion).
+        height: 16-4096 pixels, a multiple of the pipeline's step (8 for Stable Diffusion).
+        width: likewise.
         name: what run files call it; default: ``model``.
 
     Raises:

@@ -56,7 +56,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
             is darker, below lighter, useful in [-1.3, 1.3]. A number holds for every picture.
         technique: "embedding" or "semantic".
         start: fraction of the steps from which on it acts, 0 <= start < stop.
-        stop: fraction of the steps up to which it acts, at most 1.
+        stop: fraction of the steps up to which it acts, start < stop <= 1.
         anchors: strength -> tone words, light to dark.
         encode: for pipelines that are called with embeddings: prompt -> the same arguments for that prompt,
             ``{"prompt_embeds": ..., "pooled_prompt_embeds": ...}``, each with one row.
