@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from markdown import PAGE, put, table
 from numpy.typing import NDArray
 from PIL import Image
 from reader import Reading, Stone, naive
@@ -239,6 +240,8 @@ def main(
                 _print(f"{name}, changed", result[f"{name} changed"])
     if out is not None:
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        if limit is None and {"sd21", "others"} <= result.keys():
+            put("abroad", page(result), PAGE.with_name("reader.md"))
 
 
 def _put_committees(
@@ -261,6 +264,76 @@ def _put_committees(
                     },
                 }
             )
+
+
+def page(result: dict[str, Any]) -> str:
+    """The figures as a Markdown table, for docs/reader.md."""
+    names = {
+        "skin_tone": "skin_tone",
+        "as seen": "as seen",
+        "naive": "plain mean",
+        "second": "second",
+        "stone": "stone",
+    }
+    lines = (
+        ("rank_correlation", "rank correlation with the raters", "≥ .75 / .85"),
+        ("mean_error", "mean error, classes", "within ±.25"),
+        ("mean_error[light]", "... light third", "within ±.5"),
+        ("mean_error[middle]", "... middle third", "within ±.5"),
+        ("mean_error[dark]", "... dark third", "within ±.5"),
+        ("within_half", "within half a class", "1.5 × plain mean"),
+        ("dark_called_very_light", "of those rated 4 or darker, called very light", "0"),
+        ("dark_called_light", "... called light", "≤ .05"),
+        ("cover_90", "90 % intervals hold", ".85 to .95"),
+        ("answered", "answered", "≥ .95"),
+        ("not_read[light]", "not answered, light third", "differ by ≤ .03"),
+        ("not_read[middle]", "... middle third", ""),
+        ("not_read[dark]", "... dark third", ""),
+        ("found", "faces found", "≥ .995"),
+    )
+    tables = []
+    titles = {
+        "sd21": "Stable Diffusion 2.1",
+        "others": "FLUX, SDXL, SD 1.4, SD 1.5, Kolors, DALL-E 2, gpt-image-1",
+    }
+    for name, title in titles.items():
+        rows = result[name]
+        shown = [key for key in names if key in rows]
+        body = [
+            [label, *(_figure(rows[key].get(line)) for key in shown), wanted] for line, label, wanted in lines
+        ]
+        low, high = rows["skin_tone"]["rank_interval"]
+        interval = f"95 % interval of the rank correlation: {_figure(low)} to {_figure(high)}."
+        heading = f"**{title}**, {rows['skin_tone']['faces']} faces. {interval}"
+        tables += [heading, "", table(["", *(names[key] for key in shown), "wanted"], body), ""]
+    changed = {"sd21 changed": "Stable Diffusion 2.1", "london changed": "studio photographs"}
+    for name, title in changed.items():
+        rows = result[name]
+        body = [
+            [
+                key,
+                *(
+                    _figure(row[value])
+                    for value in ("same_class", "mean_shift", "mean_size_of_shift", "not_read")
+                ),
+            ]
+            for key, row in rows.items()
+        ]
+        columns = [
+            f"{title}, changed",
+            "same class",
+            "mean shift, degrees",
+            "mean size of the shift",
+            "not answered",
+        ]
+        tables += [table(columns, body), ""]
+    return "\n".join(tables).rstrip()
+
+
+def _figure(value: float | None) -> str:
+    if value is None or not np.isfinite(value):
+        return ""
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def _columns(found: list[Any]) -> tuple[Floats, Floats | None, Floats | None]:

@@ -49,7 +49,7 @@ STYLES = {"glossy": GLOSSY, "flat": FLAT}
 
 def another_look(grid: RGB, style: Style, rng: np.random.Generator) -> RGB:
     """The face on its grid (`skin_tone.upright.upright_pixels`) in another look, same shape."""
-    light = srgb_to_linear(grid) * 2 ** rng.normal(0, 0.35)
+    light = srgb_to_linear(grid) * 2 ** rng.normal(0, 0.5)
     light = light * np.exp(rng.normal(0, [0.072, 0.016, 0.096]))
     if rng.random() < 0.35:
         light = light * _from_a_side(grid.shape[:2], rng)

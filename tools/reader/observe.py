@@ -23,7 +23,7 @@ from skin_tone.upright import upright_pixels, with_regions
 from .looks import STYLES, another_look
 from .rated import PLAIN_KINDS, RatedFace
 
-LOOKS = 3  # of each face and style, beside the face as it is
+LOOKS = 5  # of each face and style, beside the face as it is
 GAMMA = 0.02  # of the kernel: a length scale of 5 standard deviations over all numbers together
 _NOISE = 0.15  # variance of a rating beside the kernel's 1
 _EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
