@@ -91,11 +91,13 @@ def _span(c: Comparison) -> str:
 
 
 def _fall(c: Comparison) -> str:
-    """By how much, in percentage points, with the interval; empty for a single prompt."""
-    if c.difference_range is None:
+    """By how much, in percentage points, with the interval where one holds; empty for a single prompt."""
+    if c.prompts < 2:
         return ""
-    low, high = sorted(round(-100 * end) for end in c.difference_range)
     text = f": {round(-100 * c.difference)} percentage points fewer pictures are off"
+    if c.difference_range is None:
+        return (text + ", too few prompts for an interval").replace("-", "\N{MINUS SIGN}")
+    low, high = sorted(round(-100 * end) for end in c.difference_range)
     if low < high:
         text += f", 95\N{NO-BREAK SPACE}% interval {low} to {high}"
     return text.replace("-", "\N{MINUS SIGN}")
@@ -126,8 +128,8 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         (
             "Chance floor",
             "The mean TV of a perfect sampler that draws each picture independently from the target. "
-            "A set of this size cannot be expected to come closer unless pictures are asked for by "
-            "what is missing.",
+            "Sets that are planned come closer: where each class is asked for by a quota, or by what is "
+            "missing.",
         ),
         (
             "Alignment error",
@@ -142,7 +144,7 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         (
             "95 % interval of a share",
             "Simultaneous over the classes of a set: it holds for all of them together 95 times in "
-            "100 (mid-P Clopper-Pearson, with Bonferroni's correction for the number of classes). "
+            "100 or more (Clopper-Pearson, with Bonferroni's correction for the number of classes). "
             "It is about the sampler behind the set and so given for the first pass only. A steered "
             "first pass is asked for by what is missing, hence more even than independent draws: there "
             "the interval is wider than it need be.",
@@ -150,7 +152,8 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         (
             "95 % interval of a mean",
             "How far the mean would move with other prompts of the same kind: the prompts are drawn anew, "
-            "each with all its pictures (bootstrap). With few prompts it covers less than it says.",
+            "each with all its pictures (bootstrap). With fewer than 10 prompts no "
+            "interval is given: it would hold less often than it says.",
         ),
         (
             "With reading errors",

@@ -158,9 +158,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         ),
         row(
             "Chance floor of TV",
-            "The mean TV of a perfect sampler that draws each picture independently from the target; a set "
-            "of this size cannot be "
-            "expected to come closer unless pictures are asked for by what is still missing.",
+            "The mean TV of a perfect sampler that draws each picture independently from the target; sets "
+            "that are planned come closer: where each class is asked for by a quota, or by what is missing.",
             {i: f"{f.noise_floor_tv:.3f}" for i, f in have.items()},
         ),
         row(

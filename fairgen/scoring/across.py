@@ -24,6 +24,9 @@ from fairgen.stats.distances import Vector
 UNSTEERED = "none"
 """The arm that the others are compared with."""
 
+FEWEST_OF_INTERVAL = 10
+"""Prompts that an interval over prompts needs; with fewer it covers less than it says."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -93,7 +96,9 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
                 closer=int((gaps < -1e-9).sum()),
                 further=int((gaps > 1e-9).sum()),
                 difference=float(gaps.mean()),
-                difference_range=(paired.difference.low, paired.difference.high) if paired else None,
+                difference_range=(paired.difference.low, paired.difference.high)
+                if paired and len(known) >= FEWEST_OF_INTERVAL
+                else None,
                 p_value=paired.p_value if paired else None,
                 closer_read=stats.central(closer.astype(np.float64), 0.95),
             )
@@ -138,7 +143,7 @@ def _group_arm(cases: Sequence[Case], arm: str, classes: Sequence[str], toleranc
 
 
 def _interval(values: Sequence[float]) -> Range | None:
-    if len(values) < 2:
+    if len(values) < FEWEST_OF_INTERVAL:
         return None
     found = stats.mean_interval(values)
     return found.low, found.high

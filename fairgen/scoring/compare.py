@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fairgen import stats
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
+from fairgen.scoring.across import FEWEST_OF_INTERVAL
 from fairgen.scoring.arms import mean
 from fairgen.scoring.rescore import arm_of, groups_of, measured_on
 
@@ -17,7 +19,10 @@ CHANCE = 0.05
 """Below this p-value, after Holm's correction over all rows, chance is called an unlikely explanation."""
 
 FEWEST = 6
-"""Prompts that a statement over prompts needs; see `fairgen.stats.across`."""
+"""Prompts that the test over prompts needs: with five no exchange of arms is rarer than 5 %."""
+
+_DRAWS_A_ROW = 100
+"""Draws for each row: Holm multiplies the smallest p-value by the number of rows."""
 
 
 class _Part(BaseModel):
@@ -34,7 +39,10 @@ class ComparedSet(_Part):
     tv: tuple[float | None, float | None] = Field(description="of the final sets")
     difference: float | None = Field(description="second - first; below 0 the second is nearer to the target")
     first_pass_tv: tuple[float | None, float | None]
-    first_pass_difference: float | None
+    first_pass_difference: float | None = Field(
+        description="second - first, at equal counts: of the larger set the mean over "
+        "all subsets of the size of the smaller"
+    )
     p_value: float | None = Field(
         description="chance of such a first-pass difference, if both come from one sampler; None: too little "
         "was read"
@@ -54,10 +62,12 @@ class ComparedArm(_Part):
     difference: float | None
     first_pass_tv: tuple[float | None, float | None]
     interval: tuple[float, float] | None = Field(
-        description="95 % interval over prompts of the mean first-pass difference; None with fewer than 6"
+        description="95 % interval over prompts of the mean first-pass difference at equal "
+        "counts; None with fewer than 10"
     )
     p_value: float | None = Field(
-        description="permutation test over prompts of that difference; None with fewer than 6"
+        description="permutation test over prompts of that difference, at two thirds of the smaller "
+        "count; None with fewer than 6"
     )
 
 
@@ -92,12 +102,14 @@ class _Read:
 
     @property
     def first_pass_tv(self) -> float | None:
-        return self.distance(self.classes)
+        return stats.total_variation(self.counts, self.target) if self.classes else None
 
-    def distance(self, classes: list[str]) -> float | None:
-        if not classes:
-            return None
-        return stats.total_variation({name: classes.count(name) for name in self.target}, self.target)
+    def rarefied(self, size: int) -> float:
+        return stats.rarefied_tv(self.counts, self.target, size)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: self.classes.count(name) for name in self.target}
 
 
 def compare_runs(first: str | Path, second: str | Path) -> Comparison:
@@ -118,16 +130,28 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
             else ("no prompt was run under the same arm in both")
         )
         raise UserError(f"{first} and {second} have nothing to compare: {why}.")
-    sets = _corrected([_compared(a[key], b[key]) for key in same])
+    draws = max(9_999, _DRAWS_A_ROW * len(same))
+    sets = _corrected([_compared(a[key], b[key], draws) for key in same])
     arms = list(dict.fromkeys(one.arm for one in sets))
     return Comparison(
         runs=(str(first), str(second)),
-        arms=[_arm(arm, [one for one in sets if one.arm == arm]) for arm in arms],
+        arms=[_arm(arm, [(a[key], b[key]) for key in same if key[1] == arm], sets) for arm in arms],
         sets=sets,
         only=([_name(k) for k in a if k not in b], [_name(k) for k in b if k not in a]),
         other_target=[_name(key) for key in shared if key not in same],
-        problems=problems,
+        problems=problems + _unequal(sets),
     )
+
+
+def _unequal(sets: list[ComparedSet]) -> list[str]:
+    rows = [one.prompt for one in sets if one.count[0] != one.count[1]]
+    if not rows:
+        return []
+    what = "1 row has" if len(rows) == 1 else f"{len(rows)} rows have"
+    return [
+        f"{what} another count of pictures in each run. First passes are compared at the smaller count; TV "
+        "of the final sets is not comparable: the smaller set is further off by chance."
+    ]
 
 
 def _name(key: tuple[str, str]) -> str:
@@ -163,7 +187,7 @@ def _kept(session: SessionRun, group: str | None) -> _Read:
     )
 
 
-def _compared(a: _Read, b: _Read) -> ComparedSet:
+def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
     paired = a.first.keys() == b.first.keys()
     left, right = a.classes, b.classes
     if paired:
@@ -171,7 +195,7 @@ def _compared(a: _Read, b: _Read) -> ComparedSet:
         left, right = [x for x, _ in both], [y for _, y in both]
     p_value = None
     if len(left) > 1 and len(right) > 1:
-        p_value = stats.difference_test(left, right, a.target, paired=paired)
+        p_value = stats.difference_test(left, right, a.target, paired=paired, draws=draws)
     return ComparedSet(
         prompt=a.prompt,
         arm=a.arm,
@@ -180,11 +204,17 @@ def _compared(a: _Read, b: _Read) -> ComparedSet:
         tv=(a.tv, b.tv),
         difference=_minus(b.tv, a.tv),
         first_pass_tv=(a.first_pass_tv, b.first_pass_tv),
-        first_pass_difference=_minus(b.first_pass_tv, a.first_pass_tv),
+        first_pass_difference=_minus(*reversed(_alike(a, b))),
         p_value=p_value,
         p_holm=None,
         paired=paired,
     )
+
+
+def _alike(a: _Read, b: _Read, part: float = 1.0) -> tuple[float | None, float | None]:
+    """First-pass TV of both at one size: ``part`` of the smaller count, rounded up."""
+    size = math.ceil(part * min(len(a.classes), len(b.classes)) - 1e-9)
+    return (a.rarefied(size), b.rarefied(size)) if size else (None, None)
 
 
 def _minus(x: float | None, y: float | None) -> float | None:
@@ -202,11 +232,16 @@ def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
     ]
 
 
-def _arm(arm: str, sets: list[ComparedSet]) -> ComparedArm:
-    pairs = [(a, b) for a, b in (one.first_pass_tv for one in sets) if a is not None and b is not None]
-    over = None
-    if len(pairs) >= FEWEST:
-        over = stats.paired_difference([a for a, _ in pairs], [b for _, b in pairs])
+def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -> ComparedArm:
+    sets = [one for one in every if one.arm == arm]
+    known = [(a, b) for a, b in pairs if a.classes and b.classes]
+    interval = p_value = None
+    if len(known) >= FEWEST:
+        # A little below the smaller count distances have many values; at it they tie, and ties hide much.
+        p_value = _over(known, part=2 / 3).p_value
+    if len(known) >= FEWEST_OF_INTERVAL:
+        found = _over(known).difference
+        interval = (found.low, found.high)
     return ComparedArm(
         arm=arm,
         prompts=len(sets),
@@ -216,6 +251,11 @@ def _arm(arm: str, sets: list[ComparedSet]) -> ComparedArm:
             mean([one.first_pass_tv[0] for one in sets]),
             mean([one.first_pass_tv[1] for one in sets]),
         ),
-        interval=(over.difference.low, over.difference.high) if over else None,
-        p_value=over.p_value if over else None,
+        interval=interval,
+        p_value=p_value,
     )
+
+
+def _over(pairs: list[tuple[_Read, _Read]], part: float = 1.0) -> stats.PairedDifference:
+    both = [_alike(a, b, part) for a, b in pairs]
+    return stats.paired_difference([a or 0.0 for a, _ in both], [b or 0.0 for _, b in both])

@@ -147,7 +147,9 @@ class ReportedArm(_Renamed, MeanFigures):
     }
 
     arm: str
-    tv_range: Range | None = Field(description="interval of the mean over prompts of this kind")
+    tv_range: Range | None = Field(
+        description="interval of the mean over prompts of this kind; None with fewer than 10"
+    )
     tv_read: Range | None = Field(description="mean TV with every label redrawn from the reader")
     beyond_chance: int | None = Field(
         description="prompts that differ from their target by more than chance (p < .05 after Holm's "
@@ -173,7 +175,9 @@ class Comparison(_Part):
     closer: int = Field(description="prompts on which the arm's set is closer to the target")
     further: int
     difference: float = Field(description="mean of arm - against over the prompts' TV; below 0 where closer")
-    difference_range: Range | None = Field(description="interval of it over prompts of this kind")
+    difference_range: Range | None = Field(
+        description="interval of it over prompts of this kind; None with fewer than 10"
+    )
     p_value: float | None = Field(description="paired permutation test over the prompts, two-sided")
     closer_read: Range = Field(description="the same count with every label redrawn from the reader")
 
@@ -186,7 +190,7 @@ class GroupArm(_Renamed, MeanFigures):
     measured: dict[str, int] = Field(description="class -> pictures, all prompts of the group")
     mean_ita: float | None = Field(description="degrees; mean of the prompts' means")
     mean_ita_range: Range | None = Field(
-        description="interval of it over prompts of this kind; None for a single prompt"
+        description="interval of it over prompts of this kind; None with fewer than 10"
     )
     counted: int = _old("kept")
     mean_tv: float | None = _old("tv")

@@ -16,17 +16,17 @@ IntervalMethod = Literal["jeffreys", "clopper-pearson"]
 
 
 def simultaneous_intervals(
-    counts: Mapping[str, int], *, level: float = 0.95, method: IntervalMethod = "jeffreys"
+    counts: Mapping[str, int], *, level: float = 0.95, method: IntervalMethod = "clopper-pearson"
 ) -> dict[str, tuple[float, float]]:
     """Intervals of all shares that hold together with probability ``level``, for independent draws.
 
     Each of the k classes gets an interval at ``1 - alpha``, ``alpha = (1 - level) / k`` (Bonferroni). For x
     of n pictures its bounds are quantiles ``alpha / 2`` and ``1 - alpha / 2`` of beta laws:
 
-    * ``jeffreys``: of Beta(x + 1/2, n - x + 1/2) (Brown, Cai & DasGupta, Statistical Science 2001). Covers
-      about as often as it says.
+    * ``jeffreys``: of Beta(x + 1/2, n - x + 1/2) (Brown, Cai & DasGupta, Statistical Science 2001). Narrower,
+      but covers less than it says for some shares: 89.9 % for .36 and five times .128 with n = 30.
     * ``clopper-pearson``: of Beta(x, n - x + 1) and Beta(x + 1, n - x) (Biometrika 1934). Never covers less
-      than it says, and so mostly more, and is wider.
+      than it says, so mostly more. The default.
 
     For both the lower bound is 0 where x = 0 and the upper one 1 where x = n. How often they cover, beside
     other methods, is in docs/statistics.md.

@@ -177,6 +177,7 @@ def test_intervals_hold_the_shares_and_grow_with_the_level(pair: tuple[Counts, T
     ("shares", "n"),
     [
         ([1 / 6] * 6, 30),
+        ([0.36, 0.128, 0.128, 0.128, 0.128, 0.128], 30),  # 89.9 % with Jeffreys
         ([0.4, 0.3, 0.1, 0.1, 0.05, 0.05], 30),
         ([1 / 6] * 6, 100),
         ([0.4, 0.3, 0.1, 0.1, 0.05, 0.05], 100),
@@ -185,13 +186,13 @@ def test_intervals_hold_the_shares_and_grow_with_the_level(pair: tuple[Counts, T
     ],
 )
 def test_intervals_cover_as_often_as_they_say(shares: list[float], n: int) -> None:
-    """Between 93 % and 98 % of 5,000 seeded sets; the whole grid is in docs/statistics.md."""
+    """In 95 % of 5,000 seeded sets or more; the whole grid is in docs/statistics.md."""
     rng = np.random.default_rng(0)
     runs, covered = 5000, 0
     for row in rng.multinomial(n, shares, size=runs):
         intervals = stats.simultaneous_intervals({f"c{i}": int(x) for i, x in enumerate(row)}).values()
         covered += all(low <= share <= high for (low, high), share in zip(intervals, shares, strict=True))
-    assert 0.93 <= covered / runs <= 0.98
+    assert covered / runs >= 0.945
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.02, 0.98))
@@ -333,3 +334,19 @@ def test_bootstrap_covers_the_samplers_total_variation(shares: list[float]) -> N
 def test_bootstrap_refuses(rows: list[dict[str, float]], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         stats.bootstrap(rows, {"a": 0.5, "b": 0.5})
+
+
+@pytest.mark.slow
+def test_intervals_cover_whatever_the_shape_and_size() -> None:
+    """60 random shapes of 2 to 10 classes, n = 12 to 300; bounds depend on the count alone, so by table."""
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        k, n = int(rng.integers(2, 11)), int(rng.integers(12, 301))
+        shares = rng.dirichlet(np.full(k, rng.choice([0.3, 1.0, 5.0])))
+        bounds = [
+            stats.simultaneous_intervals({"c0": x, "c1": n - x} | {f"c{i}": 0 for i in range(2, k)})["c0"]
+            for x in range(n + 1)
+        ]
+        found = np.array(bounds)[rng.multinomial(n, shares, size=4000)]
+        held = ((found[..., 0] <= shares) & (shares <= found[..., 1])).all(axis=1)
+        assert held.mean() >= 0.945 - 0.007, (n, shares)

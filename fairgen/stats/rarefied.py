@@ -1,0 +1,52 @@
+"""Total variation at a smaller size, so that sets of unequal size can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.stats import hypergeom
+
+from fairgen.stats.distances import Vector, aligned, shares_of_target, whole
+
+__all__ = ["rarefied_tv"]
+
+
+def rarefied_tv(counts: Mapping[str, int], target: Mapping[str, float], size: int) -> float:
+    """Mean total variation of all subsets of ``size`` pictures, in [0, 1]: the distance that the sampler
+    gives with that many pictures.
+
+    Small sets are further from any target by chance, so distances are compared at one size (rarefaction:
+    Hurlbert, Ecology 1971). The mean over all subsets drawn without replacement is exact: the count of each
+    class is hypergeometric. For independent draws its expectation is that of a set of ``size`` pictures.
+
+    Args:
+        counts: class -> number of pictures.
+        target: class -> declared share.
+        size: pictures of each subset, from 1 to the sum of the counts.
+
+    Raises:
+        ValueError: as for `fairgen.stats.total_variation`, a count is not whole, or ``size`` is out of range.
+    """
+    values, q = aligned(counts, target), shares_of_target(target)
+    whole(values)
+    n = int(values.sum())
+    if not 1 <= size <= n:
+        raise ValueError(f"a subset of {n} pictures has 1 to {n}, got {size}")
+    return float(0.5 * deviations(values, n, size, q).sum())
+
+
+def deviations(counts: Vector, n: int, size: int, shares: Vector) -> Vector:
+    """``E|X / size - share|`` where X of ``size`` pictures, drawn from n without replacement, are of a class
+    that has ``counts`` pictures. Broadcasts; closed form from the law's distribution function.
+    """
+    if size == n:
+        return np.asarray(np.abs(counts / n - shares))
+    wanted = size * shares
+    below, mean = np.floor(wanted + 1e-9), size * counts / n
+    lower = hypergeom.cdf(below, n, counts, size)
+    # E[X; X <= v] = mean * P(X' <= v - 1), where X' is of one picture fewer everywhere.
+    partial = np.where(
+        counts > 0, mean * hypergeom.cdf(below - 1, n - 1, np.maximum(counts - 1, 0), size - 1), 0.0
+    )
+    return np.asarray((mean - wanted + 2 * (wanted * lower - partial)) / size)
