@@ -55,7 +55,7 @@ def sweep(folder: Path) -> None:
 def require_same(fresh: BaseModel, recorded: BaseModel, what: str) -> None:
     """Raise `UserError` where a record would now read otherwise than it was written, times aside."""
     now, then = fresh.model_dump(mode="json"), recorded.model_dump(mode="json")
-    differing = [key for key in then if key not in _NOT_COMPARED and now.get(key) != then[key]]
+    differing = [key for key in then if key not in _NOT_COMPARED and not _agrees(now.get(key), then[key])]
     if differing:
         key = differing[0]
         raise UserError(
@@ -63,6 +63,18 @@ def require_same(fresh: BaseModel, recorded: BaseModel, what: str) -> None:
             f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration that "
             "began it, or begin a new run."
         )
+
+
+def _agrees(now: object, then: object) -> bool:
+    """Whether a value says what was recorded; fields that came later, with nothing in them, do not count."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        later = now.keys() - then.keys()
+        return then.keys() <= now.keys() and all(
+            now[key] is None if key in later else _agrees(now[key], then[key]) for key in now
+        )
+    if isinstance(now, list) and isinstance(then, list):
+        return len(now) == len(then) and all(map(_agrees, now, then))
+    return now == then
 
 
 def require_same_model(fresh: ModelInfo, recorded: ModelInfo, what: str) -> list[str]:

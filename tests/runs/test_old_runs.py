@@ -75,8 +75,14 @@ def without_weights(files: dict[str, str]) -> dict[str, str]:
 
 
 def comparable(lines: str) -> list[dict[str, Any]]:
-    """The lines of a run file, without the folder's name and the floor, which was of other pictures then."""
+    """The lines of a run file, without the folder's name, the floor, which was of other pictures then, and what
+    readings had no name for then.
+    """
     records = [json.loads(line) for line in lines.splitlines()]
+    for record in records:
+        for reading in record.get("readings", []):
+            for later in ("like_renders", "nearness"):
+                assert reading.pop(later, None) is None, "what was read then is not read again"
     return [{k: v for k, v in r.items() if k not in ("out", "noise_floor_tv")} for r in records]
 
 
