@@ -269,9 +269,12 @@ def known_calibration(model: Model, name: str) -> Calibration | None:
     return find_calibration(model.info, name) or model.calibration(name)
 
 
-def _words_instead(generator: Model, steering: str) -> list[str]:
-    """The note that "auto" became words in the prompt, with the reason; empty where it did not."""
-    if steering != AUTO or generator.chosen_technique(AUTO) != PromptVariants.name:
+def _words_instead(generator: Model, steering: str, prompt: str) -> list[str]:
+    """The note that "auto" became words in the prompt, with the reason; empty where it did not, or where the
+    prompt names a tone, so that steering stays off.
+    """
+    by_words = steering == AUTO and generator.chosen_technique(AUTO) == PromptVariants.name
+    if not by_words or named_tone(prompt) is not None:
         return []
     try:
         generator.check_techniques(continuous())
@@ -297,7 +300,7 @@ class _Session:
         self.asked, self.out_dir, self.past = asked, out_dir, past
         self.told: list[str] = []
         if not isinstance(steering, Technique):
-            self.told += _words_instead(generator, steering)
+            self.told += _words_instead(generator, steering, asked.prompt)
             steering = generator.chosen_technique(steering)
         self.asked_for = steering.name if isinstance(steering, Technique) else steering
         default = "unsteered" if self.asked_for == "none" else self.asked_for

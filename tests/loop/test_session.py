@@ -130,8 +130,9 @@ def test_tries_run_out_and_that_is_said() -> None:
     assert summary.measured == {**dict.fromkeys(summary.classes, 0), "very_light": 12}
     assert summary.filled == 10
     assert summary.kept == 12
-    assert "10 of 12 places were filled with the nearest class" in summary.notes[0]
-    assert "very_light instead of light" in summary.notes[0]
+    assert summary.notes[0].startswith("Steered by words in the prompt: "), "auto says why"
+    assert "10 of 12 places were filled with the nearest class" in summary.notes[1]
+    assert "very_light instead of light" in summary.notes[1]
     fills = [event.record for event in events if isinstance(event, Filled)]
     assert {fill.missing for fill in fills} == {"light"}, "the nearest class that is still missing"
 

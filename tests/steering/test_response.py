@@ -173,7 +173,7 @@ def test_calibration_measures_curve_and_start() -> None:
 
 
 def test_a_model_that_cannot_be_read_is_told_so() -> None:
-    with pytest.raises(UserError, match="Only 0 of 54 calibration pictures"):
+    with pytest.raises(UserError, match="No skin tone could be read in the first 13 calibration pictures"):
         measured(SteeredGenerator(unreadable=True))
     with pytest.raises(UserError, match=r"Only 9 of 9 calibration pictures .* use more --seeds"):
         measured(SteeredGenerator(), replace(SHORT, prompts=PROMPTS[:1], seeds=1))
