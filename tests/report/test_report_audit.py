@@ -121,9 +121,7 @@ def test_groups_are_in_the_order_of_the_list(done: Collected) -> None:
     assert dark is not None
     assert light > middle > dark
     for group in done.figures.groups:
-        interval = group.arms["none"].mean_ita_range
-        assert interval is not None
-        assert interval[0] < (group.arms["none"].mean_ita or 0.0) < interval[1]
+        assert group.arms["none"].mean_ita_range is None, "two prompts carry no interval"
 
 
 def test_worst_prompts_come_first(done: Collected) -> None:
@@ -180,7 +178,7 @@ def test_page_is_named_in_one_sentence_for_a_reader(done: Collected) -> None:
     first, second = conclusion(figures)
     assert first.startswith("On all 6 prompts the set")
     assert "even when the reader's own errors are allowed for): " in first
-    assert "percentage points fewer pictures are off, 95\N{NO-BREAK SPACE}% interval " in first
+    assert "percentage points fewer pictures are off, too few prompts for an interval" in first
     assert "The price: 1.08 pictures made for each one that is kept." in second
 
 

@@ -21,6 +21,9 @@ from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
 OLD = Path(__file__).resolve().parents[1] / "fixtures" / "run_0_1"
 EXPECTED = OLD / "expected"
 
+INTERVALS = {"first_pass_ranges", "tv_range", "mean_tv_range", "difference_range", "mean_ita_range"}
+"""Not by the method of 0.1.0, which covered too little: wider now, and none over fewer than 10 prompts."""
+
 
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -41,7 +44,8 @@ def kept(then: Any, now: Any, where: str = "") -> None:
         assert isinstance(now, dict), where
         for key, value in then.items():
             assert key in now, f"{where}.{key} is gone"
-            kept(value, now[key], f"{where}.{key}")
+            if key not in INTERVALS:
+                kept(value, now[key], f"{where}.{key}")
     elif isinstance(then, list):
         assert isinstance(now, list), where
         assert len(then) == len(now), where
