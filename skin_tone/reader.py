@@ -59,7 +59,7 @@ class ToneReading(BaseModel):
         ita_seen: ITA of ``seen``, degrees; ``ita`` - ``ita_seen`` is the correction that was applied.
         like_renders: 0-1, how far the face looks like the renders by which light is told from skin. At 1 the
             estimate is the colour in neutral light, at 0 what a careful observer names.
-        nearness: 0-1, how near the most alike faces are that people rated; None where ``like_renders`` is 1.
+        nearness: 0-1, how near the most alike rated faces are; None where ``like_renders`` is 1.
             Far from all of them the estimate is the plain reading and the interval is wide.
         patches: patch -> (L*, a*, b*) of the patches that were used.
         skipped: patch -> why it was not used (faces_away, too_small, clipped, disagrees, covered).
