@@ -3,7 +3,8 @@
 Generators tone-map, lift dark skin and add gloss; there is no light to be undone. What can be learnt is how
 people who discount gloss, shadow and coloured light judge such skin. `Observer` is a committee of Gaussian
 processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 800 faces
-that a vision-language model rated, in many looks each (`python -m tools.reader observe`). Its mean function is the
+that a vision-language model rated, in many looks each (`python -m tools.reader observe`).
+Its mean function is the
 plain reading, so that a face unlike all
 of those is answered by its plain colour: the correction fades with distance, and the interval widens.
 

@@ -9,7 +9,8 @@ The pictures are not part of the project. FACES is a folder that holds
               licence and generator. Those whose licence is "none" are measured on and never fitted on
     sd21/     portraits of Stable Diffusion 2.1, and sd21.csv: measured on, never fitted on
 
-`ratings.csv` holds the ratings of the first two, by a vision-language model, not by people: two sittings for each face, on sheets with
+`ratings.csv` holds the ratings of the first two,
+by a vision-language model, not by people: two sittings for each face, on sheets with
 the six swatches of ita6 above, in half steps from 1 (very light) to 6.5, asked which number matches the skin
 as a careful observer would name it in ordinary neutral light, discounting gloss, deep shadow, make-up, beard
 and coloured light. Their rank correlation is .95; with the medians of `others` and of 18 of the photographs,
