@@ -6,6 +6,7 @@ import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,10 +136,16 @@ def test_a_folder_without_lessons_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a second passes whenever the training looks at the time, however fast the machine is."""
-    ticks = itertools.count()
-    told = SimpleNamespace(monotonic=lambda: next(ticks) / 2)
-    monkeypatch.setattr("tools.portraits.train.time", told)
+    """A step takes a second, however fast the machine is."""
+    seconds, learn = itertools.count(1), Trainer._learn
+    now = SimpleNamespace(told=0.0)
+
+    def slowly(self: Trainer, batch: Any) -> torch.Tensor:
+        now.told = float(next(seconds))
+        return learn(self, batch)
+
+    monkeypatch.setattr(Trainer, "_learn", slowly)
+    monkeypatch.setattr("tools.portraits.train.time", SimpleNamespace(monotonic=lambda: now.told))
 
 
 @pytest.mark.usefixtures("clock")
@@ -146,7 +153,7 @@ def test_a_training_learns_and_goes_on_where_it_stopped(lessons: Path, tmp_path:
     first = Trainer(lessons, tmp_path, seed=0, batch=4, device="cpu")
     before = {name: weight.clone() for name, weight in first.unet.state_dict().items()}
     first.fit(0.05)
-    assert first.step == 3  # of a second each, in three seconds
+    assert first.step == 3  # in three seconds
     assert any(not torch.equal(weight, before[name]) for name, weight in first.unet.state_dict().items())
     again = Trainer(lessons, tmp_path, seed=0, batch=4, device="cpu")
     assert (again.step, again.seconds) == (first.step, first.seconds)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.doubles.ui_server import serious
 
@@ -79,7 +80,7 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
         page.click("text=Open the report")
     report = opened.value
     report.wait_for_load_state()
-    assert "a portrait of a CEO" in report.inner_text("body")
+    expect(report.locator("body")).to_contain_text("a portrait of a CEO")
     report.close()
     with page.expect_download() as started:
         page.click("text=Download it")

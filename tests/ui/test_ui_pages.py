@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.doubles.ui_server import serious
 
@@ -271,7 +272,7 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     assert "4 of 4" in rows.first.inner_text()
     with page.context.expect_page() as opened:
         page.click("#fg-audit-links >> text=Open the report")
-    assert "a portrait of a CEO" in opened.value.inner_text("body")
+    expect(opened.value.locator("body")).to_contain_text("a portrait of a CEO")
     page.click("#fg-past button")
     page.wait_for_function("document.querySelector('#fg-past-second input')?.value")
     page.click("#fg-past-compare")

@@ -18,11 +18,15 @@ from starlette.responses import PlainTextResponse
 
 from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
+from fairgen.scoring.verify import PictureResult, Verification
+from fairgen.targets import load_spec
 from fairgen.ui.server.serving import Guard
+from fairgen.ui.tabs import check
 from fairgen.ui.work import limits
+from fairgen.ui.work.check import Checked
 from fairgen.ui.work.limits import Limits
 from fairgen.ui.work.live import LiveSet
-from fairgen.ui.work.visits import Runs
+from fairgen.ui.work.visits import Runs, UserRun
 from skin_tone.scales import SCALES
 from tests.doubles.ui_server import PATIENCE, environment, free_port, wait_for
 
@@ -321,3 +325,15 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
         process.terminate()
         process.wait(30)
     assert "s3cret-word" not in log.read_text()
+
+
+def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> None:
+    sure = {"probabilities": {"lmd3": {"light": 0.0, "medium": 0.0, "dark": 1.0}}}
+    read = tuple(PictureResult(tmp_path / f"{n} a.png", (sure,), measured="dark") for n in range(12))
+    broken = PictureResult(tmp_path / "13 b.png", unreadable="not a picture")
+    run = UserRun("k", "key", "owner", tmp_path)
+    for results, said in (((*read, broken), "target? p &lt; 0.001"), ((broken,), "0 counted")):
+        done = Verification(load_spec("uniform-lmd3"), results)
+        status = check._shown(Checked(run, done, len(results), ()))[0]
+        assert said in status
+        assert "1 not opened" in status

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.doubles.ui_server import open_page
 from tests.ui.test_ui_generate import DONE, loaded, make, newest_summary
@@ -137,4 +138,4 @@ def test_a_stopped_audit_is_gone_on_with_in_the_page(visitor: Page) -> None:
     assert ["9 of 9" in text for text in rows.all_inner_texts()] == [True, True]
     with page.context.expect_page() as opened:
         page.click("#fg-audit-links >> text=Open the report")
-    assert "a weaver" in opened.value.inner_text("body")
+    expect(opened.value.locator("body")).to_contain_text("a weaver")

@@ -23,6 +23,7 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 
 from .dataset import Portraits
 from .muon import Muon, has_matrix
+from .precision import mixed_precision
 from .warm_start import fit_front, grow_autoencoder
 
 HELD_OUT = 400  # the first portraits of the set are never trained on
@@ -90,7 +91,7 @@ def reconstruction_loss(y: torch.Tensor, x: torch.Tensor, face: torch.Tensor) ->
 
 def _psnr(model: AutoencoderTiny, images: npt.NDArray[np.uint8], device: torch.device) -> float:
     values = []
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+    with torch.no_grad(), mixed_precision(device):
         for i in range(0, len(images), 20):
             x = to_tensor(images[i : i + 20], device)
             y = model.decode(model.encode(x).latents).sample.float().clamp(-1, 1)
@@ -190,7 +191,7 @@ class _Trainer:
             optimiser.param_groups[0]["lr"] = rate * self.share * pace
         judged = share > _CRITIC_FROM or not self.whole
         x, face = self._pieces()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             z = self.model.encode(x).latents
             y = self.model.decode(z + _NOISE * torch.randn_like(z)).sample
         z, y = z.float(), y.float()
@@ -212,7 +213,7 @@ class _Trainer:
         return float(loss.detach())
 
     def _judged(self, y: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             verdict = -self.critic(y).float().mean()
         last = self.model.decoder.layers[-1].weight
         (ours,) = torch.autograd.grad(loss, last, retain_graph=True)
@@ -222,7 +223,7 @@ class _Trainer:
         return judged
 
     def _teach_critic(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             real, made = self.critic(x).float(), self.critic(y).float()
         loss = F.relu(1 - real).mean() + F.relu(1 + made).mean()
         self.critic_optimiser.zero_grad()

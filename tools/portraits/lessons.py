@@ -25,6 +25,7 @@ from fairgen.errors import UserError
 from .autoencoder import HELD_OUT, SIDE, to_tensor
 from .captions import MODEL_MAX_LENGTH
 from .dataset import Portraits
+from .precision import mixed_precision
 from .skin import TONE_WORDS
 from .text import build_tokenizer
 
@@ -109,7 +110,7 @@ def _seen(
     for view in range(views):
         for i in track(range(HELD_OUT, count, _BATCH), f"encoding, view {view + 1} of {views}"):
             part = slice(i, min(i + _BATCH, count))
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad(), mixed_precision(device):
                 x = to_tensor(portraits.images[part], device)
                 skin = torch.from_numpy(portraits.skin[part]).to(device)[:, None].float() / 255
                 face = F.max_pool2d(F.adaptive_avg_pool2d(skin, SIDE), 3, 1, 1)  # eyes and mouth as well

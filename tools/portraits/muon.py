@@ -12,13 +12,16 @@ from collections.abc import Iterable
 
 import torch
 
+from .precision import working_dtype
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, as published
 _ITERATIONS = 5
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     """Matrices n x rows x columns with their singular values brought near 1 (Newton-Schulz), float32."""
-    x = matrices.bfloat16() / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7).bfloat16()
+    dtype = working_dtype(matrices.device)
+    x = matrices.to(dtype) / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7).to(dtype)
     tall = x.shape[1] > x.shape[2]
     x = x.mT.contiguous() if tall else x
     a, b, c = _COEFFICIENTS

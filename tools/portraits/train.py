@@ -39,6 +39,7 @@ from .autoencoder import SIDE
 from .captions import MODEL_MAX_LENGTH
 from .lessons import load_lessons
 from .muon import Muon, has_matrix
+from .precision import mixed_precision
 from .skin import TONE_WORDS
 from .warm_start import copy_text_encoder, copy_unet
 
@@ -272,7 +273,7 @@ class Trainer:
         noise_share = (1 - self.alphas[batch.timesteps]).sqrt()[:, None, None, None]
         noisy = signal * batch.latents + noise_share * batch.noise
         velocity = signal * batch.noise - noise_share * batch.latents
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with mixed_precision(self.device):
             states = self.text(batch.tokens)[0]
             guess = self.unet(noisy, batch.timesteps, states).sample
         error = guess.float() - velocity
