@@ -36,7 +36,7 @@ from skin_tone.observer import angle_of, degrees_per_class, tone_of
 from skin_tone.picture import RGB
 from skin_tone.scales import SCALES
 from skin_tone.second import SecondReader
-from tools.reader.rated import PLAIN_KINDS, RatedFace, rated_faces
+from tools.reader.rated import KEPT_ASIDE, PLAIN_KINDS, RatedFace, rated_faces
 
 ITA6 = SCALES["ita6"]
 THIRDS = {"light": (0.0, 2.67), "middle": (2.67, 4.33), "dark": (4.33, 9.0)}
@@ -187,11 +187,12 @@ def main(
     limit: Annotated[int | None, typer.Option(help="Only so many faces of each set.")] = None,
 ) -> None:
     """Measure and print."""
-    every = [face for face in rated_faces(faces) if face.path.parent.name in {"sd21", "others", "london"}]
-    sets = {
-        name: [face for face in every if face.path.parent.name == name and face.kind in PLAIN_KINDS][:limit]
-        for name in ("sd21", "others", "london")
-    }
+    sets: dict[str, list[RatedFace]] = {"sd21": [], "others": [], "london": [], "aside": []}
+    for face in rated_faces(faces):
+        name = "aside" if face.generator == KEPT_ASIDE else face.path.parent.name
+        if name in sets and face.kind in PLAIN_KINDS:
+            sets[name].append(face)
+    sets = {name: chosen[:limit] for name, chosen in sets.items()}
     other = Stone() if stone else None
     said: dict[str, tuple[float, float]] = (
         json.loads(committees.read_text(encoding="utf-8")) if committees else {}
@@ -240,7 +241,7 @@ def main(
                 _print(f"{name}, changed", result[f"{name} changed"])
     if out is not None:
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        if limit is None and {"sd21", "others"} <= result.keys():
+        if limit is None and {"sd21", "others", "aside"} <= result.keys():
             put("abroad", page(result), PAGE.with_name("reader.md"))
 
 
@@ -295,6 +296,7 @@ def page(result: dict[str, Any]) -> str:
     titles = {
         "sd21": "Stable Diffusion 2.1",
         "others": "FLUX, SDXL, SD 1.4, SD 1.5, Kolors, DALL-E 2, gpt-image-1",
+        "aside": "FLUX, SDXL and DALL-E 3, kept aside to the end",
     }
     for name, title in titles.items():
         rows = result[name]

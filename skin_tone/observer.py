@@ -2,11 +2,10 @@
 
 Generators tone-map, lift dark skin and add gloss; there is no light to be undone. What can be learnt is how
 people who discount gloss, shadow and coloured light judge such skin. `Observer` is a committee of Gaussian
-processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 800 faces
-that a vision-language model rated, in many looks each (`python -m tools.reader observe`).
-Its mean function is the
-plain reading, so that a face unlike all
-of those is answered by its plain colour: the correction fades with distance, and the interval widens.
+processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 1,000 faces
+that a vision-language model rated, in many looks each (`python -m tools.reader observe`). Its mean function
+is the plain reading, so that a face unlike all of those is answered by its plain colour: the correction fades
+with distance, and the interval widens.
 
 NumPy only, and no product goes through BLAS: what is read must not depend on the number of threads.
 """
@@ -40,6 +39,8 @@ _LIGHTEST, _SCARCE = 1.0, 1.6
 """No rater names a tone below the first; below the second, so few faces were rated so light that what is said
 of
 them is less sure: up to 1.6 times as wide."""
+GAUSS_RATE, LAPLACE_RATE = 0.02, 0.1
+"""Of the kernels: a length scale of 5 and of 10 standard deviations over all numbers together."""
 _LEAST_B = 4.0
 _LIGHTNESS = (15.0, 88.0)
 
@@ -107,29 +108,52 @@ class Judgement:
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """One Gaussian process with a squared-exponential kernel.
+class RatedLooks:
+    """The rated faces, each in several looks of one style.
 
     Attributes:
+        points: their numbers, standardised, n x len(NAMES).
+        mean, scale: of those numbers before.
+    """
+
+    points: Floats
+    mean: Floats
+    scale: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One Gaussian process.
+
+    Attributes:
+        looks: what it was fitted on.
         columns: which of `appearance.NAMES` it looks at.
-        mean, scale: of those numbers over the rated faces.
-        points: the rated faces, standardised, n x len(columns).
+        kernel: squared-exponential (``"gauss"``) or exponential (``"laplace"``: less smooth, less certain of
+            what lies between the rated faces).
         weights: of each point, n.
         level: mean of what it predicts: all that remains far from all points.
     """
 
+    looks: RatedLooks
     columns: NDArray[np.int64]
-    mean: Floats
-    scale: Floats
-    points: Floats
+    kernel: str
     weights: Floats
     level: float
 
-    def predict(self, described: NDArray[np.float64], gamma: float) -> tuple[float, float]:
-        """Correction to `plain_tone`, and the kernel's value at the nearest rated face."""
-        z = (described[self.columns] - self.mean) / self.scale
-        likeness = np.exp(-gamma * np.square(self.points - z.astype(np.float32)).sum(axis=1))
-        return float((likeness * self.weights).sum(dtype=np.float64)) + self.level, float(likeness.max())
+    def predict(self, described: NDArray[np.float64]) -> tuple[float, float]:
+        """Correction to `plain_tone`, and the squared distance of the nearest rated face."""
+        looks, columns = self.looks, self.columns
+        z = (described[columns] - looks.mean[columns]) / looks.scale[columns]
+        squares = np.square(looks.points[:, columns] - z.astype(np.float32)).sum(axis=1)
+        likeness = similarity(squares, self.kernel)
+        return float((likeness * self.weights).sum(dtype=np.float64)) + self.level, float(squares.min())
+
+
+def similarity(squares: NDArray[Any], kernel: str) -> NDArray[Any]:
+    """The kernel's values at squared distances of standardised numbers; from 1 at no distance towards 0."""
+    if kernel == "laplace":
+        return np.asarray(np.exp(-LAPLACE_RATE * np.sqrt(squares)))
+    return np.asarray(np.exp(-GAUSS_RATE * squares))
 
 
 class Observer:
@@ -140,21 +164,29 @@ class Observer:
     """
 
     def __init__(self, tensors: dict[str, Any]) -> None:
-        constants = tensors["constants"].astype(np.float64)
-        self._gamma, self._centre, self._spread, self._sigma_near, self._sigma_far = (
-            float(v) for v in constants
-        )
-        count = sum(name.endswith(".points") for name in tensors)
+        values = [float(v) for v in tensors["constants"]]
+        self._centre, self._lighter, self._darker, self._move, self._sigma_near, self._sigma_far = values
+        looks = {
+            name.split(".")[1]: RatedLooks(
+                tensors[name].astype(np.float32),
+                *(
+                    tensors[f"{name.removesuffix('points')}{part}"].astype(np.float32)
+                    for part in ("mean", "scale")
+                ),
+            )
+            for name in tensors
+            if name.endswith(".points")
+        }
+        heads = sorted(name.removesuffix("columns") for name in tensors if name.endswith(".columns"))
         self._members = [
             Member(
-                tensors[f"{k}.columns"].astype(np.int64),
-                tensors[f"{k}.mean"].astype(np.float32),
-                tensors[f"{k}.scale"].astype(np.float32),
-                tensors[f"{k}.points"].astype(np.float32),
-                tensors[f"{k}.weights"].astype(np.float32),
-                float(tensors[f"{k}.level"][0]),
+                looks[head.split(".")[2]],
+                tensors[f"{head}columns"].astype(np.int64),
+                head.split(".")[3],
+                tensors[f"{head}weights"].astype(np.float32),
+                float(tensors[f"{head}level"][0]),
             )
-            for k in range(count)
+            for head in heads
         ]
 
     def judge(self, described: NDArray[np.float64]) -> Judgement:
@@ -163,13 +195,15 @@ class Observer:
         Args:
             described: its numbers, from `appearance.describe`.
         """
-        said = [member.predict(described, self._gamma) for member in self._members]
-        nearness = float(np.mean([near for _, near in said]))
+        said = [member.predict(described) for member in self._members]
+        nearness = float(np.mean([similarity(np.array(squares), "gauss") for _, squares in said]))
         plain = float(plain_tone(described))
         judged = plain + float(np.mean([correction for correction, _ in said]))
         # A regression pulls towards the middle of the scale; how much was measured on faces that it had not
-        # seen.
-        widened = self._centre + (1 + (self._spread - 1) * min(1.0, 2 * nearness)) * (judged - self._centre)
+        # seen. Far from all of them nothing is known of that.
+        known = min(1.0, 2 * nearness)
+        factor = self._lighter if judged < self._centre else self._darker
+        widened = self._centre + (1 + (factor - 1) * known) * (judged - self._centre) + self._move * known
         tone = float(np.clip(widened, _LIGHTEST, TONES[-1]))
         sigma = self._sigma_near + (1 - nearness) * self._sigma_far
         return Judgement(tone, sigma * (1 + max(0.0, _SCARCE - tone)), nearness)

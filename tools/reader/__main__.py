@@ -63,9 +63,6 @@ def observe(
         Path | None,
         typer.Option(help="Write what committees say of faces that they were not fitted on here, as JSON."),
     ] = None,
-    spread: Annotated[
-        float, typer.Option(help="Factor by which tones are widened about the middle of the scale.")
-    ] = 1.1,
     workers: int = 2,
 ) -> None:
     """Describe the rated faces in many looks and fit the observer on those whose licence allows it."""
@@ -76,7 +73,7 @@ def observe(
     from .observe import described, fit
     from .rated import rated_faces
 
-    figures, said = fit(described(rated_faces(faces), workers), out, spread)
+    figures, said = fit(described(rated_faces(faces), workers), out)
     show(figures)
     if left_out is not None:
         left_out.write_text(json.dumps(said, indent=0) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 
 from skin_tone.colour import LUMINANCE, linear_to_srgb, srgb_to_linear
 from skin_tone.picture import RGB
@@ -31,6 +32,11 @@ class Style:
         glossy: share of looks with added gloss, 0-1.
         gloss: most that is added to the brightest parts, as a share of what they exceed the rest by.
         saturation: mean of the log factor of saturation.
+        exposure: mean and standard deviation of the change of exposure, in stops.
+        cast: standard deviation of the log factors of red, green and blue light.
+        sideways: share of looks that are lit from a side, 0-1.
+        slope: standard deviation of that light's slopes, in log light from the middle to the edge.
+        shaded: share of those with the edge of a shadow across the face, 0-1.
     """
 
     mapped: float
@@ -40,19 +46,26 @@ class Style:
     glossy: float
     gloss: float
     saturation: float
+    exposure: tuple[float, float] = (0.0, 0.5)
+    cast: tuple[float, float, float] = (0.072, 0.016, 0.096)
+    sideways: float = 0.35
+    slope: float = 0.3
+    shaded: float = 0.0
 
 
 GLOSSY = Style(0.8, 0.45, (0.15, 0.4), 1.9, 0.8, 2.5, 0.0)
 FLAT = Style(0.9, 0.35, (0.15, 0.45), 1.9, 0.4, 1.6, -0.12)
-STYLES = {"glossy": GLOSSY, "flat": FLAT}
+DIM = Style(0.4, 0.45, (0.05, 0.3), 1.9, 0.4, 2.0, 0.0, (-0.9, 0.8), (0.12, 0.02, 0.18), 0.7, 0.5, 0.4)
+STYLES = {"glossy": GLOSSY, "flat": FLAT, "dim": DIM}
+"""Gloss and flat light as in studio portraits; dim, coloured light and shadows as in moody pictures."""
 
 
 def another_look(grid: RGB, style: Style, rng: np.random.Generator) -> RGB:
     """The face on its grid (`skin_tone.upright.upright_pixels`) in another look, same shape."""
-    light = srgb_to_linear(grid) * 2 ** rng.normal(0, 0.5)
-    light = light * np.exp(rng.normal(0, [0.072, 0.016, 0.096]))
-    if rng.random() < 0.35:
-        light = light * _from_a_side(grid.shape[:2], rng)
+    light = srgb_to_linear(grid) * 2 ** rng.normal(*style.exposure)
+    light = light * np.exp(rng.normal(0, style.cast))
+    if rng.random() < style.sideways:
+        light = light * _from_a_side(grid.shape[:2], style, rng)
     if rng.random() < style.mapped:
         light = light * _tone_mapping(light @ LUMINANCE, style, rng)[..., None]
     if rng.random() < style.glossy:
@@ -72,10 +85,16 @@ def another_look(grid: RGB, style: Style, rng: np.random.Generator) -> RGB:
     return np.asarray(np.clip(code * 255 + 0.5, 0, 255), dtype=np.uint8)
 
 
-def _from_a_side(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+def _from_a_side(shape: tuple[int, ...], style: Style, rng: np.random.Generator) -> Floats:
+    """Factors of light that falls off across the face; some with the edge of a shadow."""
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    across, down = rng.normal(0, 0.3, 2)
-    return np.asarray(np.exp(across * x + down * y)[..., None])
+    across, down = rng.normal(0, style.slope, 2)
+    light = np.exp(across * x + down * y)
+    if rng.random() < style.shaded:
+        angle, place, softness = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.4), rng.uniform(0.05, 0.3)
+        lit = expit((np.cos(angle) * x + np.sin(angle) * y - place) / softness)
+        light = light * (lit + rng.uniform(0.15, 0.6) * (1 - lit))
+    return np.asarray(light[..., None])
 
 
 def _tone_mapping(luminance: Floats, style: Style, rng: np.random.Generator) -> Floats:

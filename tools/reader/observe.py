@@ -17,20 +17,28 @@ from scipy.linalg import cho_factor, cho_solve
 
 from skin_tone.appearance import NAMES, SKIN_NAMES, describe
 from skin_tone.faces import FaceFinder
-from skin_tone.observer import Observer, plain_tone
+from skin_tone.observer import Observer, plain_tone, similarity
 from skin_tone.upright import upright_pixels, with_regions
 
 from .looks import STYLES, another_look
 from .rated import PLAIN_KINDS, RatedFace
 
-LOOKS = 5  # of each face and style, beside the face as it is
-GAMMA = 0.02  # of the kernel: a length scale of 5 standard deviations over all numbers together
+LOOKS = 4  # of each face and style, beside the face as it is
 _NOISE = 0.15  # variance of a rating beside the kernel's 1
 _EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
-_TEXT_TO_IMAGE = 5.0  # how much faces of text-to-image models count beside those of StyleGAN2 and cameras
-_CENTRE = 3.2  # tone about which what is said is widened
-_COLUMNS = (tuple(range(len(SKIN_NAMES))), tuple(range(len(NAMES))))
-"""What the members look at: skin alone; skin, brows and lips."""
+_WIDENED = (3.2, 1.2, 1.4, 0.12)
+"""Tone about which what is said is widened, factors on its lighter and darker side, and what is added."""
+_COUNTS = {"others": 3.0, "t2i": 2.0}
+"""How much faces of text-to-image models count beside those of StyleGAN2 and cameras."""
+_SKIN, _ALL = tuple(range(len(SKIN_NAMES))), tuple(range(len(NAMES)))
+_MEMBERS = (
+    ("glossy", "gauss", _SKIN),
+    ("flat", "gauss", _SKIN),
+    ("dim", "gauss", _ALL),
+    ("dim", "laplace", _ALL),
+    ("dim", "laplace", _SKIN),
+)
+"""Looks, kernel, and columns: skin alone, or skin, brows and lips."""
 
 Floats = NDArray[np.float64]
 
@@ -88,34 +96,37 @@ def described(faces: Sequence[RatedFace], workers: int = 2) -> Descriptions:
 
 
 def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Fit the committee on the faces ``rows``: one member for each style and set of columns, as tensors."""
+    """Fit the committee on the faces ``rows``, as tensors."""
     tensors: dict[str, NDArray[Any]] = {}
-    number = 0
+    tones = np.repeat(data.tones[rows], 1 + LOOKS)
+    counts = np.array([_COUNTS.get(face.name.split("/")[0], 1.0) for face in data.faces])
+    noise = _NOISE / (_rarity(tones) * np.repeat(counts[rows], 1 + LOOKS))
     for style in STYLES:
         numbers = data.looks[style][rows].reshape(-1, len(NAMES))
-        tones = np.repeat(data.tones[rows], 1 + LOOKS)
+        mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
+        standard = (numbers - mean) / scale
         residuals = tones - plain_tone(numbers)
-        weight = np.array([_TEXT_TO_IMAGE if face.name.startswith("others") else 1.0 for face in data.faces])
-        noise = _NOISE / (_rarity(tones) * np.repeat(weight[rows], 1 + LOOKS))
-        for columns in _COLUMNS:
-            values = numbers[:, columns]
-            mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-6
-            z = (values - mean) / scale
+        level = residuals.mean()
+        tensors |= {
+            f"looks.{style}.mean": mean.astype(np.float32),
+            f"looks.{style}.scale": scale.astype(np.float32),
+            # What is written must lie row by row: safetensors takes an array's bytes as they are.
+            f"looks.{style}.points": np.ascontiguousarray(standard, dtype=np.float16),
+        }
+        for number, (looks, kernel, columns) in enumerate(_MEMBERS):
+            if looks != style:
+                continue
+            z = standard[:, columns]
             squares = np.square(z).sum(axis=1)
-            kernel = np.exp(-GAMMA * np.maximum(squares[:, None] + squares[None] - 2 * z @ z.T, 0))
-            kernel[np.diag_indices(len(kernel))] += noise
-            level = residuals.mean()
-            weights = cho_solve(cho_factor(kernel, overwrite_a=True), residuals - level)
+            alike = similarity(np.maximum(squares[:, None] + squares[None] - 2 * z @ z.T, 0), kernel)
+            alike[np.diag_indices(len(alike))] += noise
+            weights = cho_solve(cho_factor(alike, overwrite_a=True), residuals - level)
+            head = f"member.{number}.{style}.{kernel}"
             tensors |= {
-                f"{number}.columns": np.array(columns, dtype=np.int32),
-                f"{number}.mean": mean.astype(np.float32),
-                f"{number}.scale": scale.astype(np.float32),
-                # What is written must lie row by row: safetensors takes an array's bytes as they are.
-                f"{number}.points": np.ascontiguousarray(z, dtype=np.float16),
-                f"{number}.weights": weights.astype(np.float32),
-                f"{number}.level": np.array([level], dtype=np.float32),
+                f"{head}.columns": np.array(columns, dtype=np.int32),
+                f"{head}.weights": weights.astype(np.float32),
+                f"{head}.level": np.array([level], dtype=np.float32),
             }
-            number += 1
     return tensors
 
 
@@ -134,7 +145,7 @@ def _judged(
     return np.array([j.tone for j in said]), np.array([j.nearness for j in said])
 
 
-def left_out(data: Descriptions, spread: float) -> tuple[NDArray[np.intp], Floats, Floats]:
+def left_out(data: Descriptions) -> tuple[NDArray[np.intp], Floats, Floats]:
     """What committees say of faces that they were not fitted on.
 
     Generators with few rated faces are left out whole; of those that most of the fit comes from, a fifth at a
@@ -153,30 +164,26 @@ def left_out(data: Descriptions, spread: float) -> tuple[NDArray[np.intp], Float
     for fold in track(folds, "Leaving out"):
         if fold.sum() == 0:
             continue
-        said, nearness = _judged(
-            members(data, fit & ~fold), (GAMMA, _CENTRE, spread, 1, 1), data.looks["glossy"][fold, 0]
-        )
+        said, nearness = _judged(members(data, fit & ~fold), (*_WIDENED, 1, 1), data.looks["glossy"][fold, 0])
         index.append(np.flatnonzero(fold))
         tones.append(said)
         near.append(nearness)
     return np.concatenate(index), np.concatenate(tones), np.concatenate(near)
 
 
-def fit(
-    data: Descriptions, out: Path, spread: float
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+def fit(data: Descriptions, out: Path) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Fit the committee on all faces that may be fitted on, its standard error on faces left out; write
     ``out``.
 
     Args:
-        data: the described faces. out: ``observer.safetensors``. spread: factor by which what is said is
-            widened about the middle of the scale.
+        data: the described faces.
+        out: ``observer.safetensors``.
 
     Returns:
         Figures of the faces left out, and name of the face -> the tone that was said of it and its standard
         error.
     """
-    index, said, near = left_out(data, spread)
+    index, said, near = left_out(data)
     error = np.abs(said - data.tones[index])
     far = 1 - near
     # A straight line through the absolute errors, never falling with distance, then one factor so that nine
@@ -186,20 +193,20 @@ def fit(
     factor = np.quantile(error / (start + slope * far), 0.9) / 1.6449
     fitting = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
     tensors = members(data, fitting)
-    constants = (GAMMA, _CENTRE, spread, start * factor, slope * factor)
+    constants = (*_WIDENED, start * factor, slope * factor)
     tensors["constants"] = np.array(constants, dtype=np.float32)
     temporary = out.with_suffix(".part")
     save_file(tensors, temporary)
     temporary.replace(out)
     figures = {
         "faces": float(fitting.sum()),
-        "sigma_near": constants[3],
-        "sigma_far": constants[4],
+        "sigma_near": constants[-2],
+        "sigma_far": constants[-1],
         "left_out_rms": float(np.sqrt(np.mean((said - data.tones[index]) ** 2))),
         "left_out_mean_error": float(np.mean(said - data.tones[index])),
         "left_out_within_half": float(np.mean(error <= 0.5)),
     }
-    sigmas = constants[3] + constants[4] * far
+    sigmas = constants[-2] + constants[-1] * far
     return figures, {
         data.faces[k].name: (float(tone), float(sigma))
         for k, tone, sigma in zip(index, said, sigmas, strict=True)
