@@ -215,8 +215,8 @@ def _work(bench: Bench, setup: Setup, asked: Sequence[Asked], workers: int, *, b
                 progress.update(bar, advance=1, description=what)
     except KeyboardInterrupt:
         raise common.Interrupted(
-            f"Interrupted: {done} of {len(jobs)} sets were made and are kept in {setup.work}; the same "
-            "command goes on from there."
+            f"Interrupted: {done} of {len(jobs)} sets were made and are kept in {setup.work}; run the "
+            "same command again to continue."
         ) from None
 
 

@@ -108,7 +108,7 @@ def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, 
         fields[name] = answers.ask(name, question, check, default)
 
     answers.say(
-        "A fairness spec declares which skin tones a set of pictures shall show. Ctrl-C writes nothing."
+        "A fairness spec declares which skin tones a set of pictures should show. Ctrl-C writes nothing."
     )
     field("name", "Name (lower case, digits, - and _):")
     for scale in SCALES.values():
@@ -133,7 +133,7 @@ def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, 
     field("mapping", "How were groups of people turned into skin tones, if they were?", _NO_GROUPS)
     fields["allocation"] = answers.ask(
         "allocation",
-        "Shall each set hold the shares (exact), or sets on average (expected)?",
+        "Should each set have these shares (exact), or sets on average (expected)?",
         _one_of("exact", "expected"),
         "exact",
     )
