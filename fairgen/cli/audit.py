@@ -232,7 +232,7 @@ def _show(summary: AuditSummary) -> None:
         console.print(problem, markup=False, soft_wrap=True)
     if summary.model == "embedded":
         console.print(
-            "Synthetic pictures of a small demonstration model whose bias was put in on purpose.",
+            "Synthetic pictures of a small demonstration model whose bias was built in on purpose.",
             soft_wrap=True,
         )
 
