@@ -34,7 +34,7 @@ _ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[st
 class DiffusersModel:
     """A loaded pipeline with fixed settings.
 
-    The picture for a request hangs on the request alone, not on the batch it is sampled in, up to floating
+    The picture for a request depends on the request alone, not on the batch it is sampled in, up to floating
         point: every picture has a `torch.Generator` of its own, on the CPU, so that a seed means the same on
         every device.
     """
@@ -166,7 +166,7 @@ class DiffusersModel:
     @property
     def _takes_one(self) -> bool:
         """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), or its
-        scheduler draws noise that hangs on the whole batch.
+        scheduler draws noise that depends on the whole batch.
         """
         prompt = self._accepts.get("prompt")
         one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
@@ -202,7 +202,7 @@ class DiffusersModel:
 
     @contextlib.contextmanager
     def _noise_of(self, seed: int) -> Iterator[None]:
-        """Where noise is drawn without generators, it hangs on the picture's seed all the same."""
+        """Where noise is drawn without generators, it depends on the picture's seed all the same."""
         import torch
 
         if not (self._draws_elsewhere or self._arguments):
