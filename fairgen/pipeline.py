@@ -30,6 +30,8 @@ class FairResult:
         images: the pictures of the set, ordered by place.
         records: how each picture was made and why it was kept, in the same order.
         summary: how close the set is to the target, and how many pictures were discarded to get there.
+
+    `FairPipeline` makes it; the fields with an underscore are for `save`.
     """
 
     images: list[Image.Image]
@@ -46,7 +48,7 @@ class FairResult:
         return [[ToneReading.model_validate(r) for r in record.readings] for record in self.records]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per picture of the set: place (as ``slot``), seed, wanted and measured class, ITA ..."""
+        """One row per picture: slot (its place), seed, prompt, wanted and measured class, ITA ..."""
         import pandas as pd
 
         rows = []

@@ -49,7 +49,7 @@ class DiffusersModel:
         self.pipe = pipe
         self.info = info
         self.folder = folder
-        """Where the model lies, if it was loaded from a folder."""
+        """The model's folder, if it was loaded from one."""
         self._accepts = inspect.signature(type(pipe).__call__).parameters
         self._arguments = dict(arguments or {})
         self._memory: dict[str, Memory] = {}
@@ -84,7 +84,7 @@ class DiffusersModel:
 
     @property
     def threads(self) -> int | None:
-        """Threads of torch, on which a CPU's pictures hang in their last bits; None on another device."""
+        """Threads of torch, on which the last bits of a CPU's pictures depend; None on another device."""
         import torch
 
         return torch.get_num_threads() if self.info.device == "cpu" else None
@@ -96,7 +96,7 @@ class DiffusersModel:
         return 1 if not self.info.device.startswith("cuda") and pixels > 256 * 256 else 4
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
-        """Raise `UserError` for a prompt that the model would cut short: the tone word at its end goes."""
+        """Raise `UserError` for a prompt that the model would cut short: its tone word would be lost."""
         names = ("tokenizer", "tokenizer_2", "tokenizer_3")
         tokenizers = [found for name in names if (found := getattr(self.pipe, name, None)) is not None]
         if not tokenizers:
