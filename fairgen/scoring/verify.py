@@ -96,8 +96,8 @@ class Verification:
         if discarded := sum(_was_discarded(r.file) for r in self.results):
             notes.append(
                 f"{discarded} of these pictures {'was' if discarded == 1 else 'were'} discarded by the "
-                "fairgen run that made them, but count here: to leave them out, name the pictures of its sets "
-                "(RUN/SET/*.png)."
+                "fairgen run that made them, but count here: to leave them out, name the pictures of its "
+                "sets (RUN/SET/*.png)."
             )
         return notes
 
