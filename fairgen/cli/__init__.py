@@ -80,7 +80,7 @@ def run(
     standard error.
 
     Args:
-        command, name: another program that shall treat errors in the same way, such as a benchmark.
+        command, name: another program that should treat errors in the same way, such as a benchmark.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     end = args.index("--") if "--" in args else len(args)

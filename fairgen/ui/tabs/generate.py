@@ -311,7 +311,7 @@ def _end(services: Services, number: str | None, request: gr.Request) -> None:
 
 
 def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
-    """The run's set while it is made, or gone on with; as it is where another tab was faster."""
+    """The run's set while it is made or continued; as it is where another tab was faster."""
     left, known = unfinished(run, STEERED), sets_of(run).get(STEERED)
     if left is None and known is not None and known.state == "done":
         yield known
@@ -334,7 +334,7 @@ def _opened(run: UserRun) -> LiveSet:
 
 
 def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
-    """Status, chart, cards, what was set aside, and the stop button."""
+    """Status, chart, cards, discarded pictures, and the stop button."""
     left_out = aside_cards(live)
     label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
