@@ -41,7 +41,9 @@ _Model = Annotated[str, typer.Option(help="'embedded', a hub id or a folder.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 _Count = Annotated[int, typer.Option(min=2, max=10_000, help="Pictures for each prompt.")]
 _Seed = Annotated[int, typer.Option(min=0, help="Every picture's seed follows from it.")]
-_Work = Annotated[Path, typer.Option(help="Folder for what is finished; the same command goes on from it.")]
+_Work = Annotated[
+    Path, typer.Option(help="Folder for finished sets; run the same command again to continue.")
+]
 _Workers = Annotated[
     int | None,
     typer.Option(min=1, max=64, help="Processes; by default 2 on a CPU, else 1.", show_default=False),
@@ -215,8 +217,8 @@ def _work(bench: Bench, setup: Setup, asked: Sequence[Asked], workers: int, *, b
                 progress.update(bar, advance=1, description=what)
     except KeyboardInterrupt:
         raise common.Interrupted(
-            f"Interrupted: {done} of {len(jobs)} sets were made and are kept in {setup.work}; the same "
-            "command goes on from there."
+            f"Interrupted: {done} of {len(jobs)} sets were made and are kept in {setup.work}; run the "
+            "same command again to continue."
         ) from None
 
 

@@ -6,7 +6,7 @@ __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message says what, and names the mend.
+    """Something the user gave cannot be used; the message says what, and how to fix it.
 
     The command line prints the message as one line and exits with code 2; the web app shows it as it is. So
     the message is always one line: whitespace, line breaks included, is folded to single spaces.

@@ -27,9 +27,11 @@ class FairResult:
     """A finished set.
 
     Attributes:
-        images: the pictures of the set, in slot order.
-        records: how each was made and decided on, in the same order.
-        summary: how close the set is to the target, and what was thrown away to get there.
+        images: the pictures of the set, ordered by place.
+        records: how each picture was made and why it was kept, in the same order.
+        summary: how close the set is to the target, and how many pictures were discarded to get there.
+
+    `FairPipeline` makes it; the fields with an underscore are for `save`.
     """
 
     images: list[Image.Image]
@@ -46,7 +48,7 @@ class FairResult:
         return [[ToneReading.model_validate(r) for r in record.readings] for record in self.records]
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row for each picture of the set: slot, seed, wanted and measured class, ITA and its error."""
+        """One row per picture: slot (its place), seed, prompt, wanted and measured class, ITA ..."""
         import pandas as pd
 
         rows = []
@@ -69,9 +71,13 @@ class FairResult:
         return pd.DataFrame(rows)
 
     def save(self, folder: str | Path) -> Path:
-        """Write every picture that was made, the run file and the report into ``folder``, new or empty.
+        """Write every picture that was made (also the discarded ones), the run file and the report.
 
-        Returns the report's path.
+        Args:
+            folder: a folder that does not exist yet, or is empty.
+
+        Returns:
+            The path of the report.
 
         Raises:
             UserError: the folder is not empty or cannot be written, or the configured certificate
@@ -108,23 +114,24 @@ class FairResult:
 
 
 class FairPipeline:
-    """Wraps a diffusers text-to-image pipeline, which stays as it is.
+    """Wraps a diffusers text-to-image pipeline, without changing it.
 
         fair = FairPipeline(pipe, spec="uniform")
         result = fair("a portrait of a doctor", num_images=30, seed=0)
         result.images, result.summary.tv
 
     Args:
-        pipe: a loaded pipeline, on its device and in its precision; or the name of a model, as
+        pipe: a loaded pipeline, used on its device and in its precision; or the name of a model, as
             `fairgen generate --model` takes it.
-        spec: the declared target: a spec, the name of a shipped one, a file, or shares by class.
-        steering: "auto", "none", "prompt", "embedding" or "semantic".
-        name: what the model is called in run files; default: where the pipeline was loaded from. Calibrations
-            are found by the weights, so wrap a pipeline again after loading LoRAs or other weights into it.
-        num_inference_steps: as the pipeline takes it; default its own. So for the next three.
-        guidance_scale: 0 or more.
-        height: pixels.
-        width: pixels.
+        spec: the declared target: a spec, the name of a spec that ships with fairgen, the path of a spec
+            file, or a mapping from class to share, whose shares sum to 1.
+        steering: "auto", "none", "prompt", "embedding" or "semantic" (see docs/steering.md).
+        name: what the model is called in run files; default: where the pipeline was loaded from.
+            Calibrations are found by the weights, so wrap a pipeline again after loading LoRAs into it.
+        num_inference_steps: sampling steps; default: the pipeline's own.
+        guidance_scale: 0 or more; default: the pipeline's own.
+        height: of the pictures, in pixels; default: the pipeline's own.
+        width: of the pictures, in pixels; default: the pipeline's own.
 
     Raises:
         UserError: the spec, the technique or a value cannot be used.
@@ -181,18 +188,21 @@ class FairPipeline:
         on_event: Callable[[Event], object] | None = None,
         **arguments: Any,
     ) -> FairResult | list[FairResult]:
-        """Make a set of ``num_images`` pictures; for a list of prompts, a set of each.
+        """Make a set of ``num_images`` pictures for each prompt.
 
         Args:
-            prompt: one, or several.
-            num_images: how many pictures a set has.
-            seed: of the first picture; the others' follow from it.
-            max_tries: most pictures made for one place of the set.
-            batch_size: pictures sampled at once; default: 4, or 1 for large ones without CUDA.
-            reader: one to use again; default: one for this call.
-            on_event: told what happens while it does (see `fairgen.loop.events`).
+            prompt: one prompt, or a list of prompts.
+            num_images: pictures in a set, 1 or more.
+            seed: of the set; the seed of every picture follows from it.
+            max_tries: most pictures made for one place of the set, 1 to 100.
+            batch_size: pictures sampled at once; default: 4, or 1 for large pictures without CUDA.
+            reader: a reader to use for this call; default: a new one.
+            on_event: called with each event as it happens (see `fairgen.loop.events`).
             arguments: further arguments of the pipeline's call (``negative_prompt``, ``image``,
                 ``ip_adapter_image``, ``true_cfg_scale`` ...), the same for every picture.
+
+        Returns:
+            The finished set; for a list of prompts, a list of sets in the same order.
 
         Raises:
             UserError: an argument cannot be used.
@@ -234,7 +244,7 @@ def collect(events: Iterator[Event], on_event: Callable[[Event], object] | None 
     """Run a session (`fairgen.loop.session.run_session`) to its end and keep the set that it made.
 
     Args:
-        on_event: told what happens while it does.
+        on_event: called with each event as it happens.
     """
     session: SessionRecord | None = None
     summary: Summary | None = None

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 TIE_DIGITS = 9
-"""Decimal places to which remainders and deficits are compared, so that ties do not hang on rounding."""
+"""Decimal places to which remainders and deficits are compared, so that ties do not depend on rounding."""
 
 
 def _shares(target: Mapping[str, float], n: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Reads the apparent skin tones of faces in pictures. Stands alone; see README.md beside this file."""
+"""Reads the apparent skin tones of faces in pictures. Works on its own; see README.md in this folder."""
 
 from .picture import PictureError
 from .reader import SkinToneReader, ToneReading

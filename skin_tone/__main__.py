@@ -83,7 +83,7 @@ def _files(paths: list[Path]) -> list[Path]:
             else:
                 _stop(f"{path} does not exist: name pictures, or folders that hold some.")
         except OSError as error:
-            _stop(f"{error.filename} cannot be listed ({error.strerror}): mend its permissions.")
+            _stop(f"{error.filename} cannot be listed ({error.strerror}): check its permissions.")
     if not found:
         _stop(f"No pictures there: looked for {', '.join(sorted(SUFFIXES))}.")
     return list(found)

@@ -41,25 +41,25 @@ _AGREE_DELTA_E = 15.0
 
 
 class ToneReading(BaseModel):
-    """What was read from one face, or why nothing was.
+    """What was read from one face, or why no tone was read.
 
-    The numbers describe pixels of a picture: apparent skin colour, not race, ethnicity or a phototype.
+    The numbers describe the pixels of a picture: apparent skin colour, not race, ethnicity or a phototype.
     If ``abstained`` is set, the measured fields are None or empty.
 
     Attributes:
         box: (x0, y0, x1, y1) of the face in pixels, x1 and y1 exclusive; None when there is no face.
-        outlines: patch -> its corners (x, y) in whole pixels, of every patch, used or not.
-        lab: the estimated colour of the skin, discounting light, gloss and shadow, (L*, a*, b*), D65.
+        outlines: patch -> its corners (x, y) in whole pixels, for every patch, used or not.
+        lab: the estimated colour of the skin without effects of light, gloss and shadow, (L*, a*, b*), D65.
         chroma: C*ab, >= 0.
         hue: hue angle h_ab in degrees, 0-360.
         ita: individual typology angle in degrees; high is light.
         ita_sigma: its standard error in degrees, as used for ``probabilities``.
-        seen: the colour that the skin shows in the picture as it is, (L*, a*, b*): the median of its bare
+        seen: the colour of the skin as the picture shows it, (L*, a*, b*): the median of its bare
             parts.
         ita_seen: ITA of ``seen``, degrees; ``ita`` - ``ita_seen`` is the correction that was applied.
-        like_renders: 0-1, how far the face looks like the renders by which light is told from skin. At 1 the
-            estimate is the colour in neutral light, at 0 what a careful observer names.
-        nearness: 0-1, how near the most alike rated faces are; None where ``like_renders`` is 1.
+        like_renders: 0-1, how much the face looks like the renders that the correction for light was
+            fitted on. At 1 the estimate is the colour in neutral light, at 0 what a careful observer names.
+        nearness: 0-1, how close the most similar rated faces are; None where ``like_renders`` is 1.
             Far from all of them the estimate is the plain reading and the interval is wide.
         patches: patch -> (L*, a*, b*) of the patches that were used.
         skipped: patch -> why it was not used (faces_away, too_small, clipped, disagrees, covered).
@@ -89,24 +89,30 @@ class ToneReading(BaseModel):
 
 
 class SkinToneReader:
-    """Reads apparent skin tones. Keeps one face finder: close it, or use it in a ``with`` block. Thread-safe.
+    """Reads the apparent skin tones of the faces in pictures.
+
+    It keeps its models in memory: use it in a ``with`` block, or close it. Several threads may share it.
 
     Args:
-        max_faces: at most this many faces of a picture are read, >= 1.
+        max_faces: most faces to read in one picture, 1 or more.
     """
 
     def __init__(self, max_faces: int = 64) -> None:
         self._finder = FaceFinder(max_faces)
 
     def read(self, image: Image.Image | NDArray[np.uint8] | str | os.PathLike[str]) -> list[ToneReading]:
-        """A reading per face, largest face first; without a face one reading, abstained for ``no_face``.
+        """Read every face in a picture.
 
         Args:
-            image: a Pillow picture (any 8-bit mode), uint8 RGB, H x W x 3, 0-255, or the path of a picture
-                file.
+            image: a Pillow image (any 8-bit mode), an array (uint8, H x W x 3, RGB, 0-255), or the path of
+                a picture file.
+
+        Returns:
+            One reading per face, largest face first. Without a face, one reading whose ``abstained`` is
+            ``no_face``.
 
         Raises:
-            PictureError: the picture has a form that is not read, or the file is no picture.
+            PictureError: the format is not supported, or the file is not a picture.
             RuntimeError: the reader is closed.
         """
         rgb = as_rgb(open_picture(Path(image)) if isinstance(image, str | os.PathLike) else image)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tools.docs_site import GUESTS, site_links
 
@@ -39,6 +40,14 @@ def test_every_page_is_on_the_map_and_in_the_site() -> None:
     assert sorted({*on_the_map, "index.md"}) == PAGES
     in_the_site = re.findall(r"[\w/-]+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(in_the_site) == sorted([*PAGES, *(g for g in GUESTS.values() if g.endswith(".md"))])
+
+
+def test_the_site_loads_no_script_or_style_from_another_server() -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    for file in [*settings["extra_css"], *settings["extra"]["polyfills"]]:
+        assert (DOCS / file).is_file(), file
+    # By this name the offline plugin knows that it need not load one from unpkg.com.
+    assert any("iframe-worker" in file for file in settings["extra"]["polyfills"])
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""A bench for methods that mitigate skew: on a model whose bias is known, since it was put in on purpose.
+"""A bench for methods that mitigate skew: on a model whose bias is known, since it was built in on purpose.
 
 * `load_known_bias`: the table beside a model's weights; `measured_bias`: what its pictures show beside it.
 * `Task`, `Made`, `Method`: what a method is given, and what it returns.

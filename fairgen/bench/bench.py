@@ -47,7 +47,7 @@ _HEADER = "bench.json"
 
 
 def reader_digest() -> str:
-    """'sha256:<hex>' over the readers' code and calibration: what a class that was read hangs on."""
+    """'sha256:<hex>' over the readers' code and calibration: what a class that was read depends on."""
     held = hashlib.sha256()
     for part in sorted(files("skin_tone").iterdir(), key=lambda one: one.name):
         if part.is_file() and part.name.endswith((".py", ".json")):

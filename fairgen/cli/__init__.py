@@ -1,8 +1,8 @@
 """The ``fairgen`` command. One file a subcommand; nothing heavy is imported before a subcommand runs.
 
-Exit codes: 0 done; 2 bad input (one line that says what, and how to mend it); 3 done, but the target was
-not met within the tolerance although ``--require`` was given, or ``spec check`` found a void approval; 130
-interrupted; 1 anything else.
+Exit codes: 0 done; 2 bad input (one line that says what is wrong, and how to fix it); 3 done, but the target
+was not met within the tolerance although ``--require`` was given, or ``spec check`` found a void approval;
+130 interrupted; 1 anything else.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _print_version(value: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", help="Print the version and leave.", callback=_print_version, is_eager=True
+        False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
     ),
     debug: bool = typer.Option(
         False, "--debug", help="Show the traceback of an unexpected error (works after any command)."
@@ -80,7 +80,7 @@ def run(
     standard error.
 
     Args:
-        command, name: another program that shall treat errors in the same way, such as a benchmark.
+        command, name: another program that should treat errors in the same way, such as a benchmark.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     end = args.index("--") if "--" in args else len(args)

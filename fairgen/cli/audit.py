@@ -56,7 +56,7 @@ def audit(
     resume: Path | None = typer.Option(
         None,
         "--resume",
-        help="A run folder whose audit was interrupted: goes on with it, as it was begun.",
+        help="Continue the interrupted audit in this run folder, with its own settings.",
         show_default=False,
     ),
     force: bool = common.FORCE,
@@ -70,7 +70,7 @@ def audit(
 ) -> None:
     """Assess a model on a list of prompts, unsteered and steered from the same seeds, against a target.
 
-    An audit that was stopped, in whatever way, goes on with --resume and ends as if it had never stopped.
+    However an audit was interrupted, --resume continues it, with the same result as without the interruption.
     """
     common.check_range("--tolerance", tolerance, 0, 1)
     from fairgen.provenance.signing import signer_from_environment
@@ -137,7 +137,7 @@ def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, 
 
     audit = left.audit
     if "force" in given:
-        raise UserError("--resume goes on with a run, and --force puts it aside: give one of them.")
+        raise UserError("--resume continues a run, and --force moves it away: give one of them.")
     if "target" in given or "spec" in given:
         declared = common.resolve_spec(params["spec"], params["target"]).content_hash()
         if declared not in audit.specs:
@@ -232,7 +232,7 @@ def _show(summary: AuditSummary) -> None:
         console.print(problem, markup=False, soft_wrap=True)
     if summary.model == "embedded":
         console.print(
-            "Synthetic pictures of a small demonstration model whose bias was put in on purpose.",
+            "Synthetic pictures of a small demonstration model whose bias was built in on purpose.",
             soft_wrap=True,
         )
 

@@ -38,7 +38,7 @@ OUT = typer.Option(None, "--out", help="Run folder; by default a new one under r
 FORCE = typer.Option(
     False,
     "--force",
-    help="Write into --out although it is not empty; a run that lies there is moved to previous-1.",
+    help="Write into --out even if it is not empty; a run in it is moved to previous-1.",
 )
 MODEL = typer.Option("embedded", "--model", help=f"{'; or '.join(kind.sentence for kind in kinds())}.")
 DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda, cuda:N or mps.")
@@ -107,7 +107,7 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
         declared = load_spec(spec)
         if declared.approval == "void":
             words = (
-                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it anew."
+                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it again."
             )
             stderr().print(one_line(words), markup=False, soft_wrap=True)
         return declared

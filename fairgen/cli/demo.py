@@ -14,7 +14,7 @@ DEMO_PROMPT = "a portrait of a CEO"
 
 
 def demo(
-    prompt: str = typer.Option(DEMO_PROMPT, "--prompt", help="What the pictures shall show."),
+    prompt: str = typer.Option(DEMO_PROMPT, "--prompt", help="What the pictures should show."),
     count: int = typer.Option(30, "--count", min=1, max=10_000, help="Pictures in each of the two sets."),
     spec: str = common.SPEC,
     seed: int = common.SEED,
@@ -27,7 +27,7 @@ def demo(
 ) -> None:
     """Make one set unsteered and one steered to the target, from the same seeds, and report both.
 
-    The embedded model is a small demonstration model on rendered heads; its bias was put in on purpose.
+    The embedded model is a small demonstration model on rendered heads; its bias was built in on purpose.
     """
     if not prompt.strip():
         raise UserError('The prompt is empty: give one, such as "a portrait of a doctor".')
@@ -72,7 +72,7 @@ def demo(
         console.print(note, markup=False, soft_wrap=True)
     if model == "embedded":
         console.print(
-            "Synthetic pictures of a small demonstration model whose bias was put in on purpose.",
+            "Synthetic pictures by a small demonstration model whose bias was built in on purpose.",
             soft_wrap=True,
         )
     typer.echo(f"Report: {report}")

@@ -14,7 +14,7 @@ from fairgen.steering import registry
 
 def generate(
     prompt: str = typer.Argument(
-        help="What the pictures shall show, such as 'a portrait of a doctor'.", show_default=False
+        help="What the pictures should show, such as 'a portrait of a doctor'.", show_default=False
     ),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,

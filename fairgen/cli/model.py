@@ -89,7 +89,7 @@ def _facts(found: ModelDescription) -> list[tuple[str, str]]:
         facts.append(
             (
                 "known bias",
-                f"put in on purpose, for {bias.prompts} prompts; mean ITA by group: {groups}; lightest "
+                f"built in on purpose, for {bias.prompts} prompts; mean ITA by group: {groups}; lightest "
                 f"{', '.join(bias.lightest)}; darkest {', '.join(bias.darkest)}",
             )
         )

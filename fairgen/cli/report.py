@@ -1,4 +1,4 @@
-"""``fairgen report RUN``: the HTML report, tables and JSON of a run folder, made anew from its run file."""
+"""``fairgen report RUN``: the HTML report, tables and JSON of a run folder, made again from its run file."""
 
 from __future__ import annotations
 

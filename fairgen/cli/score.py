@@ -72,7 +72,8 @@ def _show(found: Score) -> None:
     console.print(table)
     for arm in found.arms:
         console.print(
-            f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} prompts, alignment error "
+            f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} "
+            f"{'prompt' if arm.prompts == 1 else 'prompts'}, alignment error "
             f"{common.number(arm.alignment_error, 4)}",
             soft_wrap=True,
         )

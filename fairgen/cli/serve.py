@@ -16,11 +16,11 @@ AUTH_VARIABLE = "FAIRGEN_AUTH"
 
 def serve(
     host: str = typer.Option(
-        "127.0.0.1", "--host", help="Address to listen on; others than this machine's own ask for --auth."
+        "127.0.0.1", "--host", help="Address to listen on; any but this machine's own needs --auth."
     ),
     port: int = typer.Option(7860, "--port", min=1, max=65535, help="Port to listen on."),
     share: bool = typer.Option(
-        False, "--share", help="Also open a public address through Gradio's tunnel; asks for --auth."
+        False, "--share", help="Also open a public address through Gradio's tunnel; needs --auth."
     ),
     auth: list[str] | None = typer.Option(
         None,
@@ -29,9 +29,7 @@ def serve(
         f"better than on the command line: the variable {AUTH_VARIABLE}.",
         show_default=False,
     ),
-    no_auth: bool = typer.Option(
-        False, "--no-auth", help="Let everybody in who reaches a server that others can reach."
-    ),
+    no_auth: bool = typer.Option(False, "--no-auth", help="Serve other machines without a password."),
     model: list[str] = typer.Option(
         ["embedded"],
         "--model",
@@ -39,7 +37,7 @@ def serve(
         "default.",
     ),
     device: str = common.DEVICE,
-    runs: Path = typer.Option(Path("runs"), "--runs", help="Folder that the runs are written to."),
+    runs: Path = typer.Option(Path("runs"), "--runs", help="Folder to write runs to."),
     open_browser: bool = typer.Option(False, "--open", help="Open the page in the browser."),
 ) -> None:
     """Serve the web app: choose a target, watch the set converge, see the evidence. Ctrl-C ends it."""

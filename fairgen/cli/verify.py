@@ -106,8 +106,9 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
             f"{document['noise_floor_tv']:.3f} "
-            f"for {_so_many(document['count'], 'picture')}; differs from the target: "
-            f"p = {document['p_value']:.3g} (if the pictures are independent draws)"
+            f"for {_so_many(document['count'], 'picture')}; test of a "
+            f"difference from the target: p = {document['p_value']:.3g} (if the "
+            "pictures are independent draws)"
         )
     else:
         console.print("No skin tone could be read in any picture.")

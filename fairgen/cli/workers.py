@@ -37,7 +37,7 @@ THREADS = typer.Option(
     "--threads",
     min=1,
     max=1024,
-    help="Threads of a model on a CPU; the pictures' last bits hang on it. By default all cores, divided by "
+    help="CPU threads of a model; the last bits of pictures depend on it. By default all cores, divided by "
     "the workers.",
     show_default=False,
 )

@@ -1,8 +1,8 @@
 """Runs one set, or several that share batches, round by round: sample -> read -> hand back.
 
-A picture's last bits hang on the batch that it is sampled in. So what shares a batch follows from the rounds
-alone, and a batch of which an interrupted run recorded only a part is sampled again as a whole: its recorded
-pictures stay what they are, and the rest comes out as it would have.
+A picture's last bits depend on the batch that it is sampled in. So what shares a batch follows from the
+rounds alone, and a batch of which an interrupted run recorded only a part is sampled again as a whole:
+its recorded pictures stay what they are, and the rest comes out as it would have.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ class Ask:
 class Verdict:
     """What became of a picture that was just measured.
 
-    ``kept``: the attempt that now takes the slot, or None when the slot is to be tried again. It may be an
-    earlier attempt than the one measured. ``discarded``: the attempts of that slot that are thereby given up;
-    empty while the slot is still being tried.
+    ``kept``: the attempt that now takes the place, or None when the place is to be tried again. It may be an
+    earlier attempt than the one measured. ``discarded``: the attempts at that place that are given up;
+    empty while the place is still being tried.
     """
 
     kept: Ask | None
@@ -169,14 +169,14 @@ class Verdict:
 class Controller:
     """Fills a quota picture by picture: asks for the largest deficit, keeps what fits, retries what does not.
 
-    A measured picture takes its slot at once if its class is open (see :func:`is_open`). Otherwise the slot
+    A measured picture takes its place at once if its class is open (see :func:`is_open`). Otherwise the place
     is tried again, asking afresh for what is missing by then, up to ``max_tries`` pictures in all; after that
     the attempt that was measured nearest to an open class is kept, so that the set always reaches its size.
     A picture without a reading (abstained) is tried again too, and only kept where no attempt was readable.
 
     Args:
         quota: class -> wanted count, in the order of the scale.
-        max_tries: most pictures made for one slot, 1 or more; 1 means no extra pictures.
+        max_tries: most pictures made for one place, 1 or more; 1 means no extra pictures.
         response: starting belief about hits; default :class:`ResponseModel` of the quota's classes.
 
     Raises:
@@ -189,7 +189,7 @@ class Controller:
     kept: Counter[str] = field(default_factory=Counter, init=False)
     """class -> pictures kept with that measured class"""
     abstained: int = field(default=0, init=False)
-    """slots whose kept picture could not be read"""
+    """Places whose kept picture could not be read."""
     discarded: int = field(default=0, init=False)
     """pictures made and given up"""
 
@@ -203,7 +203,7 @@ class Controller:
 
     @property
     def done(self) -> bool:
-        """Whether every slot has its picture."""
+        """Whether every place has its picture."""
         return not self._waiting and not self._flying
 
     @property
@@ -212,7 +212,7 @@ class Controller:
         return self.kept.total() + self.abstained + self.discarded + sum(map(len, self._tried.values()))
 
     def ask(self, count: int) -> list[Ask]:
-        """Up to ``count`` pictures to make next, the earliest slots first; empty when none is waiting."""
+        """Up to ``count`` pictures to make next, the earliest places first; empty when none is waiting."""
         asks: list[Ask] = []
         for slot in self._waiting[:count]:
             pending = Counter(ask.tone for ask in self._flying.values())

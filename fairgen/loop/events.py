@@ -61,7 +61,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Filled:
-    """The tries of a slot ran out; a discarded picture of the nearest class takes the place."""
+    """All tries at a place were used up; a discarded picture of the nearest class takes it."""
 
     record: FillRecord
     path: Path | None

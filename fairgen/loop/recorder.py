@@ -156,7 +156,7 @@ class Recorder:
         return PictureDone(kept.record, made.image, kept.path, done, session.count)
 
     def fill(self, picture: PictureRecord, kept: Mapping[str, int]) -> Filled:
-        """Put a picture that did not fit into its slot after all. ``kept``: class -> pictures of the set
+        """Put a picture that did not fit into its place after all. ``kept``: class -> pictures of the set
         before.
         """
         requested, measured = self.record.requested, picture.measured

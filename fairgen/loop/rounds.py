@@ -20,7 +20,7 @@ from fairgen.steering import Steered, Technique
 
 
 def slot_seed(seed: int, slot: int, attempt: int) -> int:
-    """The seed (32 bits) of one attempt of one slot, whatever the technique.
+    """The seed (32 bits) of one attempt at one place, whatever the technique.
 
     NumPy's SeedSequence with spawn key (slot, attempt): stable across versions and machines by NumPy's
     promise.
@@ -42,7 +42,7 @@ class Rounds(ABC):
 
     @abstractmethod
     def ask(self) -> list[Job]:
-        """The pictures of the next round; what they ask for hangs on all that were recorded before."""
+        """The pictures of the next round; what they ask for depends on all that were recorded before."""
 
     @abstractmethod
     def record(self, made: Made) -> Iterator[PictureDone | Replayed | Filled]:

@@ -1,16 +1,16 @@
 """The loop: plan -> steer -> sample -> read -> feed back, for one prompt.
 
-Pictures are made in *rounds* of ``round_size``. What a round asks for hangs on what was measured in the
+Pictures are made in *rounds* of ``round_size``. What a round asks for depends on what was measured in the
 rounds before it, and on nothing else; within a round they are sampled in batches of at most ``batch_size``.
 So the batch size changes speed and memory, not the pictures (up to the floating point of a bigger batch),
 while the round size is a part of the result, and recorded; towards the end rounds are never larger than a
 third of the places that are still free. Small rounds steer more closely: in simulation
-(design, section 5) feedback every 4 pictures leaves a mean total variation of .039, every 8 of .050.
+feedback every 4 pictures leaves a mean total variation of .039, every 8 of .050.
 
-A set has ``count`` slots. The seed of every attempt of every slot is fixed beforehand by the session's seed,
-so the first attempt of slot i has an unsteered twin with the same seed in the session without steering. A
-picture is kept whenever its *measured* class is still open, whatever was asked for. A slot whose picture does
-not fit is tried again, at most ``max_tries`` pictures a slot, so a session makes at most ``count *
+A set has ``count`` places. The seed of every attempt at every place follows from the session's seed, so the
+first attempt at place i has an unsteered twin with the same seed in the session without steering. A picture
+is kept whenever its *measured* class is still open, whatever was asked for. A place whose picture does not
+fit is tried again, with at most ``max_tries`` pictures per place, so a session makes at most ``count *
 max_tries``; then the attempt nearest to a class that is still missing fills it, and that is said. Without
 steering the first ``count`` pictures are the set.
 """
@@ -103,38 +103,42 @@ def run_session(
 ) -> Iterator[Event]:
     """Make a set of pictures for a declared target.
 
-    Yields `fairgen.loop.events` as things happen; the last is Finished.
-
-    Everything that the user gave is checked before this function returns; sampling starts with the first
-    ``next``. Abandoning the iterator, or Ctrl-C, leaves the run file and every picture whole.
+    All arguments are checked before this function returns. Sampling starts with the first ``next``. If you
+    stop iterating, or press Ctrl-C, the run file and every picture stay whole.
 
     Args:
+        generator: the model that makes the pictures, such as one from `fairgen.load_model`.
+        reader: reads the skin tones: a `skin_tone.SkinToneReader`, or a pool of them.
         prompt: one line, at most 1,000 characters.
+        spec: the declared target.
         count: pictures wanted, 1-10,000.
         steering: a name ("auto", "none", "prompt", "embedding", "semantic"), None for "none", or a fresh
-            technique. "auto" is "embedding" where the pipeline allows it, else "prompt". For "embedding" and
-            "semantic" the model's calibration is looked up; where there is none, a short one is run first
-            and kept.
-        seed: 0 or more.
-        batch_size: pictures sampled at once, 1-64; default: the generator's.
-        round_size: pictures between two feedback steps, 1-64; changes the pictures.
-        max_tries: most pictures made for one slot, 1-100.
-        feedback: False asks for the quota blindly and keeps every picture (open loop), for comparisons.
+            technique. "auto" is "embedding" where the pipeline allows it, else "prompt". "embedding" and
+            "semantic" need the model's calibration; if there is none, a short one is run first and saved.
+        seed: 0 or more; the seed of every picture follows from it.
+        batch_size: pictures sampled at once, 1-64; default: the model's.
+        round_size: pictures between two feedback steps, 1-64; it affects which pictures are made.
+        max_tries: most pictures made for one place, 1-100.
+        feedback: False asks for the quota without feedback and keeps every picture (open loop), for
+            comparisons.
         turn: where the tie-break of the quota starts (`fairgen.quota.quota`); an audit passes the prompt's
             number.
         limit: largest strength of a continuous technique that is given by its name, 0.1-1.3; less changes
             the pictures less and reaches fewer classes. Default: 1.3.
-        out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. Made where missing, appended to
-            where it holds a run. None: nothing is written.
-        session: its id in the run file; default: the technique's name, or "unsteered".
-        resume: what an interrupted run left of this session in ``out_dir``. It goes on from there, and ends
-            as if it had never stopped; the other arguments must be those of its beginning.
+        out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. It is created if it is missing; if
+            it contains a run, the set is added to it. None: nothing is written.
+        session: the name of the set in the run file; default: the technique's name, or "unsteered".
+        resume: what an interrupted run left of this set in ``out_dir``. The set continues from there, with
+            the same result as without the interruption; the other arguments must be the original ones.
         signer: signs the pictures that are written (`fairgen.provenance.signing`); default: as the
             environment configures it, which may be not at all.
 
+    Yields:
+        Events (`fairgen.loop.events`) as they happen; the last one is ``Finished``, with the summary.
+
     Raises:
-        UserError: an argument or the configured certificate cannot be used, or (later) the disk is full, or
-            what is to be resumed was made otherwise.
+        UserError: an argument or the configured certificate cannot be used; or, while sampling, the disk is
+            full, or what is to be resumed was made in another way.
     """
     if resume is not None and batch_size is None:
         batch_size = resume.record.batch_size

@@ -267,7 +267,7 @@ class Resumed(Folder):
         if old is None:
             super()._write_fill(fill)
         else:
-            require_same(fill, old, f"The fill of slot {old.slot} of session {old.session}")
+            require_same(fill, old, f"The fill of place {old.slot} of session {old.session}")
 
     def finish(self, summary: Summary) -> Summary:
         """As a folder does; a summary that was written already counts."""

@@ -69,7 +69,7 @@ class CalibrationSummary(_Part):
 
 
 class BiasSummary(_Part):
-    """The table of a bias that was put in on purpose."""
+    """The table of a bias that was built in on purpose."""
 
     prompts: int
     groups: dict[str, float] = Field(description="group -> mean of its prompts' means, degrees of ITA")

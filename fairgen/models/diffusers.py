@@ -34,7 +34,7 @@ _ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[st
 class DiffusersModel:
     """A loaded pipeline with fixed settings.
 
-    The picture for a request hangs on the request alone, not on the batch it is sampled in, up to floating
+    The picture for a request depends on the request alone, not on the batch it is sampled in, up to floating
         point: every picture has a `torch.Generator` of its own, on the CPU, so that a seed means the same on
         every device.
     """
@@ -49,7 +49,7 @@ class DiffusersModel:
         self.pipe = pipe
         self.info = info
         self.folder = folder
-        """Where the model lies, if it was loaded from a folder."""
+        """The model's folder, if it was loaded from one."""
         self._accepts = inspect.signature(type(pipe).__call__).parameters
         self._arguments = dict(arguments or {})
         self._memory: dict[str, Memory] = {}
@@ -84,7 +84,7 @@ class DiffusersModel:
 
     @property
     def threads(self) -> int | None:
-        """Threads of torch, on which a CPU's pictures hang in their last bits; None on another device."""
+        """Threads of torch, on which the last bits of a CPU's pictures depend; None on another device."""
         import torch
 
         return torch.get_num_threads() if self.info.device == "cpu" else None
@@ -96,7 +96,7 @@ class DiffusersModel:
         return 1 if not self.info.device.startswith("cuda") and pixels > 256 * 256 else 4
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
-        """Raise `UserError` for a prompt that the model would cut short: the tone word at its end goes."""
+        """Raise `UserError` for a prompt that the model would cut short: its tone word would be lost."""
         names = ("tokenizer", "tokenizer_2", "tokenizer_3")
         tokenizers = [found for name in names if (found := getattr(self.pipe, name, None)) is not None]
         if not tokenizers:
@@ -166,7 +166,7 @@ class DiffusersModel:
     @property
     def _takes_one(self) -> bool:
         """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), or its
-        scheduler draws noise that hangs on the whole batch.
+        scheduler draws noise that depends on the whole batch.
         """
         prompt = self._accepts.get("prompt")
         one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
@@ -202,7 +202,7 @@ class DiffusersModel:
 
     @contextlib.contextmanager
     def _noise_of(self, seed: int) -> Iterator[None]:
-        """Where noise is drawn without generators, it hangs on the picture's seed all the same."""
+        """Where noise is drawn without generators, it depends on the picture's seed all the same."""
         import torch
 
         if not (self._draws_elsewhere or self._arguments):

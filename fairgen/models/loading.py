@@ -47,7 +47,7 @@ def load_model(
         device: "auto" takes CUDA, then MPS (Apple), then the CPU.
         dtype: "auto" is float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16
             for transformers.
-        steps: 1-1000. Default, like the next three: ``fairgen.json`` beside the weights, else the pipeline's
+        steps: 1-1000. Default, like the next three: ``fairgen.json`` next to the weights, else the pipeline's
             own.
         guidance_scale: 0-100.
         height: 16-4096 pixels, a multiple of the pipeline's step (8 for Stable Diffusion).

@@ -141,7 +141,7 @@ class _Worker:
     def _gave_up(self, reason: str) -> UserError:
         come = len(self._replies.heard)
         again = (
-            f" {come} of {self._wanted} replies are kept: the same command goes on from there."
+            f" {come} of {self._wanted} replies are kept: run the same command again to continue."
             if come
             else ""
         )

@@ -17,7 +17,7 @@ from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 from fairgen.report.images import MISSING, inside
 
 Pictures = Literal["all", "thin", "none"]
-"""all: every picture; thin: the first `THIN_PLACES` places of every set, nothing that was set aside; none."""
+"""all: every picture; thin: the first `THIN_PLACES` places of every set, nothing that was discarded; none."""
 
 THIN_PLACES = 6
 LIMIT_MB: dict[Pictures, float] = {"all": 25.0, "thin": 3.0, "none": 25.0}
@@ -43,7 +43,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Choice:
-    """How many places of each set are shown, whether what was set aside is, and how large; None: hidden."""
+    """How many places of each set are shown, whether what was discarded is, and how large; None: hidden."""
 
     places: int
     of: int
@@ -58,7 +58,7 @@ class Choice:
             return "The page holds no pictures."
         which = f"of the first {self.places} of {self.of} places of each set"
         if self.places >= self.of:
-            which = "of every picture" if self.aside else "of every set, without what was set aside"
+            which = "of every picture" if self.aside else "of every set, without what was discarded"
         return f"The page holds thumbnails {which}, at most {self.size.side} pixels wide."
 
 

@@ -12,7 +12,7 @@ from fairgen.scoring.figures import Figures
 from fairgen.scoring.numbers import MEETS_WITHIN
 
 EMBEDDED_STRIP = (
-    "Synthetic pictures by fairgen's small embedded demonstration model, whose bias was put in on purpose. "
+    "Synthetic pictures by fairgen's small embedded demonstration model, whose bias was built in on purpose. "
     "Skin tone is what the pixels show."
 )
 SYNTHETIC_STRIP = "Synthetic pictures. Skin tone is what the pixels show, not race and not ethnicity."
@@ -21,8 +21,8 @@ FOUND_STRIP = (
 )
 EMBEDDED_NOTE = (
     "The pictures come from fairgen's small embedded model, a demonstration and test model that draws "
-    "rendered heads. Its bias was put in on purpose: the tones of its training pictures depend on the "
-    "occupation by a table in its model card. "
+    "rendered heads. Its bias was built in on purpose: the tones of its training pictures depend on the "
+    "occupation, as a table in its model card says. "
     "What is shown here says nothing about any other model, and nothing about real people in any occupation."
 )
 SYNTHETIC_NOTE = (
@@ -30,8 +30,8 @@ SYNTHETIC_NOTE = (
     "ethnicity."
 )
 FOUND_NOTE = (
-    "These pictures were brought as files: how they were chosen is not known here. Skin tone means what the "
-    "pixels of a picture show: it is not race and not ethnicity."
+    "These pictures were given as files, and fairgen does not know how they were chosen. Skin tone means "
+    "what the pixels of a picture show: it is not race and not ethnicity."
 )
 TARGET_NOTE = (
     "The target is a choice that somebody declared, not a fact about the world; fairgen does not say which "
@@ -158,8 +158,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         ),
         row(
             "Chance floor of TV",
-            "The mean TV of a perfect sampler that draws each picture independently from the target; sets "
-            "that are planned come closer: where each class is asked for by a quota, or by what is missing.",
+            "The mean TV of a perfect sampler that draws each picture independently from the target. Planned "
+            "sets come closer, because each class is asked for by a quota or by what is still missing.",
             {i: f"{f.noise_floor_tv:.3f}" for i, f in have.items()},
         ),
         row(
@@ -184,8 +184,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "Differs from the target? (p)",
             "How often independent draws from the declared target would look at least this unlikely; a "
-            "large p proves no match. Not "
-            "given for a steered set, whose pictures were chosen by feedback and are no independent draws.",
+            "large p does not prove a match. Not "
+            "given for a steered set, whose pictures were chosen by feedback and are not independent draws.",
             {i: "–" if f.p_differs is None else _p(f.p_differs) for i, f in have.items()},
         ),
         row(
@@ -199,7 +199,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         ),
         row(
             "TV, reading error allowed for",
-            "The range, 95 times in 100, when the class of each picture is drawn anew by how sure the "
+            "The range, 95 times in 100, when the class of each picture is redrawn by how sure the "
             "reader was of "
             "it; errors mostly push the distance up, so a set that matches exactly can only move away.",
             {i: f"{f.tv_read[0]:.2f}–{f.tv_read[1]:.2f}" for i, f in have.items() if f.tv_read},
@@ -225,8 +225,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
     rows.append(
         row(
             "Discarded",
-            "Pictures that were read and not kept since no place was open for their class: the price of the "
-            "match.",
+            "Pictures that were read but not kept, because no place was open for their class: the price of "
+            "the match.",
             {i: str(len(a.discarded)) for i, a in enumerate(arms)},
         )
     )

@@ -46,19 +46,24 @@ def write_report(
     pictures: Pictures | None = None,
     max_mb: float | None = None,
 ) -> Written:
-    """Write report.html, report.json, pictures and sets as CSV and Parquet into ``out``.
+    """Write the report of a run: report.html, report.json, and tables of pictures and sets (CSV, Parquet).
 
-    A run of one prompt without an audit's header gets a page of its own kind, with the pictures as they are
-    (and summary.json beside it, the sessions' own summaries); every other run, or one whose pictures shall be
-    fewer or smaller, gets the page of an audit.
+    A run of one prompt gets a simpler page, with its pictures in full size, and a summary.json. An audit gets
+    the page for several prompts, and so does a run of one prompt if ``pictures`` or ``max_mb`` is given.
 
     Args:
-        out: default: the run folder.
-        pictures: which pictures the page holds (`fairgen.report.thumbnails.Pictures`); default: all.
-        max_mb: largest page, in megabytes; its pictures are made as small as that takes.
+        run_folder: the run folder, or the path of its run.jsonl.
+        out: the folder to write to; default: the run folder.
+        pictures: which pictures the page shows, "all", "thin" (the first six places of every set) or "none";
+            default: all.
+        max_mb: size limit of the page in megabytes; pictures are made smaller, then fewer, until it fits.
+
+    Returns:
+        The paths of what was written.
 
     Raises:
-        UserError: the folder holds no run, no picture yet, a line that is no record, or cannot be written.
+        UserError: the folder contains no run or no picture yet, its run file is damaged, or ``out`` cannot
+            be written.
     """
     reader = RunReader(run_folder)
     folder = Path(out) if out is not None else reader.folder

@@ -77,7 +77,7 @@ class SignerRecord(_Record):
 
 
 class Host(_Record):
-    """The machine, as far as the pictures may hang on it; no names of users or machines."""
+    """The machine, as far as the pictures may depend on it; no names of users or machines."""
 
     platform: str = Field(description="operating system and its release")
     machine: str = Field(description="processor architecture, such as x86_64")
@@ -115,7 +115,7 @@ class AuditRecord(_Record):
     round_size: int
     batch_size: int
     side_by_side: int = Field(
-        description="prompts whose rounds share batches; pictures hang on it as on "
+        description="prompts whose rounds share batches; pictures depend on it as on "
         "``batch_size``: up to floating point"
     )
     fairgen: str = Field(description="version of fairgen")
@@ -127,7 +127,7 @@ class AuditRecord(_Record):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="torch's threads where the model runs on a CPU, for pictures hang on them in their last "
+        description="torch's threads where the model runs on a CPU, for pictures depend on them in their last "
         "bits; None: not on a CPU, or not known",
     )
     host: Host

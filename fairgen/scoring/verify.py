@@ -86,13 +86,19 @@ class Verification:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences for the reader: the default target was used, who approved the spec, what supports it."""
+        """Sentences for people: what was used, who approved the spec, what supports it, what may surprise."""
         spec = self.spec
         notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
         if unsupported := support_note(spec.model_dump(mode="json"), self.context):
             notes.append(unsupported)
         if spec.contexts and self.context is None:
             notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
+        if discarded := sum(_was_discarded(r.file) for r in self.results):
+            notes.append(
+                f"{discarded} of these pictures {'was' if discarded == 1 else 'were'} discarded by the "
+                "fairgen run that made them, but count here: to leave them out, name the pictures of its "
+                "sets (RUN/SET/*.png)."
+            )
         return notes
 
     @property
@@ -173,6 +179,12 @@ class Verification:
         }
 
 
+def _was_discarded(file: Path) -> bool:
+    """Whether a picture lies in the folder of those that its run did not keep (`fairgen.loop.stores`)."""
+    folder = file.resolve().parent
+    return folder.name == "discarded" and (folder.parent.parent / "run.jsonl").is_file()
+
+
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
     """Files and folders (searched all the way down, hidden entries left out) -> picture files, each once.
 
@@ -189,7 +201,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
                     found.setdefault(file)
             except OSError as error:
                 raise UserError(
-                    f"{error.filename} cannot be listed ({error.strerror}): mend its permissions."
+                    f"{error.filename} cannot be listed ({error.strerror}): check its permissions."
                 ) from error
         elif path.is_file():
             found.setdefault(path)

@@ -29,7 +29,7 @@ _COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
 _KEPT_BYTES = 1 << 28
 _CHANGED = {"torch.float32": 1e-3, "torch.float64": 1e-3}
 """Relative difference from which on an encoding is another than the one that was kept; in half precision
-`_CHANGED_HALF`, since there it hangs on the batch size."""
+`_CHANGED_HALF`, since there it depends on the batch size."""
 _CHANGED_HALF = 0.03
 
 
@@ -617,7 +617,7 @@ def _differ(first: Any, second: Any) -> bool:
 
 
 def _key(arguments: Mapping[str, Any]) -> Any:
-    """What an encoding hangs on; None where an argument cannot be compared."""
+    """What an encoding depends on; None where an argument cannot be compared."""
     found: list[tuple[str, Any]] = []
     for name, value in sorted(arguments.items()):
         simple = isinstance(value, str | int | float | bool | type(None))

@@ -2,7 +2,7 @@
 
 Neither weights nor diffusers' code change, and nothing is left behind. The pipeline's own call is begun as
 its user wrote it; what it encodes for a prompt is toned (`fairgen.steering.encoding`), or, where steering
-shall act between two steps or the pipeline has no ``encode_prompt``, what its denoiser is given
+must act between two steps or the pipeline has no ``encode_prompt``, what its denoiser is given
 (`fairgen.steering.denoising`).
 """
 
@@ -37,34 +37,35 @@ _COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
 
 
 class ToneGuidance(PipelineCallback):  # type: ignore[misc]
-    """Steers calls of a pipeline, in a ``with`` block, or as its ``callback_on_step_end``.
+    """Steers the calls of a diffusers pipeline, in a ``with`` block or as its ``callback_on_step_end``.
 
         with ToneGuidance(pipe, strength=[-0.8, 0.3]):
             pipe("a portrait of a doctor", num_images_per_prompt=2)
 
         pipe(prompt, callback_on_step_end=ToneGuidance(pipe, strength=0.5))
 
-    A callback is called after a step, so it cannot act in the first one; the ``with`` block can, and works
-    for pipelines without the callback too. What it changes is put back at the end of the block, also after
-    an exception or Ctrl-C. It acts in the thread that entered the block.
+    Prefer the ``with`` block: it also acts in the first step, and works with pipelines that have no callback.
+    (A callback is called after each step, so it cannot act in the first one.) At the end of the block, also
+    after an exception or Ctrl-C, the pipeline is as it was before. A block steers only calls in the thread
+    that entered it.
 
     Args:
         pipe: a diffusers text-to-image pipeline.
-        prompt: the prompt, or one for each entry of ``strength``, exactly as the pipeline is called with it;
-            default: whatever it is called with. Needed where it is called with embeddings.
-        strength: for each picture, in the pipeline's order, or for each prompt; 0 leaves it as it is, above 0
-            is darker, below lighter, useful in [-1.3, 1.3]. A number holds for every picture.
-        technique: "embedding" or "semantic".
-        start: fraction of the steps from which on it acts, 0 <= start < stop.
-        stop: fraction of the steps up to which it acts, start < stop <= 1.
-        anchors: strength -> tone words, light to dark.
-        encode: for pipelines that are called with embeddings: prompt -> the same arguments for that prompt,
-            ``{"prompt_embeds": ..., "pooled_prompt_embeds": ...}``, each with one row.
-        embeddings: instead of ``encode``, such arguments for each anchor: strength -> arguments.
-        memory: where encoded prompts are kept for later guidances of the same pipeline.
+        prompt: the prompt that the pipeline will be called with, or one for each entry of ``strength``;
+            default: the prompt of the call. Needed if you call the pipeline with embeddings.
+        strength: one number for all pictures, or one for each picture (in the pipeline's order) or each
+            prompt. 0 changes nothing, above 0 is darker, below 0 lighter; useful from -1.3 to 1.3.
+        technique: "embedding" or "semantic" (see docs/steering.md).
+        start: fraction of the steps at which steering starts, 0 <= start < stop.
+        stop: fraction of the steps at which steering ends, start < stop <= 1.
+        anchors: pairs of strength and tone words, light to dark, at least two.
+        encode: if you call the pipeline with embeddings: a function from a prompt to these arguments for that
+            prompt, ``{"prompt_embeds": ..., "pooled_prompt_embeds": ...}``, each with one row.
+        embeddings: instead of ``encode``, these arguments for each anchor: strength -> arguments.
+        memory: a dictionary that keeps encoded prompts for later use with the same pipeline.
 
     Raises:
-        UserError: the pipeline cannot be steered this way; a value is out of range.
+        UserError: the pipeline cannot be steered this way, or a value is out of range.
     """
 
     def __init__(

@@ -74,9 +74,11 @@ def list_specs() -> list[str]:
 
 
 def load_spec(name_or_path: str | os.PathLike[str]) -> FairnessSpec:
-    """A shipped spec by name (``uniform`` is ``uniform-ita6``), or a YAML or JSON file by path.
+    """Load a spec that ships with fairgen, by its name, or a YAML or JSON file, by its path.
 
-    A shipped name wins over a file of that name in the working folder; write ``./name`` for the file.
+    Args:
+        name_or_path: such as ``uniform`` (short for ``uniform-ita6``) or ``specs/mine.yaml``. The name of a
+            spec that ships with fairgen wins over a file with that name; write ``./name`` for the file.
 
     Raises:
         SpecError: the document is refused; the message gives file, line and reason.

@@ -37,10 +37,10 @@ SHARE_SUM_TOLERANCE = 1e-6
 
 
 class FairnessSpec(Part):
-    """The declared target, with the judgements behind it. Immutable; shares are never renormalised.
+    """A declared target, with the judgements behind it. Immutable; shares are never renormalised.
 
-    A document may hold several targets, each for some prompts (``contexts``); ``target`` is then the one for
-    all other prompts.
+    A spec may contain several targets, each for certain prompts (``contexts``). Then ``target`` applies to
+    all other prompts. docs/specs.md explains each field.
     """
 
     name: Annotated[str, Field(max_length=64, pattern=NAME_PATTERN)]
@@ -53,10 +53,10 @@ class FairnessSpec(Part):
     confidence: Confidence = Confidence()
     citations: list[Citation] = Field(default=[], max_length=50)
     about: RequiredText = Field(description="what the target describes: a workforce, a country, an ideal ...")
-    why: RequiredText = Field(description="why that")
+    why: RequiredText = Field(description="why this target")
     mapping: Text = Field("", description="how cited groups were turned into skin tones, if they were")
     allocation: Literal["exact", "expected"] = Field(
-        "exact", description="exact: each set holds the shares in whole pictures; expected: on average only"
+        "exact", description="exact: each set has these shares, in whole pictures; expected: on average only"
     )
     declared_by: RequiredLine
     declared_on: Day

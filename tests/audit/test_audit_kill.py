@@ -29,7 +29,7 @@ LIST = "# [high]\na doctor\na judge\n# [low]\na janitor\n"
 
 @pytest.mark.slow
 def test_fifty_kills_change_nothing(project_root: Path, tmp_path: Path) -> None:
-    """The true runner in a process of its own, on a model whose pictures hang on their whole batch."""
+    """The true runner in a process of its own, on a model whose pictures depend on their whole batch."""
     command = [sys.executable, "-m", "tests.doubles.audit_kills", str(tmp_path)]
     done = subprocess.run(
         [*command, "--kills", str(KILLS), "--seed", "20"],

@@ -133,7 +133,7 @@ def test_demo_shows_both_arms(drawn: DrawnModel, capsys: pytest.CaptureFixture[s
     assert cli.run(["demo", "--count", "6", "--out", "both"]) == 0
     out = capsys.readouterr().out
     assert "unsteered 0.83, steered 0.00" in out
-    assert "bias was put in on purpose" in out
+    assert "bias was built in on purpose" in out
     assert out.strip().splitlines()[-1] == "Report: both/report.html"
     unsteered, steered = read_run(tmp_path / "both").sessions.values()
     assert [p.seed for p in unsteered.final_set()] == [p.seed for p in steered.pictures if p.attempt == 0]

@@ -136,7 +136,7 @@ def test_a_single_reply_has_no_agreement(capsys: pytest.CaptureFixture[str]) -> 
     assert done.spec.elicitation is not None
     assert done.spec.elicitation.agreement is None
     assert "agreement not known" in done.out
-    assert "agreement cannot be told" in done.notes
+    assert "agreement is not known" in done.notes
 
 
 def test_the_same_question_is_paid_for_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,8 +321,8 @@ def test_ctrl_c_keeps_what_was_asked(capsys: pytest.CaptureFixture[str], project
         assert process.returncode == 130
         assert out == ""
         assert err.strip().splitlines()[-1] == (
-            "fairgen: Interrupted: no spec was written; the replies so far are kept, the same command goes "
-            "on from there."
+            "fairgen: Interrupted: no spec was written; the replies so far are kept; run the same "
+            "command again to continue."
         )
         assert not Path("spec.yaml").exists()
         server.turns = [GOOD]

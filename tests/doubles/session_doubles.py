@@ -119,7 +119,7 @@ def reading_of(angle: float) -> ToneReading:
 
 @dataclass
 class BatchBound(ConfusedGenerator):
-    """Its pixels hang on everything that shares the batch, as the last bits of a real model's do; strengths
+    """Its pixels depend on everything that shares the batch, as the last bits of a real model's do; strengths
     move the ITA.
     """
 

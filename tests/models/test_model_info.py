@@ -122,5 +122,5 @@ def test_the_embedded_model_says_what_it_is(
     assert cli.run(["model", "info"]) == 0
     shown = capsys.readouterr().out
     assert "as shipped: all match SHA256SUMS" in shown
-    assert "put in on purpose, for 36 prompts" in shown
+    assert "built in on purpose, for 36 prompts" in shown
     assert "UNet2DConditionModel" in shown

@@ -285,7 +285,7 @@ def test_nothing_is_asked_twice(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(*[good] * 7, fails(503, headers=SOON)) as server:
         code, _, err = probe(capsys, server.url, "--replies", "2")
         assert code == 2
-        assert f"7 of {2 * CALLS} replies are kept: the same command goes on from there." in err
+        assert f"7 of {2 * CALLS} replies are kept: run the same command again to continue." in err
         (journal,) = (Path("home") / "probes").iterdir()
         journal.write_bytes(journal.read_bytes()[:-20])  # the last line torn, as a crash leaves it
         server.turns, before = [good], len(server.requests)

@@ -71,7 +71,7 @@ def test_headline_says_how_many_pictures_are_off(run_folder: Path) -> None:
     # 15.3.
     assert "Unsteered, about 15 of 29 pictures are off the declared target. Steered, none of 30" in text
     assert "Asked for “a portrait of a CEO”" in text
-    assert "bias was put in on purpose" in text
+    assert "bias was built in on purpose" in text
     assert "not race" in text
 
 

@@ -217,7 +217,7 @@ def test_a_stopped_set_is_gone_on_with_by_script(served: Served, client: Client)
     )
     assert done["measured"] == whole["measured"]
     assert [p["seed"] for p in done["pictures"]] == [p["seed"] for p in whole["pictures"]]
-    with pytest.raises(AppError, match="nothing to go on with"):
+    with pytest.raises(AppError, match="nothing to continue"):
         client.predict(done["run"], api_name="/resume")
 
 

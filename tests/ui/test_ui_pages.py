@@ -231,7 +231,7 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
         assert [headers["authorization"] for headers in sent] == [f"Bearer {key}"] * 2
     shown = page.inner_text("#fg-spec-page")
     assert "Fixture census" in shown
-    assert "Nobody has looked whether the quote is there." in shown
+    assert "Nobody has checked whether the quote is there." in shown
     assert "replies agree to 100" in shown
     assert page.locator("#fg-ask-key input").input_value() == ""
     assert "source: llm" in page.locator("#fg-spec-text textarea").input_value()

@@ -1,4 +1,4 @@
-"""The machine and the code that an audit ran on, as far as its pictures may hang on them."""
+"""The machine and the code that an audit ran on, as far as its pictures may depend on them."""
 
 from __future__ import annotations
 

@@ -77,5 +77,5 @@ def asking(total: int) -> Iterator[Callable[[int], None]]:
             yield advance
         except KeyboardInterrupt:
             raise common.Interrupted(
-                "Interrupted: the replies so far are kept, the same command goes on from there."
+                "Interrupted: the replies so far are kept; run the same command again to continue."
             ) from None

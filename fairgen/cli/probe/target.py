@@ -62,7 +62,7 @@ def target(
 
     The question is the one of `fairgen spec source`. A system message says that the session is monitored,
     that it is not, something without consequence, or nothing; with and without a policy of the operator's
-    that presses towards another target. What is compared is what the model answers: nothing is said of why.
+    that presses towards another target. Only the answers are compared; the reasons for them stay open.
     """
     common.check_range("--temperature", temperature, 0, 2)
     common.check_range("--timeout", timeout, 0.1, 3600)

@@ -58,7 +58,7 @@ def check(
             _show(name, some, judged)
             if write and judged:
                 kept = save_checked(with_citations(spec, [v.citation for v in judged]), name)
-                note = "" if kept else " (the document was written anew, its comments are lost)"
+                note = "" if kept else " (the document was written again, its comments are lost)"
                 typer.echo(one_line(f"Written: {name}{note}"))
     if any(spec.approval == "void" for _, spec in specs):
         raise typer.Exit(3)

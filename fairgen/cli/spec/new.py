@@ -108,7 +108,7 @@ def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, 
         fields[name] = answers.ask(name, question, check, default)
 
     answers.say(
-        "A fairness spec declares which skin tones a set of pictures shall show. Ctrl-C writes nothing."
+        "A fairness spec declares which skin tones a set of pictures should show. Ctrl-C writes nothing."
     )
     field("name", "Name (lower case, digits, - and _):")
     for scale in SCALES.values():
@@ -133,7 +133,7 @@ def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, 
     field("mapping", "How were groups of people turned into skin tones, if they were?", _NO_GROUPS)
     fields["allocation"] = answers.ask(
         "allocation",
-        "Shall each set hold the shares (exact), or sets on average (expected)?",
+        "Should each set have these shares (exact), or sets on average (expected)?",
         _one_of("exact", "expected"),
         "exact",
     )
@@ -167,7 +167,7 @@ def _check_field(fields: Mapping[str, Any], name: str, answer: str) -> None:
 
 
 def _ask_shares(answers: _Answers, labels: Mapping[str, str]) -> dict[str, float]:
-    """Class -> share; together exactly 1. ``again`` begins anew."""
+    """Class -> share; together exactly 1. ``again`` starts again."""
     answers.say("Shares: 20%, 0.2 or 1/5; together they must be 1. 'again' starts the shares over.")
     while True:
         shares: dict[str, Fraction] = {}
@@ -189,7 +189,7 @@ _NUMBER = re.compile(r"(\d{1,9}(?:\.\d{0,15})?|\.\d{1,15})\s*(%?)|(\d{1,9})\s*/\
 
 
 def _share(left: Fraction, last: bool, answer: str) -> Fraction | None:
-    """A share as a fraction of 1; None where the shares shall begin anew. UserError where it cannot be."""
+    """A share as a fraction of 1; None where the shares should start again. UserError where it cannot be."""
     if answer.lower() == "again":
         return None
     if answer == _REST:

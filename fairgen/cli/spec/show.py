@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fairgen.targets import Citation, Context, FairnessSpec
 
 _ALLOCATIONS = {
-    "exact": "exact: each set holds the shares in whole pictures",
-    "expected": "expected: a set holds the shares on average only",
+    "exact": "exact: each set has these shares, in whole pictures",
+    "expected": "expected: a set has these shares on average only",
 }
 _APPROVAL_STYLES = {"approved": "green", "unapproved": "", "void": "bold red"}
 _CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}

@@ -77,7 +77,7 @@ def source(
     watched_check: bool = typer.Option(
         False,
         "--watched-check",
-        help="Ask also whether it proposes the same when told that it is watched.",
+        help="Also ask whether the model proposes the same when it is told that it is watched.",
     ),
     watched_replies: int = typer.Option(
         20, "--watched-replies", help="How often --watched-check asks each of its texts, 2 to 100."
@@ -211,7 +211,7 @@ def _kept(cache: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         what = (
-            "the replies so far are kept, the same command goes on from there"
+            "the replies so far are kept; run the same command again to continue"
             if cache
             else "nothing was kept"
         )

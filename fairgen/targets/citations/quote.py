@@ -30,7 +30,7 @@ _MEANINGFUL = frozenset("%‰+<>=±×÷≤≥≠≈")
 
 
 class TooShort(ValueError):
-    """A quote is too short to be told from chance; the message says so."""
+    """A quote is too short and could be found by chance; the message says so."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ def parse_quote(text: str) -> Quote:
     parts = tuple(part for part in map(fold, _ELLIPSIS.split(text)) if part.strip())
     if not any(len(part.split()) >= _LEAST_WORDS and _width(part) >= _LEAST_CHARACTERS for part in parts):
         raise TooShort(
-            f"the quote is too short to be told from chance: give a passage of at least {_LEAST_WORDS} words "
-            f"and {_LEAST_CHARACTERS} characters without an ellipsis"
+            f"the quote is too short and could be found by chance: give a passage of at least "
+            f"{_LEAST_WORDS} words and {_LEAST_CHARACTERS} characters without an ellipsis"
         )
     if any(len(part.split()) < _LEAST_WORDS_OF_A_PART for part in parts):
         raise TooShort(
-            "a part of the quote beside an ellipsis is too short to be told from chance: give at least "
-            f"{_LEAST_WORDS_OF_A_PART} words on each side"
+            "a part of the quote next to an ellipsis is too short and could be found by chance: give at "
+            f"least {_LEAST_WORDS_OF_A_PART} words on each side"
         )
     return Quote(parts)
 

@@ -247,7 +247,7 @@ def _again(reason: str, *, brief: bool) -> str:
 
 def _nothing_came(job: _Job, endpoint: Endpoint, done: list[Asked], *, kept_in_cache: bool) -> UserError:
     again = (
-        f" The replies to {len(done)} prompts before it are kept: the same command goes on from there."
+        f" The replies to {len(done)} prompts before it are kept: run the same command again to continue."
         if done and kept_in_cache
         else ""
     )

@@ -110,7 +110,7 @@ def combine(asked: Asked, *, max_citations: int = MAX_CITATIONS) -> Combined:
         if len({asked.replies[number - 1].text for number, _ in valid}) == 1:
             notes.append("The valid replies are the same to the letter, so their agreement says nothing.")
     else:
-        notes.append("There is one valid reply only, so agreement cannot be told.")
+        notes.append("There is only one valid reply, so agreement is not known.")
     coverage = range_coverage(proposals)
     if is_overconfident(coverage):
         notes.append(

@@ -201,14 +201,14 @@ def _shares_by_context(source: TableSource, table: Table) -> dict[str, dict[str,
         value = _number(table, row.number, columns.share, row.cells[columns.share])
         if group not in source.mapping:
             raise UserError(
-                f"{table.at(row.number)}: the group {group!r} is not mapped: add it under 'mapping', beside "
+                f"{table.at(row.number)}: the group {group!r} is not mapped: add it under 'mapping', next to "
                 f"{_some(source.mapping)}, and say why so."
             )
         where = f" in the context {context!r}" if context else ""
         seen = rows.setdefault(context, {})
         if group in seen:
             raise UserError(
-                f"{table.at(row.number)}: the group {group!r} stands twice{where}, first in "
+                f"{table.at(row.number)}: the group {group!r} appears twice{where}, first in "
                 f"{table.row_word} {seen[group][1]}: a table with one row a group{where} is needed."
             )
         seen[group] = value, row.number
@@ -232,8 +232,8 @@ def _whole(
     if abs(total / whole - 1) > SHARE_SUM_TOLERANCE:
         raise UserError(
             f"{table.name}: the {source.table.values}{where} sum to {float(total):.8g} and not to {whole}: "
-            "mend the table. If they were rounded, or groups are missing, and each is to be divided by their "
-            "sum, say so with 'values: counts', and in 'why'."
+            "correct the table. If they were rounded, or groups are missing, and each is to be divided by "
+            "their sum, say so with 'values: counts', and in 'why'."
         )
     return {group: value / whole for group, value in values.items()}
 
@@ -259,7 +259,7 @@ def _prompts(source: TableSource, context: str) -> list[str]:
         return [context]
     if context not in source.contexts:
         raise UserError(
-            f"The context {context!r} of the table stands for no prompts: add it under 'contexts', beside "
+            f"The context {context!r} of the table has no prompts: add it under 'contexts', next to "
             f"{_some(source.contexts)}, or take its rows out."
         )
     return source.contexts[context]

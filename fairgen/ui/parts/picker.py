@@ -82,7 +82,7 @@ def card_props(own: Any) -> dict[str, Any]:
     """All that the cards' template names. An update has to bring the whole of it: one that comes before the
     page has built the cards is all that Gradio then fills the template with.
     """
-    return {"legend": "What skin tones shall they show?", "cards": options(own)}
+    return {"legend": "Which skin tones should they show?", "cards": options(own)}
 
 
 def spec_picker() -> gr.HTML:

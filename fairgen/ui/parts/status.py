@@ -74,7 +74,7 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
         at = live.calibrating
         return (
             "Learning how this model responds …",
-            f"It was never steered here: {at.done} of {at.total} trial pictures.",
+            f"It is new here, so it is calibrated once: {at.done} of {at.total} trial pictures.",
             at.done / at.total,
         )
     if live.state == "sampling":
@@ -83,11 +83,11 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
     if live.state == "stopped":
         return (
             f"Stopped: {live.places} of {live.count} places filled.",
-            f"{made}; these and their readings are kept." if live.pictures else "Nothing was made yet.",
+            f"{made}; these and their readings are kept." if live.pictures else "No picture was made yet.",
             live.places / live.count,
         )
     arm = live.arm()
-    price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} set aside."
+    price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} discarded."
     return words.headline([arm]), f"{_against_chance(live)} {price}", None
 
 

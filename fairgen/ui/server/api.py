@@ -106,7 +106,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
                 return
             job = job_of(services, found)
             if unfinished(found, STEERED) is None:
-                raise UserError("That set is done: there is nothing to go on with.")
+                raise UserError("That set is done: there is nothing to continue.")
             found.stop.clear()
             yield from _told(services, found, job, STEERED)
 

@@ -41,7 +41,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompts = gr.Textbox(
                 _PROMPTS,
-                label="Prompts, one a line",
+                label="Prompts, one per line",
                 info="Text after # is a comment; # [word] names the group of the lines that follow.",
                 lines=6,
                 max_lines=14,
@@ -52,34 +52,34 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                 load = gr.UploadButton(
                     "Load a list", size="sm", file_types=[".txt", ".text"], elem_id="fg-audit-load"
                 )
-            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Hold them against")
+            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Target")
             count = gr.Slider(
                 1,
                 services.limits.count,
                 6,
                 step=1,
-                label="Pictures for each prompt and way",
+                label="Pictures for each prompt and method",
                 buttons=[],
                 elem_id="fg-audit-count",
             )
-            arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Ways to compare")
+            arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
             with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every way.")
+                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every method.")
                 model = model_choice(services.engine)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
-            again = gr.Button("Go on with this audit", visible=False, elem_id="fg-audit-go-on")
+            again = gr.Button("Continue this audit", visible=False, elem_id="fg-audit-go-on")
             links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
                     first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
-                    second = gr.Dropdown([], label="Hold against", elem_id="fg-past-second")
+                    second = gr.Dropdown([], label="Compare with", elem_id="fg-past-second")
                 with gr.Row(elem_classes="fg-chips"):
                     open_run = gr.Button("Open its report", size="sm", elem_id="fg-past-open")
-                    resume = gr.Button("Go on with a stopped audit", size="sm", elem_id="fg-past-resume")
+                    resume = gr.Button("Continue a stopped audit", size="sm", elem_id="fg-past-resume")
                     compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
                 past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
 

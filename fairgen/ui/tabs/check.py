@@ -32,7 +32,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             files = gr.File(
-                label="Pictures, of any generator",
+                label="Pictures from any generator",
                 file_count="multiple",
                 file_types=sorted(SUFFIXES),
                 height=190,
@@ -48,7 +48,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             spec = gr.Dropdown(
                 spec_choices({}),
                 value=picker.DEFAULT,
-                label="Hold them against",
+                label="Target",
                 info="A target that somebody declared; the Specs tab shows them in full.",
                 elem_id="fg-check-spec",
             )

@@ -66,7 +66,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompt = gr.Textbox(
                 EXAMPLES[0],
-                label="What shall the pictures show?",
+                label="What should the pictures show?",
                 lines=2,
                 max_lines=4,
                 elem_id="fg-prompt",
@@ -77,7 +77,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             editor = picker.share_editor()
             with gr.Row(elem_classes="fg-chips fg-after"):
                 read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
-                bring = gr.Button("Bring your own, or ask a language model", size="sm", elem_id="fg-bring")
+                bring = gr.Button("Use your own, or ask a language model", size="sm", elem_id="fg-bring")
             count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
@@ -87,14 +87,14 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
-                    "is set for each picture, by what the model was measured to do, up to the one below.",
+                    "is chosen for each picture from the model's calibration, up to the limit below.",
                 )
                 strength = slider(
                     0.1,
                     MOST_STRENGTH,
                     MOST_STRENGTH,
                     step=0.1,
-                    label="How strong at most",
+                    label="Strongest steering allowed",
                     info="For steering inside the model. Less changes the pictures less, and may not reach "
                     "every tone.",
                     buttons=[],
@@ -105,7 +105,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     limits.tries,
                     4,
                     step=1,
-                    label="Tries for one place",
+                    label="Most tries for one place in the set",
                     info="A picture whose tone does not fit is made again, at most this often.",
                     buttons=[],
                 )
@@ -118,7 +118,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
-            go_on = gr.Button("Go on with this set", visible=False, elem_id="fg-go-on")
+            go_on = gr.Button("Continue this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
@@ -137,11 +137,11 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                         elem_id="fg-cards",
                     )
                     with gr.Accordion(
-                        "Set aside", open=False, visible=False, elem_id="fg-aside"
+                        "Discarded", open=False, visible=False, elem_id="fg-aside"
                     ) as aside_box:
                         aside = gr.HTML(
                             [],
-                            html_template=f'<ul class="fg-pics" aria-label="Set aside">{LIST}</ul>',
+                            html_template=f'<ul class="fg-pics" aria-label="Discarded">{LIST}</ul>',
                             apply_default_css=False,
                         )
                     twins = twin_parts()
@@ -311,7 +311,7 @@ def _end(services: Services, number: str | None, request: gr.Request) -> None:
 
 
 def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
-    """The run's set while it is made, or gone on with; as it is where another tab was faster."""
+    """The run's set while it is made or continued; as it is where another tab was faster."""
     left, known = unfinished(run, STEERED), sets_of(run).get(STEERED)
     if left is None and known is not None and known.state == "done":
         yield known
@@ -334,9 +334,9 @@ def _opened(run: UserRun) -> LiveSet:
 
 
 def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
-    """Status, chart, cards, what was set aside, and the stop button."""
+    """Status, chart, cards, discarded pictures, and the stop button."""
     left_out = aside_cards(live)
-    label = f"Set aside: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
+    label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
     stop = stop or (gr.skip() if live.running else ended())
     return set_status(live), live_chart(live), set_cards(live), box, left_out, stop

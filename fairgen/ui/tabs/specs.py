@@ -27,7 +27,7 @@ from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
 from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
 
-_KEPT = "This browser keeps it; export it to have it elsewhere."
+_KEPT = "Only this browser keeps it; export it to use it elsewhere."
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
                 spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
             )
             form = ask_form(public=public)
-            with gr.Accordion("Edit, or bring your own", open=False, elem_id="fg-import") as editing:
+            with gr.Accordion("Edit, or add your own", open=False, elem_id="fg-import") as editing:
                 load = gr.UploadButton(
                     "Load a YAML or JSON file",
                     size="sm",
@@ -70,8 +70,9 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
                 add = gr.Button("Check and add", elem_id="fg-spec-add")
             with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
                 gr.HTML(
-                    '<p class="fg-hint">Approving says that you read it and stand for its use here. '
-                    "The approval is bound to the content: whoever changes it makes the approval void.</p>",
+                    '<p class="fg-hint">By approving you say that you have read it and take '
+                    "responsibility for its use here. The approval is bound to the content: any change makes "
+                    "it void.</p>",
                     apply_default_css=False,
                 )
                 name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
@@ -111,8 +112,8 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
                     yield _said(found), *(gr.skip(),) * 3, ""
                     continue
                 sentence = (
-                    f"The model proposed “{found.name}”. Nobody has approved it: read it, look its sources "
-                    "up, change it below if need be, and approve it before it is used."
+                    f"The model proposed “{found.name}”. Nobody has approved it: read it, look up its "
+                    "sources, change it below if need be, and approve it before it is used."
                 )
                 yield *_added(mine, found, sentence), gr.update(open=True), ""
         except UserError as error:
@@ -134,10 +135,10 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
             with Path(path).open("rb") as file:
                 spec_text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
             return text(spec_text, MAX_BYTES, "file"), _said(
-                "Loaded: look it through, then check and add it."
+                "Loaded: read it through, then check and add it."
             )
         except UnicodeDecodeError:
-            return gr.skip(), _said("The file is no text in UTF-8: choose a YAML or JSON file.", error=True)
+            return gr.skip(), _said("The file is not UTF-8 text: choose a YAML or JSON file.", error=True)
         except UserError as error:
             return gr.skip(), _said(str(error), error=True)
 
@@ -154,7 +155,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
         return _added(
             mine,
             spec,
-            f"“{spec.name}” is sound, and can be chosen in the other tabs. {_KEPT}",
+            f"“{spec.name}” is valid and can be chosen in the other tabs. {_KEPT}",
         )
 
     added = add.click(

@@ -185,7 +185,7 @@ class LiveSet:
         file = (fill.file if fill else record.file) or ""
         note = ""
         if fill:
-            note = f"fills a place that lacked {labels[fill.missing]}"
+            note = f"fills a place meant for {labels[fill.missing]}"
         elif record.decision == "discarded":
             note = words.aside_note(self.target.get(record.measured or "", 0.0))
         view = picture_view(

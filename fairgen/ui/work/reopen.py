@@ -99,7 +99,7 @@ def job_of(services: Services, run: UserRun) -> Job:
     if run.job is None:
         session = _arms(run).get(STEERED) if (run.folder / RUN_FILE).is_file() else None
         if session is None:
-            raise UserError("Only a set of pictures for one prompt has twins, or can be gone on with here.")
+            raise UserError("Only a set of pictures for one prompt has twins, or can be continued here.")
         record = session.record
         run.job = Job(
             record.prompt,

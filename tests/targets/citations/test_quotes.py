@@ -104,7 +104,7 @@ def test_editorial_brackets_in_a_quote() -> None:
     ],
 )
 def test_quotes_that_are_too_short_are_refused(quote: str) -> None:
-    with pytest.raises(TooShort, match="too short to be told from chance"):
+    with pytest.raises(TooShort, match="too short and could be found by chance"):
         parse_quote(quote)
 
 

@@ -141,7 +141,7 @@ def test_interrupted_it_goes_on_where_it_stopped(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    assert "the same command goes on from there" in err
+    assert "run the same command again to continue" in err
     [path] = kept()
     first = json.loads(path.read_text(encoding="utf-8"))["replies"][0]
     done = run(capsys, *args)
