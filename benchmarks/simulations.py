@@ -3,7 +3,7 @@ docs/statistics.md.
 
     python benchmarks/simulations.py            # prints them, writes benchmarks/simulations.json
     python benchmarks/simulations.py --quick    # a tenth of the sets, prints only
-    python benchmarks/simulations.py --only coverage    # the others from benchmarks/simulations.json
+    python benchmarks/simulations.py --only coverage,grid   # the others from benchmarks/simulations.json
 
 Everything is seeded: the same tables come out again.
 """
@@ -105,8 +105,8 @@ def _mid_p(counts: tuple[int, ...]) -> Vector:
 
 
 METHODS: dict[str, tuple[float, Callable[[tuple[int, ...]], Vector]]] = {
-    "Jeffreys, Bonferroni (used)": (1, lambda counts: _own(counts, "jeffreys")),
-    "Clopper-Pearson, Bonferroni": (0.2, lambda counts: _own(counts, "clopper-pearson")),
+    "Clopper-Pearson, Bonferroni (used)": (1, lambda counts: _own(counts, "clopper-pearson")),
+    "Jeffreys, Bonferroni": (0.2, lambda counts: _own(counts, "jeffreys")),
     "mid-P Clopper-Pearson, Bonferroni": (0.2, _mid_p),
     "Agresti-Coull, Bonferroni": (0.2, _bonferroni("agresti_coull")),
     "Wilson, Bonferroni (Goodman)": (0.2, _bonferroni("wilson")),
@@ -129,6 +129,31 @@ def coverage(k: int, shape: str, n: int, sets: int) -> Row:
             "width": float((each[:, :, 1] - each[:, :, 0]).mean()),
             "sets": len(some),
         }
+    return row
+
+
+GRID, GRID_SHAPES, BLOCK = (12, 300), 500, 25
+"""Pictures from and to, shapes in all, shapes of one task."""
+
+
+def random_shapes(block: int, sets: int) -> Row:
+    """Coverage and mean width at random numbers of classes, shares and pictures, by method."""
+    rng = _rng(17, block)
+    row: Row = {"block": block, "sets": sets, "shapes": []}
+    for _ in range(BLOCK):
+        k, n = int(rng.integers(2, 11)), int(np.exp(rng.uniform(*np.log(GRID))))
+        shares = rng.dirichlet(np.full(k, np.exp(rng.uniform(np.log(0.2), np.log(5)))))
+        counts, often = np.unique(rng.multinomial(n, shares, size=sets), axis=0, return_counts=True)
+        found: Row = {"classes": k, "n": n, "shares": [round(float(s), 4) for s in shares]}
+        for name in list(METHODS)[:2]:
+            each = np.array([METHODS[name][1](tuple(c)) for c in counts.tolist()])
+            held = ((each[:, :, 0] <= shares + 1e-12) & (shares - 1e-12 <= each[:, :, 1])).all(axis=1)
+            width = (each[:, :, 1] - each[:, :, 0]).mean(axis=1)
+            found[name] = {
+                "covered": float(np.average(held, weights=often)),
+                "width": float(np.average(width, weights=often)),
+            }
+        row["shapes"].append(found)
     return row
 
 
@@ -252,6 +277,8 @@ def tasks(scale: float) -> Iterator[tuple[str, Callable[..., Row], tuple[Any, ..
         for tolerance in (0.1, 0.16, 0.2):
             for n in (30, 100, 300):
                 yield "equivalence", equivalence, (k, tolerance, n, sets(2_000))
+    for block in range(GRID_SHAPES // BLOCK):
+        yield "grid", random_shapes, (block, sets(2_000))
     for reader in READERS:
         for shape in ("even", "skewed by hand"):
             for n in (12, 30, 100):
@@ -291,9 +318,34 @@ def _coverage_tables(rows: list[Row]) -> dict[str, str]:
     return {"coverage": grid, "methods": markdown.table(titles, cells)}
 
 
+def _grid_table(rows: list[Row]) -> str:
+    found = [shape for row in rows for shape in row["shapes"]]
+    cells = []
+    for low, high in ((12, 30), (30, 100), (100, 301)):
+        some = [shape for shape in found if low <= shape["n"] < high]
+        for name in list(METHODS)[:2]:
+            covered = np.array([shape[name]["covered"] for shape in some])
+            width = np.mean([shape[name]["width"] for shape in some])
+            below = int((covered < 0.945).sum())
+            size = f"{low} - {high - 1}"
+            cells.append(
+                [
+                    name,
+                    size,
+                    str(len(some)),
+                    _percent(covered.min()),
+                    _percent(covered.mean()),
+                    str(below),
+                    f"{width:.3f}",
+                ]
+            )
+    titles = ("method", "n", "shapes", "least %", "mean %", "shapes under 94.5 %", "mean width")
+    return markdown.table(titles, cells)
+
+
 def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
     """Mark in docs/statistics.md -> Markdown table."""
-    result = _coverage_tables(rows["coverage"])
+    result = _coverage_tables(rows["coverage"]) | {"grid": _grid_table(rows["grid"])}
     result["bootstrap"] = markdown.table(
         (
             "reader",
@@ -355,8 +407,9 @@ def main(quick: bool = False, only: str | None = None, workers: int = 2) -> None
     """Simulate, print the tables, and write them unless ``--quick``."""
     file = _HERE / "simulations.json"
     rows: dict[str, list[Row]] = json.loads(file.read_text(encoding="utf-8"))["rows"] if only else {}
-    rows.pop(only or "", None)
-    todo = [task for task in tasks(0.1 if quick else 1.0) if only in (None, task[0])]
+    chosen = only.split(",") if only else None
+    rows = {name: found for name, found in rows.items() if chosen is None or name not in chosen}
+    todo = [task for task in tasks(0.1 if quick else 1.0) if chosen is None or task[0] in chosen]
     with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("rows", total=len(todo))
         for name, future in [(name, pool.submit(work, *given)) for name, work, given in todo]:
