@@ -163,7 +163,7 @@ class _Rows:
 @contextlib.contextmanager
 def _counted(pipe: Any) -> Iterator[_Rows]:
     """Counts the rows that go through a pipeline's denoiser, whoever calls it."""
-    from fairgen.steering.denoising import denoiser
+    from fairgen.steering.denoiser import denoiser
 
     found = _Rows()
     module = None if pipe is None else denoiser(pipe)
