@@ -12,6 +12,7 @@ from fairgen._version import __version__
 from fairgen.audit.workers.host import describe_host
 from fairgen.errors import UserError
 from fairgen.loop.batches import Here, Sampled
+from fairgen.models.options import ModelOptions
 from fairgen.runs import Host, ModelInfo
 from fairgen.steering.registry import AUTO, NONE, continuous
 
@@ -34,6 +35,8 @@ class LoadModel:
     device: str
     threads: int | None
     """Of torch; None: as many as torch takes."""
+    options: ModelOptions = field(default_factory=ModelOptions)
+    """How it is opened."""
 
     def __call__(self) -> tuple[Model, ToneReader]:
         import torch
@@ -43,15 +46,17 @@ class LoadModel:
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        generator = load_model(self.model, self.device, name=self.name)
+        generator = load_model(self.model, self.device, name=self.name, options=self.options)
         return generator, ReaderPool(self.threads)
 
 
-def model_loader(model: str, device: str, threads: int | None) -> LoadModel:
-    """What loads a model on a worker, also where it is a folder given relative to the current one."""
+def model_loader(
+    model: str, device: str, threads: int | None, options: ModelOptions | None = None
+) -> LoadModel:
+    """What loads a model on a worker, also where its files are given relative to the current folder."""
     path = Path(model).expanduser()
-    where = str(path.resolve()) if model and path.is_dir() else model
-    return LoadModel(model, where, device, threads)
+    where = str(path.resolve()) if model and path.exists() else model
+    return LoadModel(model, where, device, threads, (options or ModelOptions()).within(Path.cwd()))
 
 
 @dataclass(frozen=True)
