@@ -211,9 +211,9 @@ class Bench:
 
     @property
     def model(self) -> ModelInfo:
-        """As result files have it: a local folder by its last name alone."""
+        """As result files have it: without paths of this machine."""
         info = self.generator.info
-        return info.model_copy(update={"name": Path(info.name).name}) if info.source == "folder" else info
+        return info.model_copy(update={"name": info.short_name, "options": {}})
 
     @property
     def fingerprint(self) -> str:

@@ -34,7 +34,7 @@ def put_on(pipe: Any, options: ModelOptions) -> dict[str, str]:
         found |= _put_loras(pipe, options.lora)
     if options.scheduler is not None:
         pipe.scheduler = with_scheduler(pipe, options.scheduler)
-        found |= scheduler_hash(pipe)
+        found |= _scheduler_hash(pipe)
     if options.vae_tiling:
         vae: Any = getattr(pipe, "vae", None)
         if not hasattr(vae, "enable_tiling"):
@@ -44,7 +44,7 @@ def put_on(pipe: Any, options: ModelOptions) -> dict[str, str]:
     return found
 
 
-def scheduler_hash(pipe: Any) -> dict[str, str]:
+def _scheduler_hash(pipe: Any) -> dict[str, str]:
     """Name -> 'sha256:<hex>' of the scheduler's options."""
     options = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
     return {f"scheduler {type(pipe.scheduler).__name__}": _hash_of(options)}

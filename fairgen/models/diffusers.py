@@ -64,6 +64,7 @@ class DiffusersModel:
         from fairgen.models.fingerprint import described
 
         self._check_arguments(arguments)
+        arguments = {**self._arguments, **arguments}
         info = self.info.model_copy(update={"arguments": described(arguments)})
         made = DiffusersModel(self.pipe, info, self.folder, arguments)
         made._memory = self._memory

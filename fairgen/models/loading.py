@@ -13,7 +13,7 @@ from typing import Any
 
 from fairgen.common.libraries import quiet_libraries, uncollected_imports
 from fairgen.errors import UserError
-from fairgen.models.additions import put_on, scheduler_hash
+from fairgen.models.additions import put_on
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.fingerprint import fingerprints
@@ -226,7 +226,7 @@ def _load(
     try:
         if isinstance(source, SingleFile):
             pipe = source.load(dtype)
-            own = source.weight_hashes() | scheduler_hash(pipe)
+            own = source.weight_hashes()
         else:
             pipe = _load_folder(source, dtype)
             own = source.weight_hashes()
@@ -247,9 +247,7 @@ def _load(
     if options.compile:
         _compile(pipe)
     if options.vae is not None:
-        own = {key: value for key, value in own.items() if not key.startswith("vae/")}
-    if options.scheduler is not None:
-        own = {key: value for key, value in own.items() if not key.startswith("scheduler ")}
+        own = {key: value for key, value in own.items() if not key.startswith(("vae/", "base/vae/"))}
     return pipe, own | added
 
 

@@ -69,9 +69,22 @@ class SingleFile:
         """Whether the denoiser is a transformer, not a UNet."""
         return self._denoiser == "transformer"
 
+    @property
+    def contents(self) -> Contents:
+        """What the file holds."""
+        return self._contents
+
+    @property
+    def lent(self) -> tuple[str, ...]:
+        """Parts that come from the base."""
+        return tuple(self._lent)
+
     def weight_hashes(self) -> dict[str, str]:
-        """File -> 'sha256:<hex>': the checkpoint, and what the base lends."""
+        """File -> 'sha256:<hex>': the checkpoint, what the base lends, and how it sets the scheduler."""
         found = {self.path.name: f"sha256:{file_hash(self.path)}"}
+        scheduler = self.base.path / "scheduler" / "scheduler_config.json"
+        if scheduler.is_file():
+            found["base/scheduler/scheduler_config.json"] = f"sha256:{file_hash(scheduler)}"
         for part in self._lent:
             found |= {f"base/{name}": value for name, value in self.base.hashes(part).items()}
         return found

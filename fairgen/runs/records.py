@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -45,6 +46,12 @@ class ModelInfo(_Record):
         exclude_if=lambda value: not value,
         description="how it was opened, beside name and device, as `fairgen.load_model` takes it",
     )
+
+    @property
+    def short_name(self) -> str:
+        """The name without the folders that it lies in, which are this machine's alone."""
+        is_path = self.source in ("folder", "file") or self.name.endswith((".yaml", ".yml", ".json"))
+        return PurePath(self.name).name if is_path else self.name
 
     @property
     def fingerprint(self) -> str:

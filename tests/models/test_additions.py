@@ -451,6 +451,28 @@ def test_an_audit_goes_on_with_the_model_as_it_was_opened(
     assert models == {opened(tiny, lora=f"{loras[0]}:0.6").info.fingerprint}
 
 
+def test_a_worker_opens_it_alike_and_says_the_same_of_it(
+    tiny: Path, loras: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+
+    from fairgen.audit.workers.worker import model_loader
+
+    settings = tmp_path / "mine.yaml"
+    settings.write_text(f"model: {tiny}\nscheduler: euler\nsteps: 2\n")
+    style = tmp_path / "style.safetensors"
+    style.write_bytes(loras[0].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    options = ModelOptions.of({"lora": "style.safetensors:0.6"})
+    here = load_model("mine.yaml", "cpu", options=options)
+    sent = pickle.dumps(model_loader("mine.yaml", "cpu", None, options))
+    monkeypatch.chdir("/")
+    there, reader = pickle.loads(sent)()
+    with reader:
+        assert there.info == here.info
+    assert there.info.options["lora"] == [{"file": "style.safetensors", "weight": 0.6}]
+
+
 def test_fair_pipeline_takes_the_same(tiny: Path, loras: list[Path]) -> None:
     fair = fairgen.FairPipeline(
         str(tiny), steering="none", num_inference_steps=2, options={"lora": [f"{loras[0]}:0.5"]}

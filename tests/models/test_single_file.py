@@ -104,7 +104,7 @@ def test_flux_as_one_file_with_the_text_encoders_of_its_base(tmp_path: Path) -> 
         "base/text_encoder/model.safetensors",
         "base/text_encoder_2/model.safetensors",
         "base/vae/diffusion_pytorch_model.safetensors",
-        "scheduler FlowMatchEulerDiscreteScheduler",
+        "base/scheduler/scheduler_config.json",
     }
 
 
@@ -280,3 +280,26 @@ def test_what_a_file_holds_is_told_without_loading_it(checkpoints: Path) -> None
     found = open_single_file(checkpoints / "xl.safetensors", None)
     assert found.base.pipeline_class == "StableDiffusionXLPipeline"
     assert not found.is_transformer
+
+
+def test_model_info_says_what_a_file_is_before_it_is_loaded(checkpoints: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from fairgen import cli
+
+    file = checkpoints / "xl.safetensors"
+    done = CliRunner().invoke(cli.app, ["model", "info", str(file), "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["source"], found["pipeline"]) == ("file", "StableDiffusionXLPipeline")
+    assert found["fingerprint"] == load_diffusers(str(file), "cpu", **SMALL).info.fingerprint
+    assert found["parts"][0]["name"] == "in the file"
+    assert found["megabytes"] == round(file.stat().st_size / 1e6, 3)
+    shown = CliRunner().invoke(cli.app, ["model", "info", str(file)])
+    assert "StableDiffusionXLPipeline" in shown.stdout
+    lora = original_layout.save(
+        {f"lora_unet_x.lora_{end}.weight": clip().state_dict().popitem()[1] for end in ("up", "down")},
+        tmp_path / "lora.safetensors",
+    )
+    refused = CliRunner().invoke(cli.app, ["model", "info", str(lora)])
+    assert "is a LoRA" in str(refused.exception)
