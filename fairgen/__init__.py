@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fairgen.models.contract import Model
     from fairgen.models.diffusers import DiffusersModel
     from fairgen.models.loading import load_model
+    from fairgen.models.options import ModelOptions
     from fairgen.pipeline import FairPipeline, FairResult
     from fairgen.report import write_report
     from fairgen.runs import Run, Summary, read_run
@@ -30,6 +31,7 @@ _HOME = {
     "FairResult": "fairgen.pipeline",
     "FairnessSpec": "fairgen.targets",
     "Model": "fairgen.models.contract",
+    "ModelOptions": "fairgen.models.options",
     "Run": "fairgen.runs",
     "Summary": "fairgen.runs",
     "ToneGuidance": "fairgen.steering.guidance",
@@ -49,6 +51,7 @@ __all__ = [
     "FairResult",
     "FairnessSpec",
     "Model",
+    "ModelOptions",
     "Run",
     "Summary",
     "ToneGuidance",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
+    from fairgen.models.options import ModelOptions
     from fairgen.runs import PictureRecord, SessionRecord, Summary
     from skin_tone import SkinToneReader, ToneReading
 
@@ -132,6 +133,8 @@ class FairPipeline:
         guidance_scale: 0 or more; default: the pipeline's own.
         height: of the pictures, in pixels; default: the pipeline's own.
         width: of the pictures, in pixels; default: the pipeline's own.
+        options: for the name of a model, how it is opened beside these: a `fairgen.ModelOptions` or its
+            fields (``{"lora": ["style.safetensors:0.8"], "scheduler": "unipc"}``).
 
     Raises:
         UserError: the spec, the technique or a value cannot be used.
@@ -148,8 +151,10 @@ class FairPipeline:
         guidance_scale: float | None = None,
         height: int | None = None,
         width: int | None = None,
+        options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> None:
         from fairgen.models.loading import load_model, wrap_pipeline
+        from fairgen.models.options import ModelOptions
         from fairgen.steering import check_technique
 
         self.spec = _spec(spec)
@@ -161,12 +166,17 @@ class FairPipeline:
             "width": width,
         }
         if isinstance(pipe, str | Path):
-            loaded = load_model(str(pipe), **settings)
+            opened = options if isinstance(options, ModelOptions) else ModelOptions.of(options or {})
+            loaded = load_model(str(pipe), options=opened, **settings)
             if not isinstance(loaded, DiffusersModel):
                 raise UserError(
                     f"{str(pipe)!r} is no diffusers pipeline: use fairgen.run_session for other models."
                 )
             self._generator = loaded
+        elif options is not None:
+            raise UserError(
+                "options say how a model is opened, and this pipeline is open already: leave them out."
+            )
         else:
             self._generator = wrap_pipeline(pipe, name=name, **settings)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,51 @@ def test_the_api_page_has_every_public_name(package: str) -> None:
     names = __import__(package).__all__
     text = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
     assert set(re.findall(rf"^::: {package}\.(\w+)$", text, re.MULTILINE)) == {*names} - {"__version__"}
+
+
+def _commands(page: str) -> list[list[str]]:
+    """The commands of fairgen that a page shows, as arguments; also those in the middle of a line."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(r"^    fairgen (.+)$", text, re.MULTILINE) + re.findall(r"`fairgen ([^`]+)`", text)
+    return [shlex.split(one, comments=True) for one in found]
+
+
+def test_every_command_of_the_page_about_ones_own_model_exists() -> None:
+    from typer.main import get_command
+
+    from fairgen.cli import app
+
+    shown = _commands("your-model.md")
+    assert len(shown) >= 8
+    for arguments in shown:
+        command: Any = get_command(app)
+        words = list(arguments)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        with command.make_context("fairgen", words, resilient_parsing=not words):
+            pass
+
+
+def test_every_option_of_the_page_about_ones_own_model_exists() -> None:
+    from typer.main import get_command
+
+    from fairgen.cli import app
+    from fairgen.models.options import ModelOptions
+
+    text = (DOCS / "your-model.md").read_text(encoding="utf-8")
+    commands: Any = get_command(app)
+    parameters = [parameter for one in commands.commands.values() for parameter in one.params]
+    known = {flag for parameter in parameters for flag in parameter.opts}
+    foreign = {"--include", "--local-dir"}  # of hf
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known | foreign
+    block = re.search(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    settings = yaml.safe_load(block[1])
+    assert settings.pop("model") == "realistic.safetensors"
+    assert ModelOptions.of(settings).given() == settings | {
+        "lora": [
+            {"file": "style.safetensors", "weight": 0.8},
+            {"file": "detail.safetensors", "weight": 0.3},
+        ],
+        "guidance_scale": 6.0,
+    }

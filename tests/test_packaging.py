@@ -149,3 +149,10 @@ def test_no_path_of_one_machine_is_tracked(project_root: Path) -> None:
     pattern = r"(?<![\w./-])/(" + "work|root|home/(?!somebody)[a-z]" + r"\w*)(/|\b)"
     assert re.search(pattern, "see /" + "root/x")
     assert offences(tracked_text(project_root), pattern) == []
+
+
+def test_no_tracked_source_file_holds_two_ideas(project_root: Path) -> None:
+    sources = [
+        (name, len(text.splitlines())) for name, text in tracked_text(project_root) if name.endswith(".py")
+    ]
+    assert [(name, lines) for name, lines in sources if lines > 420] == []  # "about 400"

@@ -163,7 +163,7 @@ class _Rows:
 @contextlib.contextmanager
 def _counted(pipe: Any) -> Iterator[_Rows]:
     """Counts the rows that go through a pipeline's denoiser, whoever calls it."""
-    from fairgen.steering.denoising import denoiser
+    from fairgen.steering.denoiser import denoiser
 
     found = _Rows()
     module = None if pipe is None else denoiser(pipe)
@@ -211,9 +211,9 @@ class Bench:
 
     @property
     def model(self) -> ModelInfo:
-        """As result files have it: a local folder by its last name alone."""
+        """As result files have it: without paths of this machine."""
         info = self.generator.info
-        return info.model_copy(update={"name": Path(info.name).name}) if info.source == "folder" else info
+        return info.model_copy(update={"name": info.short_name, "options": {}})
 
     @property
     def fingerprint(self) -> str:

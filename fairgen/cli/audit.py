@@ -10,8 +10,10 @@ import typer
 
 from fairgen.cli import common
 from fairgen.cli import workers as scale
+from fairgen.cli.opening import opens_a_model
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
+from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from skin_tone.pool import ReaderPool
 
 
+@opens_a_model
 def audit(
     context: typer.Context,
     prompts: Path | None = typer.Option(
@@ -67,6 +70,8 @@ def audit(
         help="Exit with code 3 unless some arm is within --tolerance for every prompt.",
     ),
     as_json: bool = common.JSON,
+    *,
+    opening: ModelOptions,
 ) -> None:
     """Assess a model on a list of prompts, unsteered and steered from the same seeds, against a target.
 
@@ -88,6 +93,10 @@ def audit(
         left = _look_back(resume)
         plan = plan_of(left.audit)
         _require_agreement(context.params, given, left, resume)
+        then = ModelOptions.model_validate(left.audit.model.options)
+        if opening.given() and opening != then:
+            raise _conflict(" ".join(opening.flags()), " ".join(then.flags()) or "nothing of it", resume)
+        opening = then
         folder, model, device = resume, left.audit.model.name, left.audit.model.device
         threads = left.audit.threads
     else:
@@ -104,7 +113,7 @@ def audit(
             max_tries=max_tries,
         )
         folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
-    made_by = scale.makers(model, device, workers=workers, address=ray, threads=threads)
+    made_by = scale.makers(model, device, opening, workers=workers, address=ray, threads=threads)
     summary = _run(plan, left, folder, made_by, batch_size, signer)
     if as_json:
         typer.echo(summary.model_dump_json())

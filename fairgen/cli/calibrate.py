@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.opening import opens_a_model
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
+from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _TILE = 128
 
 
+@opens_a_model
 def calibrate(
     model: str = common.MODEL,
     steering: str = typer.Option("embedding", "--steering", help=registry.help_text(registry.continuous())),
@@ -28,10 +31,6 @@ def calibrate(
         None, "--prompts", help="Prompts to measure on, one a line; by default six that no audit uses."
     ),
     seeds: int = typer.Option(4, "--seeds", min=2, max=100, help="Pictures of each prompt at each strength."),
-    steps: int | None = typer.Option(None, "--steps", help="Sampling steps; by default the model's."),
-    guidance_scale: float | None = typer.Option(
-        None, "--guidance-scale", help="By default the model's. A curve holds for one scale alone."
-    ),
     sheet: Path | None = typer.Option(
         None, "--sheet", help="Save the pictures, a row for each strength, as this PNG.", show_default=False
     ),
@@ -42,6 +41,8 @@ def calibrate(
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,
     as_json: bool = common.JSON,
+    *,
+    opening: ModelOptions,
 ) -> None:
     """Measure how dark each strength makes a model's pictures, and keep the curve for later runs."""
     from fairgen.steering import named_tone
@@ -61,7 +62,7 @@ def calibrate(
                 f"The prompt {prompt!r} names a skin tone ({named!r}), which is what is to be measured: "
                 "take it out."
             )
-    with common.loaded(model, device, steps=steps, guidance_scale=guidance_scale) as (generator, reader):
+    with common.loaded(model, device, opening) as (generator, reader):
         from fairgen.loop.calibrate import PROMPTS, Plan
         from fairgen.loop.calibrate import calibrate as measure
         from fairgen.steering.calibration import save_calibration

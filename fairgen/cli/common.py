@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.models.contract import Model
+    from fairgen.models.options import ModelOptions
     from fairgen.runs import Distances
     from fairgen.targets import FairnessSpec
     from skin_tone.pool import ReaderPool
@@ -118,14 +119,14 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
 
 @contextlib.contextmanager
 def loaded(
-    model: str, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+    model: str, device: str, options: ModelOptions | None = None
 ) -> Iterator[tuple[Model, ReaderPool]]:
     """The generator of ``--model`` on ``--device``, and readers that are closed afterwards."""
     with stderr().status("Loading the model …"):
         from fairgen.models.loading import load_model
         from skin_tone.pool import ReaderPool
 
-        generator = load_model(model, device, steps=steps, guidance_scale=guidance_scale)
+        generator = load_model(model, device, options=options)
         reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader

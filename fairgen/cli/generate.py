@@ -8,10 +8,13 @@ from pathlib import Path
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.opening import opens_a_model
 from fairgen.errors import UserError
+from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
 
 
+@opens_a_model
 def generate(
     prompt: str = typer.Argument(
         help="What the pictures should show, such as 'a portrait of a doctor'.", show_default=False
@@ -34,6 +37,8 @@ def generate(
     tolerance: float = common.TOLERANCE,
     require: bool = common.REQUIRE,
     as_json: bool = common.JSON,
+    *,
+    opening: ModelOptions,
 ) -> None:
     """Make a set of pictures whose skin tones come close to a declared target, and say how close."""
     if not prompt.strip():
@@ -52,7 +57,7 @@ def generate(
     from fairgen.loop.session import run_session
     from fairgen.report import write_report
 
-    with common.loaded(model, device) as (generator, reader):
+    with common.loaded(model, device, opening) as (generator, reader):
         events = run_session(
             generator,
             reader,

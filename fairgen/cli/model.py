@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
 from fairgen.common.text import one_line
+from fairgen.errors import UserError
+from fairgen.models.folder import looks_like_file
 
 if TYPE_CHECKING:
     from fairgen.models.description import CalibrationSummary, ModelDescription
@@ -22,15 +25,34 @@ def _group() -> None:
 
 @app.command("info")
 def info(
-    model: str = typer.Argument("embedded", help="'embedded', a hub id, or a folder in diffusers' format."),
+    model: str = typer.Argument(
+        "embedded", help="'embedded', a hub id, a folder in diffusers' format, or a single file."
+    ),
+    base: str | None = typer.Option(
+        None,
+        "--base",
+        help="For a single file: folder or hub id of its configuration and of what it lacks.",
+        show_default=False,
+    ),
     as_json: bool = common.JSON,
 ) -> None:
-    """Check a model's folder and print what it says about itself: parts, size, licence, settings,
+    """Check a model's folder or file and print what it says about itself: parts, size, licence, settings,
     calibrations, fingerprint, and the bias that was put in, where that is known.
     """
-    from fairgen.models.description import describe_model
+    from fairgen.common.libraries import quiet_libraries
 
-    found = describe_model(model)
+    path = Path(model).expanduser()
+    if path.is_file() or looks_like_file(model):
+        from fairgen.models.file_description import describe_file
+
+        with quiet_libraries():
+            found = describe_file(path, base)
+    else:
+        from fairgen.models.description import describe_model
+
+        if base is not None:
+            raise UserError("--base is for models that are a single file: leave it out.")
+        found = describe_model(model)
     if as_json:
         typer.echo(found.model_dump_json())
     else:

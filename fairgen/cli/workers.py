@@ -13,6 +13,7 @@ from fairgen.cli import common
 if TYPE_CHECKING:
     from fairgen.audit.workers.crew import Crew
     from fairgen.models.contract import Model
+    from fairgen.models.options import ModelOptions
     from skin_tone.pool import ReaderPool
 
 WORKERS = typer.Option(
@@ -45,11 +46,17 @@ THREADS = typer.Option(
 
 @contextlib.contextmanager
 def makers(
-    model: str, device: str, *, workers: int | None, address: str | None, threads: int | None
+    model: str,
+    device: str,
+    options: ModelOptions,
+    *,
+    workers: int | None,
+    address: str | None,
+    threads: int | None,
 ) -> Iterator[tuple[Model, ReaderPool, Crew | None]]:
     """What makes an audit's pictures, readers for this process, and the crew where there are workers."""
     if workers is None and address is None:
-        with _torch_threads(threads), common.loaded(model, device) as (generator, reader):
+        with _torch_threads(threads), common.loaded(model, device, options) as (generator, reader):
             yield generator, reader, None
         return
     from fairgen.audit.workers.cluster import connected
@@ -65,7 +72,7 @@ def makers(
     with contextlib.ExitStack() as stack:
         with console.status("Starting workers …"):
             layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))
-            load = model_loader(model, layout.device, layout.threads)
+            load = model_loader(model, layout.device, layout.threads, options)
             crew = stack.enter_context(Crew(load, layout, say))
         say(layout.said())
         yield crew, stack.enter_context(ReaderPool()), crew

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,7 +110,7 @@ def calibrate(
     measured = [(d.strength, d.ita) for d in doses if d.ita is not None]
     info = generator.info
     return Calibration(
-        model=info.name if info.source != "folder" else Path(info.name).name,
+        model=info.short_name,
         pipeline=info.pipeline,
         weights=info.fingerprint,
         scheduler=info.scheduler,

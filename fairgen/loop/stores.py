@@ -202,7 +202,7 @@ class Folder(Memory):
             fairgen=__version__,
             created_at=now(),
             # A picture travels further than the run folder: the path of a user's folder stays out of it.
-            model=Path(model.name).name if model.source == "folder" else model.name,
+            model=model.short_name,
             weights=self._weights,
             pipeline=model.pipeline,
             seed=picture.seed,

@@ -9,13 +9,14 @@ import inspect
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairgen.errors import UserError
-from fairgen.models.folder import ModelFolder, file_hash, find_model, weight_parts
+from fairgen.models.folder import file_hash, find_model, weight_parts
 from fairgen.runs import fingerprint_of
 
 __all__ = [
@@ -24,7 +25,13 @@ __all__ = [
     "CalibrationSummary",
     "ModelDescription",
     "ModelPart",
+    "calibrations_of",
+    "call_defaults",
+    "class_of",
+    "config_of",
+    "counted",
     "describe_model",
+    "own_side",
     "write_checksums",
 ]
 
@@ -82,7 +89,7 @@ class ModelDescription(_Part):
     """What ``fairgen model info`` prints."""
 
     model: str = Field(description="as it was asked for")
-    source: Literal["embedded", "folder", "hub"]
+    source: Literal["embedded", "folder", "hub", "file"]
     path: str
     card: str | None = Field(description="the model card's path; None: there is none")
     title: str | None = Field(description="the card's first heading")
@@ -123,16 +130,19 @@ def describe_model(model: str) -> ModelDescription:
 
     with quiet_libraries():
         folder = find_model(model)
-    parts = [_part(folder, name) for name in weight_parts(folder.index)]
+    parts = [
+        counted(name, class_of(folder.index[name]) or "?", sorted((folder.path / name).glob("*.safetensors")))
+        for name in weight_parts(folder.index)
+    ]
     weights, defaults = folder.weight_hashes(), folder.defaults()
     fingerprint = fingerprint_of(weights)
-    call = _call_defaults(folder)
+    call = call_defaults(folder.pipeline_class)
     card = folder.path / "README.md"
     title, licence = _card(card)
-    side = _own_side(folder.path)
-    scheduler = _config(folder.path / "scheduler" / "scheduler_config.json")
+    side = own_side(folder.path)
+    scheduler = config_of(folder.path / "scheduler" / "scheduler_config.json")
     changed = _changed(folder.path, weights)
-    calibrations, damaged = _calibrations(folder.path, fingerprint)
+    calibrations, damaged = calibrations_of(folder.path, fingerprint)
     return ModelDescription(
         model=folder.name,
         source=folder.source,
@@ -147,7 +157,7 @@ def describe_model(model: str) -> ModelDescription:
         megabytes=round(sum(part.megabytes for part in parts), 3),
         height=defaults.get("height", side),
         width=defaults.get("width", side),
-        scheduler=_class_of(folder.index.get("scheduler")),
+        scheduler=class_of(folder.index.get("scheduler")),
         prediction=scheduler.get("prediction_type"),
         steps=defaults.get("steps", call.get("num_inference_steps")),
         guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
@@ -182,11 +192,16 @@ def _changed(folder: Path, weights: dict[str, str]) -> list[str] | None:
     return sorted(name for name in listed.keys() | weights.keys() if listed.get(name) != weights.get(name))
 
 
-def _part(folder: ModelFolder, name: str) -> ModelPart:
+def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
+    """A part by the headers of its files. Raises `UserError` where one is damaged."""
     from safetensors import SafetensorError, safe_open
 
     parameters, dtypes, size = 0, set(), 0
-    for file in sorted((folder.path / name).glob("*.safetensors")):
+    for file in files:
+        size += file.stat().st_size
+        if file.suffix == ".gguf":
+            dtypes.add("gguf")
+            continue
         try:
             with safe_open(file, framework="np") as tensors:
                 for key in tensors.keys():  # noqa: SIM118  # no mapping, whatever it looks like
@@ -195,18 +210,18 @@ def _part(folder: ModelFolder, name: str) -> ModelPart:
                     dtypes.add(_DTYPES.get(tensor.get_dtype(), tensor.get_dtype().lower()))
         except SafetensorError as error:
             raise UserError(f"{file} is damaged: download or copy the model again, whole.") from error
-        size += file.stat().st_size
-    kind = _class_of(folder.index[name]) or "?"
     return ModelPart(
         name=name, kind=kind, parameters=parameters, dtypes=sorted(dtypes), megabytes=round(size / 1e6, 3)
     )
 
 
-def _class_of(entry: Any) -> str | None:
+def class_of(entry: Any) -> str | None:
+    """The class that an entry of model_index.json names."""
     return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] else None
 
 
-def _config(path: Path) -> dict[str, Any]:
+def config_of(path: Path) -> dict[str, Any]:
+    """A part's configuration; {} where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -214,7 +229,7 @@ def _config(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _own_side(folder: Path) -> int | None:
+def own_side(folder: Path) -> int | None:
     """Pixels of a side, from the denoiser's latents and how often the autoencoder halves them, in the way of
     diffusers' own pipelines.
     """
@@ -222,20 +237,21 @@ def _own_side(folder: Path) -> int | None:
         (
             size
             for part in ("unet", "transformer")
-            if isinstance(size := _config(folder / part / "config.json").get("sample_size"), int)
+            if isinstance(size := config_of(folder / part / "config.json").get("sample_size"), int)
         ),
         None,
     )
-    blocks = _config(folder / "vae" / "config.json").get("block_out_channels")
+    blocks = config_of(folder / "vae" / "config.json").get("block_out_channels")
     if latents is None or not isinstance(blocks, list):
         return None
     return int(latents * 2 ** (len(blocks) - 1))
 
 
-def _call_defaults(folder: ModelFolder) -> dict[str, Any]:
+def call_defaults(pipeline_class: str) -> dict[str, Any]:
+    """Steps and guidance scale that a pipeline takes by itself."""
     import diffusers
 
-    parameters = inspect.signature(getattr(diffusers, folder.pipeline_class).__call__).parameters
+    parameters = inspect.signature(getattr(diffusers, pipeline_class).__call__).parameters
     found = {
         name: parameters[name].default
         for name in ("num_inference_steps", "guidance_scale")
@@ -264,7 +280,7 @@ def _card(path: Path) -> tuple[str | None, str | None]:
     return heading[1].strip() if heading else None, licence if isinstance(licence, str) else None
 
 
-def _calibrations(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
+def calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
     """Those that may be of these weights, and the files that cannot be read."""
     from pydantic import ValidationError
 
@@ -274,7 +290,7 @@ def _calibrations(folder: Path, fingerprint: str) -> tuple[list[CalibrationSumma
     beside = folder / "calibrations"
     for file in sorted([*beside.glob("*.json"), *user_folder().glob("*.json")]):
         own = file.parent == beside
-        if not own and _config(file).get("weights") != fingerprint:
+        if not own and config_of(file).get("weights") != fingerprint:
             continue  # of another model
         try:
             one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from fairgen.steering.request import Request
 
 if TYPE_CHECKING:
     from fairgen.steering import Steering
-    from fairgen.steering.encoding import Memory
+    from fairgen.steering.memory import Memory
 
 
 _OWN = ("prompt", "generator", "num_inference_steps", "output_type", "num_images_per_prompt", "return_dict")
@@ -64,6 +64,7 @@ class DiffusersModel:
         from fairgen.models.fingerprint import described
 
         self._check_arguments(arguments)
+        arguments = {**self._arguments, **arguments}
         info = self.info.model_copy(update={"arguments": described(arguments)})
         made = DiffusersModel(self.pipe, info, self.folder, arguments)
         made._memory = self._memory

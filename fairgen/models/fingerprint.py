@@ -12,7 +12,7 @@ def fingerprints(pipe: Any) -> dict[str, str]:
     """'sha256:<hex>' for the denoiser and each text encoder, adapters and how strongly they act included, and
     for the scheduler's options.
     """
-    from fairgen.steering.denoising import denoiser
+    from fairgen.steering.denoiser import denoiser
 
     parts = {"denoiser": denoiser(pipe)}
     names = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")

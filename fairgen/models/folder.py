@@ -50,11 +50,16 @@ class ModelFolder:
 
         The hub's cache names its files by that hash already; others are read.
         """
-        hashes = {}
+        return {name: f"sha256:{file_hash(self.path / name)}" for name in self.weight_files()}
+
+    def weight_files(self) -> list[str]:
+        """The safetensors files of the pipeline's parts; of a part that has the variant's, only those."""
+        names = []
         for part in weight_parts(self.index):
-            for file in sorted((self.path / part).glob("*.safetensors")):
-                hashes[file.relative_to(self.path).as_posix()] = f"sha256:{file_hash(file)}"
-        return hashes
+            files = sorted((self.path / part).glob("*.safetensors"))
+            own = [file for file in files if self.variant and f".{self.variant}." in file.name]
+            names += [file.relative_to(self.path).as_posix() for file in own or files]
+        return names
 
 
 def file_hash(file: Path) -> str:
@@ -76,6 +81,32 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_index(folder: Path) -> dict[str, Any]:
+    """``model_index.json`` of a folder. Raises `UserError`."""
+    return _read_json(folder / "model_index.json")
+
+
+def check_libraries(name: str, index: dict[str, Any]) -> None:
+    """Raise `UserError` where a part is of another library than diffusers and transformers: it would be
+    imported.
+    """
+    from diffusers import pipelines
+
+    for part, entry in index.items():
+        if part.startswith("_") or not isinstance(entry, list) or not entry or entry[0] is None:
+            continue
+        library = entry[0]
+        own = isinstance(library, str) and (
+            library in ("diffusers", "transformers")
+            or (library.isidentifier() and hasattr(pipelines, library))
+        )
+        if not own:
+            raise UserError(
+                f"The model {name!r} needs code of its own for its {part} ({str(library)[:60]!r}), which "
+                "fairgen does not run: use one whose parts are of diffusers and transformers."
+            )
+
+
 def weight_parts(index: dict[str, Any]) -> list[str]:
     """Names of the parts (subfolders) that carry weights, from model_index.json."""
     parts = []
@@ -87,8 +118,14 @@ def weight_parts(index: dict[str, Any]) -> list[str]:
     return parts
 
 
-def find_model(model: str) -> ModelFolder:
-    """The checked folder of "embedded", a local folder or a hub id (the local cache first, then the hub).
+def looks_like_file(model: str) -> bool:
+    """Whether somebody who gave this name meant a file of weights."""
+    return model.lower().endswith((".safetensors", ".gguf", *(pattern[1:] for pattern in _PICKLES)))
+
+
+def find_model(model: str, variant: str | None = None) -> ModelFolder:
+    """The checked folder of "embedded", a local folder or a hub id (the local cache first, then the hub);
+    ``variant``: which files of it are meant ("fp16"), where it has several.
 
     Raises `UserError` where there is no such model, it cannot be reached, is no text-to-image pipeline, or
     has its weights only as pickles.
@@ -96,33 +133,32 @@ def find_model(model: str) -> ModelFolder:
     if model == "embedded":
         from fairgen.common.resources import embedded_model_dir
 
-        return check_folder(model, embedded_model_dir(), "embedded")
+        return check_folder(model, embedded_model_dir(), "embedded", variant)
     path = Path(model).expanduser()
     if model and path.is_dir():
-        return check_folder(model, path, "folder")
+        return check_folder(model, path, "folder", variant)
     if path.is_file():
-        raise UserError(
-            f"The model {model!r} is a file: give a folder in diffusers format (single-file checkpoints can "
-            "be converted with "
-            "diffusers' from_single_file and save_pretrained)."
-        )
+        raise UserError(f"The model {model!r} is a file: a folder in diffusers format is needed here.")
     if not _HUB_ID.fullmatch(model):
         raise UserError(
             f"There is no model {model!r}: give 'embedded', a folder that exists, or a hub id such as "
             "'stable-diffusion-v1-5/stable-diffusion-v1-5'."
         )
-    return _from_hub(model)
+    return _from_hub(model, variant)
 
 
-def check_folder(name: str, path: Path, source: Literal["embedded", "folder", "hub"]) -> ModelFolder:
+def check_folder(
+    name: str, path: Path, source: Literal["embedded", "folder", "hub"], variant: str | None = None
+) -> ModelFolder:
     """Check model_index.json and the weights. Raises `UserError`."""
     if not (path / "model_index.json").is_file():
         raise UserError(
             f"The folder {path} is no diffusers pipeline (it has no model_index.json): give a folder that "
             "save_pretrained wrote."
         )
-    index = _read_json(path / "model_index.json")
-    _check_class(name, index)
+    index = read_index(path)
+    check_class(name, index)
+    check_libraries(name, index)
     variants = set()
     for part in weight_parts(index):
         files = list((path / part).glob("*.safetensors"))
@@ -136,10 +172,15 @@ def check_folder(name: str, path: Path, source: Literal["embedded", "folder", "h
                 f"The model {name!r} lacks the weights of its {part}: download or copy it again, whole."
             )
         variants.add("fp16" if all(".fp16" in file.name for file in files) else None)
-    return ModelFolder(name, path, source, index, "fp16" if variants == {"fp16"} else None)
+    found = variant or ("fp16" if variants == {"fp16"} else None)
+    folder = ModelFolder(name, path, source, index, found)
+    if variant is not None and not any(f".{variant}." in file for file in folder.weight_files()):
+        raise UserError(f"The model {name!r} has no files of the variant {variant!r}: leave it out.")
+    return folder
 
 
-def _check_class(name: str, index: dict[str, Any]) -> None:
+def check_class(name: str, index: dict[str, Any]) -> None:
+    """Raise `UserError` unless the pipeline is one of diffusers' own that makes pictures from words."""
     import inspect
 
     import diffusers
@@ -177,17 +218,16 @@ def _is_text_to_image(pipeline: type) -> bool:
     return pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
 
 
-def _from_hub(model: str) -> ModelFolder:
-    from diffusers import DiffusionPipeline
+def _from_hub(model: str, variant: str | None) -> ModelFolder:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # whichever httpx the hub uses
 
     try:
-        return check_folder(model, Path(_download(DiffusionPipeline, model, local=True)), "hub")
+        return check_folder(model, _download(model, variant, local=True), "hub", variant)
     except (OSError, ValueError, UserError):
         pass  # not in the cache, or not whole there: ask the hub, whose errors are told below
     try:
-        return check_folder(model, Path(_download(DiffusionPipeline, model, local=False)), "hub")
+        return check_folder(model, _download(model, variant, local=False), "hub", variant)
     except (OSError, httpx.HTTPError) as error:
         # diffusers wraps what the hub answered into an OSError of its own
         cause = error.__cause__ or error
@@ -207,5 +247,8 @@ def _from_hub(model: str) -> ModelFolder:
         raise UserError(f"The model {model!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
-def _download(pipeline: Any, model: str, *, local: bool) -> str:
-    return str(pipeline.download(model, use_safetensors=True, local_files_only=local))
+def _download(model: str, variant: str | None, *, local: bool) -> Path:
+    from diffusers import DiffusionPipeline
+
+    loader: Any = DiffusionPipeline
+    return Path(loader.download(model, use_safetensors=True, local_files_only=local, variant=variant))

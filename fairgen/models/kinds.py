@@ -19,7 +19,8 @@ class Kind:
     Attributes:
         name: what it is called.
         sentence: which models these are, for the help of ``--model``.
-        home: ``module:function`` that loads one; it takes what `fairgen.models.loading.load_model` takes.
+        home: ``module:function`` that loads one; it takes the model, the device, ``name`` and
+            ``options`` (`fairgen.models.options.ModelOptions`).
         takes: whether a name that a user gave is one of its models.
     """
 
@@ -32,7 +33,8 @@ class Kind:
 _KINDS = [
     Kind(
         "diffusers",
-        "'embedded', a hub id, or a folder in diffusers' format",
+        "'embedded', a hub id, a folder in diffusers' format, a single file (.safetensors, .gguf), or a "
+        "YAML file of settings",
         "fairgen.models.loading:load_diffusers",
         lambda name: True,
     )

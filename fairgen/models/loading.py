@@ -8,67 +8,61 @@ import platform
 import re
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from fairgen.common.libraries import quiet_libraries, uncollected_imports
 from fairgen.errors import UserError
+from fairgen.models.additions import put_on
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.fingerprint import fingerprints
-from fairgen.models.folder import ModelFolder, find_model
+from fairgen.models.folder import ModelFolder, find_model, looks_like_file
 from fairgen.models.kinds import kind_of
+from fairgen.models.memory import place
+from fairgen.models.options import ModelOptions, is_settings, read_settings
 from fairgen.models.settings import SamplingSettings
+from fairgen.models.single_file import SingleFile, open_single_file
 from fairgen.runs import ModelInfo
 
-if TYPE_CHECKING:
-    pass
-
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
-
-DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
 def load_model(
     model: str = "embedded",
     device: str = "auto",
     *,
-    dtype: str = "auto",
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    height: int | None = None,
-    width: int | None = None,
     name: str | None = None,
+    options: ModelOptions | None = None,
+    **given: Any,
 ) -> Model:
     """Load a model for sampling.
 
+        load_model("my-model.safetensors", lora=["style.safetensors:0.8"], steps=25, offload="model")
+
     Args:
-        model: "embedded", a local folder in diffusers format, a hub id (looked for on this machine first),
-            or the name of another kind of model (`fairgen.models.kinds`). Only safetensors.
+        model: "embedded"; a single file (.safetensors in its original layout, or .gguf); a local folder in
+            diffusers format; a hub id (looked for on this machine first); a YAML or JSON file of settings,
+            which holds ``model`` and options; or the name of another kind of model (`fairgen.models.kinds`).
+            Only safetensors and GGUF.
         device: "auto" takes CUDA, then MPS (Apple), then the CPU.
-        dtype: "auto" is float32 on a CPU and for the embedded model; elsewhere float16 for UNets and bfloat16
-            for transformers.
-        steps: 1-1000. Default, like the next three: ``fairgen.json`` next to the weights, else the pipeline's
-            own.
-        guidance_scale: 0-100.
-        height: 16-4096 pixels, a multiple of the pipeline's step (8 for Stable Diffusion).
-        width: likewise.
         name: what run files call it; default: ``model``.
+        options: how it is opened.
+        given: fields of `ModelOptions` by name (``steps``, ``guidance_scale``, ``lora``, ``scheduler`` ...),
+            which count before ``options``, as these do before a file of settings.
 
     Raises:
         UserError: the model does not exist, cannot be reached, is of the wrong kind, does not fit into
             memory; the device is not there; a value is out of range.
     """
+    chosen = ModelOptions.of(given)
+    chosen = chosen if options is None else chosen.over(options)
+    called = name or model
+    if is_settings(model):
+        model, own = read_settings(Path(model).expanduser())
+        chosen = chosen.over(own)
     module, _, function = kind_of(model).home.partition(":")
-    loaded: Model = getattr(import_module(module), function)(
-        model,
-        device,
-        dtype=dtype,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        height=height,
-        width=width,
-        name=name,
-    )
+    loaded: Model = getattr(import_module(module), function)(model, device, name=called, options=chosen)
     return loaded
 
 
@@ -76,37 +70,60 @@ def load_diffusers(
     model: str,
     device: str = "auto",
     *,
-    dtype: str = "auto",
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    height: int | None = None,
-    width: int | None = None,
     name: str | None = None,
+    options: ModelOptions | None = None,
+    **given: Any,
 ) -> DiffusersModel:
     """Load a diffusers pipeline; as `load_model`, for the kind "diffusers"."""
-    chosen = _device(device)
-    if dtype not in DTYPES:
-        raise UserError(f"There is no precision {dtype!r}: use one of {', '.join(DTYPES)}.")
+    chosen = ModelOptions.of(given)
+    chosen = chosen if options is None else chosen.over(options)
+    where = _device(device)
     with uncollected_imports(), quiet_libraries():
-        folder = find_model(model)
-        chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
-        pipe = _load(folder, chosen, chosen_dtype)
-    settings = SamplingSettings.build(pipe, folder.defaults(), steps, guidance_scale, height, width)
+        source = _source(model, chosen)
+        dtype = _dtype(source, where) if chosen.dtype == "auto" else chosen.dtype
+        pipe, weights = _load(source, model, where, dtype, chosen)
+    folder = source if isinstance(source, ModelFolder) else None
+    settings = SamplingSettings.build(
+        pipe,
+        folder.defaults() if folder else {},
+        chosen.steps,
+        chosen.guidance_scale,
+        chosen.height,
+        chosen.width,
+    )
     info = ModelInfo(
         name=name or model,
-        source=folder.source,
+        source=folder.source if folder else "file",
         pipeline=type(pipe).__name__,
         scheduler=type(pipe.scheduler).__name__,
-        device=chosen,
-        dtype=chosen_dtype,
+        device=where,
+        dtype=dtype,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         height=settings.height,
         width=settings.width,
-        weights=folder.weight_hashes(),
+        weights=weights,
         versions=_versions(),
+        options=chosen.given(),
     )
-    return DiffusersModel(pipe, info, folder.path)
+    made = DiffusersModel(pipe, info, folder.path if folder else None)
+    if chosen.negative_prompt is not None:
+        made = made.called_with({"negative_prompt": chosen.negative_prompt})
+    return made
+
+
+def _source(model: str, options: ModelOptions) -> ModelFolder | SingleFile:
+    """Where the model lies. Raises `UserError`."""
+    path = Path(model).expanduser()
+    if model and path.exists() and not path.is_dir():
+        if options.variant is not None:
+            raise UserError("A single file has no variants: leave --variant out.")
+        return open_single_file(path, options.base)
+    if looks_like_file(model):
+        raise UserError(f"There is no file {model}: check the path.")
+    if options.base is not None:
+        raise UserError("--base is for models that are a single file: leave it out for a folder or a hub id.")
+    return find_model(model, options.variant)
 
 
 def wrap_pipeline(
@@ -187,42 +204,74 @@ def _device(device: str) -> str:
     return device
 
 
-def _dtype(folder: ModelFolder, device: str) -> str:
-    # The embedded model is so small that half precision gains nothing; so its pictures agree across devices.
-    if device == "cpu" or folder.source == "embedded":
+def _dtype(source: ModelFolder | SingleFile, device: str) -> str:
+    if isinstance(source, SingleFile):
+        transformer = source.is_transformer
+    else:
+        # The embedded model is so small that half precision gains nothing; its pictures agree across devices.
+        if source.source == "embedded":
+            return "float32"
+        transformer = "unet" not in source.index
+    if device == "cpu":
         return "float32"
-    if device == "mps" or "unet" in folder.index:
-        return "float16"
-    return "bfloat16"
+    return "bfloat16" if transformer and device != "mps" else "float16"
 
 
-def _load(folder: ModelFolder, device: str, dtype: str) -> Any:
+def _load(
+    source: ModelFolder | SingleFile, name: str, device: str, dtype: str, options: ModelOptions
+) -> tuple[Any, dict[str, str]]:
+    """The pipeline, and what its pictures hang on: name -> hash."""
+    import torch
+
+    try:
+        if isinstance(source, SingleFile):
+            pipe = source.load(dtype)
+            own = source.weight_hashes()
+        else:
+            pipe = _load_folder(source, dtype)
+            own = source.weight_hashes()
+        added = put_on(pipe, options)
+        pipe = place(pipe, device, options.offload)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise UserError(
+            f"The model {name!r} does not fit into the memory of {device}: use --offload model (or group), "
+            "--device cpu, or a smaller model."
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
+        # Whatever diffusers and transformers raise for files that contradict each other.
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        kind = source.base.pipeline_class if isinstance(source, SingleFile) else source.pipeline_class
+        raise UserError(f"The model {name!r} cannot be loaded as a {kind}: {reason}") from error
+    pipe.set_progress_bar_config(disable=True)
+    if options.compile:
+        _compile(pipe)
+    if options.vae is not None:
+        own = {key: value for key, value in own.items() if not key.startswith(("vae/", "base/vae/"))}
+    return pipe, own | added
+
+
+def _compile(pipe: Any) -> None:
+    from fairgen.steering.denoiser import denoiser
+
+    module = denoiser(pipe)
+    if module is None:
+        raise UserError(f"{type(pipe).__name__} has no denoiser to compile: leave --compile out.")
+    module.compile()
+
+
+def _load_folder(folder: ModelFolder, dtype: str) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
-    try:
-        loader: Any = DiffusionPipeline  # its from_pretrained carries no types
-        pipe = loader.from_pretrained(
-            str(folder.path),
-            use_safetensors=True,
-            local_files_only=True,
-            variant=folder.variant,
-            torch_dtype=getattr(torch, dtype),
-        )
-        pipe = pipe.to(device)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise UserError(
-            f"The model {folder.name!r} does not fit into the memory of {device}: use --device cpu, or a "
-            "smaller model."
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
-        # Whatever diffusers and transformers raise for a folder whose files contradict each other.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"The model {folder.name!r} cannot be loaded as a {folder.pipeline_class}: {reason}"
-        ) from error
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    loader: Any = DiffusionPipeline  # its from_pretrained carries no types
+    return loader.from_pretrained(
+        str(folder.path),
+        use_safetensors=True,
+        local_files_only=True,
+        variant=folder.variant,
+        torch_dtype=getattr(torch, dtype),
+    )
 
 
 def _versions() -> dict[str, str]:

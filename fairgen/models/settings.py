@@ -58,7 +58,7 @@ class SamplingSettings:
 
 def _native_size(pipe: Any) -> int | None:
     """Side of the pictures that the pipeline makes by itself, in pixels, where it can be told."""
-    from fairgen.steering.denoising import denoiser
+    from fairgen.steering.denoiser import denoiser
 
     sample = getattr(pipe, "default_sample_size", None) or getattr(
         getattr(denoiser(pipe), "config", None), "sample_size", None

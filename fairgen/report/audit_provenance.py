@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.audit_words import listed
 from fairgen.report.declaration import declaration
@@ -134,6 +135,7 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
     command += ["--count", str(counts[0])] if len(counts) == 1 else []
     command += ["--steering", ",".join(audit.arms), "--model", audit.model.name, "--seed", str(audit.seed)]
     command += ["--max-tries", str(audit.max_tries), "--tolerance", f"{audit.tolerance:g}"]
+    command += ModelOptions.model_validate(audit.model.options).flags()
     return [
         ("Prompts", f"{audit.prompts_file}, {len(audit.prompts)} prompts"),
         ("Prompts hash", audit.prompts_hash),

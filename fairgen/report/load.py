@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.images import data_uri
@@ -237,5 +238,6 @@ def _command(sessions: list[SessionRun]) -> str:
         record.steering,
         "--seed",
         str(record.seed),
+        *ModelOptions.model_validate(record.model.options).flags(),
     ]
     return shlex.join(command)

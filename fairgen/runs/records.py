@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -23,7 +24,7 @@ class ModelInfo(_Record):
     """What sampled the pictures, precisely enough to sample them again."""
 
     name: str = Field(description="the model as it was asked for: 'embedded', a hub id or a folder")
-    source: Literal["embedded", "folder", "hub", "pipeline"]
+    source: Literal["embedded", "folder", "hub", "file", "pipeline"]
     pipeline: str = Field(description="class name of the diffusers pipeline")
     scheduler: str
     device: str
@@ -32,7 +33,7 @@ class ModelInfo(_Record):
     guidance_scale: float | None = Field(description="None: the pipeline's own default")
     height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
     width: int | None = Field(description="pixels")
-    weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
+    weights: dict[str, str] = Field(description="file inside the model folder, or what else was put on -> 'sha256:<hex>'")
     versions: dict[str, str] = Field(description="package -> version, python included")
     arguments: dict[str, Any] = Field(
         default_factory=dict,
@@ -40,10 +41,24 @@ class ModelInfo(_Record):
         description="what else the pipeline is called with; pictures and tensors by their hash",
     )
 
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="how it was opened, beside name and device, as `fairgen.load_model` takes it",
+    )
+
+    @property
+    def short_name(self) -> str:
+        """The name without the folders that it lies in, which are this machine's alone."""
+        is_path = self.source in ("folder", "file") or self.name.endswith((".yaml", ".yml", ".json"))
+        return PurePath(self.name).name if is_path else self.name
+
     @property
     def fingerprint(self) -> str:
-        """One hash over those of all weights; see `fingerprint_of`."""
-        return fingerprint_of(self.weights)
+        """One hash over those of all weights, and what else the pipeline is called with; see `fingerprint_of`."""
+        called = json.dumps(self.arguments, sort_keys=True)
+        more = {"arguments": f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"} if self.arguments else {}
+        return fingerprint_of({**self.weights, **more})
 
 
 def fingerprint_of(weights: Mapping[str, str]) -> str:

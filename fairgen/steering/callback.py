@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import leaves
-from fairgen.steering.encoding import EncodeCall, Memory
+from fairgen.steering.encoding import EncodeCall
+from fairgen.steering.memory import Memory
 
 if TYPE_CHECKING:
     import torch
 
-    from fairgen.steering.encoding import Pictures
+    from fairgen.steering.encode_request import Pictures
 
 
 class Guidance(Protocol):

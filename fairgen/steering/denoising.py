@@ -1,178 +1,26 @@
 """Steers between two steps, at the denoiser: what it is given for the toned prompts is put in place of what
 it is given for the plain ones.
 
-The pipeline itself prepares both: its call is begun with the toned prompts and stopped where it first calls
-the denoiser (`first_calls`). Arguments that differ from those of the plain call are the text. The hooks act
-for one pipeline's call in one thread, whoever else shares the module.
+The pipeline itself prepares both (`fairgen.steering.first_calls`). Arguments that differ from those of the
+plain call are the text. The hooks act for one pipeline's call in one thread, whoever else shares the module.
 """
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fairgen.errors import UserError
-from fairgen.steering.conditioning import Blend, Path, leaves, replaced
-from fairgen.steering.encoding import LENGTH_MATTERS
+from fairgen.steering.conditioning import Path, leaves, replaced
+from fairgen.steering.denoiser import Arguments, altered, by_rows, eager, modules_of, snapshot, time_of
+from fairgen.steering.layout import LENGTH_MATTERS, differ
 
 if TYPE_CHECKING:
     import torch
 
-Arguments = dict[str, Any]
-"""``{"args": tuple, "kwargs": dict}`` of one call of a module."""
-
-_DENOISERS = ("unet", "transformer", "prior", "decoder")
-_BESIDE = ("controlnet", "transformer_2")
-_TIMES = ("timestep", "timesteps", "t", "timestep_ratio", "r", "timestep_r")
-_BY_ROWS = (
-    "UNet2DConditionModel",
-    "SD3Transformer2DModel",
-    "PixArtTransformer2DModel",
-    "SanaTransformer2DModel",
-)
-"""Denoisers whose arguments all have the batch as their first axis, so that some rows can be evaluated."""
-_PLAIN_PROCESSORS = {
-    "AttnProcessor",
-    "AttnProcessor2_0",
-    "JointAttnProcessor2_0",
-    "SanaAttnProcessor2_0",
-    "SanaLinearAttnProcessor2_0",
-}
-"""Others, such as those of perturbed-attention guidance, look at several rows at once or remember them."""
 _NOT_BY_ROWS = ("cross_attention_kwargs", "joint_attention_kwargs", "attention_kwargs")
-
-
-class _StopError(Exception):
-    """The first call of the denoiser has been seen."""
-
-
-def denoiser(pipe: Any) -> Any:
-    """The module that is called at every step; None where the pipeline has none of its own."""
-    return next((m for name in _DENOISERS if _is_module(m := getattr(pipe, name, None))), None)
-
-
-def _is_module(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.nn.Module)
-
-
-def _modules(pipe: Any) -> dict[str, Any]:
-    """The denoiser under its name, and modules that are called beside it with the same text."""
-    names = [name for name in _DENOISERS if _is_module(getattr(pipe, name, None))][:1]
-    names += [name for name in _BESIDE if _is_module(getattr(pipe, name, None))]
-    return {name: getattr(pipe, name) for name in names}
-
-
-def first_calls(pipe: Any, begin: Callable[[], Any]) -> dict[str, Arguments]:
-    """What the denoiser, and modules called before it, are given first when the pipeline is called by
-    ``begin``; that call is stopped there.
-    """
-    modules = _modules(pipe)
-    main = next(iter(modules))
-    thread = threading.get_ident()
-    seen: dict[str, Arguments] = {}
-
-    def watch(name: str) -> Callable[..., None]:
-        def before(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if threading.get_ident() != thread:
-                return
-            seen.setdefault(name, _snapshot(args, kwargs))
-            if name == main:
-                raise _StopError
-
-        return _eager(before)
-
-    bar = vars(pipe).get("_progress_bar_config")
-    with contextlib.ExitStack() as stack:
-        for name, module in modules.items():
-            handle = module.register_forward_pre_hook(watch(name), with_kwargs=True, prepend=True)
-            stack.callback(handle.remove)
-        pipe._progress_bar_config = {**(bar or {}), "disable": True}
-        stack.callback(_put_bar_back, pipe, bar)
-        with contextlib.suppress(_StopError):
-            begin()
-    if main not in seen:
-        raise UserError(f"{type(pipe).__name__} was called without a call of its {main}: nothing to steer.")
-    return seen
-
-
-def _put_bar_back(pipe: Any, bar: Any) -> None:
-    if bar is None:
-        del pipe._progress_bar_config
-    else:
-        pipe._progress_bar_config = bar
-
-
-def _eager(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Keeps torch.compile from looking into a hook."""
-    import torch
-
-    disable: Callable[[Callable[..., Any]], Callable[..., Any]] = torch.compiler.disable
-    return disable(hook)
-
-
-@contextlib.contextmanager
-def same_noise(generator: Any) -> Iterator[None]:
-    """What is drawn inside does not count: the generators (None: torch's own) go on from where they were."""
-    import torch
-
-    generators = generator if isinstance(generator, list | tuple) else [generator]
-    states = [g.get_state() for g in generators if g is not None]
-    used: Callable[[], bool] = torch.cuda.is_initialized
-    devices = range(torch.cuda.device_count()) if used() else ()
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        for one, state in zip([g for g in generators if g is not None], states, strict=True):
-            one.set_state(state)
-
-
-def mixed_calls(
-    pipe: Any, variants: Mapping[int | None, Mapping[str, Arguments]], blends: Sequence[Blend]
-) -> dict[str, Arguments]:
-    """The arguments for each picture's own blend, from those of calls with one anchor's words throughout
-    (None: the plain prompts).
-    """
-    count = len(blends)
-    made: dict[str, Arguments] = {}
-    for name, plain in variants[None].items():
-        changes = {}
-        toned = {
-            anchor: dict(leaves(calls[name])) for anchor, calls in variants.items() if anchor is not None
-        }
-        for path, value in leaves(plain):
-            others = {anchor: found.get(path) for anchor, found in toned.items()}
-            if not any(_differ(value, other) for other in others.values()):
-                continue
-            if any(getattr(o, "shape", None) != getattr(value, "shape", None) for o in others.values()):
-                raise UserError(
-                    f"{type(pipe).__name__} cannot be steered: it encodes longer prompts to more tokens, and "
-                    "these cannot be mixed. --steering prompt works with it."
-                )
-            if not hasattr(value, "shape") or not value.ndim or value.shape[0] % count:
-                raise UserError(
-                    f"{type(pipe).__name__} cannot be steered: its text does not stand in rows, one for each "
-                    "picture. --steering prompt works with it."
-                )
-            changes[path] = _mixed_rows(value, others, blends)
-        made[name] = replaced(plain, changes)
-    return made
-
-
-def _mixed_rows(value: Any, others: Mapping[int, Any], blends: Sequence[Blend]) -> Any:
-    new = value.contiguous().clone()
-    for row in range(len(value)):
-        blend = blends[row % len(blends)]
-        toned = {anchor: others[anchor][row] for anchor in blend.anchors}
-        if any(_differ(value[row], other) for other in toned.values()):
-            new[row] = blend.mix(value[row], toned)
-    return new
 
 
 class Denoising:
@@ -192,9 +40,9 @@ class Denoising:
         self._toned = toned
         self._start, self._stop = start, stop
         self._semantic = semantic
-        self._modules = _modules(pipe)
+        self._modules = modules_of(pipe)
         self._main = next(iter(self._modules))
-        self._by_rows = _by_rows(self._modules[self._main])
+        self._by_rows = by_rows(self._modules[self._main])
         if semantic:
             self._refuse_semantic()
         self._thread = threading.get_ident()
@@ -222,10 +70,10 @@ class Denoising:
 
     def __enter__(self) -> Self:
         for name, module in self._modules.items():
-            before = _eager(self._watcher(name))
+            before = eager(self._watcher(name))
             self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True, prepend=True))
         if self._semantic:
-            after = _eager(self._after)
+            after = eager(self._after)
             main = self._modules[self._main]
             self._handles.append(main.register_forward_hook(after, with_kwargs=True))
         return self
@@ -253,7 +101,7 @@ class Denoising:
         def before(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if not self._mine():
                 return None
-            call = _snapshot(args, kwargs)
+            call = snapshot(args, kwargs)
             progress = self._progress(module, call)
             self._learn(name, call)
             if not self._start <= progress < self._stop:
@@ -276,7 +124,7 @@ class Denoising:
         """Which share of the steps is done, 0 at the first."""
         import torch
 
-        value = _time(module, call)
+        value = time_of(module, call)
         if value is None:  # a denoiser that is told no time: every call of it is a step
             value = len(self._seen) + float(module is not self._modules[self._main])
         if not self._seen or self._seen[-1] != value:
@@ -302,7 +150,7 @@ class Denoising:
         self._text[name] = {
             path: (plain.get(path), toned.get(path))
             for path in [*plain, *(path for path in toned if path not in plain)]
-            if _differ(plain.get(path), toned.get(path))
+            if differ(plain.get(path), toned.get(path))
         }
         for value, new in self._text[name].values():
             long = getattr(value, "shape", None) != getattr(new, "shape", None)
@@ -381,59 +229,13 @@ class Denoising:
                 or old.shape[:1] != (batch,)
             ):
                 return list(range(batch))
-            found |= {row for row in range(batch) if _differ(old[row], new[row])}
+            found |= {row for row in range(batch) if differ(old[row], new[row])}
         return sorted(found)
 
 
 def _prediction(output: Any) -> Any:
     """What a denoiser predicts, a row or an entry of a list for each of the batch."""
     return output if hasattr(output, "shape") else output[0]
-
-
-def altered(module: Any) -> str | None:
-    """What counts a denoiser's calls and reuses what it computed before; None where nothing does."""
-    bare = _bare(module)
-    for inner in bare.modules():
-        registry = getattr(inner, "_diffusers_hook", None)
-        for name in getattr(registry, "hooks", {}):
-            if any(word in name for word in ("cache", "fbc", "broadcast", "taylor", "teacache")):
-                return "its cache (enable_cache)"
-    if "forward" in vars(bare) and not hasattr(bare, "_hf_hook"):
-        return "what has replaced its forward method (DeepCache?)"
-    return None
-
-
-def _by_rows(module: Any) -> bool:
-    """Whether some rows of a batch can be evaluated alone: they look at no other row."""
-    bare = _bare(module)
-    if type(bare).__name__ not in _BY_ROWS:
-        return False
-    return {type(each).__name__ for each in bare.attn_processors.values()} <= _PLAIN_PROCESSORS
-
-
-def _bare(module: Any) -> Any:
-    """The module inside torch.compile's."""
-    return getattr(module, "_orig_mod", module)
-
-
-def _snapshot(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
-    """A call's arguments with lists of its own: UNets take residuals out of those that they are given."""
-    return {
-        "args": tuple(list(v) if isinstance(v, list) else v for v in args),
-        "kwargs": {name: list(v) if isinstance(v, list) else v for name, v in kwargs.items()},
-    }
-
-
-def _time(module: Any, call: Arguments) -> float | None:
-    """The timestep that a denoiser is called with."""
-    import torch
-
-    names = list(inspect.signature(type(_bare(module)).forward).parameters)[1:]
-    given = dict(zip(names, call["args"], strict=False)) | call["kwargs"]
-    value = next((given[name] for name in _TIMES if given.get(name) is not None), None)
-    if value is None:
-        return None
-    return float(value.flatten()[0]) if isinstance(value, torch.Tensor) else float(value)
 
 
 def _in_place_of(value: Any, plain: Any, toned: Any) -> Any:
@@ -450,7 +252,7 @@ def _in_place_of(value: Any, plain: Any, toned: Any) -> Any:
         return None
     for begin in range(0, len(plain) - len(value) + 1, len(value)):
         block = slice(begin, begin + len(value))
-        if torch.equal(value, plain[block]) and _differ(plain[block], toned[block]):
+        if torch.equal(value, plain[block]) and differ(plain[block], toned[block]):
             return toned[block]
     return None
 
@@ -463,13 +265,3 @@ def _rows_of(value: Any, rows: torch.Tensor, batch: int) -> Any:
         if hasattr(leaf, "shape") and leaf.ndim and leaf.shape[0] == batch
     }
     return replaced(value, found)
-
-
-def _differ(first: Any, second: Any) -> bool:
-    import torch
-
-    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
-        return first.shape != second.shape or not torch.equal(first, second)
-    if callable(first):
-        return False
-    return bool(type(first) is not type(second) or first != second)

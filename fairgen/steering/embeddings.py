@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fairgen.errors import UserError
-from fairgen.steering.encoding import EncodeCall, Memory, Pictures
+from fairgen.steering.encode_request import Pictures
+from fairgen.steering.encoding import EncodeCall
+from fairgen.steering.memory import Memory
 from fairgen.steering.prompt_variants import with_word
 
 Embeddings = Mapping[str, Any]

@@ -19,16 +19,13 @@ from fairgen.errors import UserError
 from fairgen.steering.attachment import attach, detach, encoders, guidance_of
 from fairgen.steering.callback import CallbackSteering, writable
 from fairgen.steering.conditioning import ANCHORS
-from fairgen.steering.denoising import Denoising, denoiser, first_calls, mixed_calls, same_noise
+from fairgen.steering.denoiser import denoiser
+from fairgen.steering.denoising import Denoising
 from fairgen.steering.embeddings import OwnEmbeddings
-from fairgen.steering.encoding import (
-    PROMPTS,
-    Encoder,
-    Memory,
-    NeedsOwnPromptsError,
-    Pictures,
-    own_lists,
-)
+from fairgen.steering.encode_request import PROMPTS, NeedsOwnPromptsError, Pictures, own_lists
+from fairgen.steering.encoding import Encoder
+from fairgen.steering.first_calls import first_calls, mixed_calls, same_noise
+from fairgen.steering.memory import Memory
 from fairgen.steering.prompt_variants import with_word
 from fairgen.steering.registry import continuous
 from fairgen.steering.support import check_steerable

@@ -15,7 +15,9 @@ from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, Pipel
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import ANCHORS
-from fairgen.steering.encoding import EncodeCall, Memory, Pictures
+from fairgen.steering.encode_request import Pictures
+from fairgen.steering.encoding import EncodeCall
+from fairgen.steering.memory import Memory
 
 
 class ToneSteps(ModularPipelineBlocks):  # type: ignore[misc]

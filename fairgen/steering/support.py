@@ -20,7 +20,7 @@ def refusal(pipe: Any) -> str | None:
     from diffusers import DiffusionPipeline
 
     from fairgen.steering.attachment import encoders
-    from fairgen.steering.denoising import denoiser
+    from fairgen.steering.denoiser import denoiser
 
     if pipe is None:
         return "There is no diffusers pipeline whose embeddings could be steered: use 'prompt'."

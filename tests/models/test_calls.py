@@ -16,7 +16,6 @@ from fairgen.steering import Steering
 from fairgen.steering.calibration import calibration_file
 from fairgen.steering.request import Request
 from tests.doubles import text_to_image as t2i
-from tests.doubles import text_to_image_staged  # noqa: F401 (registers its cases)
 
 PROMPT = "a portrait of a doctor"
 pytestmark = pytest.mark.filterwarnings(r"ignore:.*is deprecated:FutureWarning")  # of diffusers' own classes

@@ -155,7 +155,7 @@ def test_a_name_that_is_nothing(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UserError, match="is a file: give a folder"):
+    with pytest.raises(UserError, match="is a file: a folder in diffusers format is needed here"):
         find_model(str(tmp_path / "model.safetensors"))
 
 

@@ -18,7 +18,6 @@ from fairgen.errors import UserError
 from fairgen.steering.errors import SampledTogetherError
 from fairgen.steering.guidance import ToneGuidance
 from fairgen.steering.support import REFUSED
-from tests.doubles import text_to_image_staged  # noqa: F401 (registers its cases)
 from tests.doubles.text_to_image import CASES, make, sample
 
 pytestmark = [

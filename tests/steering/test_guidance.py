@@ -12,7 +12,7 @@ import torch
 from fairgen.errors import UserError
 from fairgen.steering import chosen
 from fairgen.steering.conditioning import ANCHORS, RAMP, Blend
-from fairgen.steering.denoising import denoiser
+from fairgen.steering.denoiser import denoiser
 from fairgen.steering.guidance import ToneGuidance
 from tests.doubles import tiny_pipelines
 

@@ -11,7 +11,7 @@ import torch
 
 from fairgen.errors import UserError
 from fairgen.models.loading import load_model, wrap_pipeline
-from fairgen.steering.denoising import denoiser
+from fairgen.steering.denoiser import denoiser
 from fairgen.steering.guidance import ToneGuidance
 from tests.doubles import tiny_pipelines
 

@@ -76,7 +76,9 @@ def write(renders: Floats, faces: Descriptions, out: Path) -> dict[str, float]:
     fit = np.array([face.fit for face in faces.faces])
     plain = faces.looks["glossy"][fit, 0]
     # Not the dim ones: renders that a careless camera took look like those.
-    looks = np.concatenate([faces.looks[s][fit, 1:].reshape(-1, renders.shape[1]) for s in ("glossy", "flat")])
+    looks = np.concatenate(
+        [faces.looks[s][fit, 1:].reshape(-1, renders.shape[1]) for s in ("glossy", "flat")]
+    )
     rows = np.concatenate([renders, plain, looks])
     is_render = np.arange(len(rows)) < len(renders)
     counts = ((renders, 1.0), (plain, _PLAIN), (looks, 1 - _PLAIN))

@@ -12,6 +12,7 @@ from fairgen._version import __version__
 from fairgen.audit.workers.host import describe_host
 from fairgen.errors import UserError
 from fairgen.loop.batches import Here, Sampled
+from fairgen.models.options import ModelOptions, is_settings, read_settings
 from fairgen.runs import Host, ModelInfo
 from fairgen.steering.registry import AUTO, NONE, continuous
 
@@ -34,24 +35,38 @@ class LoadModel:
     device: str
     threads: int | None
     """Of torch; None: as many as torch takes."""
+    options: ModelOptions = field(default_factory=ModelOptions)
+    """How it is opened, as it was asked for."""
+    folder: Path = field(default_factory=Path)
+    """Where the command runs, from which relative paths are taken."""
 
     def __call__(self) -> tuple[Model, ToneReader]:
         import torch
 
+        from fairgen.models.diffusers import DiffusersModel
         from fairgen.models.loading import load_model
         from skin_tone.pool import ReaderPool
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        generator = load_model(self.model, self.device, name=self.name)
+        options = self.options.within(self.folder)
+        generator = load_model(self.model, self.device, name=self.name, options=options)
+        if isinstance(generator, DiffusersModel):  # the run file says what was asked for, wherever it is made
+            generator.info = generator.info.model_copy(update={"options": self.options.given()})
         return generator, ReaderPool(self.threads)
 
 
-def model_loader(model: str, device: str, threads: int | None) -> LoadModel:
-    """What loads a model on a worker, also where it is a folder given relative to the current one."""
+def model_loader(
+    model: str, device: str, threads: int | None, options: ModelOptions | None = None
+) -> LoadModel:
+    """What loads a model on a worker, also where its files are given relative to the current folder."""
+    name, opened = model, options or ModelOptions()
+    if is_settings(model):
+        model, own = read_settings(Path(model).expanduser())
+        opened = opened.over(own)
     path = Path(model).expanduser()
-    where = str(path.resolve()) if model and path.is_dir() else model
-    return LoadModel(model, where, device, threads)
+    where = str(path.resolve()) if model and path.exists() else model
+    return LoadModel(name, where, device, threads, opened, Path.cwd())
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,13 @@
-"""Text-to-image pipelines of several stages, or without an ``encode_prompt`` (see `text_to_image`)."""
+"""Text-to-image pipelines of several stages, or without an ``encode_prompt``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tests.doubles import tiny_text
-from tests.doubles.text_to_image import (
-    GUIDED,
-    QWEN,
-    SMALL,
-    UNGUIDED,
-    case,
-    ddim,
-    flow,
-    picture,
-    unet,
-    vae,
-    z_image,
-)  # fmt: skip
+from tests.doubles.text_to_image.case import GUIDED, SMALL, UNGUIDED, case
+from tests.doubles.text_to_image.language_models import QWEN, z_image
+from tests.doubles.text_to_image.parts import ddim, flow, picture, unet, vae
 from tests.doubles.tiny_text import WIDTH, clip, qwen_vl, t5, tokenizer
 
 PRIOR: dict[str, Any] = {"prior_num_inference_steps": 2}
