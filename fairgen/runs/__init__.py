@@ -10,7 +10,7 @@ Order of lines: one `RunRecord`; in an audit one `AuditRecord`; then for each se
 `Summary`. Sessions of an audit that share batches take turns. A session without a summary was interrupted.
 """
 
-from fairgen.runs.reader import Run, RunReader, SessionRun, read_run, session_names
+from fairgen.runs.reader import TORN, Run, RunReader, SessionRun, read_run, session_names
 from fairgen.runs.records import (
     AuditPrompt,
     AuditRecord,
@@ -40,10 +40,12 @@ from fairgen.runs.resume import (
     sweep,
 )
 from fairgen.runs.turns import AHEAD, Turns, ahead_of, all_sessions
-from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter
+from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter, holds_records, line_of
 
 __all__ = [
     "AHEAD",
+    "RUN_FILE",
+    "TORN",
     "AuditPrompt",
     "AuditRecord",
     "Decision",
@@ -53,7 +55,6 @@ __all__ = [
     "ModelInfo",
     "Past",
     "PictureRecord",
-    "RUN_FILE",
     "Record",
     "RecordWriter",
     "Run",
@@ -71,6 +72,8 @@ __all__ = [
     "damaged",
     "file_is_whole",
     "fingerprint_of",
+    "holds_records",
+    "line_of",
     "parse_record",
     "pixels_hash",
     "read_run",

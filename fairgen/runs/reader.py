@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from fairgen.runs.writer import RUN_FILE
 from fairgen.errors import UserError
-from fairgen.runs.records import AuditPrompt, AuditRecord, Decision, FillRecord, Host, ModelInfo, PictureRecord, Record, RunRecord, SessionRecord, SignerRecord, Summary, parse_record, record_schema
+from fairgen.runs.records import (
+    AuditRecord,
+    FillRecord,
+    PictureRecord,
+    Record,
+    RunRecord,
+    SessionRecord,
+    Summary,
+    parse_record,
+)
+from fairgen.runs.writer import RUN_FILE
 
-__all__ = [
-    "RUN_FILE",
-    "AuditPrompt",
-    "AuditRecord",
-    "Decision",
-    "FillRecord",
-    "Host",
-    "ModelInfo",
-    "PictureRecord",
-    "Record",
-    "Run",
-    "RunReader",
-    "RunRecord",
-    "RunWriter",
-    "SessionRecord",
-    "SessionRun",
-    "SignerRecord",
-    "Summary",
-    "disk_errors",
-    "now",
-    "parse_record",
-    "read_run",
-    "record_schema",
-    "session_names",
-]
+__all__ = ["TORN", "Run", "RunReader", "SessionRun", "read_run", "session_names"]
 
 
-
-
-
-
-
-
-
+TORN = "The last line of the run file is torn (stopped while writing); it was left out."
 
 
 @dataclass
@@ -130,6 +103,7 @@ class RunReader:
         self.problems: list[str] = []
         self.names: list[str] = []
         """Sessions in the order in which they were opened, as far as the file was read."""
+        self._opened: set[str] = set()
         self._asked = folder
         self._records = self._lines()
         first = next(self._records, None)
@@ -145,9 +119,7 @@ class RunReader:
             with self.path.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     if not line.endswith(b"\n"):
-                        self.problems.append(
-                            "The last line of the run file is torn (stopped while writing); it was left out."
-                        )
+                        self.problems.append(TORN)
                         return
                     yield self._parsed(number, line)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -167,7 +139,8 @@ class RunReader:
             ) from error
         if isinstance(record, SessionRecord):
             self.names.append(record.session)
-        elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session not in self.names:
+            self._opened.add(record.session)
+        elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session not in self._opened:
             raise UserError(
                 f"{self.path}, line {number} belongs to session {record.session!r}, which the file does not "
                 "open."

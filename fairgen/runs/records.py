@@ -243,8 +243,8 @@ class Distances(_Record):
 class SetFigures(Distances):
     """One set: what was asked for, what was made, and how far it is from its target.
 
-    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold in a finished
-    set.
+    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold in a
+    finished set.
     """
 
     count: int = Field(description="pictures wanted")

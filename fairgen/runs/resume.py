@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from fairgen.errors import UserError
-from fairgen.runs.records import FillRecord, ModelInfo, PictureRecord, SessionRecord
 from fairgen.runs.reader import SessionRun
+from fairgen.runs.records import FillRecord, ModelInfo, PictureRecord, SessionRecord
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
 
+from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Replayed, Started
-from fairgen.steering.request import Request
-from skin_tone.pool import ReaderPool
-from fairgen.runs import RUN_FILE, RunReader, RunWriter, SessionRun, read_run
-from fairgen.common.files import now
 from fairgen.loop.session import run_session
-from fairgen.targets import load_spec
+from fairgen.runs import RUN_FILE, RunReader, RunWriter, SessionRun, read_run
 from fairgen.steering import Technique
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.embedding_direction import EmbeddingDirection
 from fairgen.steering.prompt_variants import PromptVariants
+from fairgen.steering.request import Request
 from fairgen.steering.response import DoseResponse
+from fairgen.targets import load_spec
+from skin_tone.pool import ReaderPool
+from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
 
 CALIBRATION = Calibration(
     model="double",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,17 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
-from fairgen.errors import UserError
-from fairgen.common.resources import embedded_model_dir
-from fairgen.provenance.png import read_provenance
-from fairgen.steering.calibration import Calibration
-from fairgen.runs import fingerprint_of
-from fairgen.runs import RUN_FILE, RunWriter, parse_record, read_run
 from fairgen.common.files import disk_errors
+from fairgen.common.resources import embedded_model_dir
+from fairgen.errors import UserError
 from fairgen.loop.session import run_session
+from fairgen.provenance.png import read_provenance
+from fairgen.runs import RUN_FILE, RunWriter, fingerprint_of, parse_record, read_run
+from fairgen.steering.calibration import Calibration
 from fairgen.targets import load_spec
+from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +140,10 @@ def test_pictures_and_calibrations_name_a_model_by_the_same_hash(tmp_path: Path)
         assert block.weights == model.info.fingerprint
     shipped = next((embedded_model_dir() / "calibrations").glob("*.json"))
     calibration = Calibration.model_validate_json(shipped.read_text("utf-8"))
-    weights = {p.relative_to(embedded_model_dir()).as_posix(): p for p in embedded_model_dir().rglob("*.safetensors")}
-    hashes = {name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in weights.items()}
+    weights = {
+        p.relative_to(embedded_model_dir()).as_posix(): p for p in embedded_model_dir().rglob("*.safetensors")
+    }
+    hashes = {
+        name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in weights.items()
+    }
     assert calibration.weights == fingerprint_of(hashes)
