@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fairgen.errors import UserError
+from fairgen.runs.lines import Line, examined
 from fairgen.runs.records import (
     AuditRecord,
     FillRecord,
@@ -86,7 +86,8 @@ class RunReader:
     """Reads a run file line by line: memory holds the sessions that are open, however long the file is.
 
     A torn last line (the machine stopped while it was written) is left out and said in `problems`; any other
-    broken line is a `UserError` that gives its number, since silently skipping it would change the figures.
+    broken line, and any that contradicts those before it (`fairgen.runs.lines`), is a `UserError` that gives
+    its number, since silently skipping it would change the figures.
 
     Args:
         folder: the run folder, or the path of its run.jsonl.
@@ -103,7 +104,6 @@ class RunReader:
         self.problems: list[str] = []
         self.names: list[str] = []
         """Sessions in the order in which they were opened, as far as the file was read."""
-        self._opened: set[str] = set()
         self._asked = folder
         self._records = self._lines()
         first = next(self._records, None)
@@ -117,11 +117,15 @@ class RunReader:
     def _lines(self) -> Iterator[Record]:
         try:
             with self.path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    if not line.endswith(b"\n"):
+                for line in examined(file):
+                    if line.torn:
                         self.problems.append(TORN)
                         return
-                    yield self._parsed(number, line)
+                    if line.record is None or line.faults:
+                        raise self._broken(line)
+                    if isinstance(line.record, SessionRecord):
+                        self.names.append(line.record.session)
+                    yield line.record
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(
                 f"{self._asked} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
@@ -129,23 +133,11 @@ class RunReader:
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror}).") from error
 
-    def _parsed(self, number: int, line: bytes) -> Record:
-        try:
-            record = parse_record(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise UserError(
-                f"{self.path}, line {number} is no record that this version of fairgen reads: {first['msg']}."
-            ) from error
-        if isinstance(record, SessionRecord):
-            self.names.append(record.session)
-            self._opened.add(record.session)
-        elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session not in self._opened:
-            raise UserError(
-                f"{self.path}, line {number} belongs to session {record.session!r}, which the file does not "
-                "open."
-            )
-        return record
+    def _broken(self, line: Line) -> UserError:
+        return UserError(
+            f"{self.path}, line {line.number} {line.faults[0]}. `fairgen run check "
+            f"{shlex.quote(str(self.folder))}` lists what is wrong, and with --repair moves it aside."
+        )
 
     def sessions(self) -> Iterator[SessionRun]:
         """Each session as soon as its summary was read, then those that have none. Can be called once."""
@@ -154,8 +146,6 @@ class RunReader:
             if isinstance(record, SessionRecord):
                 open_[record.session] = SessionRun(record)
             elif isinstance(record, PictureRecord | FillRecord | Summary):
-                if record.session not in open_:
-                    raise UserError(f"{self.path} goes on with session {record.session!r} after its summary.")
                 if isinstance(record, PictureRecord):
                     open_[record.session].pictures.append(record)
                 elif isinstance(record, FillRecord):

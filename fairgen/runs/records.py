@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from fairgen.runs.chain import unchained
 from fairgen.targets.approval import Approval
 
 Decision = Literal["kept", "discarded", "abstained"]
@@ -317,8 +318,8 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def parse_record(line: bytes | str) -> Record:
-    """One line -> its record; raises pydantic's ValidationError."""
-    return _RECORD.validate_json(line)
+    """One line -> its record, without its link to the line before; raises pydantic's ValidationError."""
+    return _RECORD.validate_json(unchained(line.encode() if isinstance(line, str) else line)[0])
 
 
 def record_schema() -> dict[str, Any]:
@@ -326,4 +327,10 @@ def record_schema() -> dict[str, Any]:
     schema = _RECORD.json_schema(mode="serialization")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A line of a fairgen run file"
+    for option in schema["oneOf"]:
+        schema["$defs"][option["$ref"].rpartition("/")[2]]["properties"]["chain"] = {
+            "description": "links the line to the one before it (see fairgen.runs.chain); not in older files",
+            "type": "string",
+            "pattern": "^[0-9a-f]{16}$",
+        }
     return schema

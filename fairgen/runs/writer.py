@@ -13,9 +13,10 @@ from pydantic import BaseModel
 
 from fairgen.common.files import disk_errors, now
 from fairgen.errors import UserError
+from fairgen.runs.chain import chained, unchained
 from fairgen.runs.records import RunRecord
 
-__all__ = ["RUN_FILE", "RecordWriter", "RunWriter", "holds_records", "line_of"]
+__all__ = ["RUN_FILE", "RecordWriter", "RunWriter", "holds_records", "line_of", "open_locked"]
 
 RUN_FILE = "run.jsonl"
 
@@ -50,9 +51,10 @@ class RunWriter:
         with disk_errors(self.path):
             self._made = [each for each in (folder, *folder.parents) if not each.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = _open_locked(self.path)
+            self._file = open_locked(self.path)
             try:
                 self._size = self._whole_lines(self._file.seek(0, os.SEEK_END))
+                self._link = self._last_link()
             except BaseException:
                 self._file.close()
                 raise
@@ -79,13 +81,21 @@ class RunWriter:
             self.dropped_torn_line = True
         return end
 
+    def _last_link(self) -> str:
+        """Of the last line; "" where there is none."""
+        self._file.seek(max(0, self._size - 64))
+        return unchained(self._file.read(64))[1] or ""
+
     def write(self, record: BaseModel) -> None:
         self.write_line(line_of(record))
 
     def write_line(self, line: bytes) -> None:
-        """Append a record that is a line already, its line break included."""
+        """Append a record that is a line already, its line break included, linked to the line before."""
+        head, link = b"", self._link
         if self._size == 0:
-            line = line_of(RunRecord(created_at=now(), fairgen=self._version)) + line
+            head, link = chained(line_of(RunRecord(created_at=now(), fairgen=self._version)), link)
+        line, link = chained(line, link)
+        line = head + line
         with disk_errors(self.path):
             try:
                 left = memoryview(line)
@@ -96,6 +106,7 @@ class RunWriter:
                     self._file.truncate(self._size)
                 raise
         self._size += len(line)
+        self._link = link
 
     def sync(self) -> None:
         with disk_errors(self.path):
@@ -134,7 +145,7 @@ def holds_records(path: Path) -> bool:
         return file.readline().endswith(b"\n")
 
 
-def _open_locked(path: Path) -> io.FileIO:
+def open_locked(path: Path) -> io.FileIO:
     """The file, opened for appending, and kept from a second writer until it is closed or its process dies.
     The lock is of POSIX systems only.
     """

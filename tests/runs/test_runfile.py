@@ -52,6 +52,7 @@ def test_every_line_describes_itself(folder: Path) -> None:
     for line in lines:
         record = json.loads(line)
         assert record["schema_version"] == 1
+        assert len(record.pop("chain")) == 16
         assert parse_record(line).model_dump(mode="json") == record
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[:2] == ["run", "session"]
@@ -87,7 +88,7 @@ def test_a_broken_line_inside_is_refused(folder: Path, tmp_path: Path) -> None:
             read_run(copy(folder, tmp_path, b"".join([*lines[:2], broken, *lines[3:]])))
     with pytest.raises(UserError, match="which the file does not open"):
         read_run(copy(folder, tmp_path, b"".join([lines[0], *lines[2:]])))
-    with pytest.raises(UserError, match="first line must be the run record"):
+    with pytest.raises(UserError, match="line 1 is not the run record"):
         read_run(copy(folder, tmp_path, b"".join(lines[1:])))
 
 
