@@ -40,6 +40,7 @@ from fairgen.runs import (
     Turns,
     all_sessions,
     damaged,
+    fingerprint_of,
     holds_records,
     require_same_model,
 )
@@ -239,7 +240,7 @@ class Audit:
                 found = known_calibration(self.generator, arm)
                 if found is None:
                     found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
-                self._calibrations[arm] = found
+                self._calibrations[arm] = self._as_begun(arm, found)
         hashes = {arm: found.content_hash() for arm, found in self._calibrations.items()}
         with self._opened() as writer:
             record = self._begun(writer, hashes)
@@ -309,11 +310,18 @@ class Audit:
         writer.sync()
         return record
 
+    def _as_begun(self, arm: str, found: Calibration) -> Calibration:
+        """The calibration as the audit began with it: 0.1.0 knew a model by its weights alone."""
+        if self.left is None or self.left.audit.model.files:
+            return found
+        older = found.model_copy(update={"weights": fingerprint_of(self.generator.info.weights)})
+        return older if older.content_hash() == self.left.audit.calibrations.get(arm) else found
+
     def _blocks(self, record: AuditRecord, writer: RunWriter, left: LookBack) -> Iterator[Event]:
         done = {summary.session for summary in left.summaries}
         everything = blocks(record)
         missing = [block for block in everything if not done.issuperset(block.names)]
-        complete = [block.names[0] for block in everything if block not in missing]
+        complete = [block.names[0] for block in everything if done.issuperset(block.names)]
         with Turns(writer, [block.names for block in everything], complete) as turns:
             if (crew := self.crew) is not None:
                 work = [

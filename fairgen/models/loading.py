@@ -14,9 +14,10 @@ from fairgen.common.libraries import quiet_libraries, uncollected_imports
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
-from fairgen.models.fingerprint import fingerprints
+from fairgen.models.fingerprint import fingerprints, setting_hashes
 from fairgen.models.folder import ModelFolder, find_model
 from fairgen.models.kinds import kind_of
+from fairgen.models.reading import check_reads_prompts
 from fairgen.models.settings import SamplingSettings
 from fairgen.runs import ModelInfo
 
@@ -91,6 +92,7 @@ def load_diffusers(
         folder = find_model(model)
         chosen_dtype = _dtype(folder, chosen) if dtype == "auto" else dtype
         pipe = _load(folder, chosen, chosen_dtype)
+        check_reads_prompts(pipe, model)
     settings = SamplingSettings.build(pipe, folder.defaults(), steps, guidance_scale, height, width)
     info = ModelInfo(
         name=name or model,
@@ -104,6 +106,7 @@ def load_diffusers(
         height=settings.height,
         width=settings.width,
         weights=folder.weight_hashes(),
+        files=folder.other_hashes(),
         versions=_versions(),
     )
     return DiffusersModel(pipe, info, folder.path)
@@ -142,6 +145,7 @@ def wrap_pipeline(
         height=settings.height,
         width=settings.width,
         weights=fingerprints(pipe),
+        files=setting_hashes(pipe),
         versions=_versions(),
     )
     return DiffusersModel(pipe, info)
@@ -167,6 +171,8 @@ def _check_pipeline(pipe: Any) -> None:
             f"The text encoders of {name} are not loaded, so it cannot read a prompt: load them, or steer "
             "its embeddings with fairgen.ToneGuidance(..., encode=...)."
         )
+    with quiet_libraries():
+        check_reads_prompts(pipe, name)
 
 
 def _device(device: str) -> str:

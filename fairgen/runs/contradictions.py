@@ -132,7 +132,7 @@ class Contradictions:
         begun = (record.prompt, record.count, record.seed, record.steering, record.spec_hash)
         if begun != (prompt.prompt, prompt.count, prompt.seed, arm, prompt.spec):
             yield f"opens session {name!r} otherwise than the audit's record plans it"
-        if record.model.fingerprint != self._audit.model.fingerprint:
+        if record.model.changed_files(self._audit.model):
             yield f"opens session {name!r} with another model than the audit's"
 
     def _picture(self, session: _Open, record: PictureRecord) -> Iterator[str]:

@@ -34,6 +34,12 @@ class ModelInfo(_Record):
     height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
     width: int | None = Field(description="pixels")
     weights: dict[str, str] = Field(description="file inside the model folder -> 'sha256:<hex>'")
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="whatever else changes pictures (configurations, tokenizers, scheduler): file -> "
+        "'sha256:<hex>'; not recorded until 0.1.0",
+    )
     versions: dict[str, str] = Field(description="package -> version, python included")
     arguments: dict[str, Any] = Field(
         default_factory=dict,
@@ -43,13 +49,21 @@ class ModelInfo(_Record):
 
     @property
     def fingerprint(self) -> str:
-        """One hash over those of all weights; see `fingerprint_of`."""
-        return fingerprint_of(self.weights)
+        """The model's identity: one hash over those of all weights and other files; see `fingerprint_of`."""
+        return fingerprint_of(self.weights | self.files)
+
+    def changed_files(self, recorded: ModelInfo) -> list[str]:
+        """Weights and other files that are not as in an earlier record, sorted. Records of 0.1.0 name only
+        weights, and of a pipeline in memory not those of every part: only what they name is compared.
+        """
+        now, then = self.weights | self.files, recorded.weights | recorded.files
+        names = now.keys() | then.keys() if recorded.files or not self.files else then.keys()
+        return sorted(name for name in names if now.get(name) != then.get(name))
 
 
-def fingerprint_of(weights: Mapping[str, str]) -> str:
+def fingerprint_of(files: Mapping[str, str]) -> str:
     """The one hash of a model: 'sha256:<hex>' over file -> 'sha256:<hex>', in whatever order."""
-    text = json.dumps(dict(sorted(weights.items())))
+    text = json.dumps(dict(sorted(files.items())))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
