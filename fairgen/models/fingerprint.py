@@ -9,8 +9,8 @@ from typing import Any
 
 
 def fingerprints(pipe: Any) -> dict[str, str]:
-    """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and for
-    the scheduler's options.
+    """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and
+    for the scheduler's options.
     """
     from fairgen.steering.denoising import denoiser
 

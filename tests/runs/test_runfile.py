@@ -141,10 +141,11 @@ def test_pictures_and_calibrations_name_a_model_by_the_same_hash(tmp_path: Path)
         assert block.weights == model.info.fingerprint
     shipped = next((embedded_model_dir() / "calibrations").glob("*.json"))
     calibration = Calibration.model_validate_json(shipped.read_text("utf-8"))
-    weights = {
-        p.relative_to(embedded_model_dir()).as_posix(): p for p in embedded_model_dir().rglob("*.safetensors")
-    }
+    parts = [path for path in embedded_model_dir().glob("*/*") if path.parent.name != "calibrations"]
+    files = [embedded_model_dir() / "model_index.json", *parts]
     hashes = {
-        name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in weights.items()
+        path.relative_to(embedded_model_dir()).as_posix(): "sha256:"
+        + hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
     }
     assert calibration.weights == fingerprint_of(hashes)
