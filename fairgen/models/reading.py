@@ -19,7 +19,7 @@ def check_reads_prompts(pipe: Any, name: str) -> None:
     for part, tokenizer in pipe.components.items():
         if not part.startswith("tokenizer") or not callable(tokenizer):
             continue
-        first, second = (list(tokenizer(prompt).input_ids) for prompt in _PROMPTS)
+        first, second = (tokenizer(prompt, return_tensors="pt").input_ids.tolist() for prompt in _PROMPTS)
         if first == second:
             raise UserError(
                 f"The model {name!r} encodes different prompts alike, so it would draw the same whatever it "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fairgen import cli
 from fairgen.errors import UserError
@@ -134,7 +135,7 @@ class Alike:
     model_max_length = 8
 
     def __call__(self, prompt: str, **_: object) -> Any:
-        return type("Encoded", (), {"input_ids": [0, 0, 1]})
+        return type("Encoded", (), {"input_ids": torch.tensor([[0, 0, 1]])})
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "scheduler"])
