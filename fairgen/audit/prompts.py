@@ -14,6 +14,7 @@ import csv
 import hashlib
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +99,13 @@ def _checked(entries: Iterator[PromptEntry]) -> Iterator[PromptEntry]:
     for number, entry in enumerate(entries, 1):
         if number > MAX_PROMPTS:
             _refuse(entry.line, f"is prompt {number}: an audit takes {MAX_PROMPTS} at most")
-        before = seen.setdefault((" ".join(entry.prompt.split()).casefold(), entry.spec), entry.line)
-        if before != entry.line:
+        # Two ways to write one character (NFC, NFD) look alike, and most models are given the same by them.
+        words = unicodedata.normalize("NFC", " ".join(entry.prompt.split())).casefold()
+        # A list in JSON may hold two prompts in one line.
+        before = seen.get((words, entry.spec))
+        if before is not None:
             _refuse(entry.line, f"repeats the prompt of line {before}: take one of them out")
+        seen[words, entry.spec] = entry.line
         yield entry
 
 

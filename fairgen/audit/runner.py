@@ -7,8 +7,9 @@ share batches: rounds of a single picture, in which a set ends, then still fill 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from fairgen.models.contract import Model
 from fairgen.provenance.signing import PictureSigner, signer_from_environment
 from fairgen.runs import (
     AHEAD,
+    RUN_FILE,
     AuditPrompt,
     AuditRecord,
     RunReader,
@@ -38,6 +40,8 @@ from fairgen.runs import (
     Turns,
     all_sessions,
     damaged,
+    fingerprint_of,
+    holds_records,
     require_same_model,
 )
 from fairgen.scoring.arms import AuditSummary, audit_summary
@@ -101,6 +105,24 @@ def blocks(audit: AuditRecord) -> list[_Block]:
     ]
 
 
+def open_audit(folder: Path) -> RunWriter:
+    """Lock a run folder to go on with its audit; before it is read, so that nobody writes in between.
+
+    Raises:
+        UserError: there is no run, or another process writes it.
+    """
+    if not (folder / RUN_FILE).is_file():
+        raise UserError(
+            f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
+        )
+    if not holds_records(folder / RUN_FILE):
+        raise UserError(
+            f"{folder} holds no audit to resume: it was stopped before anything was made. "
+            f"Begin it again with --out {shlex.quote(str(folder))}."
+        )
+    return RunWriter(folder, fairgen_version=__version__)
+
+
 def look_back(folder: Path) -> LookBack:
     """Read what an audit left in ``folder``, and check every picture that it names.
 
@@ -133,7 +155,10 @@ def look_back(folder: Path) -> LookBack:
     left.problems += [p for p in reader.problems if "torn" in p]
     if any(lost.values()):
         left.problems.append(
-            f"{sum(lost.values())} recorded pictures had lost their files, or these were torn: made again."
+            "1 recorded picture had lost its file, or it was torn: made again."
+            if sum(lost.values()) == 1
+            else f"{sum(lost.values())} recorded pictures had lost their files, or these "
+            "were torn: made again."
         )
     return left
 
@@ -147,6 +172,8 @@ class Audit:
         folder: the run folder; made where missing. batch_size: pictures sampled at once, 1-64; default: the
             generator's.
         left: what an interrupted run left in the folder; ``plan`` must be its own.
+        writer: the folder's run file, locked since before ``left`` was read; it stays open. None: it is
+            opened when the audit runs, and what is left is read again once it is locked.
         crew: makes the pictures, several batches at once; it is the generator too. None: here, one by one.
         signer: signs the pictures; default: as the environment configures it, which may be not at all.
 
@@ -167,8 +194,9 @@ class Audit:
         left: LookBack | None = None,
         signer: PictureSigner | None = None,
         crew: Crew | None = None,
+        writer: RunWriter | None = None,
     ) -> None:
-        self.crew = crew
+        self.crew, self._writer = crew, writer
         self.signer = signer or signer_from_environment()
         self.plan, self.generator, self.reader, self.folder, self.left = plan, generator, reader, folder, left
         chosen_size = generator.default_batch_size if batch_size is None else batch_size
@@ -212,9 +240,9 @@ class Audit:
                 found = known_calibration(self.generator, arm)
                 if found is None:
                     found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
-                self._calibrations[arm] = found
+                self._calibrations[arm] = self._as_begun(arm, found)
         hashes = {arm: found.content_hash() for arm, found in self._calibrations.items()}
-        with RunWriter(self.folder, fairgen_version=__version__) as writer:
+        with self._opened() as writer:
             record = self._begun(writer, hashes)
             left = self.left or LookBack(record)
             problems = list(left.problems)
@@ -231,6 +259,20 @@ class Audit:
             _write_summary(self.folder, summary)
             yield AuditFinished(summary)
 
+    @contextmanager
+    def _opened(self) -> Iterator[RunWriter]:
+        """The run file, locked, with `left` as it is since then."""
+        if self._writer is not None:
+            yield self._writer
+            return
+        with RunWriter(self.folder, fairgen_version=__version__) as writer:
+            if self.left is not None:
+                then, self.left = self.left, look_back(self.folder)
+                if self.left.audit != then.audit:
+                    raise UserError(f"{self.folder} holds another audit by now: look at it again.")
+                self.left.problems = list(dict.fromkeys([*then.problems, *self.left.problems]))
+            yield writer
+
     def _begun(self, writer: RunWriter, calibrations: dict[str, str]) -> AuditRecord:
         if self.left is not None:
             for arm, then in self.left.audit.calibrations.items():
@@ -240,6 +282,8 @@ class Audit:
                         "that one back, or begin a new run."
                     )
             return self.left.audit
+        if writer.begun:
+            raise UserError(f"{self.folder} holds a run by now: choose another --out.")
         plan = self.plan
         record = AuditRecord(
             started_at=now(),
@@ -266,11 +310,18 @@ class Audit:
         writer.sync()
         return record
 
+    def _as_begun(self, arm: str, found: Calibration) -> Calibration:
+        """The calibration as the audit began with it: 0.1.0 knew a model by its weights alone."""
+        if self.left is None or self.left.audit.model.files:
+            return found
+        older = found.model_copy(update={"weights": fingerprint_of(self.generator.info.weights)})
+        return older if older.content_hash() == self.left.audit.calibrations.get(arm) else found
+
     def _blocks(self, record: AuditRecord, writer: RunWriter, left: LookBack) -> Iterator[Event]:
         done = {summary.session for summary in left.summaries}
         everything = blocks(record)
         missing = [block for block in everything if not done.issuperset(block.names)]
-        complete = [block.names[0] for block in everything if block not in missing]
+        complete = [block.names[0] for block in everything if done.issuperset(block.names)]
         with Turns(writer, [block.names for block in everything], complete) as turns:
             if (crew := self.crew) is not None:
                 work = [

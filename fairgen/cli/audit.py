@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing
+import shlex
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fairgen.audit.workers.crew import Crew
     from fairgen.models.contract import Model
     from fairgen.provenance.signing import PictureSigner
+    from fairgen.runs import RunWriter
     from fairgen.scoring.arms import ArmFigures, AuditSummary
     from skin_tone.pool import ReaderPool
 
@@ -78,7 +80,9 @@ def audit(
     However an audit was interrupted, --resume continues it, with the same result as without the interruption.
     """
     common.check_range("--tolerance", tolerance, 0, 1)
+    from fairgen._version import __version__
     from fairgen.provenance.signing import signer_from_environment
+    from fairgen.runs import RUN_FILE, RunWriter
 
     signer = signer_from_environment(c2pa_cert, c2pa_key)
     if workers is not None or ray is not None:
@@ -86,40 +90,45 @@ def audit(
 
         require_ray()
     left = None
-    if resume is not None:
-        from fairgen.audit.plan import plan_of
+    # Locked before it is read, and until the audit ends: a run has one writer.
+    with ExitStack() as held:
+        if resume is not None:
+            from fairgen.audit.plan import plan_of
+            from fairgen.audit.runner import open_audit
 
-        given = {name for name in context.params if _was_given(context, name)}
-        left = _look_back(resume)
-        plan = plan_of(left.audit)
-        _require_agreement(context.params, given, left, resume)
-        then = ModelOptions.model_validate(left.audit.model.options)
-        if opening.given() and opening != then:
-            raise _conflict(" ".join(opening.flags()), " ".join(then.flags()) or "nothing of it", resume)
-        opening = then
-        folder, model, device = resume, left.audit.model.name, left.audit.model.device
-        threads = left.audit.threads
-    else:
-        from fairgen.audit.plan import parse_arms, plan_audit
-        from fairgen.common.resources import prompts_path
+            given = {name for name in context.params if _was_given(context, name)}
+            folder = resume.parent if resume.name == RUN_FILE else resume
+            writer = held.enter_context(open_audit(folder))
+            left = _look_back(folder, writer)
+            plan = plan_of(left.audit)
+            _require_agreement(context.params, given, left, folder)
+            then = ModelOptions.model_validate(left.audit.model.options)
+            if opening.given() and opening != then:
+                raise _conflict(" ".join(opening.flags()), " ".join(then.flags()) or "nothing of it", folder)
+            opening = then
+            model, device, threads = left.audit.model.name, left.audit.model.device, left.audit.threads
+        else:
+            from fairgen.audit.plan import parse_arms, plan_audit
+            from fairgen.common.resources import prompts_path
 
-        plan = plan_audit(
-            prompts or prompts_path(),
-            common.resolve_spec(spec, target),
-            count=count,
-            arms=parse_arms(steering),
-            seed=seed,
-            tolerance=tolerance,
-            max_tries=max_tries,
-        )
-        folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
-    made_by = scale.makers(model, device, opening, workers=workers, address=ray, threads=threads)
-    summary = _run(plan, left, folder, made_by, batch_size, signer)
+            plan = plan_audit(
+                prompts or prompts_path(),
+                common.resolve_spec(spec, target),
+                count=count,
+                arms=parse_arms(steering),
+                seed=seed,
+                tolerance=tolerance,
+                max_tries=max_tries,
+            )
+            folder = common.claim_out(out or common.default_out("audit", plan.prompts_file), force=force)
+            writer = held.enter_context(RunWriter(folder, fairgen_version=__version__))
+        made_by = scale.makers(model, device, opening, workers=workers, address=ray, threads=threads)
+        summary = _run(plan, left, folder, writer, made_by, batch_size, signer)
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
         _show(summary)
-        typer.echo(f"Run: {folder}; `fairgen report {folder}` makes the report")
+        typer.echo(f"Run: {folder}; `fairgen report {shlex.quote(str(folder))}` makes the report")
     if require:
         from fairgen.scoring.arms import meets
 
@@ -132,11 +141,15 @@ def _was_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _look_back(folder: Path) -> LookBack:
+def _look_back(folder: Path, writer: RunWriter) -> LookBack:
     from fairgen.audit.runner import look_back
+    from fairgen.runs import TORN
 
     with common.stderr().status("Checking what was made …"):
-        return look_back(folder)
+        left = look_back(folder)
+    if writer.dropped_torn_line:
+        left.problems.insert(0, TORN)
+    return left
 
 
 def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, folder: Path) -> None:
@@ -185,6 +198,7 @@ def _run(
     plan: AuditPlan,
     left: LookBack | None,
     folder: Path,
+    writer: RunWriter,
     made_by: AbstractContextManager[tuple[Model, ReaderPool, Crew | None]],
     batch_size: int | None,
     signer: PictureSigner | None,
@@ -194,7 +208,15 @@ def _run(
 
     with made_by as (generator, reader, crew):
         audit = Audit(
-            plan, generator, reader, folder, batch_size=batch_size, left=left, signer=signer, crew=crew
+            plan,
+            generator,
+            reader,
+            folder,
+            batch_size=batch_size,
+            left=left,
+            signer=signer,
+            crew=crew,
+            writer=writer,
         )
         # Closed whatever happens: work that goes on in threads ends with it.
         with closing(audit.run()) as events:

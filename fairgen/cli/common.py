@@ -212,19 +212,28 @@ def claim_out(folder: Path, *, force: bool) -> Path:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder} is a file: name a folder.")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(not _unbegun(path) for path in folder.iterdir()):
         if not force:
             raise UserError(f"--out {folder} is not empty: choose another folder, or add --force.")
         _set_aside(folder)
     return folder
 
 
+def _unbegun(path: Path) -> bool:
+    """Whether it is the run file of a run that was stopped before its first record."""
+    from fairgen.runs import RUN_FILE, holds_records
+
+    return path.name == RUN_FILE and path.is_file() and not holds_records(path)
+
+
 def _set_aside(folder: Path) -> None:
+    from fairgen._version import __version__
     from fairgen.common.files import disk_errors
-    from fairgen.runs import AHEAD, RUN_FILE, session_names
+    from fairgen.runs import AHEAD, RUN_FILE, RunWriter, session_names
 
     if not (folder / RUN_FILE).exists():
         return
+    RunWriter(folder, fairgen_version=__version__).close()  # refused where somebody writes it
     parts = {RUN_FILE, AHEAD, "summary.json", "report.html", "report.json"}
     parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
     files = [folder / RUN_FILE, *(folder / AHEAD).glob(f"*/{RUN_FILE}")]

@@ -102,7 +102,7 @@ def _facts(found: ModelDescription) -> list[tuple[str, str]]:
         ("sampler", f"{scheduler}{prediction}{steps}{guidance}"),
         ("calibrations", "; ".join(map(_calibration, found.calibrations)) or "none (`fairgen calibrate`)"),
         ("fingerprint", found.fingerprint),
-        ("weights", _as_shipped(found)),
+        ("files", _as_shipped(found)),
     ]
     if found.damaged_calibrations:
         facts.append(("damaged", f"delete these calibrations: {', '.join(found.damaged_calibrations)}"))
@@ -121,7 +121,7 @@ def _facts(found: ModelDescription) -> list[tuple[str, str]]:
 def _calibration(one: CalibrationSummary) -> str:
     guidance = "" if one.guidance_scale is None else f", guidance {one.guidance_scale:g}"
     size = f", {one.width} x {one.height} px" if one.width and one.height else ""
-    usable = "" if one.usable else ", made with other weights and so not used"
+    usable = "" if one.usable else ", made with another model and so not used"
     return f"{one.technique} ({one.scheduler}, {one.steps} steps{guidance}{size}; {one.place}{usable})"
 
 

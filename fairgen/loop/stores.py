@@ -17,6 +17,7 @@ from fairgen.errors import UserError
 from fairgen.provenance.block import Provenance
 from fairgen.provenance.png import write_png
 from fairgen.runs import (
+    RUN_FILE,
     FillRecord,
     Past,
     PictureRecord,
@@ -25,7 +26,9 @@ from fairgen.runs import (
     SessionRecord,
     Summary,
     file_is_whole,
+    read_run,
     require_same,
+    session_names,
 )
 
 if TYPE_CHECKING:
@@ -129,8 +132,21 @@ class Folder(Memory):
         self._weights = session.model.fingerprint
         if self._shared is None:
             self._own = RunWriter(self.folder, fairgen_version=__version__)
+            try:
+                self._require_unchanged()
+            except BaseException:
+                self._own.close()
+                raise
         self._begin()
         return self
+
+    def _require_unchanged(self) -> None:
+        """Raise `UserError` where another process took the name before the file was locked."""
+        if self._session.session in session_names(self.folder / RUN_FILE):
+            raise UserError(
+                f"{self.folder} got a session {self._session.session!r} from another fairgen meanwhile: "
+                "run the command again, or choose another --out."
+            )
 
     def _begin(self) -> None:
         self._writer.write(self._session)
@@ -240,6 +256,14 @@ class Resumed(Folder):
 
     def _begin(self) -> None:
         """The header is there."""
+
+    def _require_unchanged(self) -> None:
+        name = self.past.record.session
+        if read_run(self.folder).sessions.get(name) != self.past.run:
+            raise UserError(
+                f"Session {name} in {self.folder} was gone on with by another fairgen meanwhile: "
+                "open it again."
+            )
 
     def whole(self, picture: PictureRecord) -> bool:
         """Whether the picture's file is there, and shows what was recorded."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairgen.errors import UserError
-from fairgen.models.folder import file_hash, find_model, weight_parts
+from fairgen.models.folder import check_folder, find_model, weight_parts
 from fairgen.runs import fingerprint_of
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 CHECKSUMS_FILE = "SHA256SUMS"
-"""Hashes of the weights as they shipped, in the format of ``sha256sum``."""
+"""Hashes of a model's files as they shipped, in the format of ``sha256sum``."""
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 _DTYPES = {
     "F64": "float64",
@@ -72,7 +72,7 @@ class CalibrationSummary(_Part):
     width: int | None
     scheduler: str
     place: Literal["beside the weights", "the user's own"]
-    usable: bool = Field(description="made with these very weights")
+    usable: bool = Field(description="made with this very model")
 
 
 class BiasSummary(_Part):
@@ -109,9 +109,14 @@ class ModelDescription(_Part):
     calibrations: list[CalibrationSummary]
     damaged_calibrations: list[str] = Field(description="files that cannot be read, and should be deleted")
     weights: dict[str, str] = Field(description="file -> 'sha256:<hex>'")
-    fingerprint: str = Field(description="'sha256:<hex>' over those")
+    files: dict[str, str] = Field(
+        description="whatever else changes pictures (configurations, tokenizers, scheduler): file -> "
+        "'sha256:<hex>'"
+    )
+    fingerprint: str = Field(description="the model's identity: 'sha256:<hex>' over weights and files")
     as_shipped: bool | None = Field(
-        description="whether the weights are those that SHA256SUMS lists; None: there is no such list"
+        description="whether the files are those that SHA256SUMS lists (an older list: only the weights); "
+        "None: there is no such list"
     )
     changed: list[str] = Field(description="files that are not as listed, not listed, or missing")
     known_bias: BiasSummary | None
@@ -134,14 +139,14 @@ def describe_model(model: str) -> ModelDescription:
         counted(name, class_of(folder.index[name]) or "?", sorted((folder.path / name).glob("*.safetensors")))
         for name in weight_parts(folder.index)
     ]
-    weights, defaults = folder.weight_hashes(), folder.defaults()
-    fingerprint = fingerprint_of(weights)
+    weights, files, defaults = folder.weight_hashes(), folder.other_hashes(), folder.defaults()
+    fingerprint = fingerprint_of(weights | files)
     call = call_defaults(folder.pipeline_class)
     card = folder.path / "README.md"
     title, licence = _card(card)
     side = own_side(folder.path)
     scheduler = config_of(folder.path / "scheduler" / "scheduler_config.json")
-    changed = _changed(folder.path, weights)
+    changed = _changed(folder.path, weights, files)
     calibrations, damaged = calibrations_of(folder.path, fingerprint)
     return ModelDescription(
         model=folder.name,
@@ -165,6 +170,7 @@ def describe_model(model: str) -> ModelDescription:
         calibrations=calibrations,
         damaged_calibrations=damaged,
         weights=weights,
+        files=files,
         fingerprint=fingerprint,
         as_shipped=None if changed is None else not changed,
         changed=changed or [],
@@ -173,13 +179,18 @@ def describe_model(model: str) -> ModelDescription:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write `CHECKSUMS_FILE` for the safetensors files below a model's folder."""
-    found = sorted(folder.rglob("*.safetensors"))
-    lines = [f"{file_hash(file)}  {file.relative_to(folder).as_posix()}\n" for file in found]
+    """Write `CHECKSUMS_FILE` for every file of a model's folder that changes pictures.
+
+    Raises:
+        UserError: the folder is no model that can be used.
+    """
+    model = check_folder(folder.name, folder, "folder")
+    found = sorted((model.weight_hashes() | model.other_hashes()).items())
+    lines = [f"{digest.removeprefix('sha256:')}  {name}\n" for name, digest in found]
     (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def _changed(folder: Path, weights: dict[str, str]) -> list[str] | None:
+def _changed(folder: Path, weights: dict[str, str], files: dict[str, str]) -> list[str] | None:
     path = folder / CHECKSUMS_FILE
     if not path.is_file():
         return None
@@ -189,7 +200,9 @@ def _changed(folder: Path, weights: dict[str, str]) -> list[str] | None:
         if found is None:
             raise UserError(f"{path} is no list of sha256sum: restore or delete it.")
         listed[found[2]] = f"sha256:{found[1]}"
-    return sorted(name for name in listed.keys() | weights.keys() if listed.get(name) != weights.get(name))
+    only_weights = all(name.endswith(".safetensors") for name in listed)
+    now = weights if only_weights else weights | files
+    return sorted(name for name in listed.keys() | now.keys() if listed.get(name) != now.get(name))
 
 
 def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:

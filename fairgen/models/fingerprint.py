@@ -1,4 +1,4 @@
-"""Short hashes of what a pipeline in memory is made of, by which its calibration is found."""
+"""Short hashes of what a pipeline in memory is made of: its identity, by which its calibration is found."""
 
 from __future__ import annotations
 
@@ -9,18 +9,57 @@ from typing import Any
 
 
 def fingerprints(pipe: Any) -> dict[str, str]:
-    """'sha256:<hex>' for the denoiser and each text encoder, adapters and how strongly they act included, and
+    """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and
     for the scheduler's options.
     """
     from fairgen.steering.denoiser import denoiser
 
-    parts = {"denoiser": denoiser(pipe)}
-    names = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
-    parts |= {name: getattr(pipe, name, None) for name in names}
-    found = {name: fingerprint(part) for name, part in parts.items() if hasattr(part, "state_dict")}
+    main = denoiser(pipe)
+    parts = {name: part for name, part in pipe.components.items() if part is not main} | {"denoiser": main}
+    found = {name: fingerprint(part) for name, part in sorted(parts.items()) if hasattr(part, "state_dict")}
     options = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
     text = json.dumps(options, default=str, sort_keys=True)
     return found | {"scheduler": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
+
+
+def setting_hashes(pipe: Any) -> dict[str, str]:
+    """Part -> 'sha256:<hex>' over whatever else changes pictures: configurations, the scheduler's class and
+    options, vocabularies of tokenizers.
+    """
+    found = {}
+    for name, part in sorted(pipe.components.items()):
+        if part is None:
+            continue
+        told = _vocabulary(part) if hasattr(part, "get_vocab") else _options(part)
+        text = json.dumps([type(part).__name__, told], default=str, sort_keys=True)
+        found[f"{name} (settings)"] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return found
+
+
+_SAYS_NOTHING = frozenset({"transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path"})
+"""Options that change no picture; the precision is recorded in its own field."""
+
+
+def _options(part: Any) -> dict[str, Any]:
+    config: Any = getattr(part, "config", None)
+    told = config.to_dict() if hasattr(config, "to_dict") else config
+    if told is None and hasattr(part, "to_dict"):  # what prepares pictures for a safety checker
+        told = part.to_dict()
+    if not isinstance(told, Mapping):
+        return {}
+    return {
+        str(key): value
+        for key, value in told.items()
+        if not str(key).startswith("_") and key not in _SAYS_NOTHING
+    }
+
+
+def _vocabulary(tokenizer: Any) -> list[Any]:
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    told = json.loads(fast.to_str()) if fast is not None else sorted(tokenizer.get_vocab().items())
+    if isinstance(told, dict):  # set anew by every call
+        told = {key: value for key, value in told.items() if key not in ("truncation", "padding")}
+    return [told, tokenizer.special_tokens_map, tokenizer.model_max_length, tokenizer.padding_side]
 
 
 def fingerprint(module: Any) -> str:

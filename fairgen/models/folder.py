@@ -15,6 +15,8 @@ DEFAULTS_FILE = "fairgen.json"
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+_READ = frozenset({".json", ".txt", ".model", ".jinja", ".tiktoken", ".vocab", ".spm"})
+"""Suffixes of what libraries read beside weights."""
 # Parts of a pipeline that have weights of their own, by the library class that model_index.json names.
 _WITHOUT_WEIGHTS = re.compile(
     r"(\w*Tokenizer\w*|\w*Scheduler|\w*Processor\w*|\w*FeatureExtractor\w*|\w*Guider\w*|\w*Guidance)$"
@@ -60,6 +62,21 @@ class ModelFolder:
             own = [file for file in files if self.variant and f".{self.variant}." in file.name]
             names += [file.relative_to(self.path).as_posix() for file in own or files]
         return names
+
+    def other_hashes(self) -> dict[str, str]:
+        """As `weight_hashes`, of every other file that changes pictures: the index, and the configurations
+        and vocabularies of all parts, the tokenizer's and the scheduler's included.
+        """
+        return setting_hashes_of(self.path, self.index)
+
+
+def setting_hashes_of(folder: Path, index: dict[str, Any]) -> dict[str, str]:
+    """`ModelFolder.other_hashes` of a folder with this ``model_index.json``."""
+    found = [folder / "model_index.json"]
+    for part in _parts(index):
+        files = (folder / part).rglob("*")
+        found += sorted(file for file in files if file.suffix in _READ and file.is_file())
+    return {file.relative_to(folder).as_posix(): f"sha256:{file_hash(file)}" for file in found}
 
 
 def file_hash(file: Path) -> str:
@@ -109,13 +126,16 @@ def check_libraries(name: str, index: dict[str, Any]) -> None:
 
 def weight_parts(index: dict[str, Any]) -> list[str]:
     """Names of the parts (subfolders) that carry weights, from model_index.json."""
-    parts = []
-    for name, entry in index.items():
-        if name.startswith("_") or not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
-            continue
-        if not _WITHOUT_WEIGHTS.match(str(entry[1])):
-            parts.append(name)
-    return parts
+    return [name for name, kind in _parts(index).items() if not _WITHOUT_WEIGHTS.match(kind)]
+
+
+def _parts(index: dict[str, Any]) -> dict[str, str]:
+    """Part -> its class, from model_index.json; without those that the model lacks on purpose."""
+    return {
+        name: str(entry[1])
+        for name, entry in index.items()
+        if not name.startswith("_") and isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
+    }
 
 
 def looks_like_file(model: str) -> bool:
@@ -172,6 +192,9 @@ def check_folder(
                 f"The model {name!r} lacks the weights of its {part}: download or copy it again, whole."
             )
         variants.add("fp16" if all(".fp16" in file.name for file in files) else None)
+    for part in _parts(index):
+        if not (path / part).is_dir():
+            raise UserError(f"The model {name!r} lacks its {part}: download or copy it again, whole.")
     found = variant or ("fp16" if variants == {"fp16"} else None)
     folder = ModelFolder(name, path, source, index, found)
     if variant is not None and not any(f".{variant}." in file for file in folder.weight_files()):

@@ -16,11 +16,12 @@ from fairgen.errors import UserError
 from fairgen.models.additions import put_on
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
-from fairgen.models.fingerprint import fingerprints
+from fairgen.models.fingerprint import fingerprints, setting_hashes
 from fairgen.models.folder import ModelFolder, find_model, looks_like_file
 from fairgen.models.kinds import kind_of
 from fairgen.models.memory import place
 from fairgen.models.options import ModelOptions, is_settings, read_settings
+from fairgen.models.reading import check_reads_prompts
 from fairgen.models.settings import SamplingSettings
 from fairgen.models.single_file import SingleFile, open_single_file
 from fairgen.runs import ModelInfo
@@ -82,6 +83,7 @@ def load_diffusers(
         source = _source(model, chosen)
         dtype = _dtype(source, where) if chosen.dtype == "auto" else chosen.dtype
         pipe, weights = _load(source, model, where, dtype, chosen)
+        check_reads_prompts(pipe, model)
     folder = source if isinstance(source, ModelFolder) else None
     settings = SamplingSettings.build(
         pipe,
@@ -103,6 +105,7 @@ def load_diffusers(
         height=settings.height,
         width=settings.width,
         weights=weights,
+        files=source.other_hashes(),
         versions=_versions(),
         options=chosen.given(),
     )
@@ -159,6 +162,7 @@ def wrap_pipeline(
         height=settings.height,
         width=settings.width,
         weights=fingerprints(pipe),
+        files=setting_hashes(pipe),
         versions=_versions(),
     )
     return DiffusersModel(pipe, info)
@@ -184,6 +188,8 @@ def _check_pipeline(pipe: Any) -> None:
             f"The text encoders of {name} are not loaded, so it cannot read a prompt: load them, or steer "
             "its embeddings with fairgen.ToneGuidance(..., encode=...)."
         )
+    with quiet_libraries():
+        check_reads_prompts(pipe, name)
 
 
 def _device(device: str) -> str:

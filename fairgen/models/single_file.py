@@ -12,7 +12,7 @@ from typing import Any
 from fairgen.errors import UserError
 from fairgen.models.base import Base, find_base, parts_with_weights
 from fairgen.models.files import Contents, read_contents
-from fairgen.models.folder import file_hash
+from fairgen.models.folder import file_hash, setting_hashes_of
 
 __all__ = ["SingleFile", "open_single_file"]
 
@@ -78,6 +78,11 @@ class SingleFile:
     def lent(self) -> tuple[str, ...]:
         """Parts that come from the base."""
         return tuple(self._lent)
+
+    def other_hashes(self) -> dict[str, str]:
+        """As `weight_hashes`, of the base's index, configurations and vocabularies."""
+        found = setting_hashes_of(self.base.path, dict(self.base.index))
+        return {f"base/{name}": value for name, value in found.items()}
 
     def weight_hashes(self) -> dict[str, str]:
         """File -> 'sha256:<hex>': the checkpoint, what the base lends, and how it sets the scheduler."""

@@ -115,6 +115,7 @@ def _model(model: ModelInfo) -> list[tuple[str, str]]:
             f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
             f"{model.width}×{model.height} pixels",
         ),
+        ("Fingerprint", model.fingerprint),
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),

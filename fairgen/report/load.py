@@ -180,6 +180,7 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
             f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
             f"{model.width}×{model.height} pixels",
         ),
+        ("Fingerprint", model.fingerprint),
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),
         ("Steering", "; ".join(_steering(s) for s in sessions)),

@@ -16,7 +16,7 @@ from fairgen.report.render import render
 from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table
 from fairgen.report.thumbnails import Choice, Pictures
 from fairgen.report.view import Report
-from fairgen.runs import Run, RunReader, SessionRun, read_run
+from fairgen.runs import Run, RunReader, SessionRun, ShownPictures, read_run
 from fairgen.scoring.collect import Collected, collect
 from fairgen.scoring.numbers import set_figures
 
@@ -75,13 +75,16 @@ def write_report(
             for row in picture_rows(session, arm, group):
                 rows.write(row)
 
-        done = collect(reader, watch)
+        shown = ShownPictures(reader.folder)
+        done = collect(reader, watch, shown)
     with table(folder, "sets", set_columns(done.figures.prompts)) as rows:
         for row in set_rows(done.figures.prompts):
             rows.write(row)
     page, choice = folder / "report.html", None
     if pictures is None and max_mb is None and _is_plain(done):
         run = read_run(run_folder)
+        run.sessions = {name: shown.of(session) for name, session in run.sessions.items()}
+        run.problems = done.figures.problems
         write_text(page, render(reports_of(run)))
         write_text(folder / "summary.json", _json(run))
     else:

@@ -8,9 +8,13 @@ Lines are never rewritten. What is decided later is appended (`FillRecord`).
 Order of lines: one `RunRecord`; in an audit one `AuditRecord`; then for each session a `SessionRecord`, its
 `PictureRecord`s in the order of generation, any `FillRecord`s, and, when the session ended by itself, a
 `Summary`. Sessions of an audit that share batches take turns. A session without a summary was interrupted.
+Each line is linked to the one before it (`chain`), and what records say of each other must agree
+(`contradictions`): a reader refuses a file where it does not, `check` lists everything that is wrong, and
+`repair` moves it aside.
 """
 
-from fairgen.runs.reader import Run, RunReader, SessionRun, read_run, session_names
+from fairgen.runs.check import Fault, RunCheck, check_run
+from fairgen.runs.reader import TORN, Run, RunReader, SessionRun, read_run, session_names
 from fairgen.runs.records import (
     AuditPrompt,
     AuditRecord,
@@ -30,6 +34,7 @@ from fairgen.runs.records import (
     parse_record,
     record_schema,
 )
+from fairgen.runs.repair import Repaired, repair_run
 from fairgen.runs.resume import (
     Past,
     damaged,
@@ -39,42 +44,52 @@ from fairgen.runs.resume import (
     require_same_model,
     sweep,
 )
+from fairgen.runs.shown import ShownPictures
 from fairgen.runs.turns import AHEAD, Turns, ahead_of, all_sessions
-from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter
+from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter, holds_records, line_of
 
 __all__ = [
     "AHEAD",
+    "RUN_FILE",
+    "TORN",
     "AuditPrompt",
     "AuditRecord",
     "Decision",
     "Distances",
+    "Fault",
     "FillRecord",
     "Host",
     "ModelInfo",
     "Past",
     "PictureRecord",
-    "RUN_FILE",
     "Record",
     "RecordWriter",
+    "Repaired",
     "Run",
+    "RunCheck",
     "RunReader",
     "RunRecord",
     "RunWriter",
     "SessionRecord",
     "SessionRun",
     "SetFigures",
+    "ShownPictures",
     "SignerRecord",
     "Summary",
     "Turns",
     "ahead_of",
     "all_sessions",
+    "check_run",
     "damaged",
     "file_is_whole",
     "fingerprint_of",
+    "holds_records",
+    "line_of",
     "parse_record",
     "pixels_hash",
     "read_run",
     "record_schema",
+    "repair_run",
     "require_same",
     "require_same_model",
     "session_names",

@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import sys
+import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ValidationError
-
-from fairgen.runs.writer import RUN_FILE
 from fairgen.errors import UserError
-from fairgen.runs.records import AuditPrompt, AuditRecord, Decision, FillRecord, Host, ModelInfo, PictureRecord, Record, RunRecord, SessionRecord, SignerRecord, Summary, parse_record, record_schema
+from fairgen.runs.lines import Line, examined
+from fairgen.runs.records import (
+    AuditRecord,
+    FillRecord,
+    PictureRecord,
+    Record,
+    RunRecord,
+    SessionRecord,
+    Summary,
+    parse_record,
+)
+from fairgen.runs.writer import RUN_FILE
 
-__all__ = [
-    "RUN_FILE",
-    "AuditPrompt",
-    "AuditRecord",
-    "Decision",
-    "FillRecord",
-    "Host",
-    "ModelInfo",
-    "PictureRecord",
-    "Record",
-    "Run",
-    "RunReader",
-    "RunRecord",
-    "RunWriter",
-    "SessionRecord",
-    "SessionRun",
-    "SignerRecord",
-    "Summary",
-    "disk_errors",
-    "now",
-    "parse_record",
-    "read_run",
-    "record_schema",
-    "session_names",
-]
+__all__ = ["TORN", "Run", "RunReader", "SessionRun", "read_run", "session_names"]
 
 
-
-
-
-
-
-
-
+TORN = "The last line of the run file is torn (stopped while writing); it was left out."
 
 
 @dataclass
@@ -113,7 +86,8 @@ class RunReader:
     """Reads a run file line by line: memory holds the sessions that are open, however long the file is.
 
     A torn last line (the machine stopped while it was written) is left out and said in `problems`; any other
-    broken line is a `UserError` that gives its number, since silently skipping it would change the figures.
+    broken line, and any that contradicts those before it (`fairgen.runs.lines`), is a `UserError` that gives
+    its number, since silently skipping it would change the figures.
 
     Args:
         folder: the run folder, or the path of its run.jsonl.
@@ -143,13 +117,15 @@ class RunReader:
     def _lines(self) -> Iterator[Record]:
         try:
             with self.path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    if not line.endswith(b"\n"):
-                        self.problems.append(
-                            "The last line of the run file is torn (stopped while writing); it was left out."
-                        )
+                for line in examined(file):
+                    if line.torn:
+                        self.problems.append(TORN)
                         return
-                    yield self._parsed(number, line)
+                    if line.record is None or line.faults:
+                        raise self._broken(line)
+                    if isinstance(line.record, SessionRecord):
+                        self.names.append(line.record.session)
+                    yield line.record
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(
                 f"{self._asked} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
@@ -157,22 +133,11 @@ class RunReader:
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror}).") from error
 
-    def _parsed(self, number: int, line: bytes) -> Record:
-        try:
-            record = parse_record(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise UserError(
-                f"{self.path}, line {number} is no record that this version of fairgen reads: {first['msg']}."
-            ) from error
-        if isinstance(record, SessionRecord):
-            self.names.append(record.session)
-        elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session not in self.names:
-            raise UserError(
-                f"{self.path}, line {number} belongs to session {record.session!r}, which the file does not "
-                "open."
-            )
-        return record
+    def _broken(self, line: Line) -> UserError:
+        return UserError(
+            f"{self.path}, line {line.number} {line.faults[0]}. `fairgen run check "
+            f"{shlex.quote(str(self.folder))}` lists what is wrong, and with --repair moves it aside."
+        )
 
     def sessions(self) -> Iterator[SessionRun]:
         """Each session as soon as its summary was read, then those that have none. Can be called once."""
@@ -181,8 +146,6 @@ class RunReader:
             if isinstance(record, SessionRecord):
                 open_[record.session] = SessionRun(record)
             elif isinstance(record, PictureRecord | FillRecord | Summary):
-                if record.session not in open_:
-                    raise UserError(f"{self.path} goes on with session {record.session!r} after its summary.")
                 if isinstance(record, PictureRecord):
                     open_[record.session].pictures.append(record)
                 elif isinstance(record, FillRecord):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from fairgen.runs.chain import unchained
 from fairgen.targets.approval import Approval
 
 Decision = Literal["kept", "discarded", "abstained"]
@@ -33,7 +34,15 @@ class ModelInfo(_Record):
     guidance_scale: float | None = Field(description="None: the pipeline's own default")
     height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
     width: int | None = Field(description="pixels")
-    weights: dict[str, str] = Field(description="file inside the model folder, or what else was put on -> 'sha256:<hex>'")
+    weights: dict[str, str] = Field(
+        description="file inside the model folder, or what else was put on -> 'sha256:<hex>'"
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict,
+        exclude_if=lambda value: not value,
+        description="whatever else changes pictures (configurations, tokenizers, scheduler): file -> "
+        "'sha256:<hex>'; not recorded until 0.1.0",
+    )
     versions: dict[str, str] = Field(description="package -> version, python included")
     arguments: dict[str, Any] = Field(
         default_factory=dict,
@@ -55,15 +64,27 @@ class ModelInfo(_Record):
 
     @property
     def fingerprint(self) -> str:
-        """One hash over those of all weights, and what else the pipeline is called with; see `fingerprint_of`."""
+        """The identity of the model: one hash over those of all weights and other files, and what else the
+        pipeline is called with; see `fingerprint_of`.
+        """
         called = json.dumps(self.arguments, sort_keys=True)
-        more = {"arguments": f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"} if self.arguments else {}
-        return fingerprint_of({**self.weights, **more})
+        more = (
+            {"arguments": f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"} if self.arguments else {}
+        )
+        return fingerprint_of(self.weights | self.files | more)
+
+    def changed_files(self, recorded: ModelInfo) -> list[str]:
+        """Weights and other files that are not as in an earlier record, sorted. Records of 0.1.0 name only
+        weights, and of a pipeline in memory not those of every part: only what they name is compared.
+        """
+        now, then = self.weights | self.files, recorded.weights | recorded.files
+        names = now.keys() | then.keys() if recorded.files or not self.files else then.keys()
+        return sorted(name for name in names if now.get(name) != then.get(name))
 
 
-def fingerprint_of(weights: Mapping[str, str]) -> str:
+def fingerprint_of(files: Mapping[str, str]) -> str:
     """The one hash of a model: 'sha256:<hex>' over file -> 'sha256:<hex>', in whatever order."""
-    text = json.dumps(dict(sorted(weights.items())))
+    text = json.dumps(dict(sorted(files.items())))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
@@ -142,7 +163,7 @@ class AuditRecord(_Record):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="torch's threads where the model runs on a CPU, for pictures depend on them in their last "
+        description="torch's threads where the model runs on a CPU, for pictures depend on them in the last "
         "bits; None: not on a CPU, or not known",
     )
     host: Host
@@ -258,8 +279,8 @@ class Distances(_Record):
 class SetFigures(Distances):
     """One set: what was asked for, what was made, and how far it is from its target.
 
-    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold in a finished
-    set.
+    ``generated = kept + discarded + abstained`` and ``sum(measured.values()) = kept`` always hold in a
+    finished set.
     """
 
     count: int = Field(description="pictures wanted")
@@ -332,8 +353,8 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def parse_record(line: bytes | str) -> Record:
-    """One line -> its record; raises pydantic's ValidationError."""
-    return _RECORD.validate_json(line)
+    """One line -> its record, without its link to the line before; raises pydantic's ValidationError."""
+    return _RECORD.validate_json(unchained(line.encode() if isinstance(line, str) else line)[0])
 
 
 def record_schema() -> dict[str, Any]:
@@ -341,4 +362,10 @@ def record_schema() -> dict[str, Any]:
     schema = _RECORD.json_schema(mode="serialization")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A line of a fairgen run file"
+    for option in schema["oneOf"]:
+        schema["$defs"][option["$ref"].rpartition("/")[2]]["properties"]["chain"] = {
+            "description": "links the line to the one before it (see fairgen.runs.chain); not in older files",
+            "type": "string",
+            "pattern": "^[0-9a-f]{16}$",
+        }
     return schema

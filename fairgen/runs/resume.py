@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from fairgen.errors import UserError
-from fairgen.runs.records import FillRecord, ModelInfo, PictureRecord, SessionRecord
 from fairgen.runs.reader import SessionRun
+from fairgen.runs.records import FillRecord, ModelInfo, PictureRecord, SessionRecord
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -78,10 +78,18 @@ def _agrees(now: object, then: object) -> bool:
 
 
 def require_same_model(fresh: ModelInfo, recorded: ModelInfo, what: str) -> list[str]:
-    """Raise `UserError` where weights or settings differ; versions that differ come back in words."""
+    """Raise `UserError` where files or settings differ; versions that differ come back in words."""
+    changed = fresh.changed_files(recorded)
+    if changed:
+        kind = "weights" if changed[0] in fresh.weights | recorded.weights else "files"
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(
+            f"{what} was begun with another model: its {kind} differ ({', '.join(changed[:3])}{more}). Go on "
+            "with the model that began it, or begin a new run."
+        )
     for key in type(recorded).model_fields:
         now, then = getattr(fresh, key), getattr(recorded, key)
-        if key != "versions" and now != then:
+        if key not in ("versions", "weights", "files") and now != then:
             raise UserError(
                 f"{what} was begun with another model: its {key} was {_short(then)}, now {_short(now)}. "
                 "Go on with the model and device that began it, or begin a new run."

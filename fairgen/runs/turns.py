@@ -18,12 +18,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from fairgen._version import __version__
-from fairgen.runs.writer import RecordWriter
-from fairgen.runs.records import AuditRecord, RunRecord
-from fairgen.runs.writer import RUN_FILE, RunWriter
-from fairgen.runs.reader import RunReader, SessionRun
 from fairgen.common.files import disk_errors
-from fairgen.runs.records import parse_record
+from fairgen.runs.reader import RunReader, SessionRun
+from fairgen.runs.records import AuditRecord, RunRecord, parse_record
+from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter
 
 AHEAD = "ahead"
 """Folder of lines that wait for their turn; gone when an audit ends."""

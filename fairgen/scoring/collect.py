@@ -9,7 +9,15 @@ from typing import Any
 
 from fairgen._version import __version__
 from fairgen.errors import UserError
-from fairgen.runs import AuditRecord, ModelInfo, RunReader, SessionRecord, SessionRun, SignerRecord
+from fairgen.runs import (
+    AuditRecord,
+    ModelInfo,
+    RunReader,
+    SessionRecord,
+    SessionRun,
+    ShownPictures,
+    SignerRecord,
+)
 from fairgen.scoring.across import UNSTEERED, Case, arm_figures, comparisons, groups
 from fairgen.scoring.figures import PromptFigures, ReportFigures
 from fairgen.scoring.measure import MeasuredSet, measure
@@ -40,11 +48,16 @@ class _Entry:
     sets: dict[str, MeasuredSet]
 
 
-def collect(reader: RunReader, watch: Watch | None = None) -> Collected:
+def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures | None = None) -> Collected:
     """Measure every session of a run. Memory holds the open sessions and a short value for each picture.
 
     Sessions of one prompt and target are its arms; an audit's header says which belongs where. A second
     session of the same prompt, target and technique that is no part of an audit is a prompt of its own.
+
+    Args:
+        watch: is given each session as it is recorded.
+        shown: looks at the pictures; those that are not what was recorded are counted, have no file, and are
+            named among the problems. None: no picture is looked at.
 
     Raises:
         UserError: a line that is no record, or no session with a picture.
@@ -67,7 +80,8 @@ def collect(reader: RunReader, watch: Watch | None = None) -> Collected:
         name, group, arm = places.get(record.session, ("", None, record.steering))
         key = (name,) if name else _free_key(entries, record)
         entry = entries.setdefault(key, _Entry(name or record.session, record.prompt, group, record, {}))
-        entry.sets[arm] = measure(session, arm, tolerance=tolerance)
+        looked_at = shown.of(session) if shown else session
+        entry.sets[arm] = measure(looked_at, arm, tolerance=tolerance)
         if watch is not None:
             watch(session, arm, group)
     if not entries:
@@ -78,7 +92,7 @@ def collect(reader: RunReader, watch: Watch | None = None) -> Collected:
     arms = audit.arms if audit else _arms_seen(entries.values())
     as_listed = _as_listed(list(entries.values()), audit)
     ordered = _worst_first(as_listed, arms)
-    problems = reader.problems + _missing(audit, entries)
+    problems = reader.problems + _missing(audit, entries) + (shown.problems if shown else [])
     cases = [Case(e.prompt, e.group, e.record.scale, e.record.target, e.sets) for e in as_listed]
     complete = [case for case in cases if case.complete(arms)]
     figures = ReportFigures(

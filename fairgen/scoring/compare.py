@@ -161,15 +161,16 @@ def _name(key: tuple[str, str]) -> str:
 def _read(folder: str | Path, problems: list[str]) -> dict[tuple[str, str], _Read]:
     reader = RunReader(folder)
     groups = groups_of(reader.audit)
-    found: dict[tuple[str, str], tuple[int, _Read]] = {}
+    found: dict[tuple[str, str], tuple[str, _Read]] = {}
     for session in reader.sessions():
         key = (session.record.prompt, arm_of(session))
         if key in found:
             raise UserError(f"{folder} holds {_name(key)} more than once: compare runs that hold it once.")
         name = session.record.session
-        found[key] = (reader.names.index(name), _kept(session, groups.get(name)))
+        found[key] = (name, _kept(session, groups.get(name)))
     problems += [f"{folder}: {problem}" for problem in reader.problems]
-    return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: item[1][0])}
+    place = {name: number for number, name in enumerate(reader.names)}
+    return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: place[item[1][0]])}
 
 
 def _kept(session: SessionRun, group: str | None) -> _Read:

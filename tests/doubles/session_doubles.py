@@ -14,6 +14,7 @@ from PIL import Image
 
 from fairgen.provenance.png import read_provenance
 from fairgen.runs import RUN_FILE, ModelInfo, pixels_hash
+from fairgen.runs.chain import unchained
 from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.prompt_variants import TONE_WORDS
@@ -158,4 +159,9 @@ def _timeless(line: str) -> str:
     return json.dumps({k: v for k, v in record.items() if k not in TIMES})
 
 
-TIMES = ("created_at", "started_at", "seconds")
+def unlinked(path: Path) -> bytes:
+    """A run file without the links between its lines, as older versions wrote it; these may be edited."""
+    return b"".join(unchained(line)[0] + b"\n" for line in path.read_bytes().splitlines())
+
+
+TIMES = ("created_at", "started_at", "seconds", "chain")

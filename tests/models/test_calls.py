@@ -86,7 +86,7 @@ def test_schedulers_that_draw_noise_without_the_generators(options: dict[str, An
 def test_what_moves_the_curve_moves_the_fingerprint() -> None:
     pipe = t2i.make("StableDiffusionPipeline")
     before = fingerprints(pipe)
-    assert set(before) == {"denoiser", "text_encoder", "scheduler"}
+    assert set(before) == {"denoiser", "text_encoder", "vae", "scheduler"}
     assert fingerprints(pipe) == before
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, rescale_betas_zero_snr=True)
     assert fingerprints(pipe)["scheduler"] != before["scheduler"]

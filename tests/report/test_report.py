@@ -25,6 +25,7 @@ from fairgen.runs import RUN_FILE, read_run
 from fairgen.scoring.measure import lab_to_hex
 from skin_tone.colour import hex_to_lab
 from tests.doubles.fake_run import write_fake_run
+from tests.doubles.session_doubles import unlinked
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)> {{ 7*7 }} & "quotes"'
 
@@ -142,7 +143,7 @@ def test_run_file_cannot_make_the_report_read_other_files(tmp_path: Path) -> Non
     Image.new("RGB", (8, 8), "red").save(secret)
     folder = write_fake_run(tmp_path / "run", arms=("none",))
     run_file = folder / RUN_FILE
-    run_file.write_text(run_file.read_text().replace("unsteered/000.png", "../secret.png"))
+    run_file.write_bytes(unlinked(run_file).replace(b"unsteered/000.png", b"../secret.png"))
     page = write_report(folder).html.read_text()
     assert data_uri(secret) not in page
     assert data_uri(None) in page

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.doubles.session_doubles import InfoReader, files_of
-from tests.doubles.worker_doubles import BATCH, RUN, model, plan
 
-from fairgen.audit.workers.parallel import in_parallel
 from fairgen.audit.runner import Audit, blocks, look_back
-from fairgen.runs import AHEAD, Turns, all_sessions
+from fairgen.audit.workers.parallel import in_parallel
 from fairgen.cli.common import claim_out
 from fairgen.errors import UserError
-from fairgen.runs import RUN_FILE, RunReader, RunWriter, read_run
+from fairgen.runs import AHEAD, RUN_FILE, RunReader, RunWriter, Turns, all_sessions, read_run
+from tests.doubles.session_doubles import InfoReader, files_of
+from tests.doubles.worker_doubles import BATCH, RUN, model, plan
 
 
 @pytest.fixture(scope="module")

@@ -79,8 +79,8 @@ def without_weights(files: dict[str, str]) -> dict[str, str]:
 
 
 def comparable(lines: str) -> list[dict[str, Any]]:
-    """The lines of a run file, without the folder's name, the floor, which was of other pictures then, and what
-    readings had no name for then.
+    """The lines of a run file, without the folder's name, the floor, which was of other pictures then, and
+    what readings had no name for then.
     """
     records = [json.loads(line) for line in lines.splitlines()]
     for record in records:

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
 
+from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Replayed, Started
-from fairgen.steering.request import Request
-from skin_tone.pool import ReaderPool
-from fairgen.runs import RUN_FILE, RunReader, RunWriter, SessionRun, read_run
-from fairgen.common.files import now
 from fairgen.loop.session import run_session
-from fairgen.targets import load_spec
+from fairgen.runs import RUN_FILE, RunReader, RunWriter, SessionRun, read_run
 from fairgen.steering import Technique
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.embedding_direction import EmbeddingDirection
 from fairgen.steering.prompt_variants import PromptVariants
+from fairgen.steering.request import Request
 from fairgen.steering.response import DoseResponse
+from fairgen.targets import load_spec
+from skin_tone.pool import ReaderPool
+from tests.doubles.session_doubles import BatchBound, InfoReader, files_of, unlinked
 
 CALIBRATION = Calibration(
     model="double",
@@ -200,7 +200,7 @@ def test_other_weights_are_refused_and_other_versions_said(tmp_path: Path) -> No
 def test_records_of_another_loop_are_refused(tmp_path: Path) -> None:
     _stopped(tmp_path)
     path = tmp_path / RUN_FILE
-    lines = path.read_text().splitlines()
+    lines = unlinked(path).decode().splitlines()
     place = next(k for k, line in enumerate(lines) if '"index":5' in line)
     wanted = next(iter(read_run(tmp_path).sessions.values())).pictures[5].wanted
     other = "dark" if wanted != "dark" else "light"

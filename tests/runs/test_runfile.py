@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,17 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
-from fairgen.errors import UserError
-from fairgen.common.resources import embedded_model_dir
-from fairgen.provenance.png import read_provenance
-from fairgen.steering.calibration import Calibration
-from fairgen.runs import fingerprint_of
-from fairgen.runs import RUN_FILE, RunWriter, parse_record, read_run
 from fairgen.common.files import disk_errors
+from fairgen.common.resources import embedded_model_dir
+from fairgen.errors import UserError
 from fairgen.loop.session import run_session
+from fairgen.provenance.png import read_provenance
+from fairgen.runs import RUN_FILE, RunWriter, fingerprint_of, parse_record, read_run
+from fairgen.steering.calibration import Calibration
 from fairgen.targets import load_spec
+from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +52,7 @@ def test_every_line_describes_itself(folder: Path) -> None:
     for line in lines:
         record = json.loads(line)
         assert record["schema_version"] == 1
+        assert len(record.pop("chain")) == 16
         assert parse_record(line).model_dump(mode="json") == record
     kinds = [json.loads(line)["type"] for line in lines]
     assert kinds[:2] == ["run", "session"]
@@ -89,7 +88,7 @@ def test_a_broken_line_inside_is_refused(folder: Path, tmp_path: Path) -> None:
             read_run(copy(folder, tmp_path, b"".join([*lines[:2], broken, *lines[3:]])))
     with pytest.raises(UserError, match="which the file does not open"):
         read_run(copy(folder, tmp_path, b"".join([lines[0], *lines[2:]])))
-    with pytest.raises(UserError, match="first line must be the run record"):
+    with pytest.raises(UserError, match="line 1 is not the run record"):
         read_run(copy(folder, tmp_path, b"".join(lines[1:])))
 
 
@@ -142,6 +141,11 @@ def test_pictures_and_calibrations_name_a_model_by_the_same_hash(tmp_path: Path)
         assert block.weights == model.info.fingerprint
     shipped = next((embedded_model_dir() / "calibrations").glob("*.json"))
     calibration = Calibration.model_validate_json(shipped.read_text("utf-8"))
-    weights = {p.relative_to(embedded_model_dir()).as_posix(): p for p in embedded_model_dir().rglob("*.safetensors")}
-    hashes = {name: f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in weights.items()}
+    parts = [path for path in embedded_model_dir().glob("*/*") if path.parent.name != "calibrations"]
+    files = [embedded_model_dir() / "model_index.json", *parts]
+    hashes = {
+        path.relative_to(embedded_model_dir()).as_posix(): "sha256:"
+        + hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
     assert calibration.weights == fingerprint_of(hashes)
