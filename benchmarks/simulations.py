@@ -13,19 +13,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import markdown
 import numpy as np
 import typer
+from interval_methods import METHODS
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from scipy.optimize import brentq
-from scipy.special import bdtrc
-from statsmodels.stats.proportion import proportion_confint
 
 from fairgen import stats
 
@@ -73,47 +70,6 @@ def _rng(*key: int) -> np.random.Generator:
     return np.random.default_rng([20260421, *key])
 
 
-@lru_cache(maxsize=200_000)
-def _own(counts: tuple[int, ...], method: stats.IntervalMethod) -> Vector:
-    named = {f"c{i}": count for i, count in enumerate(counts)}
-    return np.array(list(stats.simultaneous_intervals(named, method=method).values()))
-
-
-def _bonferroni(method: str) -> Callable[[tuple[int, ...]], Vector]:
-    def bounds(counts: tuple[int, ...]) -> Vector:
-        values, n = np.array(counts), sum(counts)
-        low, high = proportion_confint(values, n, 0.05 / len(counts), method)
-        # As usual, and as for the others: at a count of 0 or n the bound is 0 or 1.
-        return np.column_stack(
-            [np.where(values == 0, 0, np.maximum(low, 0)), np.where(values == n, 1, np.minimum(high, 1))]
-        )
-
-    return bounds
-
-
-@lru_cache(maxsize=200_000)
-def _mid_p_low(x: int, n: int, alpha: float) -> float:
-    """The share at which ``P(X > x) + P(X = x) / 2 = alpha / 2`` (Lancaster, JASA 1961)."""
-    if x == 0:
-        return 0.0
-    return float(brentq(lambda p: (bdtrc(x, n, p) + bdtrc(x - 1, n, p)) / 2 - alpha / 2, 0.0, 1.0))
-
-
-def _mid_p(counts: tuple[int, ...]) -> Vector:
-    n, alpha = sum(counts), 0.05 / len(counts)
-    return np.array([(_mid_p_low(x, n, alpha), 1 - _mid_p_low(n - x, n, alpha)) for x in counts])
-
-
-METHODS: dict[str, tuple[float, Callable[[tuple[int, ...]], Vector]]] = {
-    "Clopper-Pearson, Bonferroni (used)": (1, lambda counts: _own(counts, "clopper-pearson")),
-    "Jeffreys, Bonferroni": (0.2, lambda counts: _own(counts, "jeffreys")),
-    "mid-P Clopper-Pearson, Bonferroni": (0.2, _mid_p),
-    "Agresti-Coull, Bonferroni": (0.2, _bonferroni("agresti_coull")),
-    "Wilson, Bonferroni (Goodman)": (0.2, _bonferroni("wilson")),
-}
-"""Name -> (share of the sets that it is tried on, bounds of all classes)."""
-
-
 def coverage(k: int, shape: str, n: int, sets: int) -> Row:
     """How often all k intervals hold at once, and their mean width, by method."""
     shares = shapes(k)[shape]
@@ -144,7 +100,7 @@ def random_shapes(block: int, sets: int) -> Row:
         k, n = int(rng.integers(2, 11)), int(np.exp(rng.uniform(*np.log(GRID))))
         shares = rng.dirichlet(np.full(k, np.exp(rng.uniform(np.log(0.2), np.log(5)))))
         counts, often = np.unique(rng.multinomial(n, shares, size=sets), axis=0, return_counts=True)
-        found: Row = {"classes": k, "n": n, "shares": [round(float(s), 4) for s in shares]}
+        found: Row = {"classes": k, "n": n}
         for name in list(METHODS)[:2]:
             each = np.array([METHODS[name][1](tuple(c)) for c in counts.tolist()])
             held = ((each[:, :, 0] <= shares + 1e-12) & (shares - 1e-12 <= each[:, :, 1])).all(axis=1)
@@ -420,8 +376,12 @@ def main(quick: bool = False, only: str | None = None, workers: int = 2) -> None
         if not quick:
             markdown.put(name, text, _PAGE)
     if not quick:
-        document = {"command": _COMMAND, "rows": rows}
-        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        lines = [
+            f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, found)) + "\n]"
+            for name, found in rows.items()
+        ]
+        text = f'{{"command": {json.dumps(_COMMAND)}, "rows": {{\n' + ",\n".join(lines) + "\n}}\n"
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

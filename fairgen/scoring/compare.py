@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,9 @@ CHANCE = 0.05
 
 FEWEST = 6
 """Prompts that the test over prompts needs: with five no exchange of arms is rarer than 5 %."""
+
+PART = 2 / 3
+"""Share of the smaller count at which the test over prompts compares sets; see `stats.paired_rarefied`."""
 
 _DRAWS_A_ROW = 100
 """Draws for each row: Holm multiplies the smallest p-value by the number of rows."""
@@ -212,9 +214,9 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
     )
 
 
-def _alike(a: _Read, b: _Read, part: float = 1.0) -> tuple[float | None, float | None]:
-    """First-pass TV of both at one size: ``part`` of the smaller count, rounded up."""
-    size = math.ceil(part * min(len(a.classes), len(b.classes)) - 1e-9)
+def _alike(a: _Read, b: _Read) -> tuple[float | None, float | None]:
+    """First-pass TV of both at the smaller count."""
+    size = stats.common_size(a.counts, b.counts)
     return (a.rarefied(size), b.rarefied(size)) if size else (None, None)
 
 
@@ -235,13 +237,12 @@ def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
 
 def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -> ComparedArm:
     sets = [one for one in every if one.arm == arm]
-    known = [(a, b) for a, b in pairs if a.classes and b.classes]
+    known = [(a.counts, b.counts, a.target) for a, b in pairs if a.classes and b.classes]
     interval = p_value = None
     if len(known) >= FEWEST:
-        # A little below the smaller count distances have many values; at it they tie, and ties hide much.
-        p_value = _over(known, part=2 / 3).p_value
+        p_value = stats.paired_rarefied(known, PART).p_value
     if len(known) >= FEWEST_OF_INTERVAL:
-        found = _over(known).difference
+        found = stats.paired_rarefied(known).difference
         interval = (found.low, found.high)
     return ComparedArm(
         arm=arm,
@@ -255,8 +256,3 @@ def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -
         interval=interval,
         p_value=p_value,
     )
-
-
-def _over(pairs: list[tuple[_Read, _Read]], part: float = 1.0) -> stats.PairedDifference:
-    both = [_alike(a, b, part) for a, b in pairs]
-    return stats.paired_difference([a or 0.0 for a, _ in both], [b or 0.0 for _, b in both])

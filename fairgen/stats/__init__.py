@@ -4,7 +4,8 @@ Pure functions over counts (class -> number of pictures). Classes that a count l
 randomness is seeded. Which function may be used when:
 
 * distances (:func:`total_variation` ...) describe the set that is there, however it came about;
-* :func:`rarefied_tv` is the distance at a smaller size, for sets of unequal size;
+* :func:`rarefied_tv` is the distance at a smaller size, for sets of unequal size, and
+  :func:`paired_rarefied` compares such sets over prompts;
 * :func:`noise_floor` and :func:`noise_band` say what a perfect *independent* sampler would get;
 * :func:`simultaneous_intervals`, :func:`multinomial_test`, :func:`equivalence_test` and
   :func:`difference_test` are about the sampler behind the set and need independent draws: after feedback or
@@ -37,7 +38,7 @@ from fairgen.stats.inference import (
     multinomial_test,
 )
 from fairgen.stats.intervals import IntervalMethod, simultaneous_intervals
-from fairgen.stats.rarefied import rarefied_tv
+from fairgen.stats.rarefied import SetPair, common_size, paired_rarefied, rarefied_tv
 from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
@@ -46,9 +47,11 @@ __all__ = [
     "MeanInterval",
     "NoiseBand",
     "PairedDifference",
+    "SetPair",
     "alignment_error",
     "bootstrap",
     "central",
+    "common_size",
     "difference_test",
     "equivalence_test",
     "fd",
@@ -60,6 +63,7 @@ __all__ = [
     "noise_band",
     "noise_floor",
     "paired_difference",
+    "paired_rarefied",
     "rarefied_tv",
     "redrawn_tv",
     "simultaneous_intervals",

@@ -1,15 +1,20 @@
-"""Total variation at a smaller size, so that sets of unequal size can be compared."""
+"""Total variation at a smaller size, so that sets of unequal size can be compared, alone or over prompts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import hypergeom
 
+from fairgen.stats.across import PairedDifference, paired_difference
 from fairgen.stats.distances import Vector, aligned, shares_of_target, whole
 
-__all__ = ["rarefied_tv"]
+__all__ = ["SetPair", "common_size", "paired_rarefied", "rarefied_tv"]
+
+SetPair = tuple[Mapping[str, int], Mapping[str, int], Mapping[str, float]]
+"""Counts of the two sets of one prompt, and their target."""
 
 
 def rarefied_tv(counts: Mapping[str, int], target: Mapping[str, float], size: int) -> float:
@@ -34,6 +39,25 @@ def rarefied_tv(counts: Mapping[str, int], target: Mapping[str, float], size: in
     if not 1 <= size <= n:
         raise ValueError(f"a subset of {n} pictures has 1 to {n}, got {size}")
     return float(0.5 * deviations(values, n, size, q).sum())
+
+
+def common_size(first: Mapping[str, int], second: Mapping[str, int], part: float = 1.0) -> int:
+    """The size at which two sets are compared: ``part`` of the smaller count, rounded up."""
+    return math.ceil(part * min(sum(first.values()), sum(second.values())) - 1e-9)
+
+
+def paired_rarefied(pairs: Sequence[SetPair], part: float = 1.0) -> PairedDifference:
+    """How the total variation of the second sets differs from that of the first, each pair at one size.
+
+    Args:
+        pairs: at least two, no set empty.
+        part: share of the smaller count at which a pair is compared, in (0, 1]. Below 1 distances have more
+            values: at the smaller count itself many are equal, and ties hide differences.
+    """
+    sizes = [common_size(a, b, part) for a, b, _ in pairs]
+    first = [rarefied_tv(a, target, size) for (a, _, target), size in zip(pairs, sizes, strict=True)]
+    second = [rarefied_tv(b, target, size) for (_, b, target), size in zip(pairs, sizes, strict=True)]
+    return paired_difference(first, second)
 
 
 def deviations(counts: Vector, n: int, size: int, shares: Vector) -> Vector:
