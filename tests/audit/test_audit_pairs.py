@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("pairs", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pairs", [4, pytest.param(60, marks=pytest.mark.exhaustive)])
 def test_two_processes_at_once_leave_a_run_whole(tmp_path: Path, pairs: int) -> None:
     command = [sys.executable, "-m", "tests.doubles.pairs", str(tmp_path), "--pairs", str(pairs), "--seed=3"]
     root = Path(__file__).resolve().parents[2]

@@ -338,7 +338,7 @@ def test_random_damage_is_named_or_harmless(run: Path, whole: Path, seed: int) -
     survives_one(run, whole, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(5))
 def test_500_random_damages_are_named_or_harmless(run: Path, whole: Path, part: int) -> None:
     for seed in range(100 + 100 * part, 200 + 100 * part):

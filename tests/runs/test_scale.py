@@ -45,8 +45,7 @@ def long_run(folder: Path, one: Path, sessions: int) -> Path:
     return folder
 
 
-@pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_reading_8000_sessions_takes_at_most_9_times_1000(tmp_path: Path) -> None:
     one = write_fake_audit(tmp_path / "one", [("a doctor", None)], count=2, arms=("none",), header=False)
     short, long = (long_run(tmp_path / str(n), one, n) for n in (1000, 8000))
@@ -59,8 +58,7 @@ def test_reading_8000_sessions_takes_at_most_9_times_1000(tmp_path: Path) -> Non
     assert ratio <= 9, f"{ratio:.2f} times"
 
 
-@pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_beginning_and_resuming_10000_prompts_takes_at_most_11_times_1000(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
