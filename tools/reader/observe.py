@@ -26,7 +26,7 @@ from .rated import PLAIN_KINDS, RatedFace
 LOOKS = 4  # of each face and style, beside the face as it is
 _NOISE = 0.15  # variance of a rating beside the kernel's 1
 _EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
-_WIDENED = (3.2, 1.2, 1.4, 0.18)
+_WIDENED = (3.2, 1.2, 1.35, 0.2)
 """Tone about which what is said is widened, factors on its lighter and darker side, and what is added."""
 _COUNTS = {"others": 3.0, "t2i": 2.0}
 """How much faces of text-to-image models count beside those of StyleGAN2 and cameras."""
