@@ -102,8 +102,8 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
     if share - declared > 0.05:
         whom = {
             "unsteered": f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”",
-            "steered": f"The set shows the skin tone “{names[most]}”",
-            "found": f"The pictures show the skin tone “{names[most]}”",
+            "steered": f"The skin tone is “{names[most]}”",
+            "found": f"The skin tone is “{names[most]}”",
         }[first.key]
         sentences.append(
             f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared.".replace(

@@ -53,7 +53,7 @@ def test_the_tone_that_stands_out_is_named_as_one() -> None:
     text = said(
         {"light": 4, "medium": 0, "dark": 0}, dict.fromkeys(("light", "medium", "dark"), 1 / 3), "lmd3"
     )
-    assert text.startswith("The set shows the skin tone “light” in 100")
+    assert text.startswith("The skin tone is “light” in 100")
 
 
 def test_why_a_picture_was_set_aside_hangs_on_what_was_declared() -> None:

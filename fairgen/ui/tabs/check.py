@@ -40,9 +40,8 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             )
             gr.HTML(
                 f'<p class="fg-hint">Up to {services.limits.uploads} pictures of at most '
-                f"{services.limits.upload_bytes // 1_000_000} MB. They stay on this server. Photographs of "
-                "real people say nothing about a generator, and the reader is calibrated on rendered faces: "
-                "bring synthetic pictures.</p>",
+                f"{services.limits.upload_bytes // 1_000_000} MB. They stay on this server. Bring "
+                "pictures that a generator made: photographs of real people say nothing about it.</p>",
                 apply_default_css=False,
             )
             spec = gr.Dropdown(
