@@ -35,10 +35,10 @@ _PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "L
 """The darker middle of the skin, its third and fourth eighth by lightness: neither gloss nor deep shadow, and
 less lifted by tone mapping than the rest.
 """
-_LIGHTEST, _SCARCE = 1.0, 1.6
-"""No rater names a tone below the first; below the second, so few faces were rated so light that what is said
-of
-them is less sure: up to 1.6 times as wide."""
+_LIGHTEST, _DARKEST = 1.0, 6.0
+"""No rater names a tone below the first. Above the second most readings of faces left out were too dark."""
+_WIDTHS = ((1.0, 1.6, 2.5, 3.5), (1.3, 0.85, 0.9, 1.3))
+"""Tones, and how much larger than the standard error of distance alone the errors there are."""
 GAUSS_RATE, LAPLACE_RATE = 0.02, 0.1
 """Of the kernels: a length scale of 5 and of 10 standard deviations over all numbers together."""
 _LEAST_B = 4.0
@@ -91,12 +91,17 @@ def plain_tone(described: NDArray[np.float64]) -> NDArray[np.float64]:
     return tone_of(np.degrees(np.arctan2(lightness - 50, np.maximum(b, 1.0))))
 
 
+def width_at(tone: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much errors at ``tone`` exceed what the distance from the rated faces says; see `_WIDTHS`."""
+    return np.interp(tone, *_WIDTHS)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What an observer would name.
 
     Attributes:
-        tone: on the raters' scale, 0.5 to 6.5.
+        tone: on the raters' scale, 1 to 6.
         sigma: its standard error, in classes, > 0.
         nearness: how near the most alike rated faces are, 0 (nothing like it was rated: the plain reading is
             given) to 1.
@@ -204,9 +209,9 @@ class Observer:
         known = min(1.0, 2 * nearness)
         factor = self._lighter if judged < self._centre else self._darker
         widened = self._centre + (1 + (factor - 1) * known) * (judged - self._centre) + self._move * known
-        tone = float(np.clip(widened, _LIGHTEST, TONES[-1]))
+        tone = float(np.clip(widened, _LIGHTEST, _DARKEST))
         sigma = self._sigma_near + (1 - nearness) * self._sigma_far
-        return Judgement(tone, sigma * (1 + max(0.0, _SCARCE - tone)), nearness)
+        return Judgement(tone, sigma * float(width_at(tone)), nearness)
 
 
 @cache

@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from skin_tone.appearance import NAMES, SKIN_NAMES, describe
 from skin_tone.faces import FaceFinder
-from skin_tone.observer import Observer, plain_tone, similarity
+from skin_tone.observer import Observer, plain_tone, similarity, width_at
 from skin_tone.upright import upright_pixels, with_regions
 
 from .looks import STYLES, another_look
@@ -184,13 +184,13 @@ def fit(data: Descriptions, out: Path) -> tuple[dict[str, float], dict[str, tupl
         error.
     """
     index, said, near = left_out(data)
-    error = np.abs(said - data.tones[index])
+    error, width = np.abs(said - data.tones[index]), width_at(said)
     far = 1 - near
     # A straight line through the absolute errors, never falling with distance, then one factor so that nine
     # in ten of the errors lie inside 1.645 of it (split conformal prediction).
-    slope, start = np.polyfit(far, error, 1)
+    slope, start = np.polyfit(far, error / width, 1)
     slope, start = max(0.0, float(slope)), max(0.2, float(start))
-    factor = np.quantile(error / (start + slope * far), 0.9) / 1.6449
+    factor = np.quantile(error / width / (start + slope * far), 0.9) / 1.6449
     fitting = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
     tensors = members(data, fitting)
     constants = (*_WIDENED, start * factor, slope * factor)
@@ -206,7 +206,7 @@ def fit(data: Descriptions, out: Path) -> tuple[dict[str, float], dict[str, tupl
         "left_out_mean_error": float(np.mean(said - data.tones[index])),
         "left_out_within_half": float(np.mean(error <= 0.5)),
     }
-    sigmas = constants[-2] + constants[-1] * far
+    sigmas = (constants[-2] + constants[-1] * far) * width
     return figures, {
         data.faces[k].name: (float(tone), float(sigma))
         for k, tone, sigma in zip(index, said, sigmas, strict=True)
