@@ -1,7 +1,7 @@
 """How often `fairgen compare` calls two runs different: of equal models (an error, at most 5 %), and of
 models that differ; writes a table of docs/statistics.md.
 
-    python benchmarks/comparisons.py [--sets 400]    # prints it, writes benchmarks/comparisons.json
+    python benchmarks/comparisons.py [--sets 200]    # prints it, writes benchmarks/comparisons.json
 
 Each prompt has a sampler of its own (Dirichlet about a skewed target of six classes). Both runs draw from it;
 where models differ, the second one moves a share of its pictures from the lightest towards the other classes.
@@ -80,7 +80,7 @@ def table(rows: list[Row]) -> str:
     )
 
 
-def main(sets: int = 400, workers: int = 2) -> None:
+def main(sets: int = 200, workers: int = 2) -> None:
     """Simulate, print the table and write it."""
     cells = list(product(COUNTS, PROMPTS, MOVED))
     with ProcessPoolExecutor(workers) as pool:
