@@ -190,23 +190,23 @@ def fit(data: Descriptions, out: Path) -> tuple[dict[str, float], dict[str, tupl
     # in ten of the errors lie inside 1.645 of it (split conformal prediction).
     slope, start = np.polyfit(far, error / width, 1)
     slope, start = max(0.0, float(slope)), max(0.2, float(start))
-    factor = np.quantile(error / width / (start + slope * far), 0.9) / 1.6449
+    factor = float(np.quantile(error / width / (start + slope * far), 0.9)) / 1.6449
+    sigma_near, sigma_far = start * factor, slope * factor
     fitting = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
     tensors = members(data, fitting)
-    constants = (*_WIDENED, start * factor, slope * factor)
-    tensors["constants"] = np.array(constants, dtype=np.float32)
+    tensors["constants"] = np.array([*_WIDENED, sigma_near, sigma_far], dtype=np.float32)
     temporary = out.with_suffix(".part")
     save_file(tensors, temporary)
     temporary.replace(out)
     figures = {
         "faces": float(fitting.sum()),
-        "sigma_near": constants[-2],
-        "sigma_far": constants[-1],
+        "sigma_near": sigma_near,
+        "sigma_far": sigma_far,
         "left_out_rms": float(np.sqrt(np.mean((said - data.tones[index]) ** 2))),
         "left_out_mean_error": float(np.mean(said - data.tones[index])),
         "left_out_within_half": float(np.mean(error <= 0.5)),
     }
-    sigmas = (constants[-2] + constants[-1] * far) * width
+    sigmas = (sigma_near + sigma_far * far) * width
     return figures, {
         data.faces[k].name: (float(tone), float(sigma))
         for k, tone, sigma in zip(index, said, sigmas, strict=True)
