@@ -4,7 +4,8 @@
 
 FACES is the folder that `tools/reader/rated.py` describes. Compared are this reader, the colour as it sees
 it, the plain mean of cheeks and forehead, the second reader and, with --stone, skin-tone-classifier 1.2.6.
-Portraits of Stable Diffusion 2.1 and the pictures of unlicensed sources were never fitted on. What the
+Portraits of Stable Diffusion 2.1,
+the pictures of unlicensed sources and those kept aside were never fitted on. What the
 shipped observer was fitted on is measured by committees from which each face, with a fifth of the others, was
 left out (`--committees`): for them the whole reader is not run again, only the observer's part of it is
 replaced.

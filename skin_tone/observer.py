@@ -2,10 +2,10 @@
 
 Generators tone-map, lift dark skin and add gloss; there is no light to be undone. What can be learnt is how
 people who discount gloss, shadow and coloured light judge such skin. `Observer` is a committee of Gaussian
-processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 1,000 faces
-that a vision-language model rated, in many looks each (`python -m tools.reader observe`). Its mean function
-is the plain reading, so that a face unlike all of those is answered by its plain colour: the correction fades
-with distance, and the interval widens.
+processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 1,000 faces,
+most of them rated by a vision-language model, in many looks each (`python -m tools.reader observe`). Its mean
+function is the plain reading, so that a face unlike all of those is answered by its plain colour: the
+correction fades with distance, and the interval widens.
 
 NumPy only, and no product goes through BLAS: what is read must not depend on the number of threads.
 """
@@ -36,7 +36,7 @@ _PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "L
 less lifted by tone mapping than the rest.
 """
 _LIGHTEST, _DARKEST = 1.0, 6.0
-"""No rater names a tone below the first. Above the second most readings of faces left out were too dark."""
+"""No rater names a tone below the first. Beyond the second most readings of faces left out were too dark."""
 _WIDTHS = ((1.0, 1.6, 2.5, 3.5), (1.3, 0.85, 0.9, 1.3))
 """Tones, and how much larger than the standard error of distance alone the errors there are."""
 GAUSS_RATE, LAPLACE_RATE = 0.02, 0.1

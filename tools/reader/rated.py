@@ -20,7 +20,8 @@ for the first two sets (.96; .14 darker); for the third, 59 of `others` and `sd2
 `sd21`, .98 on `others`; .33 and .12 lighter). Each set is moved by a part of that difference (`_MOVED`).
 
 Figures of t2i/ from which `others` has pictures are left out, and pictures that occur in them. Two fifths of
-the other figures are kept aside (`KEPT_ASIDE`): nothing was fitted on them or chosen by them.
+the other figures are kept aside (`KEPT_ASIDE`): nothing was fitted on them. docs/reader.md says what their
+first measurement led to.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _RATINGS = Path(__file__).with_name("ratings.csv")
 _MOVED = {"sfhq": -0.07, "london": -0.07, "t2i": 0.22}
 """Classes that a set's ratings are moved by, towards those of the given sets."""
 KEPT_ASIDE = "SFHQ-T2I, kept aside"
-"""Generator of the faces that serve for the last measurement alone."""
+"""Generator of the faces that serve for measuring alone."""
 PLAIN_KINDS = ("n", "c", "")
 """Kinds of picture that must be answered: plain, cut by the frame, not said; the rest has masks, sunglasses,
 or is drawn.
