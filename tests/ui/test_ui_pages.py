@@ -138,7 +138,7 @@ def test_the_document_is_edited_loaded_from_a_file_and_needs_a_name_of_its_own(
     page.wait_for_selector("#fg-spec-message >> text=Loaded")
     assert "name: mine" in box.input_value()
     page.click("#fg-spec-add")
-    page.wait_for_selector("#fg-spec-message >> text=is sound")
+    page.wait_for_selector("#fg-spec-message >> text=is valid")
     open_tab(page, "Generate")
     page.wait_for_selector(".fg-spec input[value=mine]")
 
