@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCS := $(VENV)-docs
 export PYTHON
 
-.PHONY: help demo test test-llm test-exhaustive lint format typecheck pytest docs lock wheel clean distclean
+.PHONY: help demo test test-llm test-exhaustive lint format typecheck pytest docs figures lock wheel clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -40,6 +40,9 @@ test-llm: $(VENV)/.development ## the adviser against a real language model (Smo
 docs: $(DOCS)/.documentation ## the documentation site, in site/ (packages of its own in .venv-docs; no torch)
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 	@echo "fairgen: open site/index.html"
+
+figures: $(VENV)/.development ## measure every figure of README and docs that is not of what ships (hours; Ctrl-C and again); ONLY=NAME
+	$(BIN)/python -m tools.figures run $(ONLY) $(FIGURES)
 
 lock: $(VENV)/.development ## resolve pyproject.toml afresh into requirements.txt, requirements-dev.txt, requirements-docs.txt
 	$(BIN)/python tools/lock.py

@@ -8,7 +8,6 @@ as to the other. The audit reads every picture, writes every file, and steers by
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import tempfile
@@ -21,6 +20,8 @@ from typing import Annotated, Any
 import markdown
 import typer
 from rich.console import Console
+
+from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, write_figures
 
 console = Console()
 _HERE = Path(__file__).resolve().parent
@@ -123,7 +124,7 @@ def main(
             "ratio": ratio,
             "cpu_ratio": cpu,
         }
-        (_HERE / "audit.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_figures(_HERE / "audit.json", document, [MODEL, CALIBRATIONS, READERS])
 
 
 if __name__ == "__main__":

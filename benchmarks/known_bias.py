@@ -182,6 +182,7 @@ def _run(
     from fairgen.bench import measured_bias
     from fairgen.bench.running import open_bench
     from fairgen.common.documents import write_document
+    from skin_tone.identity import identity
 
     with contextlib.ExitStack() as stack:
         with common.stderr().status("Loading the model …"):
@@ -196,7 +197,10 @@ def _run(
                 write_document(result, out / f"{result.method.name}.json")
             written.append(result.method.name)
         readings = bench.work.readings()
-        return written, measured_bias(known, readings) if bias else None
+        if not bias:
+            return written, None
+        own = {"fingerprint": bench.fingerprint, "reader": identity()}
+        return written, measured_bias(known, readings).model_copy(update=own)
 
 
 def _work(bench: Bench, setup: Setup, asked: Sequence[Asked], workers: int, *, bias: bool) -> None:

@@ -21,10 +21,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import markdown
 import numpy as np
 import numpy.typing as npt
 import typer
 from PIL import Image, ImageFilter
+from reader_home import home_table
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -37,6 +39,7 @@ from skin_tone.colour import hex_to_lab, ita, srgb_to_lab, srgb_to_linear
 from skin_tone.faces import FaceFinder
 from skin_tone.features import cut_out
 from skin_tone.regions import patch_pixels
+from tools.figures.stamp import READERS, write_figures
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.scenes import background
 from tools.reader.shots import Shots
@@ -336,7 +339,9 @@ def main(
         result["speed"] = speed(real, other)
         console.print(result["speed"])
     if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_figures(out, result, [READERS])
+        if limit is None and photos is not None:
+            markdown.put("home", home_table(result), markdown.PAGE.with_name("reader.md"))
 
 
 def _print(title: str, rows: dict[str, dict[str, Any]]) -> None:

@@ -37,6 +37,7 @@ from skin_tone.observer import angle_of, degrees_per_class, tone_of
 from skin_tone.picture import RGB
 from skin_tone.scales import SCALES
 from skin_tone.second import SecondReader
+from tools.figures.stamp import READERS, write_figures
 from tools.reader.rated import KEPT_ASIDE, PLAIN_KINDS, RatedFace, rated_faces
 
 ITA6 = SCALES["ita6"]
@@ -241,7 +242,7 @@ def main(
                 result[f"{name} changed"] = stability(first, sets[name][::step])
                 _print(f"{name}, changed", result[f"{name} changed"])
     if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_figures(out, result, [READERS])
         if limit is None and {"sd21", "others", "aside"} <= result.keys():
             put("abroad", page(result), PAGE.with_name("reader.md"))
 

@@ -8,7 +8,6 @@ The seconds run from the audit's first line to its last; loading the model and s
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import tempfile
@@ -22,6 +21,8 @@ from typing import Annotated, Any
 import markdown
 import psutil
 import typer
+
+from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, write_figures
 
 _HERE = Path(__file__).resolve().parent
 
@@ -141,7 +142,7 @@ def main(
             "rows": rows,
             "medians": medians,
         }
-        (_HERE / "scale_out.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_figures(_HERE / "scale_out.json", document, [MODEL, CALIBRATIONS, READERS])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Twins are pictures of the same seed, steered and unsteered. Costs are taken side
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -31,6 +30,7 @@ from fairgen.steering.prompt_variants import PromptVariants
 from fairgen.steering.request import Request
 from skin_tone import SCALES, SkinToneReader
 from skin_tone.faces import FaceFinder
+from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, write_figures
 
 PROMPTS = (
     "CEO", "judge", "doctor", "pilot", "teacher", "nurse", "chef", "musician", "janitor", "farm worker",
@@ -173,7 +173,7 @@ def main(
         show(result["likeness"])
         result["dose_response"] = dose_response(generator, reader)
         show(result["dose_response"])
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_figures(out, result, [MODEL, CALIBRATIONS, READERS])
     markdown.put("twins", _tables(result))
 
 

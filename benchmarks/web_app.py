@@ -10,7 +10,6 @@ included, once everybody has left.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -29,6 +28,8 @@ from urllib.error import URLError
 import markdown
 import psutil
 import typer
+
+from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, write_figures
 
 _HERE = Path(__file__).resolve().parent
 _CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -210,7 +211,7 @@ def main(
             "visits": visits,
             "rounds": came,
         }
-        (_HERE / "web_app.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_figures(_HERE / "web_app.json", document, [MODEL, CALIBRATIONS, READERS])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """A second, independent reader, so that steering and checking need not be marked by the same hand.
 
-It shares with `SkinToneReader` the scales, the form of its answer and the ratings, and nothing of
-the way
+It shares with `SkinToneReader` the scales, the form of its answer and the ratings, and nothing of the way
 there: a detection box instead of a face mesh, bands of lightness instead of patches, twelve numbers in Oklab
-    and a straight line instead of networks and processes. Where the two agree, the agreement means something.
+and a straight line instead of networks and processes. Where the two agree, the agreement means something.
 """
 
 from __future__ import annotations

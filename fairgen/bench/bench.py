@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,24 +34,16 @@ from fairgen.common.files import disk_errors, now, replacing
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
 from fairgen.targets import FairnessSpec, spec_from_shares
+from skin_tone.identity import identity
 
 if TYPE_CHECKING:
     from fairgen.models.diffusers import DiffusersModel
     from skin_tone.faces import FaceFinder
     from skin_tone.pool import ToneReader
 
-__all__ = ["Bench", "Work", "reader_digest", "spec_of"]
+__all__ = ["Bench", "Work", "spec_of"]
 
 _HEADER = "bench.json"
-
-
-def reader_digest() -> str:
-    """'sha256:<hex>' over the readers' code and calibration: what a class that was read depends on."""
-    held = hashlib.sha256()
-    for part in sorted(files("skin_tone").iterdir(), key=lambda one: one.name):
-        if part.is_file() and part.name.endswith((".py", ".json")):
-            held.update(part.name.encode() + b"\0" + part.read_bytes())
-    return f"sha256:{held.hexdigest()}"
 
 
 def spec_of(plan: BenchPlan) -> FairnessSpec:
@@ -88,7 +79,7 @@ class Work:
         header = _Header(
             model=model,
             fingerprint=fingerprint,
-            reader=reader_digest(),
+            reader=identity(),
             **plan.model_dump(exclude={"prompts"}),
         )
         path = folder / _HEADER
@@ -313,7 +304,7 @@ class Bench:
             method=entry.record,
             model=self.model,
             fingerprint=self.fingerprint,
-            reader=reader_digest(),
+            reader=identity(),
             plan=self.plan,
             host=describe_host(info.device),
             threads=self.generator.threads,

@@ -46,6 +46,8 @@ class MeasuredRow(Part):
 class MeasuredBias(Part):
     """All prompts, and how well what was read follows what was put in."""
 
+    fingerprint: str | None = Field(default=None, description="the model's identity, as in a result file")
+    reader: str | None = Field(default=None, description="the readers' identity, as in a result file")
     rows: tuple[MeasuredRow, ...]
     prompts: int = Field(ge=0, description="prompts with enough readings: those that the figures are over")
     correlation: Estimated | None = Field(

@@ -147,7 +147,7 @@ class BenchResult(Part):
     method: MethodRecord
     model: ModelInfo
     fingerprint: str = Field(description="'sha256:<hex>' over the hashes of all weights")
-    reader: str = Field(description="'sha256:<hex>' over the code and the calibration of both readers")
+    reader: str = Field(description="the identity of both readers: `skin_tone.identity.identity()`")
     plan: BenchPlan
     host: Host
     threads: int | None = Field(description="torch's threads in each process; None: not on a CPU")

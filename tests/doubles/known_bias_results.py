@@ -6,9 +6,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from fairgen.bench.bench import reader_digest
 from fairgen.bench.result import BenchPlan, BenchResult, MethodRecord, bench_set, figures_of
 from fairgen.models.known_bias import ToneLaw
+from skin_tone.identity import identity
 from skin_tone.scales import SCALES
 from tests.doubles.session_doubles import INFO
 
@@ -40,7 +40,7 @@ def result(name: str = "mine", *, shift: int = 0, seed: int = 0) -> BenchResult:
         method=MethodRecord(name=name),
         model=INFO,
         fingerprint="sha256:" + "1" * 64,
-        reader=reader_digest(),
+        reader=identity(),
         plan=plan,
         host={"platform": "p", "machine": "m", "processor": "", "cores": 2, "device": ""},
         threads=1,

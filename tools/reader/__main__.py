@@ -122,5 +122,18 @@ def selftest_faces(data: _Data, out: Path = Path("skin_tone")) -> None:
     write(data, out)
 
 
+@app.command()
+def readings(out: Path = Path("tests/fixtures/readings.json")) -> None:
+    """Record what both readers read of the self-test's faces, whenever `skin_tone.identity.METHOD` rises."""
+    import json
+
+    from .readings import readings as run
+
+    lines = [
+        f'"{name}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for name, rows in run().items()
+    ]
+    out.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     app()
