@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, identities, write_figures
+from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, hold_work, write_figures
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -133,16 +132,6 @@ def _run(task: Task) -> dict[str, Any]:
     }
 
 
-def _belongs(work: Path) -> None:
-    """Hold a work folder to the model and the readers that ship; a new one becomes theirs."""
-    path = work / "of.json"
-    mine = {name: identities()[name] for name in OF}
-    if not path.exists():
-        path.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != mine:
-        sys.exit(f"{work} holds sets of another model or by other readers: choose another --work.")
-
-
 def _done(work: Path) -> dict[Task, dict[str, Any]]:
     path = work / "sets.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -159,8 +148,7 @@ def run(
 ) -> None:
     """Make the sets that are still missing."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    work.mkdir(parents=True, exist_ok=True)
-    _belongs(work)
+    hold_work(work, OF)
     done = _done(work)
     missing = [
         task
@@ -209,7 +197,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
 @app.command()
 def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")]) -> None:
     """Print the table, put it into docs/benchmarks.md, and write benchmarks/steering.json."""
-    _belongs(work)
+    hold_work(work, OF)
     rows = list(_done(work).values())
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     order = {task: place for place, task in enumerate(tasks())}

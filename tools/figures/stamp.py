@@ -68,6 +68,25 @@ def stamp(of: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def hold_work(work: Path, of: Sequence[str]) -> None:
+    """Hold a work folder to the model and the readers that ship; a new one becomes theirs.
+
+    Args:
+        work: the folder; it is made where it is missing.
+        of: names of `identities` that what lies in it depends on.
+
+    Raises:
+        SystemExit: it holds work of another model or by other readers.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / "of.json"
+    mine = {name: identities()[name] for name in of}
+    if not path.exists():
+        write_text(path, json.dumps(mine, indent=1) + "\n")
+    elif json.loads(path.read_text(encoding="utf-8")) != mine:
+        raise SystemExit(f"{work} holds work of another model or by other readers: choose another --work.")
+
+
 def write_figures(path: Path, document: dict[str, Any], of: Sequence[str], *, flat: bool = False) -> None:
     """Write figures as JSON, with what they are of.
 

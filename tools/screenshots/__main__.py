@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
+from tools.screenshots.report import CHROMIUM
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = "/usr/bin/chromium"
 SIZES = {"desktop": (1440, 1000), "tablet": (768, 1024), "phone": (360, 780)}
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 README = {
