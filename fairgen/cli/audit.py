@@ -14,7 +14,6 @@ from fairgen.cli import workers as scale
 from fairgen.cli.opening import opens_a_model
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fairgen.audit.runner import LookBack
     from fairgen.audit.workers.crew import Crew
     from fairgen.models.contract import Model
+    from fairgen.models.options import ModelOptions
     from fairgen.provenance.signing import PictureSigner
     from fairgen.runs import RunWriter
     from fairgen.scoring.arms import ArmFigures, AuditSummary
@@ -95,6 +95,7 @@ def audit(
         if resume is not None:
             from fairgen.audit.plan import plan_of
             from fairgen.audit.runner import open_audit
+            from fairgen.models.options import ModelOptions
 
             given = {name for name in context.params if _was_given(context, name)}
             folder = resume.parent if resume.name == RUN_FILE else resume

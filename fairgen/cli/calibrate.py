@@ -12,12 +12,12 @@ from fairgen.cli import common
 from fairgen.cli.opening import opens_a_model
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fairgen.models.options import ModelOptions
     from fairgen.steering.calibration import Calibration
 
 _TILE = 128

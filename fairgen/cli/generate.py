@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
 from fairgen.cli.opening import opens_a_model
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
 from fairgen.steering import registry
+
+if TYPE_CHECKING:
+    from fairgen.models.options import ModelOptions
 
 
 @opens_a_model

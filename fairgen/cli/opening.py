@@ -5,11 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import typer
-
-from fairgen.models.options import ModelOptions
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PANEL = "How the model is opened"
@@ -81,9 +79,17 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 def opens_a_model(command: _F) -> _F:
-    """Give a command the options of `ModelOptions`; it gets them as one argument, ``opening``."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "opening"]
+    """Give a command the options of `fairgen.models.options.ModelOptions`; it gets them as one argument,
+    ``opening``.
+    """
+    signature = inspect.signature(command)
+    # What ModelOptions needs is imported when a model is opened, and not for --help.
+    kinds = get_type_hints(command, localns={"ModelOptions": object}, include_extras=True)
+    own = [
+        parameter.replace(annotation=kinds[name])
+        for name, parameter in signature.parameters.items()
+        if name != "opening"
+    ]
     more = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
         for name, (kind, default) in _OPTIONS.items()
@@ -91,6 +97,8 @@ def opens_a_model(command: _F) -> _F:
 
     @functools.wraps(command)
     def called(**given: Any) -> Any:
+        from fairgen.models.options import ModelOptions
+
         options = {name: given.pop(name) for name in _OPTIONS}
         flags = {name: value for name, value in options.items() if value not in (None, [])}
         return command(**given, opening=ModelOptions.of(flags, "the command"))

@@ -24,7 +24,18 @@ from fairgen.errors import UserError
 from fairgen.targets import dump_spec, load_spec
 from tests.doubles.fake_run import write_fake_run
 
-HEAVY = ("torch", "diffusers", "transformers", "mediapipe", "gradio", "skimage", "scipy", "PIL", "numpy")
+HEAVY = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "mediapipe",
+    "gradio",
+    "skimage",
+    "scipy",
+    "PIL",
+    "numpy",
+    "pydantic",
+)
 
 
 def _fails(capsys: pytest.CaptureFixture[str], code: int, *args: str) -> str:
