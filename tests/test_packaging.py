@@ -80,6 +80,28 @@ def test_the_wheel_brings_its_assets_and_specs(project_root: Path, tmp_path: Pat
     assert list(elsewhere.iterdir()) == []
 
 
+def test_the_reader_is_a_distribution_of_its_own(project_root: Path, tmp_path: Path) -> None:
+    folder = project_root / "skin_tone"
+    wheel = Path(next(WheelBuilder(str(folder)).build(directory=str(tmp_path), versions=["standard"])))
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info" not in name}
+    needed = {p.name for p in folder.iterdir() if p.is_file()} - {"pyproject.toml", "README.md"}
+    assert packed == {f"skin_tone/{name}" for name in needed | {"LICENSE", "NOTICE"}}
+    own = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    whole = tomllib.loads((project_root / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(own["dependencies"]) <= set(whole["dependencies"])
+    assert own["requires-python"] == whole["requires-python"]
+    imported = {
+        name
+        for source in folder.glob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) ([a-zA-Z_]\w*)", source.read_text("utf-8"), re.M)
+    }
+    outside = imported - set(sys.stdlib_module_names) - {"skin_tone"}
+    declared = {canonicalize_name(Requirement(text).name) for text in own["dependencies"]}
+    names = {"PIL": "pillow", "skimage": "scikit-image"}
+    assert {canonicalize_name(names.get(name, name)) for name in outside} == declared
+
+
 def pins(lock: Path) -> dict[str, str]:
     """Name -> version of a lock file; all but plain pins, comments and `-r requirements.txt` fails."""
     found: dict[str, str] = {}
