@@ -37,6 +37,8 @@ def open_picture(path: Path) -> Image.Image:
     try:
         if path.is_dir():
             raise PictureError("it is a folder")
+        if path.exists() and not path.is_file():
+            raise PictureError("it is a pipe, a socket or a device")  # to open it may wait for ever
         if path.stat().st_size > MAX_BYTES:
             raise PictureError(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
         with warnings.catch_warnings():

@@ -116,14 +116,16 @@ def main() -> None:
 
 
 def _write_any_character() -> None:
-    """Let standard output take what its locale cannot hold: a file or pipe gets UTF-8, as fairgen reads its
-    documents; a terminal shows question marks.
+    """Let standard output take what its encoding cannot hold: a file or pipe gets UTF-8, as fairgen reads its
+    documents; a terminal shows question marks. Names of files that are no UTF-8 are written as ``\\udce9``.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
-        if sys.stdout.isatty():
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.encoding.lower() == "utf-8":
+            sys.stdout.reconfigure(errors="backslashreplace")
+        elif sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
         else:
-            sys.stdout.reconfigure(encoding="utf-8")
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _sentence(error: Exception) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Generator as Work
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import typer
 
@@ -70,6 +70,13 @@ C2PA_KEY = typer.Option(
     help="PEM file of the certificate's private key.",
     show_default=False,
 )
+SINGLE = typer.Option(
+    None,
+    "--single-file/--folder",
+    help="One page that holds every picture, or an overview with pages of pictures in report-pages beside "
+    "it. By default by their number.",
+    show_default=False,
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
 
 
@@ -89,6 +96,18 @@ def stderr() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
+
+
+def layout(single: bool | None) -> Literal["auto", "single", "folder"]:
+    """``--single-file`` or ``--folder`` as `fairgen.report.paging.Layout`."""
+    return "auto" if single is None else "single" if single else "folder"
+
+
+def echo_pages(pages: int, html: Path) -> None:
+    """Say where the pages of a report lie; nothing where it is one page."""
+    if pages:
+        several = f"{pages:,} pages" if pages > 1 else "1 page"
+        typer.echo(f"Pictures: {several} in {html.parent / 'report-pages'} (--single-file for one file)")
 
 
 def check_range(name: str, value: float | None, low: float, high: float) -> None:
@@ -234,7 +253,7 @@ def _set_aside(folder: Path) -> None:
     if not (folder / RUN_FILE).exists():
         return
     RunWriter(folder, fairgen_version=__version__).close()  # refused where somebody writes it
-    parts = {RUN_FILE, AHEAD, "summary.json", "report.html", "report.json"}
+    parts = {RUN_FILE, AHEAD, "summary.json", "report.html", "report.json", "report-pages"}
     parts |= {f"{name}.{kind}" for name in ("pictures", "sets") for kind in ("csv", "parquet")}
     files = [folder / RUN_FILE, *(folder / AHEAD).glob(f"*/{RUN_FILE}")]
     parts |= {Path(name).name for file in files for name in session_names(file)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.telling import telling
 
 
 class Shown(StrEnum):
@@ -36,16 +37,28 @@ def report(
         "25, with --pictures thin 3.",
         show_default=False,
     ),
+    single: bool | None = common.SINGLE,
 ) -> None:
     """Write the self-contained HTML report of a run, and beside it its pictures and sets as CSV and Parquet
     and every figure as JSON.
+
+    An audit of more than 5,000 pictures or 500 prompts becomes an overview and a folder of pages, unless
+    --single-file or --max-mb is given.
     """
     from fairgen.report import write_report
 
     common.check_range("--max-mb", max_mb, 0.1, 10_000)
-    with common.stderr().status("Writing the report …"):
-        written = write_report(run, out, pictures=pictures.value if pictures else None, max_mb=max_mb)
+    with telling("Writing the report") as told:
+        written = write_report(
+            run,
+            out,
+            pictures=pictures.value if pictures else None,
+            max_mb=max_mb,
+            layout=common.layout(single),
+            told=told,
+        )
     typer.echo(f"Report: {written.html} ({written.html.stat().st_size / 1e6:.1f} MB)")
+    common.echo_pages(written.pages, written.html)
     if written.choice is not None:
         typer.echo(written.choice.told)
     typer.echo(f"Tables: {', '.join(str(path) for path in (written.csv, *written.tables))}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.telling import telling
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
-    from fairgen.scoring.verify import Verification
+    from fairgen.scoring.verify import PictureResult, Verification
 
 
 def verify(
@@ -44,6 +47,7 @@ def verify(
         help="PEM file of the authorities whose signers of content credentials count as trusted.",
         show_default=False,
     ),
+    single: bool | None = common.SINGLE,
     as_json: bool = common.JSON,
 ) -> None:
     """Read the skin tones of pictures that any generator made, and hold them against a declared target.
@@ -57,40 +61,59 @@ def verify(
     from fairgen.scoring.verify import Verification, find_pictures, make_reader, verify_pictures
 
     chosen, marks = make_reader(reader), MarkReader(c2pa_trust)
-    files = find_pictures(paths)
-    if out is not None:
-        common.claim_out(out, force=force)
-    from rich.progress import track
-
-    results = []
-    with chosen:
-        steps = verify_pictures(files, declared, chosen, marks)
-        for result in track(steps, "Reading", total=len(files), console=common.stderr(), transient=True):
-            results.append(result)
-    done = Verification(declared, tuple(results), reader, prompt)
-    warn = common.stderr()
-    for bad in done.unreadable:
-        warn.print(one_line(f"not opened: {bad.file}: {bad.unreadable}"), markup=False, soft_wrap=True)
-    for bad in done.tampered:
-        problem = bad.marks.credentials.problem
-        line = one_line(f"changed after it was signed, or damaged: {bad.file}: {problem}")
-        warn.print(line, markup=False, soft_wrap=True)
-    if len(done.unreadable) == len(files):
-        raise UserError(f"None of the {len(files)} files could be opened as a picture.")
-    document = done.to_json()
+    files, left_out = find_pictures(paths)
     written = None
-    if out is not None:
-        from fairgen.report.verified import write_verification
+    with ExitStack() as stack:
+        stack.enter_context(chosen)
+        writer = None
+        if out is not None:
+            from fairgen.report.verified import verification_writer
 
-        written = write_verification(done, out)
+            common.claim_out(out, force=force)
+            writer = stack.enter_context(verification_writer(out, len(files), common.layout(single)))
+        steps = verify_pictures(files, declared, chosen, marks, writer.saw if writer else None)
+        results = tuple(_read(steps, len(files)))
+        done = Verification(declared, results, reader, prompt, left_out)
+        _warn(done)
+        document = done.to_json()
+        if writer is not None:
+            written = writer.write(done)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         _show(done, document)
     if written is not None and not as_json:
         typer.echo(f"Report: {written.html}")
+        common.echo_pages(written.pages, written.html)
     if require and (document["tv"] is None or document["tv"] > tolerance):
         raise typer.Exit(3)
+
+
+def _read(steps: Iterator[PictureResult], total: int) -> Iterator[PictureResult]:
+    """The results, under a progress bar; without a terminal a line now and then."""
+    from rich.progress import track
+
+    console = common.stderr()
+    if console.is_terminal:
+        yield from track(steps, "Reading", total=total, console=console, transient=True)
+        return
+    with telling("Reading") as tell:
+        for number, result in enumerate(steps, 1):
+            tell(f"{number:,} of {total:,} pictures")
+            yield result
+
+
+def _warn(done: Verification) -> None:
+    """Say which files could not be opened, or were changed; `UserError` where none could be opened."""
+    warn = common.stderr()
+    for bad in done.unreadable:
+        warn.print(one_line(f"not opened: {bad.name}: {bad.unreadable}"), markup=False, soft_wrap=True)
+    for bad in done.tampered:
+        problem = bad.marks.credentials.problem
+        line = one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}")
+        warn.print(line, markup=False, soft_wrap=True)
+    if len(done.unreadable) == len(done.results):
+        raise UserError(f"None of the {len(done.results)} files could be opened as a picture.")
 
 
 def _show(done: Verification, document: dict[str, object]) -> None:

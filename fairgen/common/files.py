@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import secrets
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +13,9 @@ from pathlib import Path
 
 from fairgen.errors import UserError
 
-__all__ = ["disk_errors", "now", "replacing", "write_text"]
+__all__ = ["disk_errors", "now", "replacing", "work_folder", "write_text"]
+
+_LOCK = "lock"
 
 
 def now() -> datetime:
@@ -57,8 +61,49 @@ def replacing(path: Path) -> Iterator[Path]:
         made.unlink(missing_ok=True)
 
 
+@contextmanager
+def work_folder(folder: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in ``folder`` for files in the making, deleted when the block ends.
+
+    A process that is killed leaves its folder behind; the next one in the same place deletes it. Whether its
+    process lives is told by a lock (on POSIX systems; elsewhere such folders stay).
+
+    Args:
+        name: what is made, for the folder's name: ``.<name>.<hex>.tmp``.
+    """
+    for left in folder.glob(f".{name}.*.tmp"):
+        _delete_unused(left)
+    made = folder / f".{name}.{secrets.token_hex(4)}.tmp"
+    made.mkdir()
+    try:
+        with (made / "unlocked").open("w") as held:
+            if sys.platform != "win32":
+                import fcntl
+
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (made / "unlocked").rename(made / _LOCK)  # so that nobody finds it without its lock
+            yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _delete_unused(left: Path) -> None:
+    """A work folder whose process has ended."""
+    if sys.platform == "win32" or left.is_symlink():
+        return
+    import fcntl
+
+    try:
+        with (left / _LOCK).open("r+") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    except OSError:  # in use, begun this moment, gone by now, or not ours to delete
+        return
+
+
 def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text, whole or not at all; folders that are missing are made.
+    """Write UTF-8 text, whole or not at all; folders that are missing are made. What UTF-8 cannot hold (half
+    of a surrogate pair) is written as ``\\ud800``.
 
     Raises:
         UserError: the disk refuses.
@@ -66,5 +111,5 @@ def write_text(path: Path, text: str) -> Path:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as made:
-            made.write_text(text, encoding="utf-8", newline="")
+            made.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = [
     "one_line",
     "prompt_problem",
     "read_prompts",
+    "readable",
     "slug",
     "visible",
     "without_comment",
@@ -58,6 +60,11 @@ def slug(text: str, most: int = 40) -> str:
 def one_line(text: str) -> str:
     """Text for a terminal: one line, without control characters (a file's name may carry some)."""
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+
+
+def readable(path: Path) -> str:
+    """A path as text that can be encoded; bytes of a name that are no UTF-8 stand as ``\\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def visible(text: str) -> str:

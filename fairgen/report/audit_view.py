@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import groupby
 
 from fairgen.report import words
+from fairgen.report.gallery import Gallery
 from fairgen.report.load import axis_end, tone_classes
-from fairgen.report.thumbnails import Choice, thumbnails
+from fairgen.report.thumbnails import Choice
 from fairgen.report.view import ToneClass
 from fairgen.scoring.across import UNSTEERED
 from fairgen.scoring.collect import Collected
@@ -20,6 +21,8 @@ from fairgen.steering.registry import label
 
 _GROUP_GAP = 0.9
 """Between two groups of columns; a column is 1 wide."""
+_MOST_COLUMNS = 400
+"""Of the plot of all prompts; beyond, neighbouring prompts share one."""
 _ITA_AXIS = (90.0, -90.0)
 
 
@@ -72,13 +75,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Landscape:
-    """The plot of all prompts: ``shared`` is the target, where all prompts have the same."""
+    """The plot of all prompts: ``shared`` is the target, where all prompts have the same; ``merged`` is the
+    number of neighbouring prompts that share a column.
+    """
 
     classes: tuple[ToneClass, ...]
     width: float
     panels: list[Panel]
     spans: list[Span]
     shared: dict[str, float] | None
+    merged: int
 
 
 def landscape(done: Collected, styles: Sequence[ArmStyle]) -> Landscape | None:
@@ -91,13 +97,15 @@ def landscape(done: Collected, styles: Sequence[ArmStyle]) -> Landscape | None:
         return None
     names = [g.group for g in done.figures.groups] or [None]
     order = sorted(prompts, key=lambda p: (_place(names, p.group), -_lightness(p)))
-    places: list[tuple[PromptFigures, float]] = []
+    merged = -(-len(order) // _MOST_COLUMNS)
+    places: list[tuple[Sequence[PromptFigures], float]] = []
     x = 0.0
-    for number, prompt in enumerate(order):
-        if number and prompt.group != order[number - 1].group:
-            x += _GROUP_GAP
-        places.append((prompt, x))
-        x += 1.0
+    for number, (_, of_group) in enumerate(groupby(order, key=lambda p: p.group)):
+        x += _GROUP_GAP if number else 0.0
+        some = list(of_group)
+        for at in range(0, len(some), merged):
+            places.append((some[at : at + merged], x))
+            x += 1.0
     targets = {tuple(p.target.values()) for p in prompts}
     return Landscape(
         classes=tone_classes(prompts[0].scale, prompts[0].target),
@@ -105,6 +113,7 @@ def landscape(done: Collected, styles: Sequence[ArmStyle]) -> Landscape | None:
         panels=[_panel(style, places) for style in ([None] if len(targets) > 1 else []) + list(styles)],
         spans=_spans(places, x),
         shared=dict(prompts[0].target) if len(targets) == 1 else None,
+        merged=merged,
     )
 
 
@@ -117,33 +126,53 @@ def _lightness(prompt: PromptFigures) -> float:
     return -90.0 if first.mean_ita is None else first.mean_ita
 
 
-def _panel(style: ArmStyle | None, places: Sequence[tuple[PromptFigures, float]]) -> Panel:
+def _panel(style: ArmStyle | None, places: Sequence[tuple[Sequence[PromptFigures], float]]) -> Panel:
     columns, lines = [], []
-    for prompt, x in places:
-        found = prompt.sets.get(style.arm) if style else None
-        if style is not None and (found is None or not found.kept):
+    for prompts, x in places:
+        known = [p for p in prompts if style is None or _counted(p, style)]
+        if not known:
             continue
-        shares = prompt.target if found is None else {k: n / found.kept for k, n in found.measured.items()}
+        declared = _mean_shares([p.target for p in known])
+        shares = declared if style is None else _mean_shares([_shares(p, style) for p in known])
         segments, top = [], 0.0
         for key, share in shares.items():
             if share > 0:
                 segments.append((100 * top, 100 * share, key))
             top += share
-        off = "" if found is None or found.tv is None else f", TV {found.tv:.2f}"
-        columns.append(Column(x, f"{prompt.prompt}{off}", segments))
+        columns.append(Column(x, _title(known, style), segments))
         edge = 0.0
-        for share in list(prompt.target.values())[:-1]:
+        for share in list(declared.values())[:-1]:
             edge += share
             lines.append(f"M{x:g} {100 * edge:.2f}h1")
     return Panel(style, columns, "".join(lines))
 
 
-def _spans(places: Sequence[tuple[PromptFigures, float]], width: float) -> list[Span]:
-    if all(prompt.group is None for prompt, _ in places):
+def _counted(prompt: PromptFigures, style: ArmStyle) -> bool:
+    return style.arm in prompt.sets and prompt.sets[style.arm].kept > 0
+
+
+def _shares(prompt: PromptFigures, style: ArmStyle) -> dict[str, float]:
+    found = prompt.sets[style.arm]
+    return {key: n / found.kept for key, n in found.measured.items()}
+
+
+def _mean_shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+
+
+def _title(prompts: Sequence[PromptFigures], style: ArmStyle | None) -> str:
+    if len(prompts) > 1:
+        return f"{len(prompts)} prompts, from {prompts[0].prompt} to {prompts[-1].prompt}"
+    off = None if style is None else prompts[0].sets[style.arm].tv
+    return f"{prompts[0].prompt}{'' if off is None else f', TV {off:.2f}'}"
+
+
+def _spans(places: Sequence[tuple[Sequence[PromptFigures], float]], width: float) -> list[Span]:
+    if all(prompts[0].group is None for prompts, _ in places):
         return []
     spans = []
-    for group in dict.fromkeys(prompt.group for prompt, _ in places):
-        at = [x for prompt, x in places if prompt.group == group]
+    for group, of_group in groupby(places, key=lambda place: place[0][0].group):
+        at = [x for _, x in of_group]
         spans.append(Span(group or "no group", at[0] / width, (at[-1] + 1 - at[0]) / width))
     return spans
 
@@ -164,11 +193,16 @@ class SetBars:
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture on the page: its arm, what was read, and its data URI."""
+    """One picture on the page: its arm, what was read, and where its pixels are (None: not shown)."""
 
     style: ArmStyle
     shot: Shot
-    image: str
+    gallery: Gallery | None
+
+    @property
+    def image(self) -> str:
+        """Its data URI, made when it is asked for; "" where the page holds no pictures."""
+        return "" if self.gallery is None else self.gallery.uri(self.shot.file)
 
     @property
     def reason(self) -> str:
@@ -217,11 +251,14 @@ class PromptView:
         return {c.key: c.label for c in self.classes}
 
 
-def prompt_views(done: Collected, styles: Sequence[ArmStyle], choice: Choice) -> Iterator[PromptView]:
-    """Each prompt with its pictures, made as it is asked for: those of one prompt are in memory at a time."""
+def prompt_views(
+    done: Collected, styles: Sequence[ArmStyle], choice: Choice, gallery: Gallery
+) -> Iterator[PromptView]:
+    """Each prompt, made as it is asked for; its pictures are fetched as they are drawn."""
     common = common_notes(done.figures)
+    held = None if choice.size is None else gallery
     for number, (prompt, sets) in enumerate(zip(done.figures.prompts, done.sets, strict=True), 1):
-        yield _prompt_view(f"p{number}", prompt, sets, styles, choice, common, done.folder)
+        yield _prompt_view(f"p{number}", prompt, sets, styles, choice, common, held)
 
 
 def _prompt_view(
@@ -231,7 +268,7 @@ def _prompt_view(
     styles: Sequence[ArmStyle],
     choice: Choice,
     common: Sequence[str],
-    folder: Path,
+    gallery: Gallery | None,
 ) -> PromptView:
     from skin_tone.scales import SCALES
 
@@ -243,7 +280,6 @@ def _prompt_view(
     top += [high for s in shown for _, high in s.ranges.values()]
     band = chance_band(prompt.target, min(counted)) if counted else {}
     top += [high for _, high in band.values()]
-    images = _images(sets, present, choice, folder)
     cards: dict[int, list[tuple[ArmStyle, Shot]]] = {}
     for style in present:
         for shot in sets[style.arm].inside[: choice.places]:
@@ -260,11 +296,11 @@ def _prompt_view(
             Card(
                 slot,
                 next((shot.seed for style, shot in pair if shot.attempt == 0), None),
-                [Shown(style, shot, images.get(shot, "")) for style, shot in pair],
+                [Shown(style, shot, gallery) for style, shot in pair],
             )
             for slot, pair in sorted(cards.items())
         ],
-        aside=[_aside(style, sets[style.arm], images, choice) for style in present],
+        aside=[_aside(style, sets[style.arm], gallery, choice) for style in present],
         notes=_notes(shown, common),
     )
 
@@ -283,18 +319,6 @@ def _notes(sets: Sequence[SetBars], common: Sequence[str]) -> list[str]:
         for note in s.figures.notes
         if note not in common
     ]
-
-
-def _images(
-    sets: Mapping[str, MeasuredSet], styles: Sequence[ArmStyle], choice: Choice, folder: Path
-) -> dict[Shot, str]:
-    if choice.size is None:
-        return {}
-    shots = [shot for style in styles for shot in sets[style.arm].inside[: choice.places]]
-    if choice.aside:
-        shots += [shot for style in styles for shot in sets[style.arm].outside]
-    paths = [None if shot.file is None else folder / shot.file for shot in shots]
-    return dict(zip(shots, thumbnails(paths, folder, choice.size), strict=True))
 
 
 def _set_bars(style: ArmStyle, found: MeasuredSet) -> SetBars:
@@ -317,7 +341,7 @@ def _ita_place(angle: float) -> float:
     return min(max(100 * (light - angle) / (light - dark), 0.0), 100.0)
 
 
-def _aside(style: ArmStyle, found: MeasuredSet, images: Mapping[Shot, str], choice: Choice) -> Aside:
+def _aside(style: ArmStyle, found: MeasuredSet, gallery: Gallery | None, choice: Choice) -> Aside:
     reasons = Counter(words.reason_text(shot.reason) for shot in found.outside if shot.reason)
     reasons += Counter(words.reason_text(shot.reason) for shot in found.inside if shot.reason)
     return Aside(
@@ -325,5 +349,5 @@ def _aside(style: ArmStyle, found: MeasuredSet, images: Mapping[Shot, str], choi
         discarded=found.figures.discarded,
         not_read=found.figures.abstained,
         reasons=", ".join(f"{reason} ({n})" for reason, n in reasons.most_common()),
-        pictures=[Shown(style, s, images.get(s, "")) for s in found.outside] if choice.aside else [],
+        pictures=[Shown(style, s, gallery) for s in found.outside] if choice.aside else [],
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from fairgen.models.options import ModelOptions
@@ -26,7 +27,7 @@ def tone_classes(scale: str, keys: Iterable[str]) -> tuple[ToneClass, ...]:
 
 def picture_view(
     *,
-    image: str,
+    image: str | Callable[[], str],
     file: str,
     fate: Fate,
     scale: str,
@@ -38,14 +39,14 @@ def picture_view(
     prompt: str = "",
     note: str = "",
 ) -> Picture:
-    """One picture from the JSON of its readings (largest face first)."""
+    """One picture from the JSON of its readings (largest face first); ``image``: see `Picture`."""
     first: Mapping[str, Any] = readings[0] if readings else {}
     lab = first.get("lab")
     chances = (first.get("probabilities") or {}).get(scale) or {}
     read = measured is not None
     ita = first.get("ita")
     return Picture(
-        image=image,
+        source=image,
         file=file,
         seed=seed,
         fate=fate,
@@ -60,22 +61,29 @@ def picture_view(
     )
 
 
-def reports_of(run: Run) -> list[Report]:
+def reports_of(run: Run, image: Callable[[str | None], str] | None = None) -> list[Report]:
     """The reports of a run, in the order of its prompts; the sessions of one prompt and target are its
     arms.
+
+    Args:
+        image: a picture's file, as it is recorded -> its data URI; default: the file is opened.
     """
+
+    def opened(file: str | None) -> str:
+        return data_uri(run.path(file), run.folder)
+
     groups: dict[tuple[str, str], list[SessionRun]] = {}
     for session in run.sessions.values():
         groups.setdefault((session.record.prompt, session.record.spec_hash), []).append(session)
-    return [_report(run, group) for group in groups.values()]
+    return [_report(run, group, image or opened) for group in groups.values()]
 
 
-def _report(run: Run, sessions: list[SessionRun]) -> Report:
+def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], str]) -> Report:
     sessions = sorted(sessions, key=lambda s: s.record.steered)
     head = sessions[0].record
     classes = tone_classes(head.scale, head.classes)
     several = sum(s.record.steered for s in sessions) > 1
-    arms = tuple(_arm(run, s, several_steered=several) for s in sessions)
+    arms = tuple(_arm(s, image, several_steered=several) for s in sessions)
     embedded = any(s.record.model.source == "embedded" for s in sessions)
     notes = [words.SYNTHETIC_NOTE, words.TARGET_NOTE]
     if embedded:
@@ -111,7 +119,7 @@ def axis_end(shares: Iterable[float]) -> float:
     return next(end for end in (0.2, 0.4, 0.6, 0.8, 1.0, float("inf")) if largest <= end * 0.98 or end >= 1.0)
 
 
-def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
+def _arm(session: SessionRun, image: Callable[[str | None], str], *, several_steered: bool) -> Arm:
     record = session.record
     label = "Steered" if record.steered else "Unsteered"
     if record.steered and several_steered:
@@ -123,12 +131,12 @@ def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
     for picture in inside:
         fill = filled.get(picture.index)
         note = f"fills a place that lacked {names[fill.missing]}" if fill else ""
-        views.append(_picture(run, picture, record.scale, "kept" if picture.measured else "abstained", note))
+        fate: Fate = "kept" if picture.measured else "abstained"
+        views.append(_picture(picture, image, record.scale, fate, note))
     for picture in session.left_out():
         note = "" if picture.measured is None else words.aside_note(record.target[picture.measured])
-        views.append(
-            _picture(run, picture, record.scale, "discarded" if picture.measured else "abstained", note)
-        )
+        fate = "discarded" if picture.measured else "abstained"
+        views.append(_picture(picture, image, record.scale, fate, note))
     found = measure(session, record.steering, tolerance=MEETS_WITHIN).figures
     return Arm(
         key="steered" if record.steered else "unsteered",
@@ -141,9 +149,11 @@ def _arm(run: Run, session: SessionRun, *, several_steered: bool) -> Arm:
     )
 
 
-def _picture(run: Run, record: PictureRecord, scale: str, fate: Fate, note: str) -> Picture:
+def _picture(
+    record: PictureRecord, image: Callable[[str | None], str], scale: str, fate: Fate, note: str
+) -> Picture:
     return picture_view(
-        image=data_uri(run.path(record.file), run.folder),
+        image=partial(image, record.file),
         file=record.file or "",
         fate=fate,
         scale=scale,

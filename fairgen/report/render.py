@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fairgen.common.files import disk_errors, replacing
 from fairgen.report import words
 from fairgen.report.view import Report
 
 
-def render(reports: list[Report]) -> str:
-    """The page for one or several reports (one a prompt), as HTML text."""
+def write_page(reports: list[Report], path: Path, pages: int = 0) -> Path:
+    """Write the page for one or several reports (one a prompt), piece by piece, whole or not at all.
+
+    Args:
+        pages: of pictures in the folder beside it; 0: every picture is in the page.
+
+    Raises:
+        UserError: the disk refuses.
+    """
     # The style sheet is our own file, not user text: it may go in as it is.
     style = Markup(template_text("report.css"))
-    return (
-        page_environment().get_template("report.html.j2").render(reports=reports, css=style, script_source="")
-    )
+    template = page_environment().get_template("report.html.j2")
+    write_pieces(path, template.generate(reports=reports, css=style, script_source="", pages=pages))
+    return path
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write a page as it is made, whole or not at all. Text as in `fairgen.common.files.write_text`.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    with (
+        disk_errors(path),
+        replacing(path) as made,
+        made.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        file.writelines(pieces)
 
 
 def escaping_environment(package: str) -> Environment:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from PIL.Image import Image
 
 from fairgen._version import __version__
-from fairgen.common.files import disk_errors, write_text
+from fairgen.common.files import disk_errors, work_folder, write_text
 from fairgen.provenance.reading import mark_sentence
 from fairgen.report import words
 from fairgen.report.declaration import declaration
-from fairgen.report.images import data_uri
+from fairgen.report.gallery import Gallery
+from fairgen.report.images import THUMBNAIL, data_uri, embedded
 from fairgen.report.load import axis_end, picture_view, tone_classes
+from fairgen.report.paging import PAGES, Layout, page_name, put_in_place
+from fairgen.report.render import page_environment, template_text, write_page, write_pieces
 from fairgen.report.view import Arm, Report
-from fairgen.report.write import Written, csv_text, write_page
+from fairgen.report.write import Written, csv_text
 from fairgen.scoring.numbers import bars, chance_band
-from fairgen.scoring.verify import Verification
+from fairgen.scoring.verify import PictureResult, Verification
+from skin_tone import PictureError
+from skin_tone.files import open_picture
 
 _COLUMNS = (
     "file",
@@ -39,14 +51,115 @@ _COLUMNS = (
 )
 
 
-def verification_report(done: Verification) -> Report:
-    """A `Report` with one arm: the pictures as they were found."""
+MOST_PICTURES = 1_000
+"""Beyond it the report is a folder of pages unless one page is asked for."""
+_PICTURES_A_PAGE = 200
+_SIDE_IN_FOLDER = 192
+"""Longest side of a picture on such a page, in pixels."""
+
+
+class VerificationWriter:
+    """Keeps pictures as they are read, and writes their report. Use through `verification_writer`.
+
+    Attributes:
+        pages: whether the report is an overview with pages of pictures beside it.
+    """
+
+    def __init__(self, folder: Path, made: Path, gallery: Gallery, *, pages: bool) -> None:
+        self.folder = folder
+        self.pages = pages
+        self._made = made
+        self._gallery = gallery
+
+    def saw(self, file: Path, image: Image) -> None:
+        """Take in a picture that was opened."""
+        side = _SIDE_IN_FOLDER if self.pages else THUMBNAIL
+        with disk_errors(self.folder):
+            self._gallery.add([str(file)], *embedded(file, image, side))
+
+    def write(self, done: Verification) -> Written:
+        """Write report.html (and report-pages), pictures.csv and summary.json.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        report = verification_report(done, lambda file: self._gallery.uri(str(file)))
+        number = _write_pages(report, self._made / PAGES) if self.pages else 0
+        write_page([report], self._made / "report.html", number)
+        write_text(self._made / "pictures.csv", csv_text(_COLUMNS, [_row(done, r) for r in done.results]))
+        summary = json.dumps(done.to_json(), ensure_ascii=False, indent=2)
+        write_text(self._made / "summary.json", summary + "\n")
+        put_in_place(self._made, self.folder)
+        html, table, document = (
+            self.folder / name for name in ("report.html", "pictures.csv", "summary.json")
+        )
+        return Written(html, table, document, pages=number)
+
+
+@contextmanager
+def verification_writer(folder: Path, count: int, layout: Layout = "auto") -> Iterator[VerificationWriter]:
+    """A `VerificationWriter` for about ``count`` pictures; ``folder`` is made, and goes again if it stays
+    empty.
+
+    Args:
+        layout: "single": one page that holds everything; "folder": an overview, and pages of pictures beside
+            it; "auto": a folder beyond `MOST_PICTURES`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    pages = layout == "folder" or (layout == "auto" and count > MOST_PICTURES)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (
+            disk_errors(folder),
+            work_folder(folder, "report") as made,
+            Gallery(made / "pictures") as gallery,
+        ):
+            yield VerificationWriter(folder, made, gallery, pages=pages)
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _write_pages(report: Report, folder: Path) -> int:
+    """The pages of pictures: those that are counted, then those that were not read; how many pages."""
+    folder.mkdir()
+    (arm,) = report.arms
+    pictures = [*arm.kept, *arm.abstained]
+    number = -(-len(pictures) // _PICTURES_A_PAGE)
+    template = page_environment().get_template("report_part.html.j2")
+    for page in range(1, number + 1):
+        first = (page - 1) * _PICTURES_A_PAGE
+        some = pictures[first : first + _PICTURES_A_PAGE]
+        pieces = template.generate(
+            css=Markup(template_text("report.css")),
+            script_source="",
+            pictures=some,
+            label=arm.label,
+            labels=report.labels,
+            swatches=report.swatches,
+            first=first + 1,
+            last=first + len(some),
+            whole=len(pictures),
+            page=page,
+            of=number,
+            previous=page_name(page - 1) if page > 1 else None,
+            following=page_name(page + 1) if page < number else None,
+        )
+        write_pieces(folder / page_name(page), pieces)
+    return number
+
+
+def verification_report(done: Verification, image: Callable[[Path], str] = data_uri) -> Report:
+    """A `Report` with one arm: the pictures as they were found. ``image``: a file -> its data URI."""
     spec, counts, target = done.spec, done.counts, done.target
     classes = tone_classes(spec.scale, target)
     pictures = tuple(
         picture_view(
-            image=data_uri(r.file),
-            file=str(r.file),
+            image=partial(image, r.file),
+            file=r.name,
             fate="kept" if r.measured else "abstained",
             scale=spec.scale,
             measured=r.measured,
@@ -67,7 +180,7 @@ def verification_report(done: Verification) -> Report:
         ("Reader", done.reader),
         ("What the pictures say about themselves", mark_sentence(done.mark_counts())),
         *(
-            ("Changed after it was signed, or damaged", f"{r.file}: {r.marks.credentials.problem}")
+            ("Changed after it was signed, or damaged", f"{r.name}: {r.marks.credentials.problem}")
             for r in done.tampered
         ),
         ("fairgen", __version__),
@@ -94,47 +207,45 @@ def verification_report(done: Verification) -> Report:
                 *(high for _, high in band.values()),
             ]
         ),
-        unreadable=tuple((str(r.file), r.unreadable or "") for r in done.unreadable),
+        unreadable=tuple((r.name, r.unreadable or "") for r in done.unreadable),
     )
 
 
 def write_verification(done: Verification, folder: Path) -> Written:
-    """Write report.html, pictures.csv and summary.json into ``folder``; raises `UserError` where it cannot
-    be written.
+    """Write the report of pictures that are still there, as one page; raises `UserError` where it cannot be
+    written.
     """
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for r in done.results:
-        first = r.readings[0] if r.readings else {}
-        lab = first.get("lab") or (None, None, None)
-        chances = (first.get("probabilities") or {}).get(done.spec.scale) or {}
-        own, credentials = r.marks.provenance, r.marks.credentials
-        rows.append(
-            {
-                "file": str(r.file),
-                "measured": r.measured,
-                "certainty": chances.get(r.measured),
-                "abstained": r.abstained,
-                "unreadable": r.unreadable,
-                "lab_l": lab[0],
-                "lab_a": lab[1],
-                "lab_b": lab[2],
-                "ita": first.get("ita"),
-                "faces": sum(1 for x in r.readings if x.get("box") is not None),
-                "source_type": r.marks.source_type or credentials.source_type,
-                "made_by": f"fairgen {own.fairgen}, {own.model}" if own else credentials.generator,
-                "seed": own.seed if own else None,
-                "prompt": own.prompt if own else None,
-                "spec_hash": own.spec_hash if own else None,
-                "credentials": None if r.unreadable else credentials.state,
-                "signer": credentials.signer,
-                "credentials_problem": credentials.problem,
-            }
-        )
-    html = write_page([verification_report(done)], folder / "report.html")
-    table = write_text(folder / "pictures.csv", csv_text(_COLUMNS, rows))
-    summary = write_text(
-        folder / "summary.json", json.dumps(done.to_json(), ensure_ascii=False, indent=2) + "\n"
-    )
-    return Written(html, table, summary)
+    with verification_writer(folder, len(done.results), "single") as writer:
+        for result in done.results:
+            if result.unreadable is None:
+                with suppress(PictureError):
+                    writer.saw(result.file, open_picture(result.file))
+        return writer.write(done)
+
+
+def _row(done: Verification, r: PictureResult) -> dict[str, Any]:
+    """A line of pictures.csv."""
+    first = r.readings[0] if r.readings else {}
+    lab = first.get("lab") or (None, None, None)
+    chances = (first.get("probabilities") or {}).get(done.spec.scale) or {}
+    own, credentials = r.marks.provenance, r.marks.credentials
+    return {
+        "file": r.name,
+        "measured": r.measured,
+        "certainty": chances.get(r.measured),
+        "abstained": r.abstained,
+        "unreadable": r.unreadable,
+        "lab_l": lab[0],
+        "lab_a": lab[1],
+        "lab_b": lab[2],
+        "ita": first.get("ita"),
+        "faces": sum(1 for x in r.readings if x.get("box") is not None),
+        "source_type": r.marks.source_type or credentials.source_type,
+        "made_by": f"fairgen {own.fairgen}, {own.model}" if own else credentials.generator,
+        "seed": own.seed if own else None,
+        "prompt": own.prompt if own else None,
+        "spec_hash": own.spec_hash if own else None,
+        "credentials": None if r.unreadable else credentials.state,
+        "signer": credentials.signer,
+        "credentials_problem": credentials.problem,
+    }

@@ -4,6 +4,7 @@ file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,11 +26,12 @@ class ToneClass:
 class Picture:
     """One picture as the report shows it.
 
-    ``image`` is a data URI. ``certainty`` is the reader's probability (0-1) for the class that it named and
-    ``colour`` the mean skin colour that it saw (``#rrggbb``); both are None where it abstained.
+    ``source`` is a data URI or an address, or makes one when the page is written. ``certainty`` is the
+    reader's probability (0-1) for the class that it named and ``colour`` the mean skin colour that it saw
+    (``#rrggbb``); both are None where it abstained.
     """
 
-    image: str
+    source: str | Callable[[], str]
     file: str
     seed: int | None
     fate: Fate
@@ -41,6 +43,11 @@ class Picture:
     asked_for: str | None = None
     prompt: str = ""
     faces: int = 1
+
+    @property
+    def image(self) -> str:
+        """Its data URI or address."""
+        return self.source if isinstance(self.source, str) else self.source()
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairgen.common.files import disk_errors, write_text
+from fairgen.common.files import disk_errors, work_folder, write_text
+from fairgen.errors import UserError
+from fairgen.report.audit_folder import write_audit_folder
 from fairgen.report.audit_page import write_audit_page
+from fairgen.report.gallery import Gallery
+from fairgen.report.images import embedded
 from fairgen.report.load import reports_of
-from fairgen.report.render import render
+from fairgen.report.paging import Layout, put_in_place
+from fairgen.report.render import write_page
 from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table
-from fairgen.report.thumbnails import Choice, Pictures
-from fairgen.report.view import Report
+from fairgen.report.thumbnails import STEPS, THIN_PLACES, Choice, Pictures, webp
 from fairgen.runs import Run, RunReader, SessionRun, ShownPictures, read_run
 from fairgen.scoring.collect import Collected, collect
 from fairgen.scoring.numbers import set_figures
 
 _PLAIN_PICTURES = 300
 """Most pictures of a page that shows each as it is, one set below the other."""
+MOST_PICTURES = 5_000
+MOST_PROMPTS = 500
+"""Beyond either, an audit's report is a folder of pages unless one page is asked for."""
+
+Told = Callable[[str], None]
+"""Is given what is being done, in a few words, again and again."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class Written:
 
     ``json`` is what machines read: ``report.json`` of a run, ``summary.json`` of a verification. ``tables``
     are the other tables. ``choice`` says how many pictures an audit's page holds; None: all, as they are.
+    ``pages`` is the number of pages beside ``html``, in the folder report-pages.
     """
 
     html: Path
@@ -37,6 +51,7 @@ class Written:
     json: Path
     tables: tuple[Path, ...] = ()
     choice: Choice | None = None
+    pages: int = 0
 
 
 def write_report(
@@ -45,18 +60,26 @@ def write_report(
     *,
     pictures: Pictures | None = None,
     max_mb: float | None = None,
+    layout: Layout = "auto",
+    told: Told | None = None,
 ) -> Written:
     """Write the report of a run: report.html, report.json, and tables of pictures and sets (CSV, Parquet).
 
     A run of one prompt gets a simpler page, with its pictures in full size, and a summary.json. An audit gets
     the page for several prompts, and so does a run of one prompt if ``pictures`` or ``max_mb`` is given.
+    Each picture is decoded once; memory holds a short value for each. The files are made in a hidden folder
+    and moved to their places when they are whole.
 
     Args:
         run_folder: the run folder, or the path of its run.jsonl.
         out: the folder to write to; default: the run folder.
         pictures: which pictures the page shows, "all", "thin" (the first six places of every set) or "none";
             default: all.
-        max_mb: size limit of the page in megabytes; pictures are made smaller, then fewer, until it fits.
+        max_mb: size limit of the one page in megabytes; pictures are made smaller, then fewer, until it fits.
+        layout: "single": one page that holds everything; "folder": an overview, and pages of pictures in
+            report-pages beside it; "auto": a folder beyond `MOST_PICTURES` pictures or `MOST_PROMPTS`
+            prompts, unless ``max_mb`` is given.
+        told: is given progress in words.
 
     Returns:
         The paths of what was written.
@@ -65,44 +88,114 @@ def write_report(
         UserError: the folder contains no run or no picture yet, its run file is damaged, or ``out`` cannot
             be written.
     """
+    if layout == "folder" and max_mb is not None:
+        raise UserError("A size limit is for one page: leave out --max-mb, or --folder.")
     reader = RunReader(run_folder)
     folder = Path(out) if out is not None else reader.folder
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with table(folder, "pictures", PICTURES) as rows:
+    is_plain = pictures is None and max_mb is None and layout != "folder" and _is_plain(reader)
+    with (
+        disk_errors(folder),
+        work_folder(folder, "report") as made,
+        ThreadPoolExecutor(min(16, os.cpu_count() or 1), "report") as threads,
+        Gallery(made / "pictures") as gallery,
+    ):
+        if is_plain:
+            watched = gallery.watch(reader.folder, embedded)
+        else:
+            places = {"all": None, "thin": THIN_PLACES, "none": 0}[pictures or "all"]
+            size = STEPS[0]
+            watched = gallery.watch(reader.folder, lambda _, image: ("image/webp", webp(image, size)), places)
+        shown = ShownPictures(reader.folder, watched, threads)
+        done = _collect(reader, shown, made, told or _quiet)
+        choice, pages = None, 0
+        if is_plain:
+            _write_plain(run_folder, shown, gallery, done, made)
+        elif _as_folder(done, layout, pictures or "all", max_mb):
+            choice, pages = write_audit_folder(
+                done,
+                made,
+                gallery,
+                pictures=pictures or "all",
+                told=lambda page, of: (told or _quiet)(f"writing page {page:,} of {of:,}"),
+            )
+        else:
+            (told or _quiet)("writing the page")
+            choice = write_audit_page(
+                done, made / "report.html", gallery, threads, pictures=pictures or "all", max_mb=max_mb
+            )
+        write_text(made / "report.json", done.figures.model_dump_json(indent=1) + "\n")
+        put_in_place(made, folder)
+    tables = tuple(folder / name for name in ("pictures.parquet", "sets.csv", "sets.parquet"))
+    return Written(
+        folder / "report.html", folder / "pictures.csv", folder / "report.json", tables, choice, pages
+    )
+
+
+def _quiet(_: str) -> None:
+    """Progress that nobody asked for."""
+
+
+def _collect(reader: RunReader, shown: ShownPictures, made: Path, told: Told) -> Collected:
+    """Read the run, look at its pictures, and write the tables on the way."""
+    looked_at = 0
+    with table(made, "pictures", PICTURES) as rows:
 
         def watch(session: SessionRun, arm: str, group: str | None) -> None:
+            nonlocal looked_at
             for row in picture_rows(session, arm, group):
                 rows.write(row)
+            looked_at += len(session.pictures)
+            told(f"{looked_at:,} pictures looked at")
 
-        shown = ShownPictures(reader.folder)
         done = collect(reader, watch, shown)
-    with table(folder, "sets", set_columns(done.figures.prompts)) as rows:
+    with table(made, "sets", set_columns(done.figures.prompts)) as rows:
         for row in set_rows(done.figures.prompts):
             rows.write(row)
-    page, choice = folder / "report.html", None
-    if pictures is None and max_mb is None and _is_plain(done):
-        run = read_run(run_folder)
-        run.sessions = {name: shown.of(session) for name, session in run.sessions.items()}
-        run.problems = done.figures.problems
-        write_text(page, render(reports_of(run)))
-        write_text(folder / "summary.json", _json(run))
+    return done
+
+
+def _is_plain(reader: RunReader) -> bool:
+    """Whether every picture can be shown as it is, one set below the other: a run of one prompt, no audit,
+    and at most `_PLAIN_PICTURES` pictures.
+    """
+    if reader.audit is not None:
+        return False
+    made, prompts, arms = 0, set(), set()
+    for session in RunReader(reader.path).sessions():
+        if not session.pictures:
+            continue
+        record = session.record
+        again = record.steering in arms
+        made += len(session.pictures)
+        prompts.add((record.prompt, record.spec_hash))
+        arms.add(record.steering)
+        if again or len(prompts) > 1 or made > _PLAIN_PICTURES:
+            return False
+    return True
+
+
+def _as_folder(done: Collected, layout: Layout, pictures: Pictures, max_mb: float | None) -> bool:
+    if layout != "auto" or max_mb is not None:
+        return layout == "folder"
+    if pictures == "none":
+        shown = 0
+    elif pictures == "thin":
+        shown = sum(min(THIN_PLACES, len(s.inside)) for sets in done.sets for s in sets.values())
     else:
-        choice = write_audit_page(done, page, pictures=pictures or "all", max_mb=max_mb)
-    document = write_text(folder / "report.json", done.figures.model_dump_json(indent=1) + "\n")
-    tables = tuple(folder / name for name in ("pictures.parquet", "sets.csv", "sets.parquet"))
-    return Written(page, folder / "pictures.csv", document, tables, choice)
+        shown = sum(len(s.inside) + len(s.outside) for sets in done.sets for s in sets.values())
+    return shown > MOST_PICTURES or len(done.sets) > MOST_PROMPTS
 
 
-def _is_plain(done: Collected) -> bool:
-    """Whether every picture can be shown as it is, one set below the other."""
-    made = sum(s.generated for s in done.figures.sets)
-    return done.figures.audit is None and len(done.figures.prompts) == 1 and made <= _PLAIN_PICTURES
-
-
-def write_page(reports: list[Report], path: Path) -> Path:
-    """Render reports that were built elsewhere (``fairgen verify``) to one HTML file."""
-    return write_text(path, render(reports))
+def _write_plain(
+    run_folder: str | Path, shown: ShownPictures, gallery: Gallery, done: Collected, made: Path
+) -> None:
+    run = read_run(run_folder)
+    run.sessions = {name: shown.of(session) for name, session in run.sessions.items()}
+    run.problems = done.figures.problems
+    write_page(reports_of(run, gallery.uri), made / "report.html")
+    write_text(made / "summary.json", _json(run))
 
 
 def csv_text(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:

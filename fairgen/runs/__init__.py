@@ -44,7 +44,7 @@ from fairgen.runs.resume import (
     require_same_model,
     sweep,
 )
-from fairgen.runs.shown import ShownPictures
+from fairgen.runs.shown import Saw, ShownPictures
 from fairgen.runs.turns import AHEAD, Turns, ahead_of, all_sessions
 from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter, holds_records, line_of
 
@@ -70,6 +70,7 @@ __all__ = [
     "RunReader",
     "RunRecord",
     "RunWriter",
+    "Saw",
     "SessionRecord",
     "SessionRun",
     "SetFigures",

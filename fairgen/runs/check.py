@@ -68,6 +68,8 @@ def check_run(folder: str | Path) -> RunCheck:
     path = Path(folder)
     found = RunCheck(path.parent if path.name == RUN_FILE else path)
     try:
+        if not (found.folder / RUN_FILE).is_file():  # to open a pipe may wait for ever
+            raise FileNotFoundError(found.folder / RUN_FILE)
         size = (found.folder / RUN_FILE).stat().st_size
         for place in (found.folder, *ahead_of(found.folder)):
             _records(found, place / RUN_FILE)

@@ -116,6 +116,8 @@ class RunReader:
 
     def _lines(self) -> Iterator[Record]:
         try:
+            if not self.path.is_file():  # to open a pipe may wait for ever
+                raise FileNotFoundError(self.path)
             with self.path.open("rb") as file:
                 for line in examined(file):
                     if line.torn:

@@ -8,7 +8,9 @@ where it does not, the run was made by other software, and going on is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,18 +34,29 @@ def pixels_hash(image: Image.Image) -> str:
     return f"sha256:{held.hexdigest()}"
 
 
-def file_is_whole(path: Path, pixels: str | None) -> bool:
+def file_is_whole(
+    path: Path, pixels: str | None, saw: Callable[[Path, Image.Image], None] | None = None
+) -> bool:
     """Whether the file is there, can be decoded to its end, and shows the pixels that were recorded (None:
-    whatever it shows).
+    whatever it shows). A FIFO or a device is no picture, and is not opened: that may wait for ever.
+
+    Args:
+        saw: is given the decoded picture of a whole file.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
+        if not path.is_file():
+            return False
         with Image.open(path) as image:
             image.load()
-            return pixels is None or pixels_hash(image) == pixels
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+            if pixels is not None and pixels_hash(image) != pixels:
+                return False
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
+    if saw is not None:
+        saw(path, image)
+    return True
 
 
 def sweep(folder: Path) -> None:
@@ -133,17 +146,37 @@ class Past:
         """The record that put the picture ``index`` into its slot after all."""
         return self._fills.get(index)
 
-    def where(self, picture: PictureRecord) -> Path | None:
-        """The picture's whole file, wherever it lies by now; None where there is none."""
+    def where(
+        self, picture: PictureRecord, saw: Callable[[Path, Image.Image], None] | None = None
+    ) -> Path | None:
+        """The picture's whole file, wherever it lies by now; None where there is none. ``saw`` is given it
+        decoded.
+        """
         fill = self._fills.get(picture.index)
         for file in (fill.file if fill else None, picture.file):
-            if file is not None and file_is_whole(self.folder / file, picture.pixels):
+            if file is not None and file_is_whole(self.folder / file, picture.pixels, saw):
                 return self.folder / file
         return None
 
 
-def damaged(run: SessionRun, folder: Path) -> Sequence[PictureRecord]:
-    """Pictures of a session whose files are gone or broken."""
+def damaged(
+    run: SessionRun,
+    folder: Path,
+    saw: Callable[[PictureRecord, Path, Image.Image], None] | None = None,
+    threads: Executor | None = None,
+) -> Sequence[PictureRecord]:
+    """Pictures of a session whose files are gone or broken.
+
+    Args:
+        saw: is given every whole picture, decoded, with its record and its file.
+        threads: to look at several at once.
+    """
     past = Past(run, folder)
-    recorded: Iterable[PictureRecord] = run.pictures
-    return [picture for picture in recorded if picture.file is not None and past.where(picture) is None]
+
+    def is_lost(picture: PictureRecord) -> bool:
+        if picture.file is None:
+            return False
+        return past.where(picture, None if saw is None else partial(saw, picture)) is None
+
+    looked = (map if threads is None else threads.map)(is_lost, run.pictures)
+    return [picture for picture, lost in zip(run.pictures, looked, strict=True) if lost]

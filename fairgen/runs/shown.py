@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairgen.runs.reader import SessionRun
+from fairgen.runs.records import PictureRecord
 from fairgen.runs.resume import damaged
 
-__all__ = ["ShownPictures"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Saw", "ShownPictures"]
+
+Saw = Callable[[SessionRun], "Callable[[PictureRecord, Path, Image.Image], None]"]
+"""A session -> what is given each of its whole pictures: record, file, and the decoded picture."""
 
 _NAMED = 3
 
@@ -16,28 +26,42 @@ _NAMED = 3
 class ShownPictures:
     """Leaves out pictures that are gone or are not what was recorded, and remembers them.
 
+    Each session is looked at once, however often it is asked for.
+
     Args:
         folder: the run folder.
+        saw: is given every other picture as it is decoded, from ``threads`` where there are some.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, saw: Saw | None = None, threads: Executor | None = None) -> None:
         self.folder = folder
+        self._saw = saw
+        self._threads = threads
+        self._lost: dict[str, frozenset[int]] = {}
         self._gone: list[str] = []
         self._other: list[str] = []
 
     def of(self, session: SessionRun) -> SessionRun:
         """The session as it was recorded, without the files of such pictures."""
-        lost = {picture.index for picture in damaged(session, self.folder)}
+        name = session.record.session
+        if name not in self._lost:
+            self._lost[name] = self._look(session)
+        lost = self._lost[name]
         if not lost:
             return session
+        pictures = [p.model_copy(update={"file": None}) if p.index in lost else p for p in session.pictures]
+        fills = [f.model_copy(update={"file": None}) if f.index in lost else f for f in session.fills]
+        return replace(session, pictures=pictures, fills=fills)
+
+    def _look(self, session: SessionRun) -> frozenset[int]:
+        saw = None if self._saw is None else self._saw(session)
+        lost = frozenset(p.index for p in damaged(session, self.folder, saw, self._threads))
         moved = {fill.index: fill.file for fill in session.fills}
         for picture in session.pictures:
             if picture.index in lost:
                 file = moved.get(picture.index) or str(picture.file)
                 (self._other if (self.folder / file).is_file() else self._gone).append(file)
-        pictures = [p.model_copy(update={"file": None}) if p.index in lost else p for p in session.pictures]
-        fills = [f.model_copy(update={"file": None}) if f.index in lost else f for f in session.fills]
-        return replace(session, pictures=pictures, fills=fills)
+        return lost
 
     @property
     def problems(self) -> list[str]:

@@ -4,21 +4,29 @@ holds the tones against a declared target.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache, partial
+from itertools import takewhile
+from operator import ne
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairgen import stats
+from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
+from fairgen.runs import RUN_FILE
 from fairgen.scoring.figures import Figures
 from fairgen.scoring.numbers import figures
 from fairgen.scoring.sets import approval_note, default_target_note
 from fairgen.targets.support import support_note
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fairgen.targets import FairnessSpec
     from skin_tone import SkinToneReader
     from skin_tone.pool import ToneReader
@@ -60,19 +68,25 @@ class PictureResult:
     marks: Marks = NOTHING_SAID
     """What the picture says about itself."""
 
+    @property
+    def name(self) -> str:
+        """The file's path for people; bytes that are no UTF-8 stand as ``\\xe9``."""
+        return readable(self.file)
+
 
 @dataclass(frozen=True)
 class Verification:
     """All files of one call, and the spec that they are held against.
 
     ``prompt`` is what the pictures were made of, where that is known: it decides which target of a spec with
-    contexts counts.
+    contexts counts. ``left_out`` counts pictures that are no part of a run's sets (`Found`).
     """
 
     spec: FairnessSpec
     results: tuple[PictureResult, ...]
     reader: str = "calibrated"
     prompt: str | None = None
+    left_out: int = 0
 
     @property
     def context(self) -> int | None:
@@ -93,11 +107,12 @@ class Verification:
             notes.append(unsupported)
         if spec.contexts and self.context is None:
             notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
-        if discarded := sum(_was_discarded(r.file) for r in self.results):
+        if self.left_out:
+            several = self.left_out > 1
             notes.append(
-                f"{discarded} of these pictures {'was' if discarded == 1 else 'were'} discarded by the "
-                "fairgen run that made them, but count here: to leave them out, name the pictures of its "
-                "sets (RUN/SET/*.png)."
+                f"{self.left_out:,} {'pictures' if several else 'picture'} that a fairgen run discarded or "
+                f"moved aside {'are' if several else 'is'} left out: to count them, name the folder "
+                "that they lie in."
             )
         return notes
 
@@ -155,11 +170,11 @@ class Verification:
             "files": len(self.results),
             "abstained": sum(self.abstentions.values()),
             "abstentions": self.abstentions,
-            "discarded": 0,
-            "unreadable": {str(r.file): r.unreadable for r in self.unreadable},
+            "discarded": self.left_out,
+            "unreadable": {r.name: r.unreadable for r in self.unreadable},
             "marks": asdict(self.mark_counts())
-            | {"tampered": {str(r.file): r.marks.credentials.problem for r in self.tampered}},
-            "pictures": {str(r.file): r.marks.to_json() for r in self.results if r.unreadable is None},
+            | {"tampered": {r.name: r.marks.credentials.problem for r in self.tampered}},
+            "pictures": {r.name: r.marks.to_json() for r in self.results if r.unreadable is None},
             "several_faces": sum(
                 1 for r in self.results if sum(x.get("box") is not None for x in r.readings) > 1
             ),
@@ -179,26 +194,47 @@ class Verification:
         }
 
 
-def _was_discarded(file: Path) -> bool:
-    """Whether a picture lies in the folder of those that its run did not keep (`fairgen.loop.stores`)."""
-    folder = file.resolve().parent
-    return folder.name == "discarded" and (folder.parent.parent / "run.jsonl").is_file()
+class Found(NamedTuple):
+    """Picture files, each once, and how many lie in a run without being part of its sets."""
+
+    files: list[Path]
+    left_out: int
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
+_ASIDE = re.compile(r"(previous|broken)-\d+")
+"""Folders of a run that hold what it once was (``--force``), or what was moved aside (``run check``)."""
+
+
+def _is_aside(folder: Path) -> bool:
+    """Whether pictures in a folder are no part of the run that they lie in."""
+    folder = folder.resolve()
+    if folder.name == "discarded":
+        return (folder.parent.parent / RUN_FILE).is_file()
+    return _ASIDE.fullmatch(folder.name) is not None and (folder.parent / RUN_FILE).is_file()
+
+
+def find_pictures(paths: Iterable[Path]) -> Found:
     """Files and folders (searched all the way down, hidden entries left out) -> picture files, each once.
+
+    Pictures that a run discarded, that belong to an earlier run, or that were moved aside are left out and
+    counted, unless they or a folder within are named themselves.
 
     Raises `UserError` where a path does not exist, cannot be listed, or nothing is found at all.
     """
     from skin_tone.files import SUFFIXES, pictures_in
 
+    aside = cache(_is_aside)
     found: dict[Path, None] = {}
+    left_out: set[Path] = set()
     asked = list(paths)
     for path in asked:
         if path.is_dir():
             try:
                 for file in pictures_in(path):
-                    found.setdefault(file)
+                    if any(aside(folder) for folder in takewhile(partial(ne, path), file.parents)):
+                        left_out.add(file)
+                    else:
+                        found.setdefault(file)
             except OSError as error:
                 raise UserError(
                     f"{error.filename} cannot be listed ({error.strerror}): check its permissions."
@@ -213,7 +249,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
         raise UserError(
             f"No pictures in {', '.join(map(str, asked))}: fairgen looks for {', '.join(sorted(SUFFIXES))}."
         )
-    return list(found)
+    return Found(list(found), len(left_out.difference(found)))
 
 
 def verify_pictures(
@@ -221,10 +257,13 @@ def verify_pictures(
     spec: FairnessSpec,
     reader: ToneReader,
     marks: MarkReader | None = None,
+    saw: Callable[[Path, Image], None] | None = None,
 ) -> Iterator[PictureResult]:
     """Read each file and yield its result, in order; a broken file is a result, not an error.
 
-    ``marks`` reads what the pictures say about themselves; default: one without a trust list.
+    Args:
+        marks: reads what the pictures say about themselves; default: one without a trust list.
+        saw: is given each picture that could be opened, decoded and upright.
     """
     from skin_tone import PictureError
     from skin_tone.files import open_picture
@@ -233,11 +272,14 @@ def verify_pictures(
     kept: Any = dict.fromkeys(KEPT, True) | {"probabilities": {spec.scale}, "classes": {spec.scale}}
     for file in files:
         try:
-            readings = reader.read(open_picture(file))
+            image = open_picture(file)
+            readings = reader.read(image)
             says = marks.read(file)
         except (PictureError, UserError) as error:
             yield PictureResult(file, unreadable=str(error))
             continue
+        if saw is not None:
+            saw(file, image)
         first = readings[0]
         yield PictureResult(
             file,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import re
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,8 +25,9 @@ from fairgen.errors import UserError
 from fairgen.report import write_report
 from fairgen.report.audit_page import write_audit_page
 from fairgen.report.audit_words import conclusion, headline, listed, percent
-from fairgen.report.thumbnails import Size, thumbnail
-from fairgen.runs import RUN_FILE, RunReader
+from fairgen.report.gallery import Gallery
+from fairgen.report.thumbnails import STEPS, Size, webp
+from fairgen.runs import RUN_FILE, RunReader, ShownPictures
 from fairgen.scoring.collect import Collected, collect
 from fairgen.scoring.figures import ReportFigures, report_schema
 from tests.doubles.fake_audit import UNIFORM, write_fake_audit
@@ -270,20 +274,20 @@ def test_page_is_no_larger_than_asked(tmp_path: Path, max_mb: float) -> None:
     assert written.choice.told in " ".join(page_of(written.html).text)
 
 
-def test_thumbnail_is_marked_small_and_inside(tmp_path: Path) -> None:
-    import base64
-    import io
-
-    (tmp_path / "run").mkdir()
-    path = tmp_path / "run" / "large.png"
-    Image.effect_noise((900, 600), 80).convert("RGB").save(path)
-    uri = thumbnail(path, tmp_path / "run", Size(96, 70))
-    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as small:
-        assert small.format == "WEBP"
-        assert small.size == (96, 64)
-        assert b"trainedAlgorithmicMedia" in small.info["xmp"]
-    assert thumbnail(path, tmp_path / "elsewhere", Size(96, 70)).startswith("data:image/svg+xml")
-    assert thumbnail(tmp_path / "run" / "gone.png", tmp_path, Size(96, 70)).startswith("data:image/svg+xml")
+def test_thumbnail_is_marked_and_small(tmp_path: Path) -> None:
+    large = Image.effect_noise((900, 600), 80).convert("RGB")
+    with Gallery(tmp_path / "pictures") as gallery, ThreadPoolExecutor(2) as threads:
+        gallery.add(["a.png"], "image/webp", webp(large, Size(160, 80)))
+        with gallery.smaller(["a.png", "gone.png", None], Size(96, 70), threads) as smaller:
+            for held, size in ((gallery, (160, 107)), (smaller, (96, 64))):
+                uri = held.uri("a.png")
+                assert len(uri) == held.length("a.png")
+                with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as small:
+                    assert small.format == "WEBP"
+                    assert small.size == size
+                    assert b"trainedAlgorithmicMedia" in small.info["xmp"]
+                assert held.uri("gone.png").startswith("data:image/svg+xml")
+                assert held.uri(None).startswith("data:image/svg+xml")
 
 
 def test_command(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -303,13 +307,13 @@ def test_no_run_makes_no_folder(tmp_path: Path) -> None:
 
 def test_pictures_are_not_held_while_the_page_is_written(tmp_path: Path) -> None:
     folder = write_fake_audit(tmp_path / "run", [(f"prompt {i}", "high") for i in range(10)], count=36)
-    done = collect(RunReader(folder))
-    write_audit_page(done, tmp_path / "page.html")
-    tracemalloc.start()
-    try:
-        write_audit_page(done, tmp_path / "page.html")
+    with Gallery(tmp_path / "pictures") as gallery, ThreadPoolExecutor(2) as threads:
+        watched = gallery.watch(folder, lambda _, image: ("image/webp", webp(image, STEPS[0])))
+        done = collect(RunReader(folder), None, ShownPictures(folder, watched, threads))
+        write_audit_page(done, tmp_path / "page.html", gallery, threads)
+        tracemalloc.start()
+        write_audit_page(done, tmp_path / "page.html", gallery, threads)
         peak = tracemalloc.get_traced_memory()[1]
-    finally:
         tracemalloc.stop()
     assert peak < (tmp_path / "page.html").stat().st_size / 2
 

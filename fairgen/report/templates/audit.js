@@ -1,7 +1,7 @@
 (() => {
   "use strict";
   const list = document.getElementById("prompts");
-  const all = [...list.querySelectorAll(":scope > details")];
+  const all = [...list.querySelectorAll(":scope > [data-rank]")];
   const find = document.getElementById("find");
   const group = document.getElementById("group");
   const sort = document.getElementById("sort");
@@ -25,7 +25,7 @@
   find.addEventListener("input", update);
   sort.addEventListener("change", update);
   if (group) group.addEventListener("change", update);
-  open.addEventListener("click", () => {
+  if (open) open.addEventListener("click", () => {
     const opened = open.textContent === "Open all";
     for (const item of all) item.open = opened;
     open.textContent = opened ? "Close all" : "Open all";
