@@ -29,6 +29,8 @@ def main() -> None:
         port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
         runs=Path(tempfile.gettempdir()) / "fairgen-runs" if space else Path("runs"),
         keep_hours=6 if space else None,
+        allowed_hosts=tuple(filter(None, os.environ.get("SPACE_HOST", "").split(","))),
+        framed_by=("https://huggingface.co",) if space else (),
     )
     launch(settings, engine)
 

@@ -109,6 +109,7 @@ def plan_audit(
                 count=entry.count or count,
                 seed=entry.seed if entry.seed is not None else prompt_seed(seed, entry.prompt),
                 turn=place,
+                ties=seed,
             )
         )
     used = {prompt.spec for prompt in made}

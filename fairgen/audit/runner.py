@@ -363,6 +363,8 @@ class Audit:
             record.round_size,
             record.max_tries,
             turn=prompt.turn,
+            ties=prompt.ties,
+            in_order=prompt.ties is None,
         )
         # A prompt that names a tone is not steered; the technique of words says why.
         words = arm in continuous() and named_tone(prompt.prompt) is not None

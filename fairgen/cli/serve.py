@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
@@ -30,6 +31,20 @@ def serve(
         show_default=False,
     ),
     no_auth: bool = typer.Option(False, "--no-auth", help="Serve other machines without a password."),
+    allowed_host: list[str] | None = typer.Option(
+        None,
+        "--allowed-host",
+        help="A host name under which the server is reached, beside the loopback's and --host, such as that "
+        "of a proxy; may be given again. Requests for other names are refused.",
+        show_default=False,
+    ),
+    llm_server: list[str] | None = typer.Option(
+        None,
+        "--llm-server",
+        help="Address of a language model that the page may ask for targets, beside OPENAI_BASE_URL or "
+        "OpenAI; may be given again. Without a port: all ports of that host.",
+        show_default=False,
+    ),
     model: list[str] = typer.Option(
         ["embedded"],
         "--model",
@@ -52,6 +67,7 @@ def serve(
         )
     if users and no_auth:
         raise UserError("--auth and --no-auth contradict each other: give one of them.")
+    servers = check_servers(llm_server or [])
     _check_port(host, port)
     from fairgen.ui.work.engine import Engine
 
@@ -62,7 +78,16 @@ def serve(
     from fairgen.ui.server.settings import Settings
 
     launch(
-        Settings(host=host, port=port, share=share, auth=tuple(users), runs=runs, open_browser=open_browser),
+        Settings(
+            host=host,
+            port=port,
+            share=share,
+            auth=tuple(users),
+            runs=runs,
+            open_browser=open_browser,
+            allowed_hosts=tuple(allowed_host or ()),
+            llm_servers=servers,
+        ),
         engine,
     )
 
@@ -78,6 +103,22 @@ def _check_port(host: str, port: int) -> None:
             raise UserError(
                 f"The server cannot listen on {host}, port {port} ({error.strerror}): choose another --port."
             ) from error
+
+
+def check_servers(given: list[str]) -> tuple[str, ...]:
+    """The addresses of ``--llm-server``. Raises `UserError` where one is none."""
+    for address in given:
+        try:
+            parts = urlsplit(address)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname)
+            _ = parts.port
+        except ValueError:
+            good = False
+        if not good:
+            raise UserError(
+                f"--llm-server {address!r} is no web address: it looks like http://localhost:11434/v1."
+            )
+    return tuple(given)
 
 
 def read_auth(given: list[str]) -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ from fairgen.loop.rounds import PlainRounds, SteeredRounds, slot_seed
 from fairgen.loop.stores import Folder, Memory, Resumed
 from fairgen.models.contract import Model
 from fairgen.provenance.signing import PictureSigner, signer_from_environment
-from fairgen.quota import allocate
+from fairgen.quota import allocate, quota
 from fairgen.runs import (
     ModelInfo,
     Past,
@@ -45,7 +45,7 @@ from fairgen.runs import (
     require_same_model,
     sweep,
 )
-from fairgen.scoring.sets import default_target_note
+from fairgen.scoring.sets import default_target_note, fewer_than_classes
 from fairgen.steering import (
     Technique,
     check_technique,
@@ -121,8 +121,7 @@ def run_session(
         max_tries: most pictures made for one place, 1-100.
         feedback: False asks for the quota without feedback and keeps every picture (open loop), for
             comparisons.
-        turn: where the tie-break of the quota starts (`fairgen.quota.quota`); an audit passes the prompt's
-            number.
+        turn: moves on which classes get the odd pictures (`fairgen.quota.quota`); for sets that take turns.
         limit: largest strength of a continuous technique that is given by its name, 0.1-1.3; less changes
             the pictures less and reaches fewer classes. Default: 1.3.
         out_dir: the run folder; pictures go to ``<out_dir>/<session>/``. It is created if it is missing; if
@@ -172,6 +171,17 @@ class Plan:
     max_tries: int = MAX_TRIES
     feedback: bool = True
     turn: int = 0
+    ties: int | None = None
+    """Seed of the quota's tie-break; None: ``seed``."""
+    in_order: bool = False
+    """Whether ties go to classes in the order of the scale, as in audits of earlier versions."""
+
+    def requested(self) -> dict[str, int]:
+        """Class -> pictures to aim for."""
+        target, how = self.spec.target_for(self.prompt), self.spec.allocation
+        if self.in_order and how == "exact":
+            return quota(target, self.count, turn=self.turn)
+        return allocate(target, self.count, how, seed=self.seed, turn=self.turn, ties=self.ties)
 
     def header(
         self,
@@ -189,6 +199,8 @@ class Plan:
         context, target = self.spec.context_index(self.prompt), self.spec.target_for(self.prompt)
         if self.spec.contexts and context is None:
             notes.append(default_target_note(self.spec.name, len(self.spec.contexts), self.prompt))
+        few = fewer_than_classes(target, self.count)
+        notes += [few] if few else []
         return SessionRecord(
             session=name,
             started_at=now(),
@@ -204,7 +216,7 @@ class Plan:
             scale=self.spec.scale,
             classes=list(target),
             target=target,
-            requested=allocate(target, self.count, self.spec.allocation, seed=self.seed, turn=self.turn),
+            requested=self.requested(),
             round_size=self.round_size,
             max_tries=self.max_tries if steered and self.feedback else 1,
             feedback=self.feedback and steered,
@@ -236,6 +248,8 @@ def running_set(
     if past is not None and out_dir is not None:
         what = f"Session {past.record.session}"
         changed = require_same_model(record.model, past.record.model, what)
+        # Versions differ in which classes get the odd pictures: a set keeps the plan that it was begun with.
+        record = record.model_copy(update={"requested": past.record.requested})
         require_same(record, past.record, what)
         sweep(out_dir / past.record.session)
         store, record = Resumed(out_dir, Past(past, out_dir), signer, writer), past.record

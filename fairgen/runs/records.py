@@ -131,7 +131,12 @@ class AuditPrompt(_Record):
     spec: str = Field(description="hash of its spec, a key of the audit's ``specs``")
     count: int = Field(description="pictures wanted in every arm")
     seed: int = Field(description="the session seed, the same in every arm")
-    turn: int = Field(description="where the quota's tie-break starts")
+    turn: int = Field(description="moves on which classes get the odd pictures")
+    ties: int | None = Field(
+        default=None,
+        description="seed that draws which classes get the odd pictures; None in audits of versions that "
+        "gave them to classes in the order of the scale, from ``turn`` on",
+    )
 
 
 class AuditRecord(_Record):

@@ -102,6 +102,8 @@ def require_same_model(fresh: ModelInfo, recorded: ModelInfo, what: str) -> list
         )
     for key in type(recorded).model_fields:
         now, then = getattr(fresh, key), getattr(recorded, key)
+        if key == "name" and fresh.short_name == recorded.short_name:
+            continue  # the same files in another folder
         if key not in ("versions", "weights", "files") and now != then:
             raise UserError(
                 f"{what} was begun with another model: its {key} was {_short(then)}, now {_short(now)}. "

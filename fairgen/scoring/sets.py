@@ -70,6 +70,18 @@ def default_target_note(name: str, contexts: int, prompt: str | None) -> str:
     return f"The spec {name} has {contexts} contexts; {why}, so its default target was used."
 
 
+def fewer_than_classes(target: Mapping[str, float], count: int) -> str | None:
+    """What to say where a set has fewer pictures than its target has classes; None where it has enough."""
+    classes = sum(share > 0 for share in target.values())
+    if count >= classes:
+        return None
+    few = f"{count} pictures are" if count > 1 else "One picture is"
+    return (
+        f"{few} fewer than the {classes} classes of the target, so this set cannot show them all. The "
+        f"seed draws which ones it aims for; {classes} pictures or more can show each of them."
+    )
+
+
 def approval_note(spec: Mapping[str, Any], spec_hash: str) -> str:
     """Who stands behind a spec document whose content has this hash."""
     signed = (spec.get("approved_by"), spec.get("approved_hash"), spec_hash)

@@ -76,7 +76,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, quick_model: Path) -> Itera
     port = free_port()
     log = folder / "server.log"
     command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
-    command += ["--model", "embedded", "--model", str(quick_model)]
+    command += ["--model", "embedded", "--model", str(quick_model), "--llm-server", "http://127.0.0.1"]
     started = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment(), cwd=folder)

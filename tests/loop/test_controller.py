@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from fairgen.loop.controller import (
     Ask,
@@ -19,6 +20,7 @@ from fairgen.loop.controller import (
     open_classes,
 )
 from fairgen.quota import allocate, draw, quota
+from skin_tone.scales import SCALES
 
 ITA6 = ("very_light", "light", "intermediate", "tan", "brown", "dark")
 
@@ -45,6 +47,54 @@ def test_quota_serves_ties_in_order_and_the_turn_moves_the_start() -> None:
     assert list(quota(uniform, 8, turn=5).values()) == [2, 1, 1, 1, 1, 2]
     total = np.sum([list(quota(uniform, 8, turn=t).values()) for t in range(6)], axis=0)
     assert total.tolist() == [8] * 6  # over six prompts nobody is favoured
+
+
+@given(targets(), st.integers(0, 60), st.integers(-5, 50), st.integers(0, 2**63))
+def test_a_drawn_quota_stays_within_one_of_the_share_too(
+    target: dict[str, float], n: int, turn: int, seed: int
+) -> None:
+    counts = quota(target, n, turn=turn, seed=seed)
+    assert counts == quota(target, n, turn=turn, seed=seed)
+    assert (list(counts), sum(counts.values())) == (list(target), n)
+    if n > 1:  # the draw chooses among ties alone: none of its sets is further from the target than another
+        plain = quota(target, n)
+        assert sorted(round(counts[c] - n * target[c], 6) for c in target) == sorted(
+            round(plain[c] - n * target[c], 6) for c in target
+        )
+    for name, share in target.items():
+        assert abs(counts[name] - n * share) < 1
+        assert share > 0 or counts[name] == 0
+
+
+@pytest.mark.parametrize("scale", list(SCALES))
+def test_over_600_seeds_each_class_gets_the_odd_pictures_equally_often(scale: str) -> None:
+    names = SCALES[scale].classes
+    even = dict.fromkeys(names, 1 / len(names))
+    for n in [n for n in range(1, 3 * len(names)) if n % len(names)]:
+        drawn = [allocate(even, n, seed=seed) for seed in range(600)]
+        odd = np.sum([[plan[name] - n // len(names) for name in names] for plan in drawn], axis=0)
+        assert odd.sum() == 600 * (n % len(names))
+        # Classes of one set exclude each other, so this is stricter than 600 independent draws.
+        assert chisquare(odd).pvalue > 0.001, (n, odd)
+
+
+def test_one_picture_is_drawn_from_the_target() -> None:
+    target = {"a": 0.5, "b": 0.3, "c": 0.0, "d": 0.2}
+    seen = np.sum([list(allocate(target, 1, seed=seed).values()) for seed in range(600)], axis=0)
+    assert seen[2] == 0
+    assert chisquare(seen[[0, 1, 3]], [300, 180, 120]).pvalue > 0.001
+    turns = np.sum([list(allocate(target, 1, turn=turn).values()) for turn in range(60)], axis=0)
+    assert np.abs(turns - [30, 18, 0, 12]).max() <= 2  # an audit's prompts share the target out closely
+
+
+def test_odd_pictures_lie_along_the_whole_scale_and_prompts_take_turns() -> None:
+    even = {str(i): 0.1 for i in range(10)}
+    for seed in range(20):
+        chosen = [int(name) for name, count in quota(even, 4, seed=seed).items() if count]
+        gaps = np.diff([*chosen, chosen[0] + 10])
+        assert set(gaps) <= {2, 3}
+        total = np.sum([list(quota(even, 4, turn=t, seed=seed).values()) for t in range(10)], axis=0)
+        assert total.tolist() == [4] * 10
 
 
 def test_quota_does_not_hang_on_the_last_digit_of_a_share() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ def ask_form(*, public: bool) -> AskForm:
         model = gr.Textbox(label="Model, as its server calls it", max_length=200, elem_id="fg-ask-model")
         url = gr.Textbox(
             label="Server",
-            info="Any OpenAI-compatible address, such as http://localhost:11434/v1; empty: OPENAI_BASE_URL, "
-            "or OpenAI.",
+            info="An OpenAI-compatible address that the server was started with, such as "
+            "--llm-server http://localhost:11434/v1; empty: OPENAI_BASE_URL, or OpenAI.",
             max_length=500,
             visible=not public,
             elem_id="fg-ask-url",
@@ -68,7 +68,7 @@ def ask_form(*, public: bool) -> AskForm:
         key = gr.Textbox(
             label="Key",
             info="Used for this question alone: not stored, not logged, not sent back."
-            + ("" if public else " Empty: OPENAI_API_KEY of this machine."),
+            + ("" if public else " Empty: OPENAI_API_KEY of this machine, for its own server alone."),
             type="password",
             max_length=1000,
             elem_id="fg-ask-key",
@@ -99,14 +99,17 @@ def asked_spec(
     population: Any = "residents",
     *,
     public: bool,
+    servers: Sequence[str] = (),
 ) -> Iterator[str | FairnessSpec]:
     """Ask, and yield sentences on the progress, then the proposed spec. Raises `UserError`.
 
-    On a ``public`` server the address is the server's own choice, and its own key is never used.
+    The environment's key goes to the environment's address alone. Of other addresses, only those that begin
+    with one of ``servers`` are asked. On a ``public`` server visitors name none, and bring their own key.
     """
     from fairgen.targets.sources.combining import combine
     from fairgen.targets.sources.endpoint import Endpoint, given_key
     from fairgen.targets.sources.llm import llm_spec
+    from fairgen.targets.sources.permitted import permitted
     from fairgen.targets.sources.question import Question
 
     known: dict[str, Population] = {name: name for name in POPULATIONS}
@@ -121,8 +124,9 @@ def asked_spec(
     if not named:
         raise UserError("There is no model to ask: name one, as its server calls it.")
     yield "Asking …"
-    with given_key(typed if typed or public else None):
-        address = None if public else text(url or "", 500, "server") or None
+    address = None if public else text(url or "", 500, "server").strip() or None
+    address = permitted(address, servers)
+    with given_key(typed if typed or public or address else None):
         endpoint = Endpoint.named(named, address, seconds=_SECONDS)
         # Nothing is yielded in here: Gradio runs each step of a generator in a context of its own.
         knows_key = copy_context()

@@ -6,19 +6,21 @@ from fairgen.common.text import isolated
 from fairgen.quota import allocate
 from fairgen.report import words
 from fairgen.report.load import tone_classes
+from fairgen.scoring.sets import fewer_than_classes
 from fairgen.targets import FairnessSpec
 from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.picker import title
 from fairgen.ui.work.live import LiveSet
 
 
-def empty_set(spec: FairnessSpec, prompt: str, count: int) -> str:
+def empty_set(spec: FairnessSpec, prompt: str, count: int, seed: int = 0) -> str:
     """What stands where the pictures will be: how it goes, and the places as the target shares them out."""
     target = spec.target_for(prompt)
-    quota = allocate(target, count, spec.allocation)
+    quota = allocate(target, count, spec.allocation, seed=seed)
     classes = tone_classes(spec.scale, target)
     places = [found for found in classes for _ in range(quota[found.key])]
-    return render("welcome", classes=classes, quota=quota, places=places)
+    few = fewer_than_classes(target, count)
+    return render("welcome", classes=classes, quota=quota, places=places, few=few)
 
 
 def error_box(sentence: str) -> str:

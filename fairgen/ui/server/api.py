@@ -29,8 +29,8 @@ from fairgen.ui.work.visits import UserRun
 Json = dict[str, Any]
 
 
-def add_endpoints(services: Services, *, public: bool) -> None:
-    """Register the endpoints with the blocks that are being built; ``public`` is as in `ask_form`."""
+def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, ...] = ()) -> None:
+    """Register the endpoints with the blocks that are being built; the others are as in `asked_spec`."""
 
     def generate(
         prompt: str,
@@ -166,7 +166,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
     ) -> Iterator[Json]:
         with _sentences():
             given = (prompt, model, url, api_key, scale, samples, look_up, population)
-            for told in asked_spec(*given, public=public):
+            for told in asked_spec(*given, public=public, servers=llm_servers):
                 if isinstance(told, str):
                     yield {"state": "asking", "says": told}
                 else:

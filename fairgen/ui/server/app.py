@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -18,13 +20,16 @@ from fairgen.ui.parts.picker import card_props
 from fairgen.ui.parts.shelf import wire_shelf
 from fairgen.ui.parts.theme import css, theme
 from fairgen.ui.server.api import add_endpoints
-from fairgen.ui.server.serving import app_arguments
+from fairgen.ui.server.guard import Guard
+from fairgen.ui.server.hosts import Hosts
+from fairgen.ui.server.serving import file_route, token_names
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.tabs.about import about_tab
 from fairgen.ui.tabs.audit import audit_tab
 from fairgen.ui.tabs.check import check_tab, spec_choices
 from fairgen.ui.tabs.generate import generate_tab
 from fairgen.ui.tabs.specs import lead_to_specs, specs_tab
+from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.specs import Own
@@ -39,10 +44,12 @@ _COUNTED = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENC
 """Gradio keeps a table of its last requests for a monitor that is off here, and sums it up after each one."""
 
 
-def build_app(services: Services, *, public: bool = False) -> Any:
+def build_app(services: Services, *, public: bool = False, llm_servers: tuple[str, ...] = ()) -> Any:
     """The page and the named endpoints. Loads no model and writes nothing.
 
-    ``public``: others than the users of this machine can reach the server.
+    Args:
+        services: what its parts share. public: others than the users of this machine can reach the server.
+        llm_servers: as in `fairgen.ui.server.settings.Settings`.
     """
     with gr.Blocks(
         title="fairgen", analytics_enabled=False, fill_width=True, delete_cache=(900, _UPLOADS_LIVE)
@@ -58,7 +65,7 @@ def build_app(services: Services, *, public: bool = False) -> Any:
             with gr.Tab("Audit", id="audit"):
                 to_audit = audit_tab(services, own, generate.shelf.store)
             with gr.Tab("Specs", id="specs"):
-                specs = specs_tab(own, public=public)
+                specs = specs_tab(own, public=public, llm_servers=llm_servers)
             with gr.Tab("About", id="about"):
                 about_tab()
         wire_shelf(generate.shelf, services)
@@ -81,7 +88,7 @@ def build_app(services: Services, *, public: bool = False) -> Any:
             services.runs.leave(str(request.session_hash))
 
         blocks.unload(left)
-        add_endpoints(services, public=public)
+        add_endpoints(services, public=public, llm_servers=llm_servers)
     blocks.queue(max_size=services.limits.queue, default_concurrency_limit=1, api_open=False)
     return blocks
 
@@ -99,6 +106,7 @@ def launch(settings: Settings, engine: Engine) -> None:
     with disk_errors(cache):
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     sweep(cache)
+    (cache / NO_UPLOAD).touch()
     os.environ["GRADIO_TEMP_DIR"] = str(cache)  # uploads lie here and nowhere else
     os.environ.update(_COUNTED)
     runs = Runs(
@@ -108,7 +116,8 @@ def launch(settings: Settings, engine: Engine) -> None:
         adopt=not settings.public,
     )
     services = Services(engine, runs, settings.limits)
-    blocks = build_app(services, public=settings.public)
+    blocks = build_app(services, public=settings.public, llm_servers=settings.llm_servers)
+    hosts = Hosts.of(settings)
     try:
         _, local, public = blocks.launch(
             server_name=settings.host,
@@ -129,13 +138,20 @@ def launch(settings: Settings, engine: Engine) -> None:
             mcp_server=False,
             max_file_size=settings.limits.upload_bytes,
             state_session_capacity=_SESSIONS,
-            app_kwargs=app_arguments(runs, settings.limits, cache),
+            app_kwargs={
+                "routes": [file_route(runs)],
+                "lifespan": _guarded(settings, hosts, cache),
+                "docs_url": None,
+                "redoc_url": None,
+            },
         )
     except OSError as error:
         raise UserError(
             f"The server cannot listen on {settings.host}, port {settings.port} ({error}): choose another "
             "--port."
         ) from error
+    if public:
+        hosts.add(str(urlsplit(public).hostname))
     addresses = f"{local} and {public}" if public else local
     print(
         f"fairgen: the page is at {addresses}; runs go to {settings.runs}. Ctrl-C ends the server.",
@@ -150,9 +166,45 @@ def launch(settings: Settings, engine: Engine) -> None:
         blocks.close(verbose=False)
 
 
+def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], Any]:
+    """The application's lifespan: puts the guard before everything, Gradio's own middleware included, before
+    the first request comes.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        def signed_in(cookies: dict[str, str]) -> bool:
+            return any(app.tokens.get(cookies.get(name)) is not None for name in token_names(app))
+
+        takes: dict[object, int] = {}
+        for number, fn in app.get_blocks().fns.items():
+            if fn.api_visibility == "public" and isinstance(fn.api_name, str):
+                takes[fn.api_name] = takes[number] = len(fn.inputs)
+
+        def arguments(endpoint: object) -> int | None:
+            return takes.get(endpoint) if isinstance(endpoint, str | int) else None
+
+        app.middleware_stack = Guard(
+            app.middleware_stack,
+            hosts=hosts,
+            limits=settings.limits,
+            cache=cache,
+            framed_by=settings.framed_by,
+            signed_in=signed_in if settings.auth else None,
+            arguments=arguments,
+        )
+        yield
+
+    return lifespan
+
+
 def sweep(cache: Path) -> None:
     """Delete old uploads of servers that were killed; Gradio knows those of its own process."""
     for file in cache.rglob("*"):
         with suppress(FileNotFoundError):  # another server of this folder was faster
-            if file.is_file() and time.time() - file.stat().st_mtime > _UPLOADS_LIVE:
+            if (
+                file.name != NO_UPLOAD
+                and file.is_file()
+                and time.time() - file.stat().st_mtime > _UPLOADS_LIVE
+            ):
                 file.unlink()

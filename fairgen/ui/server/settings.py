@@ -24,6 +24,12 @@ class Settings:
     keep_hours: float | None = None
     """Runs that are older are deleted when a new one starts; None keeps all."""
     open_browser: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    """Further host names that the server answers to; ``*``: whatever a request says."""
+    llm_servers: tuple[str, ...] = ()
+    """Addresses of language models that visitors may name, beside the environment's."""
+    framed_by: tuple[str, ...] = ()
+    """Origins whose pages may show this one in a frame."""
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -44,8 +44,8 @@ class SpecsParts:
     """The events that change the visitor's own specs."""
 
 
-def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
-    """Build the tab. ``own`` holds the visitor's own specs, ``public`` is as in `ask_form`."""
+def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...] = ()) -> SpecsParts:
+    """Build the tab. ``own`` holds the visitor's own specs; the others are as in `asked_spec`."""
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             chosen = gr.Dropdown(
@@ -107,7 +107,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool) -> SpecsParts:
     def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
         *answers, mine = given
         try:
-            for found in asked_spec(*answers, public=public):
+            for found in asked_spec(*answers, public=public, servers=llm_servers):
                 if isinstance(found, str):
                     yield _said(found), *(gr.skip(),) * 3, ""
                     continue

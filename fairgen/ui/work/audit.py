@@ -20,6 +20,7 @@ from fairgen.runs import RUN_FILE, AuditRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
+from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import text, whole
 from fairgen.ui.work.visits import UserRun
@@ -173,6 +174,8 @@ def checked_plan(
 
 def read_list(path: str) -> str:
     """The text of an uploaded list of prompts. Raises `UserError`."""
+    if Path(path).name == NO_UPLOAD:
+        raise UserError("The list is no upload to this server: load it again.")
     with Path(path).open("rb") as file:
         raw = file.read(4 * _MAX_TEXT + 1)
     try:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from skin_tone import ToneReading
     from skin_tone.pool import ToneReader
 
+NO_UPLOAD = "no-upload"
+"""Name of the empty file that stands for what is no upload of this server."""
+_NOT_OURS = "One of the files is no upload to this server: add the pictures again."
 _DRAWN = 12
 """Faces on the sheet that shows what was read from each."""
 _SHOWN = 1024
@@ -67,8 +70,8 @@ def uploaded(given: Any, services: Services) -> list[Path]:
     for entry in given:
         name = entry.get("path") if isinstance(entry, dict) else entry
         path = Path(name).resolve() if isinstance(name, str) and "\0" not in name else folder
-        if not (path.is_relative_to(folder) and path.is_file()):
-            raise UserError("One of the files is no upload to this server: add the pictures again.")
+        if not (path.is_relative_to(folder) and path.is_file()) or path.name == NO_UPLOAD:
+            raise UserError(_NOT_OURS)
         if path.stat().st_size > limits.upload_bytes:
             raise UserError(f"{path.name[:80]} is larger than {limits.upload_bytes // 1_000_000} MB.")
         found.append(path)

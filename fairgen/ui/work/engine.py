@@ -38,7 +38,9 @@ class Engine:
     def __init__(
         self, models: Sequence[str] = ("embedded",), *, any_model: bool = False, device: str = "auto"
     ) -> None:
-        self.models = tuple(models)
+        self._names = _labels(models)
+        self.models = tuple(self._names)
+        """What visitors call them: those that lie on this machine without the folders above them."""
         self.any_model = any_model
         self.device = device
         self._loaded: dict[str, Model] = {}
@@ -86,7 +88,10 @@ class Engine:
             return self.default
         if not isinstance(name, str) or len(name) > 300:
             raise UserError("The model must be named by a text of at most 300 characters.")
-        if name not in self.models and not self.any_model:
+        if self.any_model:
+            # Somebody may name the folder itself, as run files of earlier versions do.
+            return next((label for label, real in self._names.items() if real == name), name)
+        if name not in self.models:
             raise UserError(
                 f"This server has no model {name[:60]!r}: it was started with {', '.join(self.models)}."
             )
@@ -109,7 +114,12 @@ class Engine:
 
                 for other in [n for n in self._loaded if n != self.default][: len(self._loaded) - _KEPT + 1]:
                     del self._loaded[other]
-                found = load_model(name, self.device)
+                real = self._names.get(name, name)
+                label = name if name in self._names else next(iter(_labels([name])))
+                try:
+                    found = load_model(real, self.device, name=label)
+                except UserError as error:
+                    raise UserError(str(error).replace(real, label)) from None
             self._loaded[name] = found
             return found
 
@@ -164,6 +174,20 @@ class Engine:
                 if event is None:
                     return
                 yield event
+
+
+def _labels(models: Sequence[str]) -> dict[str, str]:
+    """Label -> name: files and folders go without what lies above them, which visitors need not know."""
+    found: dict[str, str] = {}
+    for name in models:
+        local = Path(name).is_absolute() or Path(name).exists()
+        label = plain = Path(name).name if local else name
+        number = 1
+        while label in found:
+            number += 1
+            label = f"{plain} ({number})"
+        found[label] = name
+    return found
 
 
 def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:
