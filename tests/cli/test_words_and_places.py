@@ -70,7 +70,7 @@ def test_too_little_memory_is_said_as_such(
 
 def test_a_calibration_of_too_few_pictures_makes_none() -> None:
     generator: Any = SimpleNamespace(default_batch_size=4)  # anything else that is asked of it is an error
-    work = calibrate(generator, SimpleNamespace(), "embedding", plan=Plan(prompts=("a doctor",), seeds=2))  # type: ignore[arg-type]
+    work = calibrate(generator, SimpleNamespace(), "embedding", plan=Plan(prompts=("a doctor",), seeds=2))
     with pytest.raises(UserError, match="2 pictures at each strength are too few"):
         next(work)
 
@@ -85,6 +85,7 @@ def test_a_refused_value_is_told_as_it_was_written(
     path = tmp_path / "mine.yaml"
     path.write_text(
         f"name: mine\nversion: 1\nscale: lmd3\n{line}\ntarget: {{light: 1, medium: 0, dark: 0}}\n"
+        "about: An ideal.\nwhy: A test.\ndeclared_by: A. Person\ndeclared_on: 2026-11-20\n"
     )
     assert cli.run(["spec", "check", str(path)]) == 2
     error = capsys.readouterr().err
