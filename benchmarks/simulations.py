@@ -215,6 +215,57 @@ def across(prompts: int, sets: int) -> Row:
     }
 
 
+FAR = np.array([0.9, 0.02, 0.02, 0.02, 0.02, 0.02])
+POPULATIONS = (
+    "vary smoothly",
+    "all alike",
+    "15 % far off",
+    "5 % far off",
+    "half and half",
+    "85 % far off",
+    "exact but for 5 %",
+    "exact but for 15 %",
+)
+"""Kinds of prompts: how their samplers differ."""
+
+
+def distances_of(population: str, size: int, rng: np.random.Generator) -> Vector:
+    """Total variation of 30 pictures from a uniform target of 6 classes, one a prompt of that population."""
+    even = np.full(6, 1 / 6)
+    if population in ("vary smoothly", "all alike"):
+        hand = np.array(BY_HAND[6])
+        samplers = rng.dirichlet(hand * 10, size=size) if population == "vary smoothly" else hand
+        drawn = rng.multinomial(30, samplers, size=None if population == "vary smoothly" else size)
+        return np.asarray(0.5 * np.abs(drawn / 30 - 1 / 6).sum(axis=-1))
+    parts = {"half and half": 0.5, "85 % far off": 0.85, "5 % far off": 0.05, "exact but for 5 %": 0.05}
+    far = rng.random(size) < parts.get(population, 0.15)
+    drawn = rng.multinomial(30, np.where(far[:, None], FAR, even))
+    tv = 0.5 * np.abs(drawn / 30 - 1 / 6).sum(axis=-1)
+    return np.where(far, tv, 0.0) if population.startswith("exact") else np.asarray(tv)
+
+
+def mixed(population: str, prompts: int, sets: int) -> Row:
+    """Coverage and mean width of the two intervals for a mean over prompts."""
+    rng = _rng(prompts, 19, POPULATIONS.index(population))
+    truth = float(distances_of(population, 400_000, rng).mean())
+    row: Row = {"population": population, "prompts": prompts, "sets": sets}
+    methods = {"bounded": stats.bounded_mean_interval, "bootstrap": stats.mean_interval}
+    found: dict[str, list[tuple[bool, float]]] = {name: [] for name in methods}
+    for number in range(sets):
+        values = distances_of(population, prompts, rng).tolist()
+        for name, method in methods.items():
+            if name == "bootstrap" and number >= sets // 2:
+                continue
+            one = method(values, draws=1000, seed=number)
+            found[name].append((one.low <= truth <= one.high, one.high - one.low))
+    for name, pairs in found.items():
+        row[name] = {
+            "covered": float(np.mean([a for a, _ in pairs])),
+            "width": float(np.mean([b for _, b in pairs])),
+        }
+    return row
+
+
 def tasks(scale: float) -> Iterator[tuple[str, Callable[..., Row], tuple[Any, ...]]]:
     """(table, function, arguments) of every row."""
 
@@ -241,6 +292,9 @@ def tasks(scale: float) -> Iterator[tuple[str, Callable[..., Row], tuple[Any, ..
                 yield "bootstrap", bootstrap, (reader, shape, n, sets(500))
     for prompts in (6, 12, 36):
         yield "across", across, (prompts, sets(500))
+    for population in POPULATIONS:
+        for prompts in (3, 6, 10, 12, 36, 100):
+            yield "mixed", mixed, (population, prompts, sets(2_000))
 
 
 def _percent(share: float | None) -> str:
@@ -356,7 +410,26 @@ def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
         ("prompts", "interval covers %", "paired test rejects %"),
         [[str(r["prompts"]), _percent(r["covered"]), _percent(r["rejected"])] for r in rows["across"]],
     )
+    result["mixed"] = _mixed_table(rows["mixed"])
     return result
+
+
+def _mixed_table(rows: list[Row]) -> str:
+    sizes = sorted({row["prompts"] for row in rows})
+    by = {(row["population"], row["prompts"]): row for row in rows}
+    cells = [
+        [
+            population,
+            name,
+            *(
+                f"{_percent(by[population, n][key]['covered'])} ({by[population, n][key]['width']:.2f})"
+                for n in sizes
+            ),
+        ]
+        for population in POPULATIONS
+        for name, key in (("bounded", "bounded"), ("bootstrap", "bootstrap"))
+    ]
+    return markdown.table(("prompts", "interval", *(f"n = {n}" for n in sizes)), cells)
 
 
 def main(quick: bool = False, only: str | None = None, workers: int = 2) -> None:

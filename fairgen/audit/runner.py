@@ -130,6 +130,11 @@ def look_back(folder: Path) -> LookBack:
         UserError: the folder holds no audit, or its run file is broken inside.
     """
     reader = RunReader(folder)
+    if reader.audit is None and reader.run.audit:
+        raise UserError(
+            f"The audit's record, line 2 of {reader.path}, is lost, and it alone says what was planned: "
+            "begin the audit again, with --force to move what is there aside."
+        )
     if reader.audit is None:
         raise UserError(
             f"{folder} holds no audit to resume, its run file has no audit record: begin one with --prompts "
@@ -157,7 +162,7 @@ def look_back(folder: Path) -> LookBack:
         left.problems.append(
             "1 recorded picture had lost its file, or it was torn: made again."
             if sum(lost.values()) == 1
-            else f"{sum(lost.values())} recorded pictures had lost their files, or these "
+            else f"{sum(lost.values()):,} recorded pictures had lost their files, or these "
             "were torn: made again."
         )
     return left

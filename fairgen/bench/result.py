@@ -111,7 +111,7 @@ class BenchSet(Part):
 
 
 class Over(Part):
-    """A mean over prompts, with a bootstrap interval over prompts (`fairgen.stats.mean_interval`)."""
+    """A mean over prompts, with its 95 % interval (`fairgen.stats.bounded_mean_interval`)."""
 
     mean: float
     low: float | None
@@ -240,7 +240,7 @@ def figures_of(sets: Sequence[BenchSet], plan: BenchPlan) -> Figures:
         tv=_over([one.tv for one in sets]),
         worst_tv=max((one.tv for one in sets if one.tv is not None), default=None),
         tv_second=_over([one.tv_second for one in sets]),
-        alignment_error=_over([one.alignment_error for one in sets]),
+        alignment_error=_over([one.alignment_error for one in sets], 2.0),
         noise_floor_tv=stats.noise_floor(plan.target, plan.count),
         not_read=sum(one.not_read for one in sets) / kept,
         not_read_second=sum(one.not_read_second for one in sets) / kept,
@@ -256,13 +256,13 @@ def figures_of(sets: Sequence[BenchSet], plan: BenchPlan) -> Figures:
     )
 
 
-def _over(values: Sequence[float | None]) -> Over | None:
+def _over(values: Sequence[float | None], largest: float = 1.0) -> Over | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
     if len(known) == 1:
         return Over(mean=known[0], low=None, high=None)
-    found = stats.mean_interval(known)
+    found = stats.bounded_mean_interval(known, (0.0, largest))
     return Over(mean=found.mean, low=found.low, high=found.high)
 
 

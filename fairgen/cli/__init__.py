@@ -103,13 +103,24 @@ def run(
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _fail(2, "No space is left on the disk: free some, or write elsewhere with --out.", name)
-        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        if _is_memory(error):
             return _fail(2, "The memory ran out: choose a smaller --batch-size, or --device cpu.", name)
         hint = "" if debug else " (run again with --debug for the traceback)"
         return _fail(1, f"Unexpected {type(error).__name__}: {error}{hint}", name)
     if code == 130:  # typer turns a plain Ctrl-C into this code
         return _fail(130, "Interrupted before anything was written.", name)
     return int(code or 0)
+
+
+def _is_memory(error: Exception) -> bool:
+    """Whether it says that the memory, or what may be used of it (``ulimit -v``), ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error).lower()
+    return (isinstance(error, OSError) and error.errno == errno.ENOMEM) or (
+        isinstance(error, RuntimeError | OSError | ImportError)
+        and any(words in said for words in ("allocate memory", "start new thread", "failed to map segment"))
+    )
 
 
 def main() -> None:

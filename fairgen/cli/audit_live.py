@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections import Counter
@@ -104,8 +105,18 @@ def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> float:
 
 
 def _tvs(board: _Board) -> str:
+    """The TV of each arm of which it is known; "" where it is of none."""
     known = [(name, board.tv(name)) for name in board.arms]
-    return "TV " + ", ".join(f"{name} {tv:.2f}" for name, tv in known if tv is not None)
+    told = ", ".join(f"{name} {tv:.2f}" for name, tv in known if tv is not None)
+    return f"TV {told}" if told else ""
+
+
+def rate(pictures: int, seconds: float) -> str:
+    """How fast pictures are made; "" before the first."""
+    if pictures == 0:
+        return ""
+    each = seconds / pictures
+    return f"{each:.0f} s a picture" if each >= 2 else f"{1 / max(each, 1e-9):.1f} pictures/s"
 
 
 def _table(board: _Board) -> Table:
@@ -129,10 +140,11 @@ def _table(board: _Board) -> Table:
 
 
 def _line(board: _Board, places: int, seconds: float) -> str:
-    rate = board.made / max(seconds, 1e-9)
-    left = (places - board.done) * seconds / max(board.sampled_places, 1)
-    so_far = f"Audit: {board.done} of {places}, {rate:.1f} pictures/s"
-    return f"{so_far}, about {timedelta(seconds=round(left))} left; {_tvs(board)}"
+    parts = [f"Audit: {board.done} of {places}", rate(board.made, seconds)]
+    if board.sampled_places:
+        left = (places - board.done) * seconds / board.sampled_places
+        parts.append(f"about {timedelta(seconds=round(left))} left")
+    return "; ".join(filter(None, (", ".join(filter(None, parts)), _tvs(board))))
 
 
 def _say_calibrating(event: Calibrating) -> None:
@@ -194,8 +206,8 @@ def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSu
                         board.picture(event.record, event.done, fresh=isinstance(event, PictureDone))
                     elif isinstance(event, Finished):
                         board.close(event.summary)
-                    rate = board.made / max(time.monotonic() - began, 1e-9)
-                    bar.update(task, completed=board.done, rate=f"{rate:.1f} pictures/s", tv=_tvs(board))
+                    speed = rate(board.made, time.monotonic() - began)
+                    bar.update(task, completed=board.done, rate=speed, tv=_tvs(board))
                     if not console.is_terminal and time.monotonic() - told >= _EVERY:
                         told = time.monotonic()
                         print(_line(board, places, told - began), file=sys.stderr, flush=True)
@@ -206,7 +218,7 @@ def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSu
         if board is None:
             raise common.Interrupted("Interrupted before the first picture: nothing was kept.") from None
         raise common.Interrupted(
-            f"Interrupted: every picture and reading so far is kept in {out}; `fairgen audit --resume {out}` "
-            "goes on."
+            f"Interrupted: every picture and reading so far is kept in {out}; "
+            f"`fairgen audit --resume {shlex.quote(str(out))}` goes on."
         ) from None
     raise RuntimeError("the audit ended without a summary")

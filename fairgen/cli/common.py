@@ -229,9 +229,13 @@ def claim_out(folder: Path, *, force: bool) -> Path:
     that are no part of a run are left alone. Raises `UserError` where ``folder`` is a file, or holds anything
     without ``force``.
     """
-    if folder.exists() and not folder.is_dir():
+    from fairgen.common.files import disk_errors
+
+    with disk_errors(folder):  # a name that is too long
+        there = folder.exists()
+    if there and not folder.is_dir():
         raise UserError(f"--out {folder} is a file: name a folder.")
-    if folder.is_dir() and any(not _unbegun(path) for path in folder.iterdir()):
+    if there and any(not _unbegun(path) for path in folder.iterdir()):
         if not force:
             raise UserError(f"--out {folder} is not empty: choose another folder, or add --force.")
         _set_aside(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,7 +64,8 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
                     tenth = 10 * event.done // max(event.total, 1)
                     if not console.is_terminal and tenth > told:
                         told = tenth
-                        print(f"{label}: {event.done} of {event.total}, {tv}", file=sys.stderr, flush=True)
+                        state = ", ".join(filter(None, (f"{event.done} of {event.total}", tv)))
+                        print(f"{label}: {state}", file=sys.stderr, flush=True)
                 elif isinstance(event, Finished):
                     progress.update(task, completed=event.summary.count)
                     return event.summary
@@ -72,7 +74,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
             raise common.Interrupted("Interrupted while calibrating: nothing was kept.") from None
         raise common.Interrupted(
             f"Interrupted: the {made} pictures of this session and their readings are kept in {out}; "
-            f"`fairgen report {out}` shows them."
+            f"`fairgen report {shlex.quote(str(out))}` shows them."
         ) from None
     raise RuntimeError("the session ended without a summary")
 

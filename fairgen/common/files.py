@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import shutil
 import sys
@@ -16,6 +17,10 @@ from fairgen.errors import UserError
 __all__ = ["disk_errors", "now", "replacing", "work_folder", "write_text"]
 
 _LOCK = "lock"
+_NO_PLACE = frozenset(
+    {errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ELOOP}
+)
+"""What a name that is too long gives, /proc, a file system that is gone."""
 
 
 def now() -> datetime:
@@ -43,7 +48,16 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise UserError(
                 f"{path} cannot be written, a file or folder is in the way: choose another --out."
             ) from error
+        if error.errno in _NO_PLACE:
+            raise UserError(
+                f"{_short(path)} cannot be written ({error.strerror}): choose another --out."
+            ) from error
         raise
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:80]}…{text[-40:]}"
 
 
 @contextmanager
@@ -74,7 +88,7 @@ def work_folder(folder: Path, name: str) -> Iterator[Path]:
     for left in folder.glob(f".{name}.*.tmp"):
         _delete_unused(left)
     made = folder / f".{name}.{secrets.token_hex(4)}.tmp"
-    made.mkdir()
+    made.mkdir(mode=0o700)
     try:
         with (made / "unlocked").open("w") as held:
             if sys.platform != "win32":
@@ -94,6 +108,8 @@ def _delete_unused(left: Path) -> None:
     import fcntl
 
     try:
+        if left.stat().st_uid != os.getuid():
+            return
         with (left / _LOCK).open("r+") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)

@@ -91,6 +91,11 @@ def calibrate(
         raise UserError(f"The batch size must be a whole number from 1 to 64, not {batch}.")
     measure = _Measurement(generator, reader, batch, seed)
     chosen = plan or Plan()
+    if (each := len(chosen.prompts) * chosen.seeds) < _FEWEST:
+        raise UserError(
+            f"{each} {'picture' if each == 1 else 'pictures'} at each strength are too few, for a curve "
+            f"needs {_FEWEST}: use more --seeds or --prompts."
+        )
     starts = (yield from _scan(measure, technique, chosen)) if len(chosen.starts) > 1 else ()
     start = max((s.start for s in starts if s.reach >= _REACH), default=chosen.starts[0])
     rows = yield from measure(Steering(technique, start), chosen.prompts, STRENGTHS, chosen.seeds, keep)

@@ -2,7 +2,7 @@
 
 Pictures are made in *rounds* of ``round_size``. What a round asks for depends on what was measured in the
 rounds before it, and on nothing else; within a round they are sampled in batches of at most ``batch_size``.
-So the batch size changes speed and memory, not the pictures (up to the floating point of a bigger batch),
+So the batch size changes speed and memory, and the pictures by rounding alone (a grey level here and there),
 while the round size is a part of the result, and recorded; towards the end rounds are never larger than a
 third of the places that are still free. Small rounds steer more closely: in simulation
 feedback every 4 pictures leaves a mean total variation of .039, every 8 of .050.

@@ -237,7 +237,7 @@ def config_of(path: Path) -> dict[str, Any]:
     """A part's configuration; {} where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # of a part that is not there, or keeps its configuration elsewhere
     return found if isinstance(found, dict) else {}
 

@@ -23,6 +23,13 @@ _WITHOUT_WEIGHTS = re.compile(
 )
 
 
+_CHANGES_A_PICTURE = re.compile(
+    "InstructPix2Pix|Pix2PixZero|Upscale|SuperResolution|Edit|Inpaint|Fill|Img2Img|Depth2Img|Layered"
+)
+"""Classes that take a picture to change, though their calls do not say that they need it."""
+_READS_WORDS = re.compile(r"(text_encoder|tokenizer)(_\d)?$")
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """A folder in diffusers' format, checked."""
@@ -91,7 +98,7 @@ def file_hash(file: Path) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: restore the file.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold one JSON object: restore the file.")
@@ -192,6 +199,7 @@ def check_folder(
                 f"The model {name!r} lacks the weights of its {part}: download or copy it again, whole."
             )
         variants.add("fp16" if all(".fp16" in file.name for file in files) else None)
+    _check_shards(name, path, index)
     for part in _parts(index):
         if not (path / part).is_dir():
             raise UserError(f"The model {name!r} lacks its {part}: download or copy it again, whole.")
@@ -223,12 +231,38 @@ def check_class(name: str, index: dict[str, Any]) -> None:
     parameters = inspect.signature(pipeline.__call__).parameters
     # Inputs of other kinds: a picture to change, a video's length, a sound's.
     other_inputs = {"strength", "mask_image", "control_image", "num_frames", "audio_length_in_s"}
-    from_words = "prompt" in parameters and not other_inputs & set(parameters)
+    changes_a_picture = "image" in parameters and _CHANGES_A_PICTURE.search(class_name)
+    from_words = "prompt" in parameters and not other_inputs & set(parameters) and not changes_a_picture
     if "ControlNet" in class_name or not (from_words or _is_text_to_image(pipeline)):
         raise UserError(
             f"The model {name!r} is a {class_name}, which does not make pictures from words: use a "
             "text-to-image model."
         )
+    needed = [
+        part
+        for part, given in inspect.signature(pipeline).parameters.items()
+        if given.default is given.empty and _READS_WORDS.match(part)
+    ]
+    if missing := [part for part in needed if part not in index]:
+        raise UserError(
+            f"The model {name!r} lacks the {missing[0]} of a {class_name}: its model_index.json names "
+            "another class than the one that its parts are of."
+        )
+
+
+def _check_shards(name: str, path: Path, index: dict[str, Any]) -> None:
+    """Raise `UserError` where an index of weights in several files names what is no such file."""
+    for part in weight_parts(index):
+        for listed in sorted((path / part).glob("*.safetensors.index*.json")):
+            named = _read_json(listed).get("weight_map")
+            for file in set(named.values()) if isinstance(named, dict) else {None}:
+                sound = isinstance(file, str) and file.endswith(".safetensors") and Path(file).name == file
+                if not sound or not (path / part / str(file)).is_file():
+                    raise UserError(
+                        f"The model {name!r} lists {str(file)[:80]!r} among the weights of its {part} "
+                        f"({listed.name}), which is no file of safetensors there: download or copy it again, "
+                        "whole."
+                    )
 
 
 def _is_text_to_image(pipeline: type) -> bool:

@@ -151,9 +151,10 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         ),
         (
             "95 % interval of a mean",
-            "How far the mean would move with other prompts of the same kind: the prompts are drawn anew, "
-            "each with all its pictures (bootstrap). With fewer than 10 prompts no "
-            "interval is given: it would hold less often than it says.",
+            "Where the mean over all prompts of the same kind lies, 95 times in 100, however different they "
+            "are: it allows for kinds of prompts that were not asked (the bound of Gaffke, of Learned-Miller "
+            "and Thomas), and so reaches further than the prompts seen. With fewer than 10 prompts it would "
+            "be too wide to tell anything, and is left out.",
         ),
         (
             "With reading errors",

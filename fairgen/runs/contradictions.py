@@ -18,9 +18,11 @@ from fairgen.runs.records import (
     Summary,
 )
 
-__all__ = ["HEADLESS", "Contradictions"]
+__all__ = ["HEADLESS", "PLANLESS", "Contradictions"]
 
 HEADLESS = "is not the run record, with which a run file begins"
+
+PLANLESS = "is not the audit's record, which line 1 says follows: it was lost"
 
 _AS_BEGUN = (
     "prompt",
@@ -69,6 +71,7 @@ class Contradictions:
 
     def __init__(self) -> None:
         self._begun = False
+        self._of_audit = False
         self._second = False
         self._audit: AuditRecord | None = None
         self._asked: dict[str, tuple[AuditPrompt, str]] = {}
@@ -80,7 +83,10 @@ class Contradictions:
         first, second, self._begun = not self._begun, self._second, True
         self._second = first
         if isinstance(record, RunRecord):
+            self._of_audit = first and bool(record.audit)
             return [] if first else ["begins a run file once more"]
+        if second and self._of_audit and not isinstance(record, AuditRecord):
+            return [PLANLESS, *self._after_header(record, second)]
         return [HEADLESS, *self._after_header(record, True)] if first else self._after_header(record, second)
 
     def _after_header(self, record: Record, second: bool) -> list[str]:

@@ -95,6 +95,9 @@ class RunRecord(_Record):
     schema_version: Literal[1] = 1
     created_at: datetime
     fairgen: str = Field(description="version of fairgen that wrote the file")
+    audit: bool | None = Field(
+        default=None, description="whether an audit's record is line 2; None: not known, in older files"
+    )
     note: str = (
         "fairgen run file: one JSON record a line. Every picture named here is synthetic (made by a "
         "generative model). Skin tones are read from pixels; they say nothing about any person."

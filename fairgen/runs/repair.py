@@ -14,6 +14,7 @@ from fairgen.common.files import disk_errors, now, replacing
 from fairgen.errors import UserError
 from fairgen.runs.chain import chained
 from fairgen.runs.check import RunCheck, check_run
+from fairgen.runs.contradictions import PLANLESS
 from fairgen.runs.lines import CHANGED, Line, examined
 from fairgen.runs.reader import session_names
 from fairgen.runs.records import AuditRecord, RunRecord
@@ -94,6 +95,11 @@ def _require_plan(root: Path, head: list[Line]) -> None:
     if not head or isinstance(head[0].record, AuditRecord):
         return  # the first line alone was lost
     second = head[-1]
+    if PLANLESS in second.faults:
+        raise UserError(
+            f"{root / RUN_FILE}, line 2 {PLANLESS}. It says what the run is of, so the run cannot be gone on "
+            "with: begin it again, with --force to move what is there aside."
+        )
     # The link of a sound record breaks where the line before it was changed.
     if second.session is not None or (second.faults == [CHANGED] and head[0].faults):
         return
@@ -142,7 +148,9 @@ def _rewrite(path: Path, made: Path, bad: set[str], head: list[Line]) -> None:
     link = ""
     with path.open("rb") as file, made.open("wb") as new:
         if not head or not isinstance(head[0].record, RunRecord) or head[0].faults:
-            line, link = chained(line_of(RunRecord(created_at=now(), fairgen=__version__)), link)
+            audit = any(isinstance(each.record, AuditRecord) for each in head)
+            first = RunRecord(created_at=now(), fairgen=__version__, audit=audit)
+            line, link = chained(line_of(first), link)
             new.write(line)
         for line_ in examined(file):
             if isinstance(line_.record, RunRecord | AuditRecord):

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from fairgen.common.files import disk_errors, now
 from fairgen.errors import UserError
 from fairgen.runs.chain import chained, unchained
-from fairgen.runs.records import RunRecord
+from fairgen.runs.records import AuditRecord, RunRecord
 
 __all__ = ["RUN_FILE", "RecordWriter", "RunWriter", "holds_records", "line_of", "open_locked"]
 
@@ -87,13 +87,17 @@ class RunWriter:
         return unchained(self._file.read(64))[1] or ""
 
     def write(self, record: BaseModel) -> None:
-        self.write_line(line_of(record))
+        self.write_line(line_of(record), audit=isinstance(record, AuditRecord))
 
-    def write_line(self, line: bytes) -> None:
-        """Append a record that is a line already, its line break included, linked to the line before."""
+    def write_line(self, line: bytes, *, audit: bool = False) -> None:
+        """Append a record that is a line already, its line break included, linked to the line before.
+
+        ``audit``: whether it is an audit's record, which the first line then tells of.
+        """
         head, link = b"", self._link
         if self._size == 0:
-            head, link = chained(line_of(RunRecord(created_at=now(), fairgen=self._version)), link)
+            first = RunRecord(created_at=now(), fairgen=self._version, audit=audit)
+            head, link = chained(line_of(first), link)
         line, link = chained(line, link)
         line = head + line
         with disk_errors(self.path):

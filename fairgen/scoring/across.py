@@ -25,7 +25,9 @@ UNSTEERED = "none"
 """The arm that the others are compared with."""
 
 FEWEST_OF_INTERVAL = 10
-"""Prompts that an interval over prompts needs; with fewer it covers less than it says."""
+"""Prompts that an interval over prompts is given for; with fewer it is too wide to tell anything."""
+_TV, _TV_GAP, _ITA = (0.0, 1.0), (-1.0, 1.0), (-90.0, 90.0)
+"""Least and largest possible value."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ReportedArm:
     return ReportedArm(
         **dict(_means(cases, arm, tolerance)),
         arm=arm,
-        tv_range=_interval([s.figures.tv for s in sets if s.figures.tv is not None]),
+        tv_range=interval_over([s.figures.tv for s in sets if s.figures.tv is not None], _TV),
         tv_read=stats.central(np.mean(drawn, axis=0), 0.95) if drawn else None,
         beyond_chance=_beyond_chance([s.figures for s in sets]),
     )
@@ -96,9 +98,7 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
                 closer=int((gaps < -1e-9).sum()),
                 further=int((gaps > 1e-9).sum()),
                 difference=float(gaps.mean()),
-                difference_range=(paired.difference.low, paired.difference.high)
-                if paired and len(known) >= FEWEST_OF_INTERVAL
-                else None,
+                difference_range=interval_over(gaps.tolist(), _TV_GAP),
                 p_value=paired.p_value if paired else None,
                 closer_read=stats.central(closer.astype(np.float64), 0.95),
             )
@@ -138,12 +138,13 @@ def _group_arm(cases: Sequence[Case], arm: str, classes: Sequence[str], toleranc
         **dict(_means(cases, arm, tolerance)),
         measured={key: sum(f.measured[key] for f in figures) for key in classes},
         mean_ita=mean(angles),
-        mean_ita_range=_interval(angles),
+        mean_ita_range=interval_over(angles, _ITA),
     )
 
 
-def _interval(values: Sequence[float]) -> Range | None:
+def interval_over(values: Sequence[float], bounds: tuple[float, float]) -> Range | None:
+    """The 95 % interval of a mean over prompts; None for fewer than `FEWEST_OF_INTERVAL`."""
     if len(values) < FEWEST_OF_INTERVAL:
         return None
-    found = stats.mean_interval(values)
+    found = stats.bounded_mean_interval(values, bounds)
     return found.low, found.high

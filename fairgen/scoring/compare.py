@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fairgen import stats
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
-from fairgen.scoring.across import FEWEST_OF_INTERVAL
+from fairgen.scoring.across import interval_over
 from fairgen.scoring.arms import mean
 from fairgen.scoring.rescore import arm_of, groups_of, measured_on
 
@@ -241,9 +241,8 @@ def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -
     interval = p_value = None
     if len(known) >= FEWEST:
         p_value = stats.paired_rarefied(known, PART).p_value
-    if len(known) >= FEWEST_OF_INTERVAL:
-        found = stats.paired_rarefied(known).difference
-        interval = (found.low, found.high)
+    if known:
+        interval = interval_over(stats.rarefied_gaps(known), (-1.0, 1.0))
     return ComparedArm(
         arm=arm,
         prompts=len(sets),

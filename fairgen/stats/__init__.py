@@ -12,12 +12,13 @@ randomness is seeded. Which function may be used when:
   retries they hold for the first pass only;
 * :func:`bootstrap` with ``redraw_pictures=False`` carries the reader's uncertainty alone, for any set;
   :func:`redrawn_tv` does so draw by draw, so that many sets can be compared;
-* :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
+* :func:`bounded_mean_interval`, :func:`mean_interval` and :func:`paired_difference` take one value a prompt.
 
 Formulas, conditions and simulations: docs/statistics.md.
 """
 
 from fairgen.stats.across import MeanInterval, PairedDifference, mean_interval, paired_difference
+from fairgen.stats.bounded import bounded_mean_interval
 from fairgen.stats.difference import difference_test
 from fairgen.stats.distances import (
     NoiseBand,
@@ -38,7 +39,7 @@ from fairgen.stats.inference import (
     multinomial_test,
 )
 from fairgen.stats.intervals import IntervalMethod, simultaneous_intervals
-from fairgen.stats.rarefied import SetPair, common_size, paired_rarefied, rarefied_tv
+from fairgen.stats.rarefied import SetPair, common_size, paired_rarefied, rarefied_gaps, rarefied_tv
 from fairgen.stats.redraw import redrawn_tv
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SetPair",
     "alignment_error",
     "bootstrap",
+    "bounded_mean_interval",
     "central",
     "common_size",
     "difference_test",
@@ -64,6 +66,7 @@ __all__ = [
     "noise_floor",
     "paired_difference",
     "paired_rarefied",
+    "rarefied_gaps",
     "rarefied_tv",
     "redrawn_tv",
     "simultaneous_intervals",

@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 from fairgen.stats.across import PairedDifference, paired_difference
 from fairgen.stats.distances import Vector, aligned, shares_of_target, whole
 
-__all__ = ["SetPair", "common_size", "paired_rarefied", "rarefied_tv"]
+__all__ = ["SetPair", "common_size", "paired_rarefied", "rarefied_gaps", "rarefied_tv"]
 
 SetPair = tuple[Mapping[str, int], Mapping[str, int], Mapping[str, float]]
 """Counts of the two sets of one prompt, and their target."""
@@ -54,10 +54,19 @@ def paired_rarefied(pairs: Sequence[SetPair], part: float = 1.0) -> PairedDiffer
         part: share of the smaller count at which a pair is compared, in (0, 1]. Below 1 distances have more
             values: at the smaller count itself many are equal, and ties hide differences.
     """
+    return paired_difference(*_both(pairs, part))
+
+
+def rarefied_gaps(pairs: Sequence[SetPair], part: float = 1.0) -> list[float]:
+    """The same differences (second less first, in [-1, 1]), one a pair."""
+    return [b - a for a, b in zip(*_both(pairs, part), strict=True)]
+
+
+def _both(pairs: Sequence[SetPair], part: float) -> tuple[list[float], list[float]]:
     sizes = [common_size(a, b, part) for a, b, _ in pairs]
     first = [rarefied_tv(a, target, size) for (a, _, target), size in zip(pairs, sizes, strict=True)]
     second = [rarefied_tv(b, target, size) for (_, b, target), size in zip(pairs, sizes, strict=True)]
-    return paired_difference(first, second)
+    return first, second
 
 
 def deviations(counts: Vector, n: int, size: int, shares: Vector) -> Vector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from fairgen.common.resources import specs_dir
@@ -54,7 +55,7 @@ def require_own_file(path: str | os.PathLike[str]) -> None:
     if file.resolve().is_relative_to(specs_dir().resolve()):
         raise UserError(
             f"{file.stem} ships with fairgen and is not written over: copy it first "
-            f"(`fairgen spec show {path} --yaml > mine.yaml`)."
+            f"(`fairgen spec show {shlex.quote(str(path))} --yaml > mine.yaml`)."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import date
 
 from pydantic import ValidationError
@@ -34,7 +35,7 @@ def approve_file(
     if file.resolve().is_relative_to(specs_dir().resolve()):
         raise UserError(
             f"{file.stem} ships with fairgen and belongs to nobody: copy it first "
-            f"(`fairgen spec show {path} --yaml > mine.yaml`), and approve the copy."
+            f"(`fairgen spec show {shlex.quote(str(path))} --yaml > mine.yaml`), and approve the copy."
         )
     before = parse_spec(raw, origin=str(file))
     try:

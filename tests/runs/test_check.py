@@ -283,6 +283,21 @@ def test_an_audit_whose_plan_is_broken_cannot_be_repaired(
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_an_audit_without_its_second_line_is_no_run_without_an_audit(
+    run: Path, linked: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(run, lambda lines: lines.pop(1), linked=linked)
+    says = "line 2 is not the audit's record, which line 1 says follows: it was lost"
+    assert says in texts(check_run(run))
+    for command in (["report", "run"], ["audit", "--resume", "run"], ["run", "check", "run", "--repair"]):
+        assert cli.run(command) == 2
+        assert says in capsys.readouterr().err
+    edit(run, lambda lines: lines.__setitem__(slice(1, None), []), linked=False)
+    with pytest.raises(UserError, match=r"audit's record, line 2 of .*, is lost"):
+        look_back(run)
+
+
 def test_a_run_that_is_written_is_not_repaired(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with RunWriter(run, fairgen_version="0"):
         assert cli.run(["run", "check", "run", "--repair"]) == 2

@@ -83,3 +83,29 @@ def test_beginning_and_resuming_10000_prompts_takes_at_most_11_times_1000(
     short, long = prompts(1000), prompts(10_000)
     ratio = seconds(lambda: to_the_first_picture(long)) / seconds(lambda: to_the_first_picture(short))
     assert ratio <= 11, f"{ratio:.2f} times"
+
+
+@pytest.mark.exhaustive
+def test_a_picture_of_10000_prompts_takes_at_most_a_tenth_longer_than_one_of_100(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two arms, one picture a set, by a model that draws at once: what is left is the work around it."""
+    monkeypatch.chdir(tmp_path)
+
+    def each(number: int) -> float:
+        """Processor time of a whole audit, for one picture, in seconds."""
+        path = tmp_path / f"{number}.txt"
+        path.write_text("".join(f"a portrait of doctor {i}\n" for i in range(number)))
+        plan = plan_audit(path, load_spec("uniform"), count=1, arms=("none", "prompt"))
+        run = tmp_path / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        begun = time.process_time()
+        for _ in Audit(plan, model(), InfoReader(), run, batch_size=2).run():
+            pass
+        return (time.process_time() - begun) / (2 * number)
+
+    each(20)  # imports
+    short = sorted(each(100) for _ in range(5))[2]
+    long = each(10_000)
+    print(f"{1000 * short:.2f} ms a picture of 100 prompts, {1000 * long:.2f} ms of 10,000")
+    assert long <= 1.1 * short, f"{long / short:.3f} times"

@@ -108,3 +108,58 @@ def test_odd_settings_are_refused() -> None:
         stats.mean_interval([0.1, 0.2], draws=0)
     with pytest.raises(ValueError, match="same prompts"):
         stats.paired_difference([0.1, 0.2], [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(("n", "ones"), [(3, 0), (12, 1), (36, 36), (40, 11)])
+def test_of_values_0_and_1_the_bounded_interval_is_clopper_and_pearson_s(n: int, ones: int) -> None:
+    result = stats.bounded_mean_interval([1.0] * ones + [0.0] * (n - ones), draws=40_000)
+    exact = scipy.stats.binomtest(ones, n).proportion_ci(0.95, "exact")
+    assert (result.low, result.high) == pytest.approx((exact.low, exact.high), abs=0.012)
+    assert result.prompts == n
+
+
+@given(values, st.floats(-5, 5), st.floats(0.1, 9))
+@settings(max_examples=40)
+def test_the_bounded_interval_holds_the_mean_within_its_bounds(
+    found: list[float], least: float, width: float
+) -> None:
+    plain = stats.bounded_mean_interval(found, draws=400)
+    assert 0 <= plain.low <= np.mean(found) + 1e-12
+    assert np.mean(found) - 1e-12 <= plain.high <= 1
+    assert plain == stats.bounded_mean_interval(found, draws=400)
+    moved = stats.bounded_mean_interval(
+        [least + width * value for value in found], (least, least + width), draws=400
+    )
+    assert (moved.low, moved.high) == pytest.approx(
+        (least + width * plain.low, least + width * plain.high), abs=1e-9
+    )
+
+
+def test_many_prompts_make_the_bounded_interval_that_of_the_normal_law() -> None:
+    sample = np.clip(np.random.default_rng(1).normal(0.3, 0.1, size=1000), 0, 1)
+    result = stats.bounded_mean_interval(sample.tolist(), draws=4000)
+    low, high = scipy.stats.t.interval(0.95, 999, sample.mean(), scipy.stats.sem(sample))
+    assert (result.low, result.high) == pytest.approx((low, high), abs=0.004)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompts", [3, 12, 36])
+def test_the_bounded_interval_covers_where_some_prompts_are_far_off(prompts: int) -> None:
+    """15 % of them at .8, the others near .05: the bootstrap covers 80 to 92 %."""
+    rng = np.random.default_rng(5)
+    held = []
+    for number in range(400):
+        far = rng.random(prompts) < 0.15
+        found = np.where(far, 0.8, rng.uniform(0.02, 0.08, prompts))
+        interval = stats.bounded_mean_interval(found.tolist(), draws=500, seed=number)
+        held.append(interval.low <= 0.15 * 0.8 + 0.85 * 0.05 <= interval.high)
+    assert np.mean(held) >= 0.95 - 2 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_what_is_out_of_bounds_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"values in \[0, 1\] are needed"):
+        stats.bounded_mean_interval([0.1, 1.2])
+    with pytest.raises(ValueError, match="two prompts or more"):
+        stats.bounded_mean_interval([0.1])
+    with pytest.raises(ValueError, match="level"):
+        stats.bounded_mean_interval([0.1, 0.2], level=0.0)

@@ -9,23 +9,23 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from fairgen.common.files import work_folder
 from fairgen.errors import UserError
 
 _STORE = 512 * 1024 * 1024
 """Bytes of shared memory for pictures on their way; what exceeds it goes through the disk."""
 _CONNECT = 10.0
 """Seconds for a cluster to answer."""
-_LONGEST_TEMP = 40
+_LONGEST_TEMP = 45
 """Characters: Ray puts sockets below its folder, and a socket's path has 107 at most."""
 
 
@@ -102,24 +102,22 @@ def connected(
         raise UserError(
             f"Workers take --device auto, cuda or cpu, not {device!r}: Ray chooses among the GPUs."
         )
-    temporary = None
-    try:
+    with ExitStack() as held:
+        temporary = None
         if address is None:
-            temporary = _temporary_folder()
+            temporary = held.enter_context(work_folder(_place_of_sockets(), "fairgen-ray"))
+        held.callback(ray.shutdown)
+        if temporary is not None:
             _start_here(ray, workers or 1, temporary)
         else:
-            _connect(ray, address)
+            _connect(ray, str(address))
         yield _layout(ray, address is None, workers, device, threads)
-    finally:
-        ray.shutdown()
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _temporary_folder() -> Path:
+def _place_of_sockets() -> Path:
+    """Where Ray's folder lies; what killed audits left there is deleted when the next begins."""
     base = tempfile.gettempdir()
-    short = base if len(base) <= _LONGEST_TEMP - len("/fairgen-ray-12345678") else "/tmp"
-    return Path(tempfile.mkdtemp(prefix="fairgen-ray-", dir=short))
+    return Path(base if len(base) <= _LONGEST_TEMP - len("/.fairgen-ray.12345678.tmp") else "/tmp")
 
 
 def _start_here(ray: Any, workers: int, temporary: Path) -> None:

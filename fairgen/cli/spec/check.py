@@ -84,7 +84,8 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
 def _verdict(name: str, spec: FairnessSpec) -> str:
     from fairgen.targets.support import declared_support
 
-    contexts = f", {len(spec.contexts)} contexts" if spec.contexts else ""
+    several = "1 context" if len(spec.contexts) == 1 else f"{len(spec.contexts)} contexts"
+    contexts = f", {several}" if spec.contexts else ""
     support = declared_support(spec.model_dump(mode="json"), None)
     unsupported = support if "unsupported" in support else ""
     verdict = "VOID" if spec.approval == "void" else "sound"

@@ -1,0 +1,58 @@
+"""Two runs compared: at unequal counts, and with very many rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairgen import stats
+from fairgen.scoring import compare
+from fairgen.scoring.compare import compare_runs
+from tests.doubles.fake_audit import UNIFORM, write_fake_audit
+
+PROMPTS = [(f"a portrait of number {i}", "high") for i in range(16)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One sampler, 6 pictures a prompt and 30."""
+    folder = tmp_path_factory.mktemp("compare")
+    few, many = (
+        write_fake_audit(folder / str(count), PROMPTS, count=count, arms=("none",)) for count in (6, 30)
+    )
+    return few, many
+
+
+def test_runs_of_one_sampler_at_unequal_counts_do_not_differ(runs: tuple[Path, Path]) -> None:
+    found = compare_runs(*runs)
+    (arm,) = found.arms
+    assert arm.prompts == len(PROMPTS)
+    small, large = arm.first_pass_tv
+    assert small is not None
+    assert large is not None
+    assert small - large > 0.04, "with fewer pictures a set is further off by chance alone"
+    assert arm.interval is not None
+    assert arm.interval[0] < 0 < arm.interval[1]
+    assert arm.p_value is not None
+    assert arm.p_value > 0.05
+    gaps = [one.first_pass_difference for one in found.sets]
+    assert abs(sum(gap for gap in gaps if gap is not None)) / len(gaps) < (small - large) / 2
+    assert not any(one.p_holm is not None and one.p_holm <= 0.05 for one in found.sets)
+    assert any("another count of pictures" in problem for problem in found.problems)
+
+
+def test_turned_round_it_says_the_same(runs: tuple[Path, Path]) -> None:
+    one, other = compare_runs(*runs), compare_runs(*reversed(runs))
+    assert one.arms[0].p_value == pytest.approx(other.arms[0].p_value)
+    assert one.arms[0].interval is not None
+    assert other.arms[0].interval is not None
+    assert one.arms[0].interval == pytest.approx([-x for x in reversed(other.arms[0].interval)], abs=0.02)
+
+
+@pytest.mark.parametrize("rows", [1, 600, 20_000])
+def test_any_number_of_rows_leaves_room_to_call_one_significant(rows: int) -> None:
+    """The least p-value, times the rows (Holm), must be able to go below 5 %."""
+    light, even = [next(iter(UNIFORM))] * 30, [*UNIFORM] * 5
+    draws = max(9_999, compare._DRAWS_A_ROW * rows)
+    assert rows * stats.difference_test(light, even, UNIFORM, draws=draws) <= 0.05
