@@ -328,9 +328,6 @@ def _directory(data: bytes, count: int, path: Path) -> list[_Entry]:
     if len(entries) != count:
         raise ArchiveFault(f"The archive states {count:,} files, and its directory lists {len(entries):,}.")
     _check_names([entry.name for entry in entries], path)
-    whole = sum(entry.numbers[9] for entry in entries)
-    if whole > max(_FREE_IN_ALL, MOST_RATIO_IN_ALL * path.stat().st_size):
-        raise UserError(f"{path} is no evidence pack: it would unpack to {whole:,} bytes.")
     for entry in entries:
         packed, size = entry.numbers[8], entry.numbers[9]
         if size > max(_FREE, MOST_RATIO * packed):
@@ -338,6 +335,9 @@ def _directory(data: bytes, count: int, path: Path) -> list[_Entry]:
                 f"{path} is no evidence pack: {entry.name.decode('utf-8', 'replace')} would unpack from "
                 f"{packed:,} to {size:,} bytes."
             )
+    whole = sum(entry.numbers[9] for entry in entries)
+    if whole > max(_FREE_IN_ALL, MOST_RATIO_IN_ALL * path.stat().st_size):
+        raise UserError(f"{path} is no evidence pack: it would unpack to {whole:,} bytes.")
     return entries
 
 

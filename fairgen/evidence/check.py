@@ -21,6 +21,7 @@ __all__ = ["Finding", "PackCheck", "check_pack"]
 
 State = Literal["holds", "fault", "note"]
 _MANIFEST_BYTES = 1 << 28
+_SIGNATURE_BYTES = 1 << 20
 _NAMED = 5
 
 
@@ -93,12 +94,8 @@ def check_pack(path: Path, trust: Path | None = None) -> Generator[int, None, Pa
         _require_room(archive, folder)
         listed = _listing(archive, manifest, done)
         yield from _unpack(archive, manifest, folder, done)
-        extra = {
-            kind: archive.read(member)
-            for kind in (SIGNATURE, TIMESTAMP)
-            if (member := archive.find(kind)) is not None
-        }
-        check_signed(manifest, folder, extra.get(SIGNATURE), extra.get(TIMESTAMP), trust, done.say)
+        signature, stamp = (_beside(archive, name, done) for name in (SIGNATURE, TIMESTAMP))
+        check_signed(manifest, folder, signature, stamp, trust, done.say)
         if listed:
             check_contents(manifest, folder, done.say)
         else:
@@ -116,6 +113,20 @@ def _manifest(archive: Archive, done: PackCheck) -> Manifest | None:
         return parse_manifest(archive.read(member), str(archive.path))
     except ValueError as error:
         done.say("fault", f"{MANIFEST} was changed: it is {error}.")
+        return None
+
+
+def _beside(archive: Archive, name: str, done: PackCheck) -> bytes | None:
+    """A file that the manifest cannot list, since it is about the manifest; None where there is none."""
+    member = archive.find(name)
+    if member is None:
+        return None
+    if member.size > _SIGNATURE_BYTES:
+        raise UserError(f"{archive.path} is no evidence pack: its {name} has {member.size:,} bytes.")
+    try:
+        return archive.read(member)
+    except ArchiveFault as fault:
+        done.say("fault", str(fault))
         return None
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from jinja2 import TemplateError
+
 from fairgen._version import __version__
 from fairgen.errors import UserError
 from fairgen.evidence.approvals import SpecStatement, spec_statements
@@ -16,7 +18,7 @@ from fairgen.evidence.comparing import first_difference, json_of
 from fairgen.evidence.computed import INDEX, Computed, compute
 from fairgen.evidence.facts import RunFacts, facts_of
 from fairgen.evidence.identity import ReaderIdentity
-from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun
+from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
 from fairgen.evidence.marks import check_marks
 from fairgen.runs import RUN_FILE, check_run
@@ -43,11 +45,17 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     Args:
         folder: where every file of the manifest was unpacked to.
     """
+    # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
     try:
-        inputs = _inputs(manifest, folder)
-    except (UserError, ValueError) as error:
+        _check(manifest, folder, say)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError) as error:
+        say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
+    except UserError as error:
         say("fault", f"What the pack was made from cannot be read: {error}")
-        return
+
+
+def _check(manifest: Manifest, folder: Path, say: Say) -> None:
+    inputs = _inputs(manifest, folder)
     facts = _facts(manifest, inputs, say)
     if facts is None:
         return
@@ -56,13 +64,9 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     inputs = _with_cards(inputs, facts, folder)
     _check_given(manifest, inputs, facts, say)
     _check_specs(spec_statements(facts), facts, say)
-    # A document that was taken as it was may hold anything, and the pages read much of it.
-    try:
-        with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
-            computed = compute(inputs, facts, Path(scratch))
-    except (UserError, ValueError, LookupError, TypeError, AttributeError) as error:
-        say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
-        return
+    _check_published(manifest, inputs, say)
+    with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
+        computed = compute(inputs, facts, Path(scratch))
     _compare(manifest, computed, folder, say)
 
 
@@ -154,6 +158,18 @@ def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], say:
     strange = [file.path for file in manifest.files if file.role == "given" and file.path not in known]
     for path in strange[:_NAMED]:
         say("fault", f"{path} belongs to nothing in the pack: no record names it.")
+
+
+def _check_published(manifest: Manifest, inputs: Inputs, say: Say) -> None:
+    """The reader's figures were measured before, and come with fairgen: nobody may give others."""
+    if manifest.fairgen != __version__:
+        return
+    shipped = validation_files()
+    changed = [path for path in (RENDERS, ABROAD) if inputs.documents[path] != shipped[path]]
+    for path in changed:
+        say("fault", f"{path} is not what fairgen {__version__} publishes about its reader.")
+    if not changed:
+        say("holds", f"The reader's own figures are those that fairgen {__version__} publishes.")
 
 
 def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) -> None:

@@ -53,7 +53,7 @@ def check_signed(
         return
     subject = chain[0].subject.rfc4514_string()
     if signature is None:
-        say("fault", f"The manifest names a signer, {subject}, and {SIGNATURE} is gone.")
+        say("fault", f"The manifest names a signer, {subject}, and there is no whole {SIGNATURE}.")
         return
     if not check_signature(manifest.to_bytes(), signature, chain[0], manifest.signer.algorithm):
         say(
