@@ -25,6 +25,7 @@ __all__ = ["page_text", "write_page"]
 _WIDTH, _HEIGHT = 640, 220
 _LOWEST, _HIGHEST = 1e-3, 1e6
 """Evidence at the bottom and, at most, at the top of a chart."""
+_RAISED = "⁰¹²³⁴⁵⁶"
 _AROUND = 4
 _SIZE = Size(96, 74)
 
@@ -84,6 +85,8 @@ class Section:
     state: str
     chart: Chart | None
     rows: tuple[Row, ...]
+    widest: float
+    """Share at the right end of the bars."""
     reasons: tuple[tuple[str, int], ...]
     moments: tuple[Around, ...]
 
@@ -132,12 +135,13 @@ def _own(name: str) -> str:
 def _section(monitor: Monitor, watch: ContextWatch) -> Section:
     found = watch.figures()
     alarms = [a for a in monitor.raised if a.context == watch.context]
-    levels = {a.level for a in alarms}
+    levels, rows = {a.level for a in alarms}, _rows(monitor, found)
     return Section(
         found,
         "alarm" if "alarm" in levels else "warning" if levels else "quiet",
         _chart(watch, found, alarms) if found.read else None,
-        tuple(_rows(monitor, found)),
+        tuple(rows),
+        min(1.0, 1.1 * max(max(r.declared, r.allowed[1], r.interval[1]) for r in rows)),
         tuple((reason_text(code), n) for code, n in found.abstained.items()),
         tuple(_moment(monitor, alarm) for alarm in alarms),
     )
@@ -199,7 +203,7 @@ def _chart(watch: ContextWatch, found: ContextFigures, alarms: list[Alarm]) -> C
     powers = range(-3, math.floor(math.log10(top)) + 1)
     return Chart(
         curves,
-        tuple(Mark(0, y(10.0**p), "", f"{10.0**p:g}" if p < 5 else f"10^{p}") for p in powers),
+        tuple(Mark(0, y(10.0**p), "", f"{10.0**p:g}" if p < 5 else f"10{_RAISED[p]}") for p in powers),
         tuple(Mark(0, y(line), name, number_text(line)) for name, line in lines.items()),
         tuple(
             Mark(x(a.picture), y(a.evidence), a.test, f"{a.picture}") for a in alarms if a.level == "alarm"

@@ -16,6 +16,7 @@ from fairgen.monitor.reading import Tone
 
 __all__ = ["Offer", "folder_offers", "line_offers", "run_offers"]
 
+_LONGEST = 100_000
 SETTLED = 1.0
 """Seconds since its last change after which a file counts as whole."""
 
@@ -135,9 +136,11 @@ def line_offers(lines: IO[bytes], classes: list[str]) -> Iterator[Offer]:
     Raises:
         UserError: a line is not as docs/monitoring.md says; it names the line.
     """
-    for number, raw in enumerate(lines, 1):
+    for number, raw in enumerate(iter(lambda: lines.readline(_LONGEST), b""), 1):
         if not raw.strip():
             continue
+        if len(raw) == _LONGEST:
+            raise UserError(f"Line {number} of standard input is longer than {_LONGEST:,} bytes.")
         try:
             line = _Line.model_validate(json.loads(raw))
         except (ValueError, RecursionError) as error:

@@ -163,8 +163,8 @@ class Store:
         Raises:
             UserError: the disk refuses.
         """
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
