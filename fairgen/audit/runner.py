@@ -244,7 +244,7 @@ class Audit:
             if arm in continuous():
                 found = known_calibration(self.generator, arm)
                 if found is None:
-                    found = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
+                    found, _ = yield from calibrated(self.generator, self.reader, arm, self.batch_size)
                 self._calibrations[arm] = self._as_begun(arm, found)
         hashes = {arm: found.content_hash() for arm, found in self._calibrations.items()}
         with self._opened() as writer:

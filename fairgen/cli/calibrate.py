@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.dose_sheet import SCALE, TILE, reach_lines, save_sheet
 from fairgen.cli.opening import opens_a_model
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from fairgen.models.options import ModelOptions
     from fairgen.steering.calibration import Calibration
 
-_TILE = 128
-
 
 @opens_a_model
 def calibrate(
@@ -32,7 +32,10 @@ def calibrate(
     ),
     seeds: int = typer.Option(4, "--seeds", min=2, max=100, help="Pictures of each prompt at each strength."),
     sheet: Path | None = typer.Option(
-        None, "--sheet", help="Save the pictures, a row for each strength, as this PNG.", show_default=False
+        None,
+        "--sheet",
+        help="Save the pictures, a row for each strength, and what the model reaches, as this PNG.",
+        show_default=False,
     ),
     out: Path | None = typer.Option(
         None, "--out", help="Folder to keep it in; by default the user's own.", show_default=False
@@ -76,7 +79,7 @@ def calibrate(
 
         def keep(strength: float, picture: Image.Image) -> None:
             if sheet is not None:
-                tiles.setdefault(strength, []).append(picture.resize((_TILE, _TILE)))
+                tiles.setdefault(strength, []).append(picture.resize((TILE, TILE)))
 
         work = measure(
             generator,
@@ -90,9 +93,11 @@ def calibrate(
         found = common.with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
     if sheet is not None:
-        _save_sheet(tiles, sheet)
+        save_sheet(tiles, found, sheet)
     if as_json:
-        typer.echo(json.dumps(found.model_dump(mode="json") | {"file": str(path)}, ensure_ascii=False))
+        reach = {one.tone: asdict(one) for one in found.reach(SCALE)}
+        told = found.model_dump(mode="json") | {"monotone": found.monotone, "reach": reach, "file": str(path)}
+        typer.echo(json.dumps(told, ensure_ascii=False))
         return
     _show(found)
     typer.echo(f"Kept: {path}")
@@ -101,6 +106,8 @@ def calibrate(
 def _show(found: Calibration) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+
+    from skin_tone.scales import SCALES
 
     console = common.stdout()
     doses = Table("strength", "mean ITA", "spread", "read", "not read", box=SIMPLE_HEAD)
@@ -118,22 +125,14 @@ def _show(found: Calibration) -> None:
         f"{found.start:.0%} of the steps.",
         soft_wrap=True,
     )
-    if found.spearman > -0.9:
+    if not found.monotone:
         console.print(
             "The effect is not monotone: expect many misses with this model, or use --steering prompt.",
             soft_wrap=True,
         )
-
-
-def _save_sheet(tiles: dict[float, list[Image.Image]], path: Path) -> None:
-    from PIL import Image
-
-    from fairgen.common.files import disk_errors, replacing
-
-    rows = [tiles[strength] for strength in sorted(tiles)]
-    page = Image.new("RGB", (_TILE * max(map(len, rows)), _TILE * len(rows)), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            page.paste(picture, (x * _TILE, y * _TILE))
-    with disk_errors(path), replacing(path) as made:
-        page.save(made, "PNG")
+    reach = Table("class", "likeliest at", "chance", "reached", box=SIMPLE_HEAD)
+    for one in found.reach(SCALE):
+        reach.add_row(one.tone, f"{one.strength:+.2f}", f"{one.chance:.0%}", "yes" if one.reached else "no")
+    console.print(reach)
+    for line in reach_lines(found)[len(SCALES[SCALE].classes) + (not found.monotone) :]:
+        console.print(line, soft_wrap=True)

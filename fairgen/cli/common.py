@@ -158,10 +158,11 @@ def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
     console = stderr()
     try:
         with Progress(console=console, disable=not console.is_terminal) as progress:
-            task = progress.add_task(label, total=total)
+            task, done = progress.add_task(label, total=total), 0
             while True:
                 try:
-                    progress.advance(task, next(work))
+                    done += next(work)
+                    progress.update(task, completed=done, total=max(total, done))
                 except StopIteration as stop:
                     result: _T = stop.value
                     return result

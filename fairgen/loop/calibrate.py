@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,14 @@ from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.steering.base import Steering
-from fairgen.steering.calibration import Calibration, Dose, Start
-from fairgen.steering.response import DoseResponse
+from fairgen.steering.calibration import WORDS_MARGIN, Calibration, Dose, Start, Trial
+from fairgen.steering.conditioning import ANCHORS
+from fairgen.steering.prompt_variants import with_word
+from fairgen.steering.reach import Reach, reach
+from fairgen.steering.response import LIMIT, DoseResponse
+from fairgen.steering.wordings import WORDINGS, Anchors
 from skin_tone.pool import ToneReader
+from skin_tone.scales import SCALES
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,13 +46,21 @@ _REACH = 0.97
 
 _FEWEST = 3
 """Readings that a strength needs to be used for the curve."""
+_SCALE = "ita6"
+"""A model that reaches every class of this scale follows the usual words well enough."""
+_FURTHER = 1.15
+"""Another path of tones is taken where its way is so many times as long as the usual one's."""
+_WORDED = (-1.2, -0.6, 0.6, 1.2)
+"""Strengths that are measured with words in the prompt too."""
 _LOOKED_AT = 12
 """So many pictures without one reading end a calibration: the rest would show no face either."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: prompts at every strength, seeds of each; ``starts`` at both ends."""
+    """How much is measured: prompts at every strength, seeds of each; ``starts`` at both ends. A model that
+    follows the usual words poorly needs `more` pictures.
+    """
 
     prompts: tuple[str, ...] = PROMPTS
     seeds: int = 4
@@ -59,6 +72,12 @@ class Plan:
         """Pictures that are made in all."""
         scan = len(self.starts) * len(_ENDS) + 1 if len(self.starts) > 1 else 0
         return len(self.prompts) * (len(STRENGTHS) * self.seeds + scan * self.start_seeds)
+
+    @property
+    def more(self) -> int:
+        """Pictures at most beside these, where other words are tried."""
+        tried = len(WORDINGS) * len(_ENDS) * self.start_seeds
+        return len(self.prompts) * (tried + len(_WORDED) * self.seeds)
 
 
 SHORT = Plan(prompts=PROMPTS[:3], seeds=2, starts=(0.0, 0.05, 0.1, 0.2), start_seeds=1)
@@ -76,6 +95,9 @@ def calibrate(
     keep: Callable[[float, Image.Image], object] = lambda _strength, _picture: None,
 ) -> Generator[int, None, Calibration]:
     """Measure a model. Yields after each batch how many pictures it had; returns the calibration.
+
+    If the usual path of tones does not reach every class of "ita6", a few others are tried
+    (`fairgen.steering.wordings`), and then whether words in the prompt as well reach further.
 
     Args:
         technique: "embedding" or "semantic". batch_size: 1-64; default: the generator's.
@@ -96,22 +118,27 @@ def calibrate(
             f"{each} {'picture' if each == 1 else 'pictures'} at each strength are too few, for a curve "
             f"needs {_FEWEST}: use more --seeds or --prompts."
         )
-    starts = (yield from _scan(measure, technique, chosen)) if len(chosen.starts) > 1 else ()
+    starts: tuple[Start, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    if len(chosen.starts) > 1:
+        starts, usual = yield from _scan(measure, technique, chosen)
+        trials = yield from _trials(measure, technique, chosen, usual)
     start = max((s.start for s in starts if s.reach >= _REACH), default=chosen.starts[0])
-    rows = yield from measure(Steering(technique, start), chosen.prompts, STRENGTHS, chosen.seeds, keep)
-    doses = tuple(
-        _dose(strength, [row for row in rows if row.strength == strength]) for strength in STRENGTHS
-    )
-    usable = [d for d in doses if d.strength != 0 and d.read >= _FEWEST and d.ita is not None]
-    spreads = [d.spread for d in usable if d.spread is not None]
-    if len(usable) < 4 or not spreads:
+    anchors = _furthest(trials)
+    if anchors is not None:  # when these may start was not measured
+        start = chosen.starts[0]
+    steering = Steering(technique, start, anchors=anchors)
+    rows = yield from measure(steering, chosen.prompts, STRENGTHS, chosen.seeds, keep)
+    doses = _doses(rows, STRENGTHS)
+    curve = _curve(doses)
+    if curve is None:
         read = sum(d.read for d in doses)
         raise UserError(
             f"Only {read} of {len(rows)} calibration pictures of {generator.info.name!r} could be read, so "
             f"its dose-response is not known (each strength needs {_FEWEST}): use more --seeds or --prompts, "
             "more --steps, or --steering prompt."
         )
-    pooled = float(np.mean(spreads))
+    worded = yield from _worded(measure, steering, chosen, curve)
     measured = [(d.strength, d.ita) for d in doses if d.ita is not None]
     info = generator.info
     return Calibration(
@@ -126,12 +153,7 @@ def calibrate(
         width=info.width,
         start=start,
         stop=1.0,
-        curve=DoseResponse(
-            strengths=tuple(d.strength for d in usable),
-            ita=tuple(round(d.ita or 0.0, 2) for d in usable),
-            # Few pictures stand behind each spread: half of it is taken from all of them.
-            spread=tuple(round(max(1.0, (pooled + (d.spread or pooled)) / 2), 2) for d in usable),
-        ),
+        curve=curve,
         doses=doses,
         starts=starts,
         spearman=round(float(spearmanr(*zip(*measured, strict=True)).statistic), 4),
@@ -139,7 +161,92 @@ def calibrate(
         seeds=chosen.seeds,
         fairgen=__version__,
         made_at=now(),
+        anchors=anchors,
+        trials=trials,
+        worded=worded,
     )
+
+
+def _doses(rows: Sequence[_Row], strengths: Sequence[float]) -> tuple[Dose, ...]:
+    return tuple(_dose(strength, [row for row in rows if row.strength == strength]) for strength in strengths)
+
+
+def _curve(doses: Sequence[Dose], fewest: int = 4) -> DoseResponse | None:
+    """The dose-response; None where fewer strengths than ``fewest`` were read often enough."""
+    usable = [d for d in doses if d.strength != 0 and d.read >= _FEWEST and d.ita is not None]
+    spreads = [d.spread for d in usable if d.spread is not None]
+    if len(usable) < fewest or not spreads:
+        return None
+    pooled = float(np.mean(spreads))
+    return DoseResponse(
+        strengths=tuple(d.strength for d in usable),
+        ita=tuple(round(d.ita or 0.0, 2) for d in usable),
+        # Few pictures stand behind each spread: half of it is taken from all of them.
+        spread=tuple(round(max(1.0, (pooled + (d.spread or pooled)) / 2), 2) for d in usable),
+    )
+
+
+def _trials(
+    measure: _Measurement, technique: str, plan: Plan, usual: Trial
+) -> Generator[int, None, tuple[Trial, ...]]:
+    """How far other paths of tones go, where the usual one does not reach the ends of the scale."""
+    if _reaches_the_ends(usual):
+        return ()
+    tried = [usual]
+    for name, anchors in WORDINGS.items():
+        try:
+            measure.generator.check_prompts([with_word(p, word) for p in plan.prompts for _, word in anchors])
+        except UserError:
+            continue  # it would be cut off
+        steering = Steering(technique, plan.starts[0], anchors=anchors)
+        rows = yield from measure(steering, plan.prompts, _ENDS, plan.start_seeds)
+        tried.append(_trial(name, anchors, rows))
+    return tuple(tried)
+
+
+def _reaches_the_ends(usual: Trial) -> bool:
+    """Whether the largest strength, extrapolated from the measured ends, gives the scale's end classes."""
+    if usual.light is None or usual.dark is None:
+        return False
+    middle, half = (usual.light + usual.dark) / 2, usual.way / 2 * LIMIT / _ENDS[1]
+    borders = SCALES[_SCALE].borders
+    return middle + half > borders[0] and middle - half <= borders[-1]
+
+
+def _trial(name: str, anchors: Anchors, rows: Sequence[_Row]) -> Trial:
+    light, dark = (_dose(end, [row for row in rows if row.strength == end]).ita for end in _ENDS)
+    return Trial(name=name, anchors=anchors, light=light, dark=dark)
+
+
+def _furthest(trials: Sequence[Trial]) -> Anchors | None:
+    """The path that goes clearly further than the usual one, which is the first; None: that one stays."""
+    best = max(trials, key=lambda trial: trial.way, default=None)
+    if best is None or best is trials[0] or best.way <= _FURTHER * max(trials[0].way, 5.0):
+        return None
+    return best.anchors
+
+
+def _worded(
+    measure: _Measurement, steering: Steering, plan: Plan, curve: DoseResponse
+) -> Generator[int, None, DoseResponse | None]:
+    """The dose-response with the words of the path's end in the prompt, where that reaches further."""
+    alone = reach(curve, _SCALE)
+    if all(one.reached for one in alone):
+        return None
+    path = steering.anchors or ANCHORS
+    words = {strength: path[0 if strength < 0 else -1][1] for strength in _WORDED}
+    try:
+        ends = [with_word(prompt, word) for prompt in plan.prompts for word in set(words.values())]
+        measure.generator.check_prompts([with_word(end, word) for end in ends for _, word in path])
+    except UserError:
+        return None
+    rows = yield from measure(steering, plan.prompts, _WORDED, plan.seeds, words=words)
+    made = _curve(_doses(rows, _WORDED), fewest=2)
+    return made if made is not None and _reaches_further(reach(made, _SCALE), alone) else None
+
+
+def _reaches_further(both: Sequence[Reach], alone: Sequence[Reach]) -> bool:
+    return any(b.chance > a.chance + WORDS_MARGIN for a, b in zip(alone, both, strict=True) if not a.reached)
 
 
 @dataclass(frozen=True)
@@ -167,22 +274,24 @@ class _Measurement:
         strengths: Sequence[float],
         seeds: int,
         keep: Callable[[float, Image.Image], object] | None = None,
+        words: Mapping[float, str] | None = None,
     ) -> Generator[int, None, list[_Row]]:
         from fairgen.steering.request import Request
 
         # The same seeds at every strength: the difference is the strength's alone.
         jobs = [
-            Request(prompt, self.seed + 1000 * place + k, strength=strength)
+            (prompt, Request(_in_words(prompt, strength, words), seed, strength=strength))
             for strength in strengths
             for place, prompt in enumerate(prompts)
-            for k in range(seeds)
+            for seed in range(self.seed + 1000 * place, self.seed + 1000 * place + seeds)
         ]
         rows = []
         for begin in range(0, len(jobs), self.batch):
             batch = jobs[begin : begin + self.batch]
-            for job, picture in zip(batch, self.generator.generate(batch, steering), strict=True):
+            made = self.generator.generate([job for _, job in batch], steering)
+            for (prompt, job), picture in zip(batch, made, strict=True):
                 ita = self.reader.read(picture)[0].ita
-                rows.append(_Row(job.strength, job.prompt, ita, picture if keep is None else None))
+                rows.append(_Row(job.strength, prompt, ita, picture if keep is None else None))
                 self.seen.append(ita is not None)
                 if keep is not None:
                     keep(job.strength, picture)
@@ -194,6 +303,10 @@ class _Measurement:
                     "--steering prompt."
                 )
         return rows
+
+
+def _in_words(prompt: str, strength: float, words: Mapping[float, str] | None) -> str:
+    return prompt if words is None else with_word(prompt, words[strength])
 
 
 def _dose(strength: float, rows: Sequence[_Row]) -> Dose:
@@ -213,8 +326,10 @@ def _dose(strength: float, rows: Sequence[_Row]) -> Dose:
     )
 
 
-def _scan(measure: _Measurement, technique: str, plan: Plan) -> Generator[int, None, tuple[Start, ...]]:
-    """How far each start still reaches, against the earliest."""
+def _scan(
+    measure: _Measurement, technique: str, plan: Plan
+) -> Generator[int, None, tuple[tuple[Start, ...], Trial]]:
+    """How far each start still reaches, against the earliest; and both ends with that one."""
     from skin_tone.faces import FaceFinder
 
     plain = yield from measure(Steering(technique), plan.prompts, (0.0,), plan.start_seeds)
@@ -223,13 +338,16 @@ def _scan(measure: _Measurement, technique: str, plan: Plan) -> Generator[int, N
         faces = [finder.find(np.asarray(row.picture)) for row in plain]
         for start in plan.starts:
             rows = yield from measure(Steering(technique, start), plan.prompts, _ENDS, plan.start_seeds)
+            if start == plan.starts[0]:
+                usual = _trial("usual", ANCHORS, rows)
             ends = [[row.ita for row in rows if row.strength == end and row.ita is not None] for end in _ENDS]
             ways.append(float(np.mean(ends[0]) - np.mean(ends[1])) if all(ends) else 0.0)
             elsewhere.append(_elsewhere(rows, plain * len(_ENDS), faces * len(_ENDS)))
-    return tuple(
+    found = tuple(
         Start(start=start, reach=round(way / ways[0], 3) if ways[0] > 0 else 0.0, elsewhere=change)
         for start, way, change in zip(plan.starts, ways, elsewhere, strict=True)
     )
+    return found, usual
 
 
 def _elsewhere(

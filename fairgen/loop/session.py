@@ -17,7 +17,7 @@ steering the first ``count`` pictures are the set.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ from fairgen.steering import (
 )
 from fairgen.steering.calibration import Calibration, find_calibration, save_calibration
 from fairgen.steering.conditioning import ANCHORS
-from fairgen.steering.continuous import check_limit
+from fairgen.steering.continuous import ContinuousTechnique, check_limit
 from fairgen.steering.prompt_variants import PromptVariants, with_word
 from fairgen.steering.registry import AUTO, continuous
 from fairgen.targets import FairnessSpec
@@ -201,6 +201,9 @@ class Plan:
             notes.append(default_target_note(self.spec.name, len(self.spec.contexts), self.prompt))
         few = fewer_than_classes(target, self.count)
         notes += [few] if few else []
+        requested = self.requested()
+        if steered and isinstance(selected, ContinuousTechnique):
+            notes += _reach_note(selected, requested)
         return SessionRecord(
             session=name,
             started_at=now(),
@@ -216,7 +219,7 @@ class Plan:
             scale=self.spec.scale,
             classes=list(target),
             target=target,
-            requested=self.requested(),
+            requested=requested,
             round_size=self.round_size,
             max_tries=self.max_tries if steered and self.feedback else 1,
             feedback=self.feedback and steered,
@@ -266,8 +269,12 @@ def running_set(
 
 def calibrated(
     generator: Model, reader: ToneReader, name: str, batch_size: int
-) -> Generator[Event, None, Calibration]:
-    """Measure a model that has no calibration, briefly, and keep the result."""
+) -> Generator[Event, None, tuple[Calibration, int]]:
+    """Measure a model that has no calibration, briefly, and keep the result.
+
+    Returns:
+        The calibration, and how many pictures it took.
+    """
     model, done = generator.info.name, 0
     yield Calibrating(model, name, done, SHORT.pictures)
     steps = calibrate(generator, reader, name, plan=SHORT, batch_size=batch_size)
@@ -277,9 +284,11 @@ def calibrated(
         except StopIteration as stop:
             calibration: Calibration = stop.value
             break
-        yield Calibrating(model, name, done, SHORT.pictures)
+        # More than planned where the model follows the usual words poorly.
+        total = SHORT.pictures if done <= SHORT.pictures else SHORT.pictures + SHORT.more
+        yield Calibrating(model, name, done, total)
     save_calibration(calibration, generator.info)
-    return calibration
+    return calibration, done
 
 
 def known_calibration(model: Model, name: str) -> Calibration | None:
@@ -299,6 +308,17 @@ def _words_instead(generator: Model, steering: str, prompt: str) -> list[str]:
     except UserError as reason:
         return [f"Steered by words in the prompt: {reason}"]
     return []
+
+
+def _reach_note(selected: ContinuousTechnique, requested: Mapping[str, int]) -> list[str]:
+    """That the model is not known to reach some of the classes, if so."""
+    missing = selected.out_of_reach([tone for tone, count in requested.items() if count])
+    if not missing:
+        return []
+    return [
+        f"By its calibration, {selected.name} steering does not bring this model to {', '.join(missing)}: "
+        "expect misses there (`fairgen calibrate` shows how far it reaches)."
+    ]
 
 
 class _Session:
@@ -347,11 +367,15 @@ class _Session:
     def run(self) -> Iterator[Event]:
         selected, notes = self.selected, [*self.told]
         if self.uncalibrated:
-            found = yield from calibrated(self.generator, self.reader, self.asked_for, self.asked.batch_size)
+            found, made = yield from calibrated(
+                self.generator, self.reader, self.asked_for, self.asked.batch_size
+            )
             selected = technique(self.asked_for, self.asked.spec.scale, found, self.limit)
+            if selected is not None:  # it may have found other, longer words to work better
+                self.generator.check_prompts(selected.prompts(self.asked.prompt))
             notes.append(
                 f"The model had no calibration for these settings: a short one was run first "
-                f"({SHORT.pictures} pictures, not counted here). `fairgen calibrate` makes a better one."
+                f"({made} pictures, not counted here). `fairgen calibrate` makes a better one."
             )
         info, signer = self.generator.info, self.signer
         header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)

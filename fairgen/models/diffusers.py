@@ -16,6 +16,7 @@ from fairgen.models.contract import FLAGGED
 from fairgen.runs import ModelInfo
 from fairgen.steering import registry
 from fairgen.steering.calibration import Calibration, calibration_in
+from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.request import Request
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ class DiffusersModel:
             technique=steering.technique,
             start=steering.start,
             stop=steering.stop,
+            anchors=steering.anchors or ANCHORS,
             memory=self._memory,
         )
 

@@ -43,6 +43,10 @@ class Steering:
     technique: str
     start: float = 0.0
     stop: float = 1.0
+    anchors: tuple[tuple[float, str], ...] | None = None
+    """The path of tones, strength -> tone words; None: the usual one
+    (`fairgen.steering.conditioning.ANCHORS`).
+    """
 
 
 class Technique(ABC):

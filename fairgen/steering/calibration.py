@@ -12,17 +12,20 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fairgen.common.documents import write_document
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
-from fairgen.steering.response import DoseResponse
+from fairgen.steering.conditioning import ANCHORS
+from fairgen.steering.reach import Reach, reach
+from fairgen.steering.response import LIMIT, DoseResponse
 
-if TYPE_CHECKING:
-    pass
+WORDS_MARGIN = 0.1
+"""Words go into the prompt as well where that makes a class so much likelier."""
+_MONOTONE = -0.9
 
 
 class Dose(BaseModel):
@@ -49,8 +52,33 @@ class Start(BaseModel):
     elsewhere: float | None
 
 
+class Trial(BaseModel):
+    """One path of tones that was tried: mean ITA in degrees at its light and its dark end, strengths -0.9 and
+    0.9; None where too little was read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    anchors: tuple[tuple[float, str], ...]
+    light: float | None
+    dark: float | None
+
+    @property
+    def way(self) -> float:
+        """From its light to its dark end, degrees."""
+        return 0.0 if self.light is None or self.dark is None else self.light - self.dark
+
+
 class Calibration(BaseModel):
-    """A model's dose-response for one technique, and how it was measured."""
+    """A model's dose-response for one technique, and how it was measured.
+
+    Attributes:
+        anchors: the path of tones, where another one than the usual reached further; None: the usual one.
+        trials: the paths that were tried, the usual one first; none where that one reaches the whole scale.
+        worded: the dose-response with the words of the path's end in the prompt too, used where it reaches
+            further; None where it does not, or was not needed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -74,10 +102,37 @@ class Calibration(BaseModel):
     seeds: int = Field(description="pictures of each prompt at each strength")
     fairgen: str
     made_at: datetime
+    anchors: tuple[tuple[float, str], ...] | None = None
+    trials: tuple[Trial, ...] = ()
+    worded: DoseResponse | None = None
+
+    @property
+    def path(self) -> tuple[tuple[float, str], ...]:
+        """The path of tones that the strengths refer to."""
+        return self.anchors or ANCHORS
+
+    @property
+    def end_words(self) -> tuple[str, str]:
+        """The tone words of its light and its dark end."""
+        return self.path[0][1], self.path[-1][1]
+
+    @property
+    def monotone(self) -> bool:
+        """Whether more strength is darker, but for chance (rank correlation of -0.9 or less)."""
+        return self.spearman <= _MONOTONE
+
+    def reach(self, scale: str, limit: float = LIMIT) -> tuple[Reach, ...]:
+        """How well every class is reached, with the prompt's words where these reach further."""
+        alone = reach(self.curve, scale, limit)
+        if self.worded is None:
+            return alone
+        both = reach(self.worded, scale, limit)
+        return tuple(b if b.chance > a.chance + WORDS_MARGIN else a for a, b in zip(alone, both, strict=True))
 
     def content_hash(self) -> str:
         """'sha256:<hex>' of everything but the date."""
-        text = self.model_dump_json(exclude={"made_at"})
+        later = {name for name in ("anchors", "trials", "worded") if not getattr(self, name)}
+        text = self.model_dump_json(exclude={"made_at"} | later)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -95,7 +95,7 @@ class PromptResponse:
     def __init__(self, curve: DoseResponse, scale: str, limit: float = LIMIT) -> None:
         self.curve = curve
         self.scale = SCALES[scale]
-        self._grid = _GRID[np.abs(_GRID) < limit + 0.005]
+        self._grid: Floats = _GRID[np.abs(_GRID) < limit + 0.005]
         self._log_weight = -0.5 * np.square(_OFFSETS / _PRIOR)
         at = self._grid[:, None] + _OFFSETS
         self._means, self._deviations = curve.mean(at), curve.deviation(at)
@@ -103,6 +103,11 @@ class PromptResponse:
         # Strengths x offsets x classes; the borders fall, so the upper edge comes first.
         below = ndtr((edges - self._means[..., None]) / self._deviations[..., None])
         self._chances = below[..., :-1] - below[..., 1:]
+
+    @property
+    def strengths(self) -> Floats:
+        """All strengths that may be asked for, rising."""
+        return self._grid
 
     @property
     def offset(self) -> float:
