@@ -152,16 +152,28 @@ def loaded(
 
 
 def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
-    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing."""
+    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing. Where
+    standard error is no terminal, a line comes now and then.
+    """
     from rich.progress import Progress
 
+    from fairgen.cli.telling import telling
+
     console = stderr()
+    done = 0
     try:
-        with Progress(console=console, disable=not console.is_terminal) as progress:
+        with (
+            Progress(console=console, disable=not console.is_terminal) as progress,
+            contextlib.nullcontext() if console.is_terminal else telling(label) as tell,
+        ):
             task = progress.add_task(label, total=total)
             while True:
                 try:
-                    progress.advance(task, next(work))
+                    step = next(work)
+                    done += step
+                    progress.advance(task, step)
+                    if tell is not None:
+                        tell(f"{done:,} of {total:,} pictures")
                 except StopIteration as stop:
                     result: _T = stop.value
                     return result
