@@ -152,17 +152,27 @@ def loaded(
 
 
 def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
-    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing."""
+    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing. Where
+    standard error is no terminal, a line comes now and then.
+    """
     from rich.progress import Progress
 
+    from fairgen.cli.telling import telling
+
     console = stderr()
+    done = 0
     try:
-        with Progress(console=console, disable=not console.is_terminal) as progress:
-            task, done = progress.add_task(label, total=total), 0
+        with (
+            Progress(console=console, disable=not console.is_terminal) as progress,
+            contextlib.nullcontext() if console.is_terminal else telling(label) as tell,
+        ):
+            task = progress.add_task(label, total=total)
             while True:
                 try:
                     done += next(work)
                     progress.update(task, completed=done, total=max(total, done))
+                    if tell is not None:
+                        tell(f"{done:,} of {max(total, done):,} pictures")
                 except StopIteration as stop:
                     result: _T = stop.value
                     return result

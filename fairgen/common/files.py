@@ -18,7 +18,7 @@ __all__ = ["disk_errors", "now", "replacing", "work_folder", "write_text"]
 
 _LOCK = "lock"
 _NO_PLACE = frozenset(
-    {errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ELOOP}
+    {errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ENODEV, errno.ENXIO, errno.ELOOP}
 )
 """What a name that is too long gives, /proc, a file system that is gone."""
 

@@ -108,3 +108,13 @@ def test_commands_that_are_suggested_can_be_pasted(tmp_path: Path) -> None:
     with pytest.raises(common.Interrupted, match="fairgen report") as told:
         watch(events(), "Steered", folder)
     assert f"`fairgen report {shlex.quote(str(folder))}`" in str(told.value)
+
+
+def test_resume_of_the_run_file_itself_names_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_fake_run(tmp_path / "run", arms=("none",))
+    assert cli.run(["audit", "--resume", str(run / "run.jsonl")]) == 2
+    assert f"{run} holds no audit to resume" in capsys.readouterr().err
+    assert cli.run(["audit", "--resume", str(tmp_path / "run.jsonl")]) == 2
+    assert f"{tmp_path} is no run folder" in capsys.readouterr().err

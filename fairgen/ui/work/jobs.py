@@ -138,4 +138,4 @@ def write_run_report(run: UserRun) -> None:
 
     report, file = run.folder / "report.html", run.folder / RUN_FILE
     if not report.exists() or report.stat().st_mtime_ns < file.stat().st_mtime_ns:
-        write_report(run.folder)
+        write_report(run.folder, layout="single")
