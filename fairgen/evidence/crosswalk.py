@@ -83,9 +83,10 @@ def _nist(known: _Facts) -> list[CrosswalkRow]:
         ),
         _row(
             _NIST, "MS-2.8-003", "A tamper-evident history of what was generated and changed",
-            "covered" if known.signed_pack else "partly", "runs/ records/ manifest.json",
+            "partly", "runs/ records/ manifest.json",
             "Every picture has a record; records are linked, and the manifest holds the hash of each file"
-            + (" and is signed." if known.signed_pack else ". The manifest is not signed."),
+            + (" and is signed." if known.signed_pack else ". The manifest is not signed.")
+            + " What happens to a picture after its run is not known.",
         ),
         _row(
             _NIST, "MS-2.11-001", "Benchmarks fit for the use, with their assumptions and limits", "partly",
@@ -113,10 +114,9 @@ def _nist(known: _Facts) -> list[CrosswalkRow]:
             else "No card of the model is in the pack.",
         ),
         _row(
-            _NIST, "MS-2.13-001", "A model of the measurement's error", "covered", "reader/ figures/",
+            _NIST, "MS-2.13-001", "A model of the measurement's error", "partly", "reader/ figures/",
             "The reader's confusion by tone and light, how often it abstains by tone, and every distance "
-            "with the "
-            "labels redrawn by how sure the reader was.",
+            "with the labels redrawn by how sure the reader was. Ratings by many people are missing.",
         ),
         _row(
             _NIST, "MS-4.2-004", "Overrides of the system's decisions are recorded", "partly", "records/",

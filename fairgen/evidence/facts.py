@@ -45,6 +45,11 @@ class Decision:
     place: int | None
     detail: str
 
+    @property
+    def is_note(self) -> bool:
+        """Whether it is only a sentence of the run file about the set."""
+        return self.what.startswith("note")
+
 
 @dataclass
 class RunFacts:
@@ -154,7 +159,7 @@ def _decided(line: int, record: SessionRecord | FillRecord | Summary) -> Iterato
     if isinstance(record, SessionRecord):
         if record.steering != "none" and not record.steered:
             yield Decision(line, record.session, "steering stayed off", None, None, record.steering)
-        if not record.feedback:
+        if record.steered and not record.feedback:
             yield Decision(line, record.session, "no feedback: every picture kept", None, None, "")
     for note in record.notes:
         at = "note at the beginning" if isinstance(record, SessionRecord) else "note at the end"

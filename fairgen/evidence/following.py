@@ -17,7 +17,7 @@ from fairgen.evidence.approvals import SpecStatement, spec_statements
 from fairgen.evidence.comparing import first_difference, json_of
 from fairgen.evidence.computed import INDEX, Computed, compute
 from fairgen.evidence.facts import RunFacts, facts_of
-from fairgen.evidence.identity import ReaderIdentity
+from fairgen.evidence.identity import ReaderIdentity, software_hash
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
 from fairgen.evidence.marks import check_marks
@@ -162,7 +162,8 @@ def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], say:
 
 def _check_published(manifest: Manifest, inputs: Inputs, say: Say) -> None:
     """The reader's figures were measured before, and come with fairgen: nobody may give others."""
-    if manifest.fairgen != __version__:
+    if manifest.software != software_hash():
+        say("note", f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
         return
     shipped = validation_files()
     changed = [path for path in (RENDERS, ABROAD) if inputs.documents[path] != shipped[path]]
@@ -207,11 +208,11 @@ def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> 
         say("fault", f"{path} follows from nothing in the pack.")
     for path in sorted(computed.files.keys() - stated)[:_NAMED]:
         say("fault", f"{path} follows from the pack and is not in it.")
-    same_version = manifest.fairgen == __version__
+    same_software = manifest.software == software_hash()
     wrong = 0
     for path, content in computed.files.items():
         if path in stated:
-            for text in _differs(path, (folder / path).read_bytes(), content, same_version):
+            for text in _differs(path, (folder / path).read_bytes(), content, same_software):
                 wrong += 1
                 if wrong <= 2 * _NAMED:
                     say("fault", text)
@@ -220,29 +221,31 @@ def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> 
     if wrong:
         return
     say("holds", "The figures were computed anew from the run files, and are the ones stated.")
-    if same_version:
+    if same_software:
         say("holds", "Reports, tables, lists and the page on top were made anew, and are the same.")
     else:
         say(
             "note",
-            f"Pages and tables were written by fairgen {manifest.fairgen}, and this is {__version__}: their "
-            "figures were computed anew, their words were not made again.",
+            f"Pages and tables were written by other software (fairgen {manifest.fairgen}, "
+            f"{manifest.software[:19]}…) "
+            f"than this (fairgen {__version__}): figures were computed anew, words were not made again.",
         )
 
 
-def _differs(path: str, stated: bytes, content: bytes, same_version: bool) -> Iterator[str]:
+def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> Iterator[str]:
     if stated == content:
         return
     if path.startswith("figures/"):
-        where = first_difference(
-            json_of(stated), json_of(content), frozenset() if same_version else _OF_THE_WRITER
-        )
+        if same_software:
+            where = first_difference(json_of(stated), json_of(content))
+        else:
+            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, added=True)
         if where is not None:
             yield f"{path} does not state the figures of its run: {where}."
-        elif same_version and json_of(stated) is None:
+        elif same_software and json_of(stated) is None:
             yield f"{path} is no JSON."
         return
-    if not same_version:
+    if not same_software:
         return
     if path.endswith(".json"):
         where = first_difference(json_of(stated), json_of(content))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from importlib import metadata, resources
+from importlib.resources.abc import Traversable
 
 from pydantic import Field
 
@@ -11,9 +13,10 @@ from fairgen._version import __version__
 from fairgen.common.documents import Part
 from fairgen.runs import fingerprint_of
 
-__all__ = ["ReaderIdentity", "reader_identity"]
+__all__ = ["ReaderIdentity", "reader_identity", "software_hash"]
 
 _FITTED = (".safetensors", "calibration.json")
+_CODE = (".py", ".j2", ".css", ".js", ".yaml", ".txt")
 
 
 class ReaderIdentity(Part):
@@ -48,3 +51,21 @@ def reader_identity() -> ReaderIdentity:
         code=fingerprint_of({name: sha for name, sha in files.items() if name.endswith(".py")}),
         mediapipe=mediapipe,
     )
+
+
+@cache
+def software_hash() -> str:
+    """'sha256:<hex>' over the code of `fairgen` and `skin_tone`; the same code makes the same pages."""
+    found: dict[str, str] = {}
+    for package in ("fairgen", "skin_tone"):
+        _hash_code(resources.files(package), package, found)
+    return fingerprint_of(found)
+
+
+def _hash_code(folder: Traversable, place: str, found: dict[str, str]) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name not in ("_data", "__pycache__"):
+            _hash_code(entry, f"{place}/{entry.name}", found)
+        elif entry.name.endswith(_CODE):
+            sha = hashlib.sha256(entry.read_bytes()).hexdigest()
+            found[f"{place}/{entry.name}"] = f"sha256:{sha}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from fairgen.errors import UserError
 from fairgen.evidence.identity import reader_identity
 from fairgen.evidence.manifest import PicturesIn
 from fairgen.runs import RUN_FILE, ModelInfo, SignerRecord, ahead_of, check_run
+from fairgen.runs.writer import open_locked
 
 __all__ = [
     "ABROAD",
@@ -102,8 +104,16 @@ def find_runs(folders: Sequence[Path]) -> list[PackRun]:
         name = stem
         while any(name == one.name for one in found):
             name = f"{stem}-{sum(one.name.startswith(stem) for one in found) + 1}"
+        _require_no_writer(folder)
         found.append(PackRun(name, folder.name, folder))
     return found
+
+
+def _require_no_writer(folder: Path) -> None:
+    """Raise `UserError` where another process writes the run; nobody can write one that is read-only."""
+    path = folder / RUN_FILE
+    if os.access(path, os.W_OK):
+        open_locked(path).close()
 
 
 def card_of(model: ModelInfo, given: Path | None) -> tuple[bytes | None, str]:

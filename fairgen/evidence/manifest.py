@@ -67,6 +67,9 @@ class Manifest(Part):
     kind: Literal["fairgen evidence pack"] = _KIND
     schema_version: Literal[1] = _VERSION
     fairgen: str = Field(description="version of fairgen that wrote the pack")
+    software: str = Field(
+        pattern=_HASH, description="'sha256:<hex>' over the code of fairgen and skin_tone that wrote the pack"
+    )
     created_at: datetime
     note: str = (
         "Evidence about pictures that a generative model made. It says what was measured, and leaves the "

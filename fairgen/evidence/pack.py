@@ -16,6 +16,7 @@ from fairgen.errors import UserError
 from fairgen.evidence.archive import ArchiveWriter
 from fairgen.evidence.computed import INDEX, compute
 from fairgen.evidence.facts import RunFacts, facts_of
+from fairgen.evidence.identity import software_hash
 from fairgen.evidence.inputs import Inputs, card_of, environment, find_runs, validation_files
 from fairgen.evidence.manifest import (
     CHAIN,
@@ -147,6 +148,7 @@ class PackPlan:
         ]
         return Manifest(
             fairgen=self.inputs.fairgen,
+            software=software_hash(),
             created_at=self.inputs.created_at,
             pictures=self.inputs.pictures,
             runs=runs,

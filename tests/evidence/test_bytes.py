@@ -44,3 +44,4 @@ def test_bytes_of_headers_signature_and_end_are_found(pack: Path, roots: Path, t
 @pytest.mark.exhaustive
 def test_a_thousand_changed_bytes_are_found(pack: Path, roots: Path, tmp_path: Path) -> None:
     assert _unfound(pack, roots, tmp_path / "forged.zip", 1_000, seed=2) == []
+    assert checked(pack, roots).faults == []  # nothing else was found all the time
