@@ -19,19 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import markdown
+import monitor_streams
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from scipy.special import gammaln
 from scipy.stats import chi2, ncx2
 from simulations import BY_HAND
 
 from fairgen.common.files import write_text
 from fairgen.scoring.monitored import Levels
 from fairgen.stats.sequential import ChangeProcess, EProcess, ShareBox, change_bins, reading_box
-from fairgen.stats.sequential.alternatives import alternatives
 from skin_tone.confusion import confusion
 
 Vector = NDArray[np.float64]
@@ -41,7 +40,7 @@ Row = dict[str, Any]
 _HERE = Path(__file__).resolve().parent
 _PAGE = _HERE.parent / "docs" / "statistics.md"
 _COMMAND = "python benchmarks/monitor.py"
-LENGTH, STREAMS, BLOCK = 100_000, 2_000, 500
+LENGTH, STREAMS, BLOCK = 100_000, 2_000, 250
 LEVELS = Levels()
 CHANGES = (0, 1_000, 10_000)
 """Pictures on target before the stream leaves it."""
@@ -153,60 +152,10 @@ def first_alarms(
     return {name: values.tolist() for name, values in found.items()}
 
 
-def covered(pictures: Classes, shares: Vector, level: float = 0.95) -> list[bool]:
-    """Whether the intervals of `fairgen.stats.sequential.share_sequence` hold for all classes at all moments:
-    `log_excess` stays below its line, here computed from tables, for 10**9 moments are looked at.
-    """
-    length = pictures.shape[1]
-    n = np.arange(1, length + 1)
-    table = gammaln(np.arange(length + 1) + 0.5)
-    whole = gammaln(n + 1) + np.log(np.pi)
-    line = np.log(len(shares) / (1 - level))
-    result = np.ones(len(pictures), bool)
-    for row, stream in enumerate(pictures):
-        for number, share in enumerate(shares):
-            x = np.cumsum(stream == number)
-            excess = table[x] + table[n - x] - whole - x * np.log(share) - (n - x) * np.log1p(-share)
-            result[row] &= bool((excess < line).all())
-    return [bool(value) for value in result]
-
-
 def repeated_chi_square(pictures: Classes, shares: Vector, every: int) -> list[int]:
     """The picture at which Pearson's test, done after every so many, first has p <= .05; 0: never."""
-    line = chi2.isf(0.05, len(shares) - 1)
-    n = np.arange(1, pictures.shape[1] + 1)
-    looks = (n >= FASTEST) & (n % every == 0)
-    found = []
-    for stream in pictures:
-        value = np.zeros(len(n))
-        for number, share in enumerate(shares):
-            value += (np.cumsum(stream == number) - n * share) ** 2 / (n * share)
-        over = looks & (value >= line)
-        found.append(int(over.argmax()) + 1 if over.any() else 0)
-    return found
-
-
-def cusum_peaks(pictures: Classes, shares: Vector, line: float = np.inf) -> tuple[list[float], list[int]]:
-    """Page's CUSUM, the largest over the alternatives: its peak, and when it first reached ``line``."""
-    ways, weights = alternatives(shares)
-    gains = np.log(ways / shares).T.copy()
-    prior = np.log(weights / weights.max())
-    sums = np.zeros((len(pictures), len(ways)))
-    peak = np.full(len(pictures), -np.inf)
-    first = np.zeros(len(pictures), int)
-    rows = np.arange(len(pictures))
-    for t in range(pictures.shape[1]):
-        np.maximum(sums, 0, out=sums)
-        sums += np.take(gains, pictures[rows, t], axis=0)
-        best = (sums + prior).max(axis=1)
-        peak[rows] = np.maximum(peak[rows], best)
-        over = best >= line
-        if over.any():
-            first[rows[over]] = t + 1
-            rows, sums = rows[~over], sums[~over]
-            if not len(rows):
-                break
-    return peak.tolist(), first.tolist()
+    line = float(chi2.isf(0.05, len(shares) - 1))
+    return monitor_streams.chi_square(pictures, shares, FASTEST, every, line)
 
 
 def on_target(number: int, block: int, streams: int, length: int) -> Row:
@@ -217,9 +166,11 @@ def on_target(number: int, block: int, streams: int, length: int) -> Row:
     read = shares @ reader_errors() if target.reader else shares
     pictures = draw(source, read, streams, length)
     row: Row = {"kind": "on target", "target": number, "streams": streams, "length": length}
-    row |= first_alarms(Watch.over(box, streams), pictures, source)
+    monitor_streams.check(box, pictures[:40, :1500])
+    lines = Watch.over(box, 1).lines
+    row |= monitor_streams.first_alarms(box, pictures, source, lines)
     if not target.reader:
-        row["covered"] = covered(pictures, shares)
+        row["covered"] = monitor_streams.covered(pictures, shares)
         row |= {f"chi-square every {e}": repeated_chi_square(pictures, shares, e) for e in (1, 100)}
     return row
 
@@ -227,7 +178,7 @@ def on_target(number: int, block: int, streams: int, length: int) -> Row:
 def cusum_line(block: int, streams: int, length: int) -> Row:
     """Peaks of the CUSUM over streams on the even target, from which its line is set."""
     shares = np.array(TARGETS[0].shares)
-    peaks, _ = cusum_peaks(draw(rng(2, block), shares, streams, length), shares)
+    peaks, _ = monitor_streams.cusums(draw(rng(2, block), shares, streams, length), shares)
     return {"kind": "cusum", "peaks": peaks}
 
 
@@ -267,7 +218,7 @@ def cusum_delays(way: str, tv: float, change: int, line: float, streams: int) ->
     pictures = np.concatenate(
         [draw(source, even, streams, change), draw(source, off, streams, round(80 / tv**2))], axis=1
     )
-    _, first = cusum_peaks(pictures, even, line)
+    _, first = monitor_streams.cusums(pictures, even, line)
     return {"kind": "cusum delay", "way": way, "tv": tv, "after": change, "line": line, "first": first}
 
 
@@ -303,7 +254,7 @@ def tasks(scale: float, streams: int) -> list[Task]:
         for tv in READ
         for way in list(WAYS)[:1]
     ]
-    found.append(("cusum", cusum_line, (0, BLOCK, length)))
+    found.append(("cusum", cusum_line, (0, 2 * BLOCK, length)))
     return found + [
         (f"on-target-{number}-{block}", on_target, (number, block, BLOCK, length))
         for block in range(blocks)
