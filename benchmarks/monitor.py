@@ -1,7 +1,7 @@
 """How often `fairgen monitor` alarms on streams on target, and how soon on streams that are not; writes
 tables of docs/statistics.md.
 
-    python benchmarks/monitor.py [--workers 2]     # prints them, writes benchmarks/monitor.json
+    python benchmarks/monitor.py [--streams 2000]  # prints them, writes benchmarks/monitor.json
     python benchmarks/monitor.py --quick           # a tenth of the streams and of their length, prints only
 
 Everything is seeded. The work is done in pieces, which are kept in runs/monitor-benchmark: stopped,
@@ -19,19 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import markdown
+import monitor_streams
 import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from scipy.special import gammaln
 from scipy.stats import chi2, ncx2
 from simulations import BY_HAND
 
 from fairgen.common.files import write_text
 from fairgen.scoring.monitored import Levels
 from fairgen.stats.sequential import ChangeProcess, EProcess, ShareBox, change_bins, reading_box
-from fairgen.stats.sequential.alternatives import alternatives
 from skin_tone.confusion import confusion
 
 Vector = NDArray[np.float64]
@@ -76,6 +75,8 @@ WAYS: dict[str, tuple[float, ...]] = {
 there are (least chi-square distance), and the last does not follow the order of the scale.
 """
 DISTANCES = (0.2, 0.15, 0.1)
+READ, VALIDATIONS = (0.3, 0.2, 0.1), (1, 10)
+"""Distances with the reader's errors, and sizes of its validation, in shipped ones."""
 
 
 def rng(*key: int) -> np.random.Generator:
@@ -96,9 +97,9 @@ def reader_errors() -> Vector:
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
-def validated(source: np.random.Generator, target: Vector) -> ShareBox:
-    """What a new validation of that reader, of the size of the shipped one, allows."""
-    faces = confusion("calibrated", "ita6").counts.sum(axis=1).astype(int)
+def validated(source: np.random.Generator, target: Vector, times: int = 1) -> ShareBox:
+    """What a new validation of that reader, so many times as large as the shipped one, allows."""
+    faces = times * confusion("calibrated", "ita6").counts.sum(axis=1).astype(int)
     counts = np.array([source.multinomial(n, row) for n, row in zip(faces, reader_errors(), strict=True)])
     return reading_box(target, [counts.astype(float)], level=1 - LEVELS.reader)
 
@@ -151,60 +152,10 @@ def first_alarms(
     return {name: values.tolist() for name, values in found.items()}
 
 
-def covered(pictures: Classes, shares: Vector, level: float = 0.95) -> list[bool]:
-    """Whether the intervals of `fairgen.stats.sequential.share_sequence` hold for all classes at all moments:
-    `log_excess` stays below its line, here computed from tables, for 10**9 moments are looked at.
-    """
-    length = pictures.shape[1]
-    n = np.arange(1, length + 1)
-    table = gammaln(np.arange(length + 1) + 0.5)
-    whole = gammaln(n + 1) + np.log(np.pi)
-    line = np.log(len(shares) / (1 - level))
-    result = np.ones(len(pictures), bool)
-    for row, stream in enumerate(pictures):
-        for number, share in enumerate(shares):
-            x = np.cumsum(stream == number)
-            excess = table[x] + table[n - x] - whole - x * np.log(share) - (n - x) * np.log1p(-share)
-            result[row] &= bool((excess < line).all())
-    return [bool(value) for value in result]
-
-
 def repeated_chi_square(pictures: Classes, shares: Vector, every: int) -> list[int]:
     """The picture at which Pearson's test, done after every so many, first has p <= .05; 0: never."""
-    line = chi2.isf(0.05, len(shares) - 1)
-    n = np.arange(1, pictures.shape[1] + 1)
-    looks = (n >= FASTEST) & (n % every == 0)
-    found = []
-    for stream in pictures:
-        value = np.zeros(len(n))
-        for number, share in enumerate(shares):
-            value += (np.cumsum(stream == number) - n * share) ** 2 / (n * share)
-        over = looks & (value >= line)
-        found.append(int(over.argmax()) + 1 if over.any() else 0)
-    return found
-
-
-def cusum_peaks(pictures: Classes, shares: Vector, line: float = np.inf) -> tuple[list[float], list[int]]:
-    """Page's CUSUM, the largest over the alternatives: its peak, and when it first reached ``line``."""
-    ways, weights = alternatives(shares)
-    gains = np.log(ways / shares).T.copy()
-    prior = np.log(weights / weights.max())
-    sums = np.zeros((len(pictures), len(ways)))
-    peak = np.full(len(pictures), -np.inf)
-    first = np.zeros(len(pictures), int)
-    rows = np.arange(len(pictures))
-    for t in range(pictures.shape[1]):
-        np.maximum(sums, 0, out=sums)
-        sums += np.take(gains, pictures[rows, t], axis=0)
-        best = (sums + prior).max(axis=1)
-        peak[rows] = np.maximum(peak[rows], best)
-        over = best >= line
-        if over.any():
-            first[rows[over]] = t + 1
-            rows, sums = rows[~over], sums[~over]
-            if not len(rows):
-                break
-    return peak.tolist(), first.tolist()
+    line = float(chi2.isf(0.05, len(shares) - 1))
+    return monitor_streams.chi_square(pictures, shares, FASTEST, every, line)
 
 
 def on_target(number: int, block: int, streams: int, length: int) -> Row:
@@ -215,9 +166,11 @@ def on_target(number: int, block: int, streams: int, length: int) -> Row:
     read = shares @ reader_errors() if target.reader else shares
     pictures = draw(source, read, streams, length)
     row: Row = {"kind": "on target", "target": number, "streams": streams, "length": length}
-    row |= first_alarms(Watch.over(box, streams), pictures, source)
+    monitor_streams.check(box, pictures[:40, :1500])
+    lines = Watch.over(box, 1).lines
+    row |= monitor_streams.first_alarms(box, pictures, source, lines)
     if not target.reader:
-        row["covered"] = covered(pictures, shares)
+        row["covered"] = monitor_streams.covered(pictures, shares)
         row |= {f"chi-square every {e}": repeated_chi_square(pictures, shares, e) for e in (1, 100)}
     return row
 
@@ -225,7 +178,7 @@ def on_target(number: int, block: int, streams: int, length: int) -> Row:
 def cusum_line(block: int, streams: int, length: int) -> Row:
     """Peaks of the CUSUM over streams on the even target, from which its line is set."""
     shares = np.array(TARGETS[0].shares)
-    peaks, _ = cusum_peaks(draw(rng(2, block), shares, streams, length), shares)
+    peaks, _ = monitor_streams.cusums(draw(rng(2, block), shares, streams, length), shares)
     return {"kind": "cusum", "peaks": peaks}
 
 
@@ -234,11 +187,16 @@ def moved(way: str, tv: float) -> Vector:
     return np.asarray(1 / 6 + tv * np.array(WAYS[way]))
 
 
-def delays(way: str, tv: float, change: int, read: bool, streams: int) -> Row:
-    """Pictures from the first off-target one to the first alarm, streams that alarmed before left out."""
+def delays(way: str, tv: float, change: int, read: int, streams: int) -> Row:
+    """Pictures from the first off-target one to the first alarm, streams that alarmed before left out.
+
+    Args:
+        read: 0: readings are exact; else the reader errs, and its validation has so many times the faces of
+            the shipped one.
+    """
     source = rng(3, list(WAYS).index(way), round(tv * 100), change, int(read))
     even, off = np.full(6, 1 / 6), moved(way, tv)
-    box = validated(source, even) if read else ShareBox.point(even)
+    box = validated(source, even, read) if read else ShareBox.point(even)
     if read:
         even, off = even @ reader_errors(), off @ reader_errors()
     after = 10_000 if read else round(80 / tv**2)
@@ -246,7 +204,7 @@ def delays(way: str, tv: float, change: int, read: bool, streams: int) -> Row:
         [draw(source, even, streams, change), draw(source, off, streams, after)], axis=1
     )
     found = first_alarms(Watch.over(box, streams), pictures, source, until_both=change > 0)
-    row: Row = {"kind": "delay", "way": way, "tv": tv, "change": change, "reader": read, "streams": streams}
+    row: Row = {"kind": "delay", "way": way, "tv": tv, "after": change, "reader": read, "streams": streams}
     row |= found
     if not read and change == 0:
         row["chi-square every 1"] = repeated_chi_square(pictures[:, :1500], even, 1)
@@ -260,8 +218,8 @@ def cusum_delays(way: str, tv: float, change: int, line: float, streams: int) ->
     pictures = np.concatenate(
         [draw(source, even, streams, change), draw(source, off, streams, round(80 / tv**2))], axis=1
     )
-    _, first = cusum_peaks(pictures, even, line)
-    return {"kind": "cusum delay", "way": way, "tv": tv, "change": change, "line": line, "first": first}
+    _, first = monitor_streams.cusums(pictures, even, line)
+    return {"kind": "cusum delay", "way": way, "tv": tv, "after": change, "line": line, "first": first}
 
 
 def fixed_sample(way: str, tv: float) -> int:
@@ -275,27 +233,28 @@ def fixed_sample(way: str, tv: float) -> int:
 Task = tuple[str, Callable[..., Row], tuple[Any, ...]]
 
 
-def tasks(scale: float) -> list[Task]:
+def tasks(scale: float, streams: int) -> list[Task]:
     """(name of the piece, function, arguments); the short ones first."""
-    length, blocks = round(LENGTH * scale), max(1, round(STREAMS * scale / BLOCK))
+    length, blocks = round(LENGTH * scale), max(1, round(streams * scale / BLOCK))
     some = max(50, round(1_000 * scale))
     found: list[Task] = [
         (
             f"delay-{way}-{tv}-{change}",
             delays,
-            (way, tv, change, False, some if change < 10_000 else some // 2),
+            (way, tv, change, 0, some if change < 10_000 else some // 2),
         )
         for change in CHANGES
         for tv in DISTANCES
         for way in WAYS
     ]
     found += [
-        (f"read-{way}-{tv}-{change}", delays, (way, tv, change, True, some // 5))
+        (f"read-{times}-{way}-{tv}-{change}", delays, (way, tv, change, times, some // 5))
+        for times in VALIDATIONS
         for change in CHANGES[:2]
-        for tv in (0.2, 0.1)
-        for way in list(WAYS)[:2]
+        for tv in READ
+        for way in list(WAYS)[:1]
     ]
-    found += [(f"cusum-{b}", cusum_line, (b, BLOCK, length)) for b in range(max(1, blocks // 4))]
+    found.append(("cusum", cusum_line, (0, 2 * BLOCK, length)))
     return found + [
         (f"on-target-{number}-{block}", on_target, (number, block, BLOCK, length))
         for block in range(blocks)
@@ -346,37 +305,40 @@ def delay_tables(rows: list[Row]) -> tuple[str, str]:
     """Median pictures to the alarm with exact readings, and with the reader's errors."""
 
     def text(value: float | None) -> str:
-        return "> all" if value is None else f"{value:.0f}"
+        return "not found" if value is None else f"{value:.0f}"
 
     any_test = ("target", "change")
-    by = {(r["way"], r["tv"], r["change"], r["reader"]): r for r in rows if r["kind"] == "delay"}
-    cusum = {(r["way"], r["tv"], r["change"]): r for r in rows if r["kind"] == "cusum delay"}
+    by = {(r["way"], r["tv"], r["after"], r["reader"]): r for r in rows if r["kind"] == "delay"}
+    cusum = {(r["way"], r["tv"], r["after"]): r for r in rows if r["kind"] == "cusum delay"}
     cells, read = [], []
     for tv in DISTANCES:
         for way in WAYS:
-            start = by[way, tv, 0, False]
+            start = by[way, tv, 0, 0]
             line = [f"{tv:.2f}", way]
-            line += [text(_median(by[way, tv, change, False], any_test, change)) for change in CHANGES]
-            line += [text(_median(by[way, tv, 1_000, False], ("change",), 1_000))]
+            line += [text(_median(by[way, tv, change, 0], any_test, change)) for change in CHANGES]
+            line += [text(_median(by[way, tv, 1_000, 0], ("change",), 1_000))]
             line += [text(_median(cusum[way, tv, change], ("first",), change)) for change in CHANGES[:2]]
             line += [text(_median(start, ("chi-square every 1",), 0)), str(fixed_sample(way, tv))]
             cells.append(line)
-            if (way, tv, 0, True) in by:
-                found = [by[way, tv, change, True] for change in CHANGES[:2]]
-                read.append(
-                    [f"{tv:.2f}", way]
-                    + [text(_median(r, any_test, r["change"])) for r in found]
-                    + [text(_median(found[1], ("change",), 1_000))]
-                )
+    for times in VALIDATIONS:
+        for tv in READ:
+            way = next(iter(WAYS))
+            found = [by[way, tv, change, times] for change in CHANGES[:2]]
+            faces = times * int(confusion("calibrated", "ita6").counts.sum())
+            read.append(
+                [f"{tv:.2f}", way, f"{faces:,}"]
+                + [text(_median(r, any_test, r["after"])) for r in found]
+                + [text(_median(found[1], ("change",), 1_000))]
+            )
     titles = ("TV", "what moved", *(f"after {c:,} on target" if c else "from the start" for c in CHANGES))
     others = ("“changed” alone, after 1,000", "CUSUM, start", "CUSUM, after 1,000")
     exact = markdown.table((*titles, *others, "chi-square each picture", "one planned test"), cells)
-    return exact, markdown.table((*titles[:4], others[0]), read)
+    return exact, markdown.table((*titles[:2], "validated on faces", *titles[2:4], others[0]), read)
 
 
-def main(quick: bool = False, workers: int = 2) -> None:
+def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
     """Simulate what is missing, print the tables, and write them unless ``--quick``."""
-    todo = tasks(0.1 if quick else 1.0)
+    todo = tasks(0.1 if quick else 1.0, streams)
     folder = _HERE.parent / "runs" / ("monitor-benchmark-quick" if quick else "monitor-benchmark")
     done: dict[str, Row] = {}
     with Progress(console=Console(stderr=True)) as progress, ProcessPoolExecutor(workers) as pool:
@@ -432,10 +394,10 @@ def _counted(row: Row) -> Row:
         elif name == "peaks":
             result["peaks 95 %"] = float(np.quantile(value, 0.95))
         else:
-            after = [v - row.get("change", 0) for v in value if v > row.get("change", 0)]
+            after = [v - row.get("after", 0) for v in value if v > row.get("after", 0)]
             result[name] = {
                 "alarms": len(after),
-                "before the change": sum(0 < v <= row.get("change", 0) for v in value),
+                "before the change": sum(0 < v <= row.get("after", 0) for v in value),
                 "quartiles": [float(q) for q in np.quantile(after, (0.25, 0.5, 0.75))] if after else None,
             }
     return result

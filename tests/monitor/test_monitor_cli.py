@@ -6,11 +6,13 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,7 +29,7 @@ from fairgen.monitor.metrics import metrics_text, serving
 from fairgen.monitor.reading import Tone
 from fairgen.targets import load_spec
 from skin_tone import SCALES
-from tests.doubles.fake_run import draw_face
+from tests.doubles.fake_run import draw_face, tone_of
 
 CLASSES = SCALES["ita6"].classes
 OFF = (0.35, 0.25, 0.15, 0.1, 0.1, 0.05)
@@ -108,7 +110,7 @@ def test_a_folder_is_read_by_the_reader_once(run: Any, tmp_path: Path) -> None:
     folder = tmp_path / "served"
     for number, tone in enumerate(("dark", "very_light", "tan")):
         (folder / "shop").mkdir(parents=True, exist_ok=True)
-        draw_face(folder / "shop" / f"{number}.png", tone, number)
+        draw_face(folder / "shop" / f"{number}.png", tone_of(tone, number), number)
     (folder / "broken.png").write_bytes(b"x")
     for file in folder.rglob("*.png"):
         os.utime(file, (1e9, 1e9))
@@ -216,7 +218,7 @@ def kill_and_finish(tmp_path: Path, kills: int, count: int) -> None:
         with source.open("rb") as given, (tmp_path / "out").open("wb") as out:
             process = subprocess.Popen([*command, str(state)], stdin=given, stdout=out, stderr=out)
             while process.poll() is None and _written(state) < stop:
-                pass
+                time.sleep(0.02)
             process.send_signal(signal.SIGKILL)
             assert process.wait() in (-signal.SIGKILL, 3), (tmp_path / "out").read_text()
     ends = []
@@ -244,9 +246,32 @@ def _written(state: Path) -> int:
 
 
 def test_killed_three_times_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    kill_and_finish(tmp_path, 3, 1_200)
+    kill_and_finish(tmp_path, 3, 600)
 
 
 @pytest.mark.exhaustive
 def test_killed_fifty_times_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     kill_and_finish(tmp_path, 50, 6_000)
+
+
+def test_the_page_about_it_tells_the_truth(
+    project_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its example runs, its JSON is JSON, and it names every metric and no other."""
+    monkeypatch.chdir(project_root)
+    monkeypatch.setenv("COLUMNS", "200")
+    text = (project_root / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    exec(compile(blocks["python"], "docs/monitoring.md", "exec"), {})
+    assert capsys.readouterr().out.endswith(" False\n")
+    panel = json.loads(blocks["json"])
+    with Monitor(load_spec("uniform"), reader=None, reader_error="none") as monitor:
+        monitor.take(lambda: Tone("tan"))
+        names = set(re.findall(r"^# TYPE (\S+)", metrics_text(monitor), re.MULTILINE))
+    assert {target["expr"] for target in panel["targets"]} <= names
+    rows = re.findall(r"^\| (`fairgen_monitor_.*?) \|", text, re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {n if n.startswith("fairgen") else f"fairgen_monitor{n}" for n in told} == names
+    options = set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--no-install-recommends", "--no-cache-dir"}
+    assert cli.run(["monitor", "--help"]) == 0
+    assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--help"}

@@ -61,12 +61,12 @@ def test_folders_may_be_contexts_and_what_waits_is_counted(tmp_path: Path) -> No
 def test_a_run_offers_first_attempts_with_what_was_read(tmp_path: Path) -> None:
     folder = write_fake_run(tmp_path / "run")
     run = read_run(folder)
-    first = [p for s in run.sessions for p in s.pictures if p.attempt == 0]
-    scale = run.sessions[0].record.scale
+    first = [p for s in run.sessions.values() for p in s.pictures if p.attempt == 0]
+    scale = next(iter(run.sessions.values())).record.scale
     offers = list(run_offers(folder, lambda _: False, scale))
     assert [o.tone.tone for o in offers if o.tone] == [p.measured for p in first]
     assert len({o.id for o in offers}) == len(first) > 0
-    assert {o.context for o in offers} == {s.record.steering for s in run.sessions}
+    assert {o.context for o in offers} == {s.record.steering for s in run.sessions.values()}
     some = {str(o.id) for o in offers[:3]}
     assert len(list(run_offers(folder, some.__contains__, scale))) == len(first) - 3
     with pytest.raises(UserError, match="give a spec of the"):
@@ -76,7 +76,7 @@ def test_a_run_offers_first_attempts_with_what_was_read(tmp_path: Path) -> None:
 def test_a_run_that_is_being_written_may_end_in_half_a_line(tmp_path: Path) -> None:
     folder = write_fake_run(tmp_path / "run")
     file = folder / "run.jsonl"
-    scale = read_run(folder).sessions[0].record.scale
+    scale = next(iter(read_run(folder).sessions.values())).record.scale
     whole = len(list(run_offers(folder, lambda _: False, scale)))
     content = file.read_bytes()
     file.write_bytes(content[:-20])
