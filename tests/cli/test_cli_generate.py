@@ -111,6 +111,20 @@ def test_generate_meets_the_target(
     assert len(read_run(tmp_path / "set").sessions) == 1
 
 
+def test_auto_says_in_output_record_and_report_that_it_fell_back_to_words(
+    drawn: DrawnModel, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = "Steered by words in the prompt: There is no diffusers pipeline whose embeddings could be steered"
+    assert cli.run(["generate", "a nurse", "--count", "4", "--out", "set"]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    (session,) = read_run(tmp_path / "set").sessions.values()
+    assert session.record.steering == "prompt"
+    assert any(said in note for note in session.record.notes)
+    assert said in (tmp_path / "set" / "report.html").read_text(encoding="utf-8")
+    assert cli.run(["generate", "a nurse", "--count", "4", "--out", "words", "--steering", "prompt"]) == 0
+    assert said not in " ".join(capsys.readouterr().out.split()), "who asked for words knows"
+
+
 def test_generate_prints_table_and_report(drawn: DrawnModel, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["generate", "a nurse", "--count", "4", "--target", "light=.5,medium=.5,dark=0"]) == 0
     out = capsys.readouterr().out

@@ -61,6 +61,46 @@ def test_the_block_steers_each_prompt(parts: dict[str, Any]) -> None:
         sample(pipe, [PROMPT] * 3, tone_strength=[0.5, 0.5])
 
 
+GUIDERS: dict[str, dict[str, Any]] = {
+    "ClassifierFreeGuidance": {"guidance_scale": 5.0, "guidance_rescale": 0.7},
+    "ClassifierFreeZeroStarGuidance": {},
+    "AdaptiveProjectedGuidance": {"guidance_scale": 5.0},
+    "TangentialClassifierFreeGuidance": {},
+    "MagnitudeAwareGuidance": {},
+    "FrequencyDecoupledGuidance": {"guidance_scales": [5.0, 3.0]},
+    "PerturbedAttentionGuidance": {
+        "perturbed_guidance_layers": "down_blocks.1.attentions.0.transformer_blocks.0"
+    },
+}
+
+
+@pytest.mark.parametrize("name", GUIDERS)
+def test_guiders(parts: dict[str, Any], name: str) -> None:
+    """Whatever the guider makes of the conditional half, it makes of the toned prompt's."""
+    import diffusers
+    from diffusers import LayerSkipConfig
+
+    given = dict(GUIDERS[name])
+    if "perturbed_guidance_layers" in given:
+        layer = given.pop("perturbed_guidance_layers")
+        given["perturbed_guidance_config"] = LayerSkipConfig(
+            indices=[0], fqn=layer.rsplit(".", 1)[0], skip_attention=False, skip_attention_scores=True,
+            skip_ff=False,
+        )  # fmt: skip
+    guider = getattr(diffusers, name)(**given)
+    pipe, bare = modular(parts, steered=True), modular(parts, steered=False)
+    unguided = sample(bare, [PROMPT])
+    for each in (pipe, bare):
+        each.update_components(guider=guider)
+    plain = sample(bare, [PROMPT] * 2)
+    assert not torch.allclose(plain[:1], unguided, atol=1e-4), "the guider does nothing: the test is wrong"
+    toned = sample(bare, [PROMPT, f"{PROMPT} with very dark skin"])
+    steered = sample(pipe, [PROMPT] * 2, tone_strength=[0.0, 1.0])
+    effect = float((toned[1] - plain[1]).abs().max())
+    assert torch.equal(steered[0], plain[0])
+    assert float((steered[1] - toned[1]).abs().max()) < 1e-3 * effect
+
+
 def test_a_modular_pipeline_that_shares_the_denoiser_is_not_steered(parts: dict[str, Any]) -> None:
     pipe, bare = t2i.make("StableDiffusionXLPipeline"), modular(parts, steered=False)
     pipe.unet = parts["unet"]

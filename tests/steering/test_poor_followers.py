@@ -178,7 +178,7 @@ def test_a_model_that_does_not_follow_at_all_is_said_to_be_so(tmp_path: Path, mo
 def test_reach_by_class(scale: str) -> None:
     full = DoseResponse(strengths=(-1.2, 1.2), ita=(88.0, -80.0), spread=(5.0, 5.0))
     assert all(one.reached for one in reach(full, scale))
-    dark = DoseResponse(strengths=(-1.2, 1.2), ita=(-35.0, -75.0), spread=(5.0, 5.0))
+    dark = DoseResponse(strengths=(-1.2, 1.2), ita=(-35.0, -95.0), spread=(5.0, 5.0))
     found = reach(dark, scale)
     assert not found[0].reached
     assert found[-1].reached

@@ -77,24 +77,34 @@ def sample(name: str, pipe: Any, prompts: Any, count: int | None = None, **more:
 
 def make(name: str) -> Any:
     """The pipeline, the same weights each time."""
-    import inspect
-
     import diffusers
     import torch
 
     torch.manual_seed(0)
-    kind = getattr(diffusers, name)
-    parts = CASES[name].build()
+    return built(getattr(diffusers, name), CASES[name].build(), CASES[name].shrunk)
+
+
+def built(kind: Any, parts: dict[str, Any], shrunk: dict[str, Any]) -> Any:
+    """A pipeline of a class that is made of these parts, or of some of them."""
+    import inspect
+
     known = inspect.signature(kind.__init__).parameters
-    pipe = kind(**{key: value for key, value in parts.items() if key in known})
+    pipe = ready(kind(**{key: value for key, value in parts.items() if key in known}))
+    for attribute, value in shrunk.items():
+        setattr(pipe, attribute, value)
+    return pipe
+
+
+def ready(pipe: Any) -> Any:
+    """The pipeline, in use: no layer keeps the text out."""
+    import torch
+
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
             part.eval()
             for weight in part.parameters():
                 if weight.ndim > 1 and not weight.any():  # begun at zero: no text would come through
                     torch.nn.init.normal_(weight, std=0.2)
-    for attribute, value in CASES[name].shrunk.items():
-        setattr(pipe, attribute, value)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
