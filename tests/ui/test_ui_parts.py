@@ -123,8 +123,8 @@ def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
         runs.get({"id": run.id}, "ann")
     run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
     runs.leave("ann")
-    assert run.stop.is_set()
-    assert not run.sets
+    assert not run.stop.is_set()  # the work goes on
+    assert run.sets
     later = [runs.claim("ann", "check", "x") for _ in range(2)]
     assert runs.of("ann") == later
     with pytest.raises(UserError):
@@ -162,7 +162,9 @@ def test_sets_of_older_runs_are_let_go_and_adopted_folders_are_one_run(tmp_path:
     runs = Runs(tmp_path, adopt=True)
     made = [runs.claim(f"visit {n}", "generate", "x") for n in range(40)]
     for run in made:
-        run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
+        run.sets["steered"] = LiveSet(
+            run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3, state="done"
+        )
     last = runs.claim("ann", "generate", "x")
     assert sum(bool(run.sets) for run in made) == 31  # with the new one, 32
     (last.folder / "run.jsonl").write_text("x")
@@ -295,7 +297,8 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from fairgen.ui.server.app import build_app; "
         "from fairgen.ui.work.engine import Engine; from fairgen.ui.work.jobs import Services; "
         "from fairgen.ui.work.limits import Limits; from fairgen.ui.work.visits import Runs; "
-        "build_app(Services(Engine(), Runs(Path('runs')), Limits())); "
+        "from fairgen.ui.work.workshop import Workshop; "
+        "build_app(Services(Engine(), Runs(Path('runs')), Limits(), Workshop(1))); "
         "assert 'torch' not in sys.modules and 'mediapipe' not in sys.modules, 'loaded'; "
         "assert not Path('runs').exists()"
     )
