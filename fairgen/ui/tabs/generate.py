@@ -308,7 +308,9 @@ def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
             set_status(live) + mark,
             *(gr.skip(),) * 4,
             ended(),
-            *(gr.skip(),) * 4,
+            *(gr.skip(),) * 2,
+            hidden,  # twins would be those of the order that failed
+            gr.skip(),
             hidden,
             free,
             run.id,
