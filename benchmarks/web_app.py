@@ -123,13 +123,8 @@ def _round(address: str, users: int, number: int) -> dict[str, Any]:
     def ask(user: int) -> tuple[dict[str, Any], set[int]]:
         prompt = f"a portrait of person {number}-{user}"
         job = clients[user].submit(prompt, count=1, seed=user, api_name="/generate")
-        places = set()
-        while not job.done():
-            rank = job.status().rank
-            if rank is not None:
-                places.add(rank)
-            time.sleep(0.25)
         result: dict[str, Any] = job.result(timeout=_PATIENCE)
+        places = {state["place"] for state in job.outputs() if state.get("place")}
         return result, places
 
     with ThreadPoolExecutor(users) as pool:

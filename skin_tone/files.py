@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .picture import PictureError, flatten
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
 """Endings by which pictures are found in a folder; a file that is named outright is tried whatever its
 ending.
 """
@@ -63,6 +63,8 @@ def open_picture(path: Path) -> Image.Image:
             f"it has more than the {MAX_PIXELS // 1_000_000} million pixels that are read"
         ) from None
     except UnidentifiedImageError:
+        if path.suffix.lower() in (".heic", ".heif"):
+            raise PictureError("HEIC is not read: save it as JPEG or PNG") from None
         raise PictureError("it is no picture, or a broken one") from None
     except _BROKEN as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

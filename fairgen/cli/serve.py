@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from fairgen.cli import common
+from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 
 AUTH_VARIABLE = "FAIRGEN_AUTH"
@@ -68,7 +69,11 @@ def serve(
     if users and no_auth:
         raise UserError("--auth and --no-auth contradict each other: give one of them.")
     servers = check_servers(llm_server or [])
+    for name in model:
+        if name.startswith((".", "/", "~")) and not Path(name).expanduser().exists():
+            raise UserError(f"There is no model at {name}: --model takes a folder or a file that is there.")
     _check_port(host, port)
+    _check_runs(runs)
     from fairgen.ui.work.engine import Engine
 
     # Torch and the model take longer to load than the page: begin with them.
@@ -90,6 +95,15 @@ def serve(
         ),
         engine,
     )
+
+
+def _check_runs(runs: Path) -> None:
+    """Raise `UserError` where the folder cannot be made: better now than after a model was loaded."""
+    with disk_errors(runs):
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # as /proc answers
+            raise UserError(f"{runs} cannot be made: choose another folder with --runs.") from None
 
 
 def _check_port(host: str, port: int) -> None:

@@ -20,8 +20,11 @@ from fairgen.cli.serve import read_auth
 from fairgen.errors import UserError
 from fairgen.scoring.verify import PictureResult, Verification
 from fairgen.targets import load_spec
+from fairgen.targets.sources.permitted import permitted
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
+from fairgen.ui.server.logins import FREE, Waits
+from fairgen.ui.server.settings import Settings
 from fairgen.ui.tabs import check
 from fairgen.ui.work import limits
 from fairgen.ui.work.check import Checked
@@ -123,8 +126,8 @@ def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
         runs.get({"id": run.id}, "ann")
     run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
     runs.leave("ann")
-    assert run.stop.is_set()
-    assert not run.sets
+    assert not run.stop.is_set()  # the work goes on
+    assert run.sets
     later = [runs.claim("ann", "check", "x") for _ in range(2)]
     assert runs.of("ann") == later
     with pytest.raises(UserError):
@@ -162,7 +165,9 @@ def test_sets_of_older_runs_are_let_go_and_adopted_folders_are_one_run(tmp_path:
     runs = Runs(tmp_path, adopt=True)
     made = [runs.claim(f"visit {n}", "generate", "x") for n in range(40)]
     for run in made:
-        run.sets["steered"] = LiveSet(run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3)
+        run.sets["steered"] = LiveSet(
+            run, "lmd3", {"light": 1.0, "medium": 0.0, "dark": 0.0}, 3, state="done"
+        )
     last = runs.claim("ann", "generate", "x")
     assert sum(bool(run.sets) for run in made) == 31  # with the new one, 32
     (last.folder / "run.jsonl").write_text("x")
@@ -290,12 +295,125 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--model", "/nowhere/model"], "no model at /nowhere/model"),
+        (["--runs", "/proc/x"], "another folder with --runs"),
+        (["--llm-server", "localhost:11434"], "no web address"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, options: list[str], says: str) -> None:
+    done = serve("--port", str(free_port()), *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("listens", "header", "known"),
+    [
+        ("127.0.0.1", "127.0.0.1:7860", True),
+        ("127.0.0.1", "LOCALHOST.:7860", True),
+        ("127.0.0.1", "[::1]:7860", True),
+        ("127.0.0.1", "other.example", True),  # allowed
+        ("127.0.0.1", "192.168.1.7", False),
+        ("127.0.0.1", "127.0.0.1.evil.example", False),
+        ("127.0.0.1", "evil.example@127.0.0.1", False),
+        ("127.0.0.1", "", False),
+        ("127.0.0.1", "127.0.0.1:7860:1", False),
+        ("0.0.0.0", "192.168.1.7:7860", True),  # no page can name an address that is not the server's
+        ("0.0.0.0", "evil.example", False),
+        ("box.local", "box.local:1", True),
+    ],
+)
+def test_hosts_that_a_server_answers_to(listens: str, header: str, known: bool) -> None:
+    hosts = Hosts.of(Settings(host=listens, allowed_hosts=("other.example",)))
+    assert hosts.know(header) is known
+
+
+@pytest.mark.parametrize(
+    ("origin", "header", "own"),
+    [
+        ("http://127.0.0.1:7860", "127.0.0.1:7860", True),
+        ("https://other.example", "other.example", True),
+        ("https://other.example", "127.0.0.1:7860", True),  # a proxy that changes the host
+        ("http://127.0.0.1:3000", "127.0.0.1:7860", False),
+        ("http://localhost:7860", "127.0.0.1:7860", False),
+        ("https://evil.example", "127.0.0.1:7860", False),
+        ("null", "127.0.0.1:7860", False),
+        ("file://", "127.0.0.1:7860", False),
+        ("http://127.0.0.1:x", "127.0.0.1:7860", False),
+    ],
+)
+def test_origins_that_may_use_a_server(origin: str, header: str, own: bool) -> None:
+    hosts = Hosts.of(Settings(allowed_hosts=("other.example",)))
+    assert hosts.own(origin, header) is own
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("http://llm.example:8000/v1", True),
+        ("http://llm.example:8000/v1/", True),
+        ("http://llm.example:8000/v1/more", True),
+        ("http://llm.example:8000/v2", False),
+        ("http://llm.example:8000/v11", False),
+        ("http://llm.example:8000/v1/../admin", False),
+        ("http://llm.example:8000/v1/%2e%2e/admin", False),
+        ("http://llm.example/v1", False),
+        ("https://llm.example:8000/v1", False),
+        ("http://llm.example:8000@evil.example/v1", False),
+        ("http://me:pw@llm.example:8000/v1", False),
+        ("http://127.0.0.1:1/v1", True),  # no port was given: all of them
+        ("http://127.0.0.1.evil.example/v1", False),
+        ("file:///etc/passwd", False),
+        ("http://[", False),
+    ],
+)
+def test_language_models_that_a_visitor_may_name(address: str, allowed: bool) -> None:
+    servers = ("http://llm.example:8000/v1", "http://127.0.0.1")
+    if allowed:
+        assert permitted(address, servers) == address
+    else:
+        with pytest.raises(UserError, match="--llm-server"):
+            permitted(address, servers)
+
+
+def test_the_environments_own_language_model_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://own.example/v1/")
+    assert permitted("http://own.example/v1", ()) is None
+    assert permitted(None, ()) is None
+
+
+def test_who_guesses_passwords_waits_twice_as_long_each_time() -> None:
+    now = [0.0]
+    waits = Waits(clock=lambda: now[0])
+    for _ in range(FREE):
+        assert waits.left("a", "b") == 0
+        waits.failed("a", "b")
+    assert waits.left("a") == 1
+    assert waits.left("c") == 0
+    now[0] += 1
+    assert waits.left("a", "b") == 0
+    waits.failed("a")
+    assert waits.left("a", "b") == 2
+    for _ in range(20):
+        waits.failed("a")
+    assert waits.left("a") == 60
+    waits.succeeded("b")
+    assert waits.left("b") == 0
+    now[0] += 901
+    assert waits.left("a") == 0
+
+
 def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from fairgen.ui.server.app import build_app; "
         "from fairgen.ui.work.engine import Engine; from fairgen.ui.work.jobs import Services; "
         "from fairgen.ui.work.limits import Limits; from fairgen.ui.work.visits import Runs; "
-        "build_app(Services(Engine(), Runs(Path('runs')), Limits())); "
+        "from fairgen.ui.work.workshop import Workshop; "
+        "build_app(Services(Engine(), Runs(Path('runs')), Limits(), Workshop(1))); "
         "assert 'torch' not in sys.modules and 'mediapipe' not in sys.modules, 'loaded'; "
         "assert not Path('runs').exists()"
     )

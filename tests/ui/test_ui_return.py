@@ -34,33 +34,29 @@ def visitor(browser: Browser, served: Served) -> Iterator[Page]:
     page.context.close()
 
 
-def test_a_set_that_a_reload_cut_off_is_found_again_and_gone_on_with(
+def test_a_set_goes_on_through_a_reload_and_is_found_again_later(
     visitor: Page, browser: Browser, served: Served
 ) -> None:
     page = visitor
     make(page, 9, "a portrait of a florist")
     page.wait_for_selector("#fg-cards .fg-pic-button img")
     page.reload()
-    page.wait_for_selector("#fg-earlier-show >> visible=true")  # open, since it was cut off
-    named = page.locator("#fg-earlier-choice input").input_value()
-    assert "\u2068a portrait of a florist\u2069 (9 places, stopped" in named  # isolated: of one direction
-    page.click("#fg-earlier-show")
-    page.wait_for_selector("#fg-status .fg-status-stopped")
-    kept = loaded(page, "#fg-cards")
-    assert 1 <= len(kept) < 9
-    assert sum(counts(page).values()) <= len(kept)
-    page.wait_for_selector("text=Open the report")
-    page.click("#fg-go-on")
-    page.wait_for_selector(DONE)
+    page.wait_for_selector(DONE)  # of itself
     assert len(loaded(page, "#fg-cards")) == 9
     assert counts(page) == newest_summary(served)["measured"]
+    assert page.locator("#fg-prompt textarea").input_value() == "a portrait of a florist"
     assert len(list(served.runs.glob("web-generate-a-portrait-of-a-florist-*"))) == 1
-    page.reload()
     page.wait_for_selector("text=Your earlier sets (1)")
-    page.click("#fg-earlier button")
-    page.click("#fg-earlier-show")
-    page.wait_for_selector(DONE)
-    assert counts(page) == newest_summary(served)["measured"]
+    other = page.context.new_page()  # a tab that has shown nothing yet
+    other.goto(served.url)
+    other.click("#fg-earlier button")
+    other.click(".fg-past-show")
+    other.wait_for_selector(DONE)
+    assert counts(other) == counts(page)
+    thumbs = other.locator(".fg-past img")
+    assert thumbs.count() == 4
+    other.wait_for_function("[...document.querySelectorAll('.fg-past img')].every(i => i.naturalWidth > 0)")
+    other.close()
     page.click("#fg-twin-go")
     page.wait_for_selector("#fg-twins .fg-twin")
     page.click("#fg-stop")
@@ -75,6 +71,8 @@ def test_a_set_that_a_reload_cut_off_is_found_again_and_gone_on_with(
     stranger.wait_for_timeout(500)
     assert not stranger.locator("#fg-earlier").is_visible()
     stranger.context.close()
+    if not page.locator("#fg-earlier-forget").is_visible():
+        page.click("#fg-earlier button")
     page.click("#fg-earlier-forget")
     page.wait_for_selector("#fg-earlier", state="hidden")
     assert page.evaluate("localStorage.getItem('fairgen-runs')") == "[]"
@@ -85,13 +83,29 @@ def test_a_second_tab_follows_the_set_that_the_first_makes(page: Page, served: S
     page.wait_for_selector("#fg-cards .fg-pic-button img")
     other = page.context.new_page()
     other.goto(served.url)
-    other.click("#fg-earlier-show")  # open, since the set is not done
+    other.click(".fg-past-show")  # the gallery is open, since the set is not done
     other.wait_for_selector("#fg-cards .fg-pic-button img")
     for tab in (page, other):
         tab.wait_for_selector(DONE)
     assert len(loaded(other, "#fg-cards")) == 6
     assert counts(other) == counts(page) == newest_summary(served)["measured"]
     other.close()
+
+
+def test_a_set_that_waits_is_stopped_at_once(page: Page, browser: Browser, served: Served) -> None:
+    first = open_page(browser, served)
+    make(first, 60, "a portrait of a first visitor")
+    first.wait_for_selector("#fg-cards .fg-pic-button img")
+    make(page, 3, "a portrait of a second visitor")
+    page.wait_for_selector("text=Place 1 in the queue.")
+    page.click("#fg-stop")
+    page.wait_for_selector("text=Stopped: 0 of 3 places filled.")
+    assert page.locator("#fg-go").is_enabled()
+    first.click("#fg-stop")
+    first.wait_for_selector("#fg-status .fg-status-stopped")
+    first.context.close()
+    page.click("#fg-go-on")
+    page.wait_for_selector(DONE)
 
 
 def test_quick_fingers_start_one_set_and_stop_it_once(page: Page, served: Served) -> None:

@@ -1,31 +1,44 @@
-"""A visitor's earlier runs: the browser keeps their keys, so that they are found again after a reload."""
+"""A visitor's earlier sets: the browser keeps their keys, so that they are found again at any time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from fairgen.errors import UserError
-from fairgen.ui.parts.markup import asset
+from fairgen.quota import quota
+from fairgen.ui.parts import picker
+from fairgen.ui.parts.line import to_follow
+from fairgen.ui.parts.markup import LIST, asset, render
+from fairgen.ui.parts.status import error_box
+from fairgen.ui.work.audit import PROMPTS
 from fairgen.ui.work.jobs import Services
-from fairgen.ui.work.reopen import Glance, glance
-from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.reopen import Glance, glance, job_of
+from fairgen.ui.work.specs import Own, available
+from fairgen.ui.work.visits import SMALL, UserRun
 
 _MOST = 30
 """Runs of one browser; the script keeps as many."""
+_THUMBS = 4
+"""Pictures that a set shows of itself."""
+_LOST = (
+    "The connection broke before your order reached the server: what you typed is still here, so press the "
+    "button again."
+)
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """The invisible part that talks with the browser, and the list of earlier sets."""
+    """The invisible part that talks with the browser, and the gallery of earlier sets."""
 
     store: gr.HTML
     box: gr.Accordion
-    choice: gr.Dropdown
-    show: gr.Button
+    sets: gr.HTML
     forget: gr.Button
 
 
@@ -34,50 +47,162 @@ def put_away(run: UserRun) -> dict[str, Any]:
     return {"add": {"id": run.id, "key": run.key}}
 
 
+def took_back(ticket: object) -> Any:
+    """The store's value that makes the browser forget a run that was refused."""
+    return {"drop": ticket[:16]} if isinstance(ticket, str) else gr.skip()
+
+
 def earlier_sets() -> Shelf:
     """The parts, where the page shows them; `wire_shelf` brings them to life."""
     store = gr.HTML(
         None, html_template="", js_on_load=asset("shelf.js"), apply_default_css=False, visible="hidden"
     )
     with gr.Accordion("Your earlier sets", open=False, visible=False, elem_id="fg-earlier") as box:
-        with gr.Row(elem_classes="fg-earlier"):
-            choice = gr.Dropdown([], label="Set", elem_id="fg-earlier-choice")
-            show = gr.Button("Show it", elem_id="fg-earlier-show")
-            forget = gr.Button("Forget all", elem_id="fg-earlier-forget")
-        gr.HTML(
-            '<p class="fg-hint">This browser keeps the keys to your last sets. Forgetting them deletes no '
-            "files from the server.</p>",
+        sets = gr.HTML(
+            [],
+            html_template=f'<ul class="fg-shelf" aria-label="Your earlier sets">{LIST}</ul>',
             apply_default_css=False,
+            elem_id="fg-earlier-sets",
         )
-    return Shelf(store, box, choice, show, forget)
+        with gr.Row(elem_classes="fg-earlier"):
+            gr.HTML(
+                '<p class="fg-hint">This browser keeps the keys to your last sets. Forgetting them deletes '
+                "nothing from the server.</p>",
+                apply_default_css=False,
+            )
+            forget = gr.Button("Forget all", size="sm", elem_id="fg-earlier-forget")
+    return Shelf(store, box, sets, forget)
 
 
-def wire_shelf(shelf: Shelf, services: Services) -> None:
-    """List the visitor's sets whenever the browser tells its keys, and forget them when asked to."""
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+def wire_shelf(
+    shelf: Shelf,
+    services: Services,
+    own: gr.BrowserState,
+    look: gr.State,
+    status: gr.HTML,
+    settings: list[Any],
+) -> None:
+    """List the visitor's sets whenever the browser tells its keys, and do what a button beneath one says.
 
-    def listed(value: Any, request: gr.Request) -> tuple[Any, Any]:
-        found = [(seen.label, run.id) for run, seen in _returned(services, value, str(request.session_hash))]
-        unfinished = found and "stopped" in found[0][0]
-        return (
-            gr.update(visible=bool(found), label=f"Your earlier sets ({len(found)})", open=bool(unfinished)),
-            gr.update(choices=found, value=found[0][1] if found else None),
-        )
+    Args:
+        shelf: the parts. services, own: as everywhere. look: takes the run to follow. status: takes messages.
+        settings: prompt, target, shares by hand, count, steering, strength, tries, seed, model.
+    """
 
-    shelf.store.change(listed, shelf.store, [shelf.box, shelf.choice], **quiet)
-    shelf.forget.click(lambda: {"forget": True}, None, shelf.store, **quiet)
+    async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
+        owner = str(request.session_hash)
+        follow: Any = gr.skip()
+        said: Any = gr.skip()
+        used: tuple[Any, ...] = (gr.skip(),) * len(settings)
+        try:
+            if (gone := asked_for(services, value, owner, "delete")) is not None:
+                services.workshop.stop(gone)
+                while services.workshop.busy(gone):
+                    await asyncio.sleep(0.1)
+                await run_in_threadpool(services.runs.delete, gone)
+            if (like := asked_for(services, value, owner, "use")) is not None:
+                used = await run_in_threadpool(_settings, services, like, mine)
+            shown = asked_for(services, value, owner, "show") or asked_for(services, value, owner, "follow")
+            if shown is not None:
+                follow = to_follow(shown)
+            if isinstance(value, Mapping) and not _arrived(services, value.get("drawn")):
+                said = error_box(_LOST)
+        except UserError as error:
+            said = error_box(str(error))
+        found = await run_in_threadpool(_returned, services, value, owner)
+        cut = bool(found) and not found[0][1].done
+        label = f"Your earlier sets ({len(found)})"
+        box = gr.update(visible=bool(found), label=label)
+        if cut:
+            box["open"] = True
+        return (box, [_card(services, *one) for one in found], follow, said, *used)
+
+    shelf.store.change(
+        told,
+        [shelf.store, own],
+        [shelf.box, shelf.sets, look, status, *settings],
+        concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    shelf.forget.click(
+        lambda: {"forget": True},
+        None,
+        shelf.store,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
 
 
-def _returned(services: Services, value: Any, owner: str) -> list[tuple[UserRun, Glance]]:
-    """The runs whose keys the browser showed, opened to this visit; the sets, newest first."""
+def asked_for(services: Services, value: Any, owner: str, act: str, *, audit: bool = False) -> UserRun | None:
+    """The run that the browser names for an act, opened to this visit: the newest set, or the newest
+    ``audit``; None where it names none that is open to it.
+    """
+    named = value.get(act) if isinstance(value, Mapping) else None
+    for number in named if isinstance(named, list) else [named]:
+        for run in _admitted(services, value, owner):
+            if run.id == number and (run.folder / PROMPTS).is_file() == audit:
+                return run
+    return None
+
+
+def _arrived(services: Services, drawn: object) -> bool:
+    """Whether an order of which the browser heard nothing more is on the server; no order is none lost."""
+    if not isinstance(drawn, Mapping):
+        return True
+    try:
+        services.runs.get(drawn.get("id"), None, drawn.get("key"))
+    except UserError:
+        return False
+    return True
+
+
+def _admitted(services: Services, value: Any, owner: str) -> list[UserRun]:
+    """The runs whose keys the browser showed, opened to this visit, newest first."""
     told = value.get("runs") if isinstance(value, Mapping) else None
     found = []
     for entry in told[:_MOST] if isinstance(told, list) else []:
         try:
-            run = services.runs.admit(entry["id"], owner, entry["key"])
+            found.append(services.runs.admit(entry["id"], owner, entry["key"]))
         except (UserError, KeyError, TypeError):
-            continue  # of a server that was started anew, or deleted since
+            continue  # deleted since
+    return found
+
+
+def _returned(services: Services, value: Any, owner: str) -> list[tuple[UserRun, Glance]]:
+    found = []
+    for run in _admitted(services, value, owner):
         seen = glance(run.folder)
         if seen is not None and not seen.audit:
             found.append((run, seen))
     return found
+
+
+def _card(services: Services, run: UserRun, seen: Glance) -> str:
+    files = sorted((run.folder / seen.session).glob("*.png"))[:_THUMBS]
+    thumbs = [f"{run.url(f'{seen.session}/{file.name}')}?{SMALL}" for file in files]
+    state = "" if seen.done else "Being made: " if services.workshop.busy(run) else "Stopped: "
+    return render("shelf", run=run, seen=seen, thumbs=thumbs, state=state)
+
+
+def _settings(services: Services, run: UserRun, own: Own) -> tuple[Any, ...]:
+    """The values of the controls that a set was asked for with. Raises `UserError`."""
+    job = job_of(services, run)
+    spec, target = job.spec, job.spec.target_for(job.prompt)
+    known = available(own).get(spec.name)
+    if known is not None and known.content_hash() == spec.content_hash():
+        chosen, shares = spec.name, gr.skip()
+    else:
+        chosen, shares = picker.BY_HAND, {"scale": spec.scale, "parts": quota(target, picker.PARTS)}
+    return (
+        job.prompt,
+        chosen,
+        shares,
+        job.count,
+        job.steering,
+        job.strength,
+        job.tries,
+        job.seed,
+        job.model,
+    )

@@ -69,7 +69,8 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
     """(what happens, more about it, progress 0-1 or None)."""
     made = f"{len(live.pictures)} {'picture' if len(live.pictures) == 1 else 'pictures'} made"
     if live.state == "waiting":
-        return "Waiting for your turn …", "The pictures start as soon as the model is free.", 0.0
+        place = f"Place {live.place} in the queue. " if live.place else ""
+        return "Waiting for your turn …", f"{place}The pictures start as soon as the model is free.", 0.0
     if live.state == "loading":
         return "Loading the model …", "This takes a few seconds, once.", 0.0
     if live.state == "calibrating" and live.calibrating is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.ui.parts.line import STOP_ASKED
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.visits import UserRun
 
@@ -28,9 +29,11 @@ def wire_stop(button: gr.Button, ticket: gr.State, services: Services) -> None:
 
     def halt(number: str | None, request: gr.Request) -> Any:
         try:
-            services.runs.get(number, request.session_hash).stop.set()
+            services.workshop.stop(services.runs.get(number, request.session_hash))
         except UserError:  # forgotten since, so nothing runs
             return ended()
         return gr.update(value="Stopping …", interactive=False)
 
-    button.click(halt, ticket, button, queue=False, show_progress="hidden", api_visibility="private")
+    button.click(
+        halt, ticket, button, queue=False, js=STOP_ASKED, show_progress="hidden", api_visibility="private"
+    )

@@ -4,7 +4,7 @@ Each takes and gives plain JSON. Errors are `gradio.Error` with the sentence tha
 Annotations are real types here, since Gradio makes the endpoints' schemas from them.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import gradio as gr
@@ -16,15 +16,15 @@ from fairgen.targets import FairnessSpec, dump_spec, list_specs, load_spec, pars
 from fairgen.targets.strict_yaml import MAX_BYTES
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, asked_spec
 from fairgen.ui.tabs.check import READING
-from fairgen.ui.work.audit import PROMPTS, AuditState, begin_audit, checked_plan, left_in, run_audit
+from fairgen.ui.work.audit import PROMPTS, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.check import check_pictures, uploaded
-from fairgen.ui.work.job import Job
-from fairgen.ui.work.jobs import SAMPLING, Services, checked_job, make_set, unsteered
+from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import MOST_STRENGTH, text
 from fairgen.ui.work.live import LiveSet
-from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+from fairgen.ui.work.reopen import go_on, order_twins, sets_of
 from fairgen.ui.work.specs import approved, chosen_spec, require_approval
 from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.workshop import Work, followed
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, ...] = ()) -> None:
     """Register the endpoints with the blocks that are being built; the others are as in `asked_spec`."""
 
-    def generate(
+    async def generate(
         prompt: str,
         request: gr.Request,
         spec: str = "uniform",
@@ -43,7 +43,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         max_tries: int = 4,
         model: str = "",
         strength: float = MOST_STRENGTH,
-    ) -> Iterator[Json]:
+    ) -> AsyncIterator[Json]:
         with _sentences():
             job = checked_job(
                 services,
@@ -56,29 +56,28 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
                 model=model,
                 strength=strength,
             )
-            run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
-            run.job = job
-            yield from _told(services, run, job, STEERED)
+            run = begin_set(services, str(request.session_hash), job)
+            async for told in _told(services.workshop.of(run)[STEERED], run):
+                yield told
 
-    def twins(run: str, request: gr.Request, key: str = "") -> Iterator[Json]:
+    async def twins(run: str, request: gr.Request, key: str = "") -> AsyncIterator[Json]:
         with _sentences():
             found = services.runs.get(run, request.session_hash, key)
-            job = job_of(services, found)
-            sets_of(found)
-            found.stop.clear()
-            yield from _told(services, found, unsteered(job), UNSTEERED)
+            async for told in _told(order_twins(services, found), found):
+                yield told
 
     def stop(run: str, request: gr.Request, key: str = "") -> Json:
         with _sentences():
-            services.runs.get(run, request.session_hash, key).stop.set()
+            services.workshop.stop(services.runs.get(run, request.session_hash, key))
             return {"run": run, "state": "stopping"}
 
     def run(run: str, request: gr.Request, key: str = "") -> Json:
         with _sentences():
             found = services.runs.get(run, request.session_hash, key)
-            return {"run": found.id, "sets": {arm: set_json(live) for arm, live in sets_of(found).items()}}
+            sets = sets_of(services, found)
+            return {"run": found.id, "sets": {arm: set_json(live) for arm, live in sets.items()}}
 
-    def audit(
+    async def audit(
         prompts: str,
         request: gr.Request,
         spec: str = "uniform",
@@ -87,28 +86,26 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         arms: list[str] | None = None,
         seed: int = 0,
         model: str = "",
-    ) -> Iterator[Json]:
+    ) -> AsyncIterator[Json]:
         with _sentences():
             declared = require_approval(chosen_spec(spec, target))
             ways = list(DEFAULT_ARMS) if arms is None else arms
             plan = checked_plan(services, prompts, declared, count, ways, seed)
             named = services.engine.check_model(model)
-            run = begin_audit(services, str(request.session_hash), plan, prompts, declared.name)
-            yield from _audited(run, run_audit(services, run, plan, named))
+            run = begin_audit(services, str(request.session_hash), plan, prompts, declared.name, named)
+            async for told in _audited(order_audit(services, run, plan, named), run):
+                yield told
 
-    def resume(run: str, request: gr.Request, key: str = "") -> Iterator[Json]:
+    async def resume(run: str, request: gr.Request, key: str = "") -> AsyncIterator[Json]:
         with _sentences():
             found = services.runs.get(run, request.session_hash, key)
             if found.folder.joinpath(PROMPTS).is_file():
-                plan, named, left = left_in(services, found)
-                found.stop.clear()
-                yield from _audited(found, run_audit(services, found, plan, named, left))
+                work = go_on_audit(services, found)
+                async for told in _audited(work, found):
+                    yield told
                 return
-            job = job_of(services, found)
-            if unfinished(found, STEERED) is None:
-                raise UserError("That set is done: there is nothing to continue.")
-            found.stop.clear()
-            yield from _told(services, found, job, STEERED)
+            async for told in _told(go_on(services, found), found):
+                yield told
 
     def compare(
         first: str, second: str, request: gr.Request, first_key: str = "", second_key: str = ""
@@ -187,10 +184,8 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
             "most_uploads": limits.uploads,
         }
 
-    api(generate, api_name="generate", concurrency_id=SAMPLING)
-    api(twins, api_name="twins", concurrency_id=SAMPLING)
-    api(audit, api_name="audit", concurrency_id=SAMPLING)
-    api(resume, api_name="resume", concurrency_id=SAMPLING)
+    for long in (generate, twins, audit, resume):  # they only follow what the workshop makes
+        api(long, api_name=long.__name__, concurrency_limit=None)
     api(check, api_name="check", concurrency_id=READING)
     api(ask, api_name="ask", concurrency_id=ASKING, concurrency_limit=ASKED_AT_ONCE)
     for light in (stop, run, compare, specs, spec, check_spec, approve, server):
@@ -208,19 +203,20 @@ class _sentences:
             raise gr.Error(str(error), print_exception=False) from None
 
 
-def _told(services: Services, run: UserRun, job: Job, arm: str) -> Iterator[dict[str, Any]]:
+async def _told(work: Work, run: UserRun) -> AsyncIterator[Json]:
     """The progress of a set as JSON, at its end with summary, pictures and the address of the report."""
-    for live in make_set(services, run, job, arm, unfinished(run, arm)):
+    async for live in followed(work):
         if live.running:
             yield {"run": run.id} | live.to_json()
+    live = work.state
     if live.state == "failed":
         raise UserError(live.error)
     yield {"run": run.id, "key": run.key} | set_json(live)
 
 
-def _audited(run: UserRun, states: Iterator[AuditState]) -> Iterator[Json]:
+async def _audited(work: Work, run: UserRun) -> AsyncIterator[Json]:
     """The progress of an audit as JSON, at its end with the address of the report."""
-    for state in states:
+    async for state in followed(work):
         told = {"run": run.id} | state.to_json()
         if state.state in ("stopped", "done"):
             report = run.url("report.html") if state.arms else None

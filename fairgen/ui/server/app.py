@@ -17,11 +17,11 @@ from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.ui.parts.markup import asset, render
 from fairgen.ui.parts.picker import card_props
-from fairgen.ui.parts.shelf import wire_shelf
 from fairgen.ui.parts.theme import css, theme
 from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
+from fairgen.ui.server.pulse import pulse_route
 from fairgen.ui.server.serving import file_route, token_names
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.tabs.about import about_tab
@@ -34,6 +34,7 @@ from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.specs import Own
 from fairgen.ui.work.visits import Runs
+from fairgen.ui.work.workshop import Workshop
 
 _UPLOADS = ".uploads"
 _UPLOADS_LIVE = 7200
@@ -56,7 +57,7 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
     ) as blocks:
         # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
         own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
-        gr.HTML(render("head"), js_on_load=asset("queue.js"), apply_default_css=False)
+        gr.HTML(render("head"), js_on_load=asset("queue.js") + asset("line.js"), apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own)
@@ -68,7 +69,6 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
                 specs = specs_tab(own, public=public, llm_servers=llm_servers)
             with gr.Tab("About", id="about"):
                 about_tab()
-        wire_shelf(generate.shelf, services)
         lead_to_specs(tabs, generate, specs)
 
         def offer(mine: Own) -> tuple[Any, ...]:
@@ -80,6 +80,7 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         everywhere = [generate.chosen, to_check, to_audit, specs.chosen, specs.forget]
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         blocks.load(offer, own, everywhere, **quiet)
+        blocks.load(*generate.kept, **quiet)
         for change in specs.changes:
             change.then(offer, own, everywhere, **quiet)
         gr.HTML(render("foot", version=__version__), apply_default_css=False)
@@ -115,7 +116,8 @@ def launch(settings: Settings, engine: Engine) -> None:
         keep_hours=settings.keep_hours,
         adopt=not settings.public,
     )
-    services = Services(engine, runs, settings.limits)
+    workshop = Workshop(settings.limits.queue)
+    services = Services(engine, runs, settings.limits, workshop)
     blocks = build_app(services, public=settings.public, llm_servers=settings.llm_servers)
     hosts = Hosts.of(settings)
     try:
@@ -139,7 +141,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             max_file_size=settings.limits.upload_bytes,
             state_session_capacity=_SESSIONS,
             app_kwargs={
-                "routes": [file_route(runs)],
+                "routes": [file_route(runs), pulse_route(runs, workshop)],
                 "lifespan": _guarded(settings, hosts, cache),
                 "docs_url": None,
                 "redoc_url": None,
@@ -163,6 +165,7 @@ def launch(settings: Settings, engine: Engine) -> None:
     except KeyboardInterrupt:
         print("fairgen: ending; what was made is kept.", flush=True)
     finally:
+        workshop.close()
         blocks.close(verbose=False)
 
 

@@ -13,10 +13,12 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fairgen.ui.work.folders import FILES
-from fairgen.ui.work.visits import Runs, UserRun
+from fairgen.ui.work.visits import SMALL, Runs, UserRun
 
 ZIP = "pictures.zip"
 """Made on request: the whole run folder."""
+_THUMB = 160
+"""Longest side of a thumbnail in pixels."""
 _FILE_POLICY = "sandbox allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _NOT_FOUND = "There is no such file, or its address is incomplete."
 
@@ -33,12 +35,29 @@ def file_route(runs: Runs) -> Route:
         found = await run_in_threadpool(runs.file, number, key, path)
         if found is None:
             return PlainTextResponse(_NOT_FOUND, status_code=404)
+        if request.url.query == SMALL and found.suffix == ".png":
+            return await run_in_threadpool(_small, found)
         headers = {"Content-Security-Policy": _FILE_POLICY, "Cache-Control": "private, max-age=3600"}
         if found.suffix != ".png":  # reports are written again when twins are made
             headers["Cache-Control"] = "no-store"
         return FileResponse(found, headers=headers)
 
     return Route(f"/{FILES}/{{run}}/{{key}}/{{path:path}}", serve, methods=["GET", "HEAD"])
+
+
+def _small(file: Path) -> Response:
+    """A picture's thumbnail."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    try:
+        with Image.open(file) as picture:
+            picture.thumbnail((_THUMB, _THUMB))
+            picture.convert("RGB").save(buffer, "JPEG", quality=82)
+    except OSError:
+        return PlainTextResponse(_NOT_FOUND, status_code=404)
+    headers = {"Content-Security-Policy": _FILE_POLICY, "Cache-Control": "private, max-age=86400"}
+    return Response(buffer.getvalue(), media_type="image/jpeg", headers=headers)
 
 
 def _signed_in(request: Request) -> bool:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from fairgen.common.resources import prompts_path
 from fairgen.errors import UserError
 from fairgen.steering.registry import arms, entry
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.line import DRAW, seen
 from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import model_choice
-from fairgen.ui.parts.shelf import put_away
+from fairgen.ui.parts.shelf import asked_for, put_away
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.check import spec_choices
-from fairgen.ui.work.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
-from fairgen.ui.work.jobs import SAMPLING, Services, write_run_report
+from fairgen.ui.work.audit import (
+    AUDIT,
+    AuditState,
+    begin_audit,
+    checked_plan,
+    go_on_audit,
+    order_audit,
+    read_list,
+)
+from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, chosen_spec, require_approval
 from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.workshop import Work, followed
 
 
 def _choices() -> list[tuple[str, str]]:
@@ -37,6 +48,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
     runs' keys.
     """
     ticket = gr.State(None)
+    drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompts = gr.Textbox(
@@ -83,7 +95,8 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                     compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
                 past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
 
-    def begin(
+    async def begin(
+        token: str | None,
         words: str,
         name: str,
         number: float,
@@ -92,33 +105,50 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         which: str,
         mine: Own,
         request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
+    ) -> AsyncIterator[tuple[Any, ...]]:
         try:
             declared = require_approval(chosen_spec(name, own=mine))
             plan = checked_plan(services, words, declared, number, ways, start)
             model_name = services.engine.check_model(which)
-            run = begin_audit(services, str(request.session_hash), plan, words, declared.name)
-            yield from follow(run, run_audit(services, run, plan, model_name))
+            owner = str(request.session_hash)
+            run = begin_audit(services, owner, plan, words, declared.name, model_name, token)
+            async for state in follow(run, order_audit(services, run, plan, model_name)):
+                yield state
         except UserError as error:
             yield _failed(error)
 
-    def go_on(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    async def go_on(number: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         try:
             run = services.runs.get(number, request.session_hash)
-            plan, model_name, left = left_in(services, run)
-            run.stop.clear()
-            yield from follow(run, run_audit(services, run, plan, model_name, left))
+            async for state in follow(run, await run_in_threadpool(go_on_audit, services, run)):
+                yield state
         except UserError as error:
             yield _failed(error)
 
-    def follow(run: UserRun, states: Iterator[AuditState]) -> Iterator[tuple[Any, ...]]:
+    async def look_again(value: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """After a reload: the audit that the page showed, if it still runs."""
+        run = asked_for(services, value, str(request.session_hash), "follow", audit=True)
+        work = None if run is None else services.workshop.of(run).get(AUDIT)
+        if run is None or work is None:
+            yield (gr.skip(),) * 6
+            return
+        try:
+            async for status, links, ticket, stop, go, _, again in follow(run, work):
+                yield status, links, ticket, stop, go, again
+        except UserError as error:
+            status, links, ticket, stop, go, _, again = _failed(error)
+            yield status, links, ticket, stop, go, again
+
+    async def follow(run: UserRun, work: Work) -> AsyncIterator[tuple[Any, ...]]:
         kept: Any = put_away(run)
-        for state in states:
-            running = state.state not in ("stopped", "done")
+        async for state in followed(work):
+            running = not work.ended
             shown = "" if running else render("links", run=run)
             halt = may_stop(run) if running else ended()
             stopped = gr.update(visible=state.state == "stopped")
-            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept, stopped
+            mark = seen(run, work.version, running=running)
+            said = _shown(state) + mark
+            yield said, shown, run.id, halt, gr.update(interactive=not running), kept, stopped
             kept = gr.skip()
 
     outputs = [status, links, ticket, stop, go, store, again]
@@ -136,7 +166,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         return list_runs(None, None, request)
 
     for button, handler, inputs in (
-        (go, begin, [prompts, spec, count, arms, seed, model, own]),
+        (go, begin, [drawn, prompts, spec, count, arms, seed, model, own]),
         (resume, go_on, [first]),
         (again, go_on, [ticket]),
     ):
@@ -144,12 +174,20 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
             handler,
             inputs,
             outputs,
-            show_progress="minimal",
-            show_progress_on=status,
-            concurrency_id=SAMPLING,
+            js=DRAW if button is go else None,
+            show_progress="hidden",
+            concurrency_limit=None,
             api_visibility="private",
         ).then(newest, None, [first, second], **quiet)
 
+    store.change(
+        look_again,
+        store,
+        [status, links, ticket, stop, go, again],
+        show_progress="hidden",
+        concurrency_limit=None,
+        api_visibility="private",
+    ).then(newest, None, [first, second], **quiet)
     wire_stop(stop, ticket, services)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from fairgen.errors import UserError
 from fairgen.steering.registry import entry, names
@@ -17,17 +15,20 @@ from fairgen.targets import FairnessSpec
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
+from fairgen.ui.parts.keeping import keep_asked
+from fairgen.ui.parts.line import DRAW, seen, to_follow
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
 from fairgen.ui.parts.models import model_choice
-from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away
+from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away, took_back, wire_shelf
 from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, set_status, twin_status
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.twins import twin_parts, wire_twins
-from fairgen.ui.work.jobs import SAMPLING, Services, checked_job, make_set, write_run_report
+from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job, write_run_report
 from fairgen.ui.work.limits import MOST_STRENGTH
 from fairgen.ui.work.live import LiveSet
-from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+from fairgen.ui.work.reopen import Sets, watched
+from fairgen.ui.work.reopen import go_on as continue_set
 from fairgen.ui.work.specs import Own, chosen_spec, require_approval
 from fairgen.ui.work.visits import UserRun
 
@@ -39,8 +40,6 @@ EXAMPLES = (
 )
 _COUNT = 12
 """Pictures that are asked for at first."""
-_LOOK_AGAIN = 0.5
-"""Seconds between two looks at a set that another tab is making."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,16 @@ class GenerateParts:
     bring: gr.Button
     """Leads to where specs are brought, or a model is asked for one."""
     shelf: Shelf
+    kept: tuple[Any, ...]
+    """Restores what was asked for when the page is loaded: function, inputs, outputs."""
 
 
 def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     """Build the tab. ``own`` holds the visitor's own specs."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
-    order = gr.State(None)  # what is to be made: a change of it starts the work
+    look = gr.State(None)  # the run that is to be followed: a change of it shows what becomes of it
+    drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
     shelf = earlier_sets()
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
@@ -149,14 +151,16 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     for chip, text in zip(chips, EXAMPLES, strict=True):
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
-    def preview(text: str, name: str, shares: Any, number: float, mine: Own, made: str | None) -> Any:
+    def preview(
+        text: str, name: str, shares: Any, number: float, start: float, mine: Own, made: str | None
+    ) -> Any:
         if made is not None:
             return gr.skip(), gr.skip()  # the chart belongs to the pictures beside it
         try:
             spec = spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
             chart = distribution_chart(spec.scale, spec.target_for(text), places)
-            return chart, empty_set(spec, text, places)
+            return chart, empty_set(spec, text, places, max(0, int(start)))
         except (UserError, TypeError, ValueError):
             return gr.skip(), gr.skip()  # said when the pictures are asked for
 
@@ -172,9 +176,9 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         api_visibility="private",
     )
     gr.on(
-        [chosen.change, editor.change, count.release],
+        [chosen.change, editor.change, count.release, seed.change],
         preview,
-        [prompt, chosen, editor, count, own, ticket],
+        [prompt, chosen, editor, count, seed, own, ticket],
         [chart, welcome],
         queue=False,
         show_progress="hidden",
@@ -183,7 +187,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     )
 
     def prepare(
-        before: str | None,
+        token: str | None,
         text: str,
         name: str,
         shares: Any,
@@ -208,94 +212,65 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                 model=which,
                 strength=strong,
             )
-            run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
+            run = begin_set(services, str(request.session_hash), job, token)
         except UserError as error:
-            return error_box(str(error)), *(gr.skip(),) * 8
-        run.job = job
-        _end(services, before, request)
-        return (set_status(job.begin(run)), *_begun(run), put_away(run))
+            return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
+        return set_status(run.sets[STEERED]), *begun(run), put_away(run)
 
-    begins = [status, ticket, order, go, stop, welcome, go_on, shelf.show]
+    begins = [status, ticket, look, go, stop, go_on]
     queued: dict[str, Any] = {
         "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
         "show_progress": "hidden",
         "api_visibility": "private",
     }
     go.click(None, js=TO_RESULTS)
+    settings = [prompt, chosen, editor, count, steering, strength, tries, seed, model]
     gr.on(
         [go.click, prompt.submit],
         prepare,
-        [ticket, prompt, chosen, editor, count, steering, strength, tries, seed, model, own],
+        [drawn, *settings, own],
         [*begins, shelf.store],
+        js=DRAW,
         **queued,
     )
 
     def take_up(number: str | None, request: gr.Request) -> tuple[Any, ...]:
         try:
             run = services.runs.get(number, request.session_hash)
-            live = job_of(services, run).begin(run)
+            live = continue_set(services, run).state
         except UserError as error:
-            return error_box(str(error)), *(gr.skip(),) * 7
-        run.stop.clear()
-        return set_status(live), *_begun(run)
+            return error_box(str(error)), *(gr.skip(),) * 5
+        return set_status(live), *begun(run)
 
     go_on.click(take_up, ticket, begins, **queued)
 
-    def make(ordered: dict[str, str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        if ordered is None:
+    async def follow(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        if asked is None:
+            yield (gr.skip(),) * 14
             return
         free = gr.update(interactive=True)
         try:
-            run = services.runs.get(ordered["run"], request.session_hash)
-            for live in _made(services, run):
-                first = live.state in ("waiting", "loading")
-                stop = may_stop(run) if first else None
-                yield *_shown(live, stop), *(_CLEARED if first else (gr.skip(),) * 5), *(gr.skip(),) * 2
+            run = services.runs.get(asked["run"], request.session_hash)
+            async for sets in watched(services, run):
+                yield await run_in_threadpool(_seen, services, run, sets)
         except UserError as error:
-            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, free
-            return
-        yield (*_shown(live), *_after(live), free, free)
+            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, gr.skip(), gr.skip()
 
     shown = [status, chart, cards, aside_box, aside, stop]
     beside = [links, twins.cards, twins.button, twins.said, go_on]
-    order.change(
-        make,
-        order,
-        [*shown, *beside, go, shelf.show],
-        show_progress="minimal",
-        show_progress_on=status,
-        concurrency_id=SAMPLING,
+    look.change(
+        follow,
+        look,
+        [*shown, *beside, go, ticket, welcome],
+        concurrency_limit=None,
+        show_progress="hidden",
         api_visibility="private",
     )
-
-    def reopen(number: str | None, before: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        try:
-            run = services.runs.get(number, request.session_hash)
-            live = _opened(run)
-            if before != number:
-                _end(services, before, request)
-            # Another tab of this browser may still be making it.
-            while live.running:
-                yield *_shown(live, may_stop(run)), *_CLEARED, run.id, gr.update(visible=False)
-                time.sleep(_LOOK_AGAIN)
-                live = _opened(run)
-            if live.pictures:
-                write_run_report(run)
-        except UserError as error:
-            yield error_box(str(error)), *(gr.skip(),) * 12
-            return
-        yield *_shown(live), *_after(live, run.sets.get(UNSTEERED)), run.id, gr.update(visible=False)
-
-    shelf.show.click(
-        reopen,
-        [shelf.choice, ticket],
-        [*shown, *beside, ticket, welcome],
-        **queued | {"show_progress": "minimal", "show_progress_on": status},
-    )
     wire_stop(stop, ticket, services)
-
+    wire_shelf(shelf, services, own, look, status, settings)
+    kept = keep_asked(prompt, chosen, editor, count)
     wire_twins(services, ticket, twins, stop, links)
-    return GenerateParts(chosen, read, bring, shelf)
+    return GenerateParts(chosen, read, bring, shelf, kept)
 
 
 def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
@@ -303,34 +278,50 @@ def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
     return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
 
 
-def _end(services: Services, number: str | None, request: gr.Request) -> None:
-    """Stop the run that the page has shown until now, if it still runs."""
-    if number is not None:
-        with suppress(UserError):  # it may be forgotten by now
-            services.runs.get(number, request.session_hash).stop.set()
-
-
-def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
-    """The run's set while it is made or continued; as it is where another tab was faster."""
-    left, known = unfinished(run, STEERED), sets_of(run).get(STEERED)
-    if left is None and known is not None and known.state == "done":
-        yield known
-        return
-    yield from make_set(services, run, job_of(services, run), STEERED, left)
-
-
-def _begun(run: UserRun) -> tuple[Any, ...]:
-    """What changes when something is ordered: ticket, order, go, stop, welcome, go on, show."""
+def begun(run: UserRun) -> tuple[Any, ...]:
+    """What changes when something is ordered: ticket, look, go, stop, go on."""
     waits, hidden = gr.update(interactive=False), gr.update(visible=False)
-    return run.id, {"run": run.id, "order": secrets.token_hex(4)}, waits, may_stop(run), hidden, hidden, waits
+    return run.id, to_follow(run), waits, may_stop(run), hidden
 
 
-def _opened(run: UserRun) -> LiveSet:
-    """The set of a run that somebody comes back to. Raises `UserError`."""
-    found = sets_of(run).get(STEERED)
-    if found is None:
-        raise UserError("That run holds no set of pictures.")
-    return found
+def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
+    """All that the page shows of a run: a set that waits leaves the pictures of the one before it."""
+    live, plain = sets.steered, sets.plain
+    hidden = gr.update(visible=False)
+    mark = seen(run, sets.version, running=sets.running)
+    if live.state in ("waiting", "loading") and not live.pictures:
+        quiet = (gr.skip(),) * 4
+        waits = gr.update(interactive=False)
+        return (
+            set_status(live) + mark,
+            *quiet,
+            may_stop(run),
+            *(gr.skip(),) * 4,
+            hidden,
+            waits,
+            run.id,
+            gr.skip(),
+        )
+    if live.state == "failed" and not live.pictures:
+        free = gr.update(interactive=True)
+        return (
+            set_status(live) + mark,
+            *(gr.skip(),) * 4,
+            ended(),
+            *(gr.skip(),) * 2,
+            hidden,  # twins would be those of the order that failed
+            gr.skip(),
+            hidden,
+            free,
+            run.id,
+            gr.skip(),
+        )
+    status, *others, stop = _shown(live, may_stop(run) if sets.running else None)
+    if live.running:
+        return status + mark, *others, stop, *_CLEARED, gr.update(interactive=False), run.id, hidden
+    if live.pictures and not sets.running:
+        write_run_report(run)
+    return status + mark, *others, stop, *_after(live, plain), gr.update(interactive=True), run.id, hidden
 
 
 def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:

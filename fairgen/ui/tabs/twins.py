@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from fairgen.errors import UserError
 from fairgen.ui.parts.cards import twin_cards
+from fairgen.ui.parts.line import seen
 from fairgen.ui.parts.markup import LIST, render
 from fairgen.ui.parts.status import error_box, twin_status
 from fairgen.ui.parts.stop import ended, may_stop
-from fairgen.ui.work.jobs import SAMPLING, Services, make_set, unsteered
-from fairgen.ui.work.reopen import STEERED, UNSTEERED, job_of, sets_of, unfinished
+from fairgen.ui.work.jobs import STEERED, Services
+from fairgen.ui.work.reopen import order_twins
+from fairgen.ui.work.workshop import followed
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,22 @@ def wire_twins(
 ) -> None:
     """Let the button make the twins of the run whose id is in ``ticket`` (None: there is none)."""
 
-    def make(number: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    async def make(number: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         if number is None:
             return
         try:
             run = services.runs.get(number, request.session_hash)
-            job, steered = job_of(services, run), sets_of(run)[STEERED]
-            run.stop.clear()
+            work = await run_in_threadpool(order_twins, services, run)
+            steered = run.sets[STEERED]
             yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip()
-            for plain in make_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED)):
+            async for plain in followed(work):
                 busy = gr.skip() if plain.running else ended()
-                yield twin_status(plain), twin_cards(plain, steered), gr.skip(), busy, gr.skip()
+                mark = seen(run, work.version, running=not work.ended)
+                yield twin_status(plain) + mark, twin_cards(plain, steered), gr.skip(), busy, gr.skip()
         except UserError as error:
             yield error_box(str(error)), gr.skip(), gr.update(interactive=True), ended(), gr.skip()
             return
+        plain = work.state
         again = gr.update(interactive=True, visible=plain.state != "done")
         yield twin_status(plain), twin_cards(plain, steered), again, gr.skip(), render("links", run=run)
 
@@ -65,8 +70,7 @@ def wire_twins(
         make,
         ticket,
         [twins.said, twins.cards, twins.button, stop, links],
-        show_progress="minimal",
-        show_progress_on=twins.said,
-        concurrency_id=SAMPLING,
+        show_progress="hidden",
+        concurrency_limit=None,
         api_visibility="private",
     )

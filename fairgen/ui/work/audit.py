@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBa
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
-from fairgen.runs import RUN_FILE, AuditRecord, Summary
+from fairgen.runs import RUN_FILE, AuditPrompt, AuditRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
@@ -24,7 +24,10 @@ from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import text, whole
 from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.workshop import Work
 
+AUDIT = "audit"
+"""The arm of an audit's order."""
 PROMPTS = "prompts.txt"
 _MAX_TEXT = 200_000
 
@@ -63,6 +66,8 @@ class AuditState:
     """The one in hand."""
     summary: AuditSummary | None = None
     problems: tuple[str, ...] = ()
+    place: int = 0
+    """In the queue, from 1, while it waits; 0 once it is in hand."""
     _arm_of: dict[str, str] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
@@ -119,6 +124,7 @@ class AuditState:
         unsaid: Any = {"out": True, "sessions": {"__all__": {"out"}}}
         return {
             "state": self.state,
+            "place": self.place,
             "done": self.done,
             "places": self.places,
             "prompt": self.prompt,
@@ -185,22 +191,57 @@ def read_list(path: str) -> str:
     return text("\n".join(words.splitlines()), _MAX_TEXT, "list of prompts")
 
 
-def begin_audit(services: Services, owner: str, plan: AuditPlan, prompts: str, name: str) -> UserRun:
-    """A fresh run for an audit; its list of prompts is kept in the folder."""
-    run = services.runs.claim(owner, "audit", name)
+def begin_audit(
+    services: Services,
+    owner: str,
+    plan: AuditPlan,
+    prompts: str,
+    name: str,
+    model: str,
+    ticket: object = None,
+) -> UserRun:
+    """A fresh run for an audit; its list of prompts is kept in the folder. ``ticket`` is as in `Runs.claim`.
+    Raises `UserError`.
+    """
+    services.workshop.require_room()
+    run = services.runs.claim(owner, "audit", name, ticket)
+    services.runs.keep(run, model=model, audit=_plan_to_json(plan))
     file = run.folder / PROMPTS
     with disk_errors(file):
         file.write_text(prompts, encoding="utf-8")
     return run
 
 
-def run_audit(
+def order_audit(
     services: Services, run: UserRun, plan: AuditPlan, model: str, left: LookBack | None = None
-) -> Iterator[AuditState]:
-    """Run an audit in the run's folder, or go on with what is ``left`` there; the report is written at its
-    end, and when it is stopped. Yields its state now and then. Raises `UserError`.
+) -> Work:
+    """Leave the order for an audit in the run's folder, or to go on with what is ``left`` there. Raises
+    `UserError`.
     """
     state = AuditState(run, plan.places)
+    return services.workshop.submit(
+        run, AUDIT, state, lambda: _run_audit(services, state, run, plan, model, left)
+    )
+
+
+def go_on_audit(services: Services, run: UserRun) -> Work:
+    """Order what is missing of a run's audit. Raises `UserError`."""
+    known = services.workshop.of(run).get(AUDIT)
+    if known is not None and not known.ended:
+        return known  # another tab was faster
+    plan, model, left = left_in(services, run)
+    return order_audit(services, run, plan, model, left)
+
+
+def _run_audit(
+    services: Services,
+    state: AuditState,
+    run: UserRun,
+    plan: AuditPlan,
+    model: str,
+    left: LookBack | None,
+) -> Iterator[AuditState]:
+    """Yields the state now and then; the report is written at its end, and when it is stopped."""
     yield state
     told = 0.0
     events = services.engine.audit(plan, model, run.folder, left)
@@ -219,12 +260,42 @@ def run_audit(
     yield state
 
 
-def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack]:
-    """(plan, model, what was made) of the audit that lies in a run's folder. Raises `UserError`."""
+def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack | None]:
+    """(plan, model, what was made) of the audit that lies in a run's folder; nothing was made of one that the
+    server never began, since it ended before. Raises `UserError`.
+    """
+    kept = services.runs.kept(run)
     if not (run.folder / RUN_FILE).is_file():
-        raise UserError("That run holds no audit yet: start one.")
+        if "audit" not in kept:
+            raise UserError("That run holds no audit yet: start one.")
+        return _plan_from_json(kept["audit"]), services.engine.check_model(kept.get("model")), None
     try:
         left = look_back(run.folder)
     except UserError as error:
         raise UserError(str(error).replace(str(run.folder), run.folder.name)) from None
-    return plan_of(left.audit), services.engine.check_model(left.audit.model.name), left
+    # The run file may call the model by a shorter name than whoever asked for it did.
+    model = kept.get("model") or left.audit.model.name
+    return plan_of(left.audit), services.engine.check_model(model), left
+
+
+def _plan_to_json(plan: AuditPlan) -> dict[str, Any]:
+    plain = {part.name: getattr(plan, part.name) for part in fields(plan)}
+    return plain | {
+        "prompts": [prompt.model_dump(mode="json") for prompt in plan.prompts],
+        "specs": {key: spec.model_dump(mode="json") for key, spec in plan.specs.items()},
+    }
+
+
+def _plan_from_json(kept: dict[str, Any]) -> AuditPlan:
+    """Raises `UserError` where another version kept it."""
+    try:
+        return AuditPlan(
+            **kept
+            | {
+                "prompts": tuple(AuditPrompt.model_validate(prompt) for prompt in kept["prompts"]),
+                "specs": {key: FairnessSpec.model_validate(spec) for key, spec in kept["specs"].items()},
+                "arms": tuple(kept["arms"]),
+            }
+        )
+    except (ValueError, TypeError, KeyError):
+        raise UserError("That audit was ordered from another version of fairgen: start it anew.") from None

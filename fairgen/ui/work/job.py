@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
@@ -22,6 +24,17 @@ class Job:
     model: str
     strength: float
     """The largest one that steering inside the model may take."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the run's folder keeps it; see `from_json`."""
+        plain = {part.name: getattr(self, part.name) for part in fields(self)}
+        return plain | {"spec": self.spec.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Job:
+        """A job that was kept, perhaps by another version. Raises `ValueError`, `TypeError` or `KeyError`."""
+        known = {part.name: kept[part.name] for part in fields(cls) if part.name in kept}
+        return cls(**known | {"spec": FairnessSpec.model_validate(kept["spec"])})
 
     def begin(self, run: RunFolder) -> LiveSet:
         """The set before anything happened."""

@@ -13,17 +13,15 @@ from fairgen.loop.events import Replayed
 from fairgen.runs import RUN_FILE, SessionRun
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.engine import Engine
+from fairgen.ui.work.folders import RunFolder
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.limits import Limits, one_of, text, whole
 from fairgen.ui.work.live import LiveSet
 from fairgen.ui.work.visits import Runs, UserRun
+from fairgen.ui.work.workshop import UNEXPECTED, Work, Workshop
 
-SAMPLING = "sampling"
-"""Concurrency id of whatever samples: one at a time, the others see their place in the queue."""
-UNEXPECTED = (
-    "The server met an unexpected error; what was made before it is kept. Whoever runs the server finds the "
-    "details in its log."
-)
+STEERED, UNSTEERED = "steered", "unsteered"
+"""The arms of a run: what was asked for, and its twins."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,6 +32,7 @@ class Services:
     engine: Engine
     runs: Runs
     limits: Limits
+    workshop: Workshop
 
 
 def checked_job(
@@ -70,33 +69,42 @@ def checked_job(
     )
 
 
-def make_set(
-    services: Services, run: UserRun, job: Job, arm: str = "steered", left: SessionRun | None = None
-) -> Iterator[LiveSet]:
-    """Make the set in the run's folder, or go on with what a stop ``left`` of it; yields its state after
-    everything that happens.
+def begin_set(services: Services, owner: str, job: Job, ticket: object = None) -> UserRun:
+    """A fresh run for a set, and the order for it. ``ticket`` is as in `Runs.claim`. Raises `UserError`."""
+    services.workshop.require_room()
+    run = services.runs.claim(owner, "generate", job.prompt, ticket)
+    run.job = job
+    services.runs.keep(run, job=job.to_json())
+    order_set(services, run, job, STEERED)
+    return run
 
-    The last state is done, stopped or failed, and the report is written by then. Closing the iterator ends
-    the session; what was made stays.
+
+def order_set(services: Services, run: UserRun, job: Job, arm: str, left: SessionRun | None = None) -> Work:
+    """Leave the order for a set in the run's folder, or to go on with what a stop ``left`` of it. Raises
+    `UserError`.
     """
     live = job.begin(run) if left is None else LiveSet.restored(run, left)
     live.state = "waiting"
-    if not services.engine.ready:
-        live.state = "loading"
-    run.sets[arm] = live
+    work = services.workshop.submit(run, arm, live, lambda: _made(services, live, job, left))
+    run.sets[arm] = work.state  # another tab may have been faster
+    return work
+
+
+def _made(services: Services, live: LiveSet, job: Job, left: SessionRun | None) -> Iterator[LiveSet]:
+    """Yields the state after everything that happens. The last one is done, stopped or failed, and the report
+    is written by then.
+    """
+    live.state = "waiting" if services.engine.ready else "loading"
     try:
         yield live
         yield from _sampled(services, live, job, left)
         if live.pictures:
-            write_run_report(run)
+            write_run_report(live.run)
     except UserError as error:
         live.state, live.error = "failed", str(error)
     except Exception:  # a page that stands still would hide it
         _LOG.exception("a set failed")
         live.state, live.error = "failed", UNEXPECTED
-    except GeneratorExit:  # the visitor left; who comes back shall not see it running
-        live.state = "stopped"
-        raise
     yield live
 
 
@@ -132,7 +140,7 @@ def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | Non
                 yield live
 
 
-def write_run_report(run: UserRun) -> None:
+def write_run_report(run: RunFolder) -> None:
     """Write the report, unless the one that is there says all that the run file says."""
     from fairgen.report import write_report
 

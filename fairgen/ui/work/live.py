@@ -65,6 +65,8 @@ class LiveSet:
     summary: Summary | None = None
     calibrating: Calibrating | None = None
     error: str = ""
+    place: int = 0
+    """In the queue, from 1, while it waits; 0 once it is in hand."""
     _sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     _first_at: float | None = None
     _last_at: float = 0.0
@@ -228,6 +230,7 @@ class LiveSet:
         left = self.seconds_left()
         return {
             "state": self.state,
+            "place": self.place,
             "done": self.places,
             "count": self.count,
             "generated": len(self.pictures),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from fairgen.runs import RUN_FILE, AuditRecord, SessionRecord, SessionRun, parse
 from fairgen.steering.registry import label
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.job import Job
-from fairgen.ui.work.jobs import Services
+from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set, unsteered
 from fairgen.ui.work.limits import MOST_STRENGTH
 from fairgen.ui.work.live import LiveSet
-from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.visits import UserRun, visit_of
+from fairgen.ui.work.workshop import LOOK_AGAIN, Work
 
 SUMMARY = "summary.json"
-STEERED, UNSTEERED = "steered", "unsteered"
 _TAIL = 1 << 16
 """Bytes at the end of a run file that a summary's beginning is looked for in; a summary is a few thousand."""
 
@@ -39,6 +40,8 @@ class Glance:
     when: datetime
     done: bool
     """Whether its last set ended by itself."""
+    session: str = ""
+    """Name of a run's first set, which is that of its folder of pictures."""
 
     @property
     def label(self) -> str:
@@ -49,7 +52,11 @@ class Glance:
 
 
 def glance(folder: Path) -> Glance | None:
-    """What the ends of a run file tell at once; None where the folder holds neither a set nor an audit."""
+    """What the ends of a run file tell at once, or what was asked for where there is none yet; None where the
+    folder holds neither a set nor an audit.
+    """
+    if not (folder / RUN_FILE).is_file():
+        return _ordered(folder)
     try:
         with (folder / RUN_FILE).open("rb") as file:
             file.readline()
@@ -61,26 +68,55 @@ def glance(folder: Path) -> Glance | None:
         return None
     done = last.startswith(b'{"type":"summary"')
     if isinstance(record, SessionRecord):
-        return Glance(record.prompt, False, _name(record.spec), record.count, record.started_at, done)
+        spec, count, when = _name(record.spec), record.count, record.started_at
+        return Glance(record.prompt, False, spec, count, when, done, record.session)
     if isinstance(record, AuditRecord):
         places = len(record.arms) * sum(prompt.count for prompt in record.prompts)
-        prompts = f"{len(record.prompts)} {'prompt' if len(record.prompts) == 1 else 'prompts'}"
-        title = f"Audit of {prompts}: {', '.join(label(arm) for arm in record.arms)}"
         names = {_name(spec) for spec in record.specs.values()}
-        target = names.pop() if len(names) == 1 else f"{len(names)} targets"
         # A run file has no last line of its own for an audit; its summary is written at the end.
-        return Glance(title, True, target, places, record.started_at, (folder / SUMMARY).is_file())
+        done = (folder / SUMMARY).is_file()
+        when = record.started_at
+        return _audit_glance(len(record.prompts), record.arms, names, places, when, done=done)
     return None
+
+
+def _ordered(folder: Path) -> Glance | None:
+    kept = visit_of(folder)
+    try:
+        when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+        if "audit" in kept:
+            plan = kept["audit"]
+            specs = [_name(spec) for spec in plan["specs"].values()]
+            count = len(plan["arms"]) * sum(prompt["count"] for prompt in plan["prompts"])
+            return _audit_glance(len(plan["prompts"]), plan["arms"], set(specs), count, when, done=False)
+        job = Job.from_json(kept["job"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return Glance(job.prompt, False, isolated(job.spec.name), job.count, when, False)
+
+
+def _audit_glance(
+    number: int, arms: Sequence[str], names: set[str], places: int, when: datetime, *, done: bool
+) -> Glance:
+    prompts = f"{number} {'prompt' if number == 1 else 'prompts'}"
+    title = f"Audit of {prompts}: {', '.join(label(arm) for arm in arms)}"
+    target = names.pop() if len(names) == 1 else f"{len(names)} targets"
+    return Glance(title, True, target, places, when, done)
 
 
 def _name(spec: Mapping[str, Any]) -> str:
     return isolated(str(spec.get("name", "by hand")))
 
 
-def sets_of(run: UserRun) -> dict[str, LiveSet]:
-    """Arm -> set: those that this server has in memory, else those of the run file. Raises `UserError`."""
+def sets_of(services: Services, run: UserRun) -> dict[str, LiveSet]:
+    """Arm -> set: those that this server has in memory, else those of the run file; a set that the server
+    never began, since it ended before, is stopped. Raises `UserError`.
+    """
     if not run.sets and (run.folder / RUN_FILE).is_file():
         run.sets.update({arm: LiveSet.restored(run, session) for arm, session in _arms(run).items()})
+    if not run.sets and (job := _kept_job(services, run)) is not None:
+        run.sets[STEERED] = job.begin(run)
+        run.sets[STEERED].state = "stopped"
     return run.sets
 
 
@@ -97,6 +133,8 @@ def job_of(services: Services, run: UserRun) -> Job:
     is not to be had here.
     """
     if run.job is None:
+        run.job = _kept_job(services, run)
+    if run.job is None:
         session = _arms(run).get(STEERED) if (run.folder / RUN_FILE).is_file() else None
         if session is None:
             raise UserError("Only a set of pictures for one prompt has twins, or can be continued here.")
@@ -112,6 +150,68 @@ def job_of(services: Services, run: UserRun) -> Job:
             record.technique.get("limit", MOST_STRENGTH),
         )
     return run.job
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The sets of a run at one moment."""
+
+    steered: LiveSet
+    plain: LiveSet | None
+    """The unsteered twins."""
+    running: bool
+    """Whether one of them waits or is being made."""
+    version: int
+    """Grows with each change while something runs."""
+
+
+async def watched(services: Services, run: UserRun) -> AsyncIterator[Sets]:
+    """The sets of a run whenever something has changed, until nothing more is made of it. Raises `UserError`
+    where it holds none.
+    """
+    before: tuple[int, bool] | None = None
+    while True:
+        works = services.workshop.of(run)
+        running = any(not work.ended for work in works.values())
+        now = (sum(work.version for work in works.values()), running)
+        if now != before:
+            before = now
+            sets = await asyncio.to_thread(sets_of, services, run)
+            if STEERED not in sets:
+                raise UserError("That run holds no set of pictures.")
+            yield Sets(sets[STEERED], sets.get(UNSTEERED), running, now[0])
+        if not running:
+            return
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+def go_on(services: Services, run: UserRun) -> Work:
+    """Order what is missing of a run's set. Raises `UserError` where it is done."""
+    job, known = job_of(services, run), services.workshop.of(run).get(STEERED)
+    if known is not None and not known.ended:
+        return known  # another tab was faster
+    left = unfinished(run, STEERED)
+    if left is None and (run.folder / RUN_FILE).is_file():
+        raise UserError("That set is done: there is nothing to continue.")
+    return order_set(services, run, job, STEERED, left)
+
+
+def order_twins(services: Services, run: UserRun) -> Work:
+    """Order the unsteered twins of a run's set, or what is missing of them. Raises `UserError`."""
+    job = job_of(services, run)
+    sets_of(services, run)
+    return order_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED))
+
+
+def _kept_job(services: Services, run: UserRun) -> Job | None:
+    """What the run's folder says that was asked for; None where it says nothing of the kind."""
+    kept = services.runs.kept(run).get("job")
+    if kept is None:
+        return None
+    try:
+        return Job.from_json(kept)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # of another version: the run file says the most of it
 
 
 def _arms(run: UserRun) -> dict[str, SessionRun]:

@@ -2,11 +2,14 @@
 
 A run is opened by the visit (Gradio's session) that started it, or by whoever holds its key. The key is part
 of the address of its files, so that a report can be linked to; the id alone opens nothing. A browser keeps
-the keys of its runs, so that a visitor who loads the page anew finds them again.
+the keys of its runs, so that a visitor who loads the page anew finds them again. The run's folder keeps id
+and key, so that they open it after the server was started anew.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 import shutil
 import threading
@@ -15,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fairgen.common.files import disk_errors
+from fairgen.common.files import disk_errors, write_text
 from fairgen.common.text import slug
 from fairgen.errors import UserError
 from fairgen.runs import RUN_FILE
@@ -27,6 +30,16 @@ if TYPE_CHECKING:
     from fairgen.ui.work.job import Job
     from fairgen.ui.work.live import LiveSet
 
+_VISIT = ".visit.json"
+"""In a run's folder: its id, its key, and what was asked for. Never served."""
+_INDEX = ".index"
+"""Folder of files whose names are ids of runs and whose text is the name of the run's folder."""
+_ID = 16
+"""Characters of an id."""
+_NUMBER = re.compile(rf"[A-Za-z0-9_-]{{{_ID}}}")
+_TICKET = re.compile(r"[A-Za-z0-9_-]{48}")
+SMALL = "small"
+"""In place of a query: a picture's thumbnail."""
 _SERVED = frozenset({".png", ".html", ".csv", ".json", ".jsonl", ".zip", ".jpg", ".yaml"})
 _KEPT = 20_000
 """Runs of all visitors whose addresses are known; those of older ones are forgotten."""
@@ -67,14 +80,30 @@ class Runs:
         self._runs: dict[str, UserRun] = {}
         self._lock = threading.Lock()
 
-    def claim(self, owner: str, kind: str, words: str) -> UserRun:
-        """A fresh run with an empty folder. Raises `UserError` where the folder cannot be made."""
-        number = secrets.token_urlsafe(12)
+    def claim(self, owner: str, kind: str, words: str, ticket: object = None) -> UserRun:
+        """A fresh run with a folder that holds nothing but who may open it.
+
+        Args:
+            owner: the visit that asks. kind, words: for the folder's name.
+            ticket: id and key in one, drawn by the visitor's browser: so it can find the run even where the
+                answer to its order got lost. Else they are drawn here.
+
+        Raises:
+            UserError: the folder cannot be made, or a run has that id.
+        """
+        number, key = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        if isinstance(ticket, str) and ticket:
+            if _TICKET.fullmatch(ticket) is None or self._known(ticket[:_ID]) is not None:
+                raise UserError("That order is on the server already: load the page again.")
+            number, key = ticket[:_ID], ticket[_ID:]
         stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
         name = "-".join(part for part in ("web", kind, slug(words), stamp, secrets.token_hex(3)) if part)
-        run = UserRun(number, secrets.token_urlsafe(24), owner, self.folder / name)
+        run = UserRun(number, key, owner, self.folder / name)
         with disk_errors(run.folder):
             run.folder.mkdir(parents=True)
+            (self.folder / _INDEX).mkdir(mode=0o700, exist_ok=True)
+            write_text(self.folder / _INDEX / number, name)
+        self.keep(run)
         with self._lock:
             self._runs[run.id] = run
             mine = [r for r in self._runs.values() if r.owner == owner]
@@ -84,13 +113,51 @@ class Runs:
             for old in everybodys[:-_KEPT]:
                 del self._runs[old.id]
             for old in everybodys[:-_IN_MEMORY]:
-                old.sets.clear()
+                if not any(live.running for live in old.sets.values()):
+                    old.sets.clear()
         self._forget_old()
         return run
 
+    def keep(self, run: UserRun, **more: Any) -> None:
+        """Write into the run's folder who may open it and ``more`` (JSON), for servers to come."""
+        file = run.folder / _VISIT
+        kept = {"id": run.id, "key": run.key} | more
+        with disk_errors(file):
+            write_text(file, json.dumps(kept)).chmod(0o600)
+
+    def kept(self, run: UserRun) -> dict[str, Any]:
+        """What `keep` wrote; nothing where no server of this version began the run."""
+        return visit_of(run.folder)
+
+    def delete(self, run: UserRun) -> None:
+        """Forget a run that nobody works on, and delete its folder. Raises `UserError`."""
+        with self._lock:
+            self._runs.pop(run.id, None)
+        with disk_errors(run.folder):
+            shutil.rmtree(run.folder)
+            (self.folder / _INDEX / run.id).unlink(missing_ok=True)
+
+    def _known(self, number: str) -> UserRun | None:
+        """The run of that id, in memory or in the folder."""
+        found = self._runs.get(number)
+        if found is not None or _NUMBER.fullmatch(number) is None:
+            return found
+        try:
+            name = (self.folder / _INDEX / number).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        folder = self.folder / name
+        if not name.startswith("web-") or folder.parent != self.folder:
+            return None
+        run = _found(folder)
+        if run.id != number:
+            return None  # deleted since
+        with self._lock:
+            return self._runs.setdefault(number, run)
+
     def get(self, number: object, owner: str | None, key: str | None = None) -> UserRun:
         """The run of that id, for its owner or the holder of its key. Raises `UserError` for anybody else."""
-        run = self._runs.get(number) if isinstance(number, str) else None
+        run = self._known(number) if isinstance(number, str) else None
         if run is None:
             raise UserError(_NO_SUCH_RUN)
         visits = (run.owner, *run.guests)
@@ -123,19 +190,15 @@ class Runs:
                     run = known.get(file.parent) or _found(file.parent)
                     self._runs[run.id] = run
                     run.guests.add(owner)
-        runs = [run for run in self._open_to(owner) if (run.folder / RUN_FILE).is_file()]
-        return sorted(runs, key=lambda run: (run.folder / RUN_FILE).stat().st_mtime_ns, reverse=True)
+        return sorted(filter(_holds, self._open_to(owner)), key=_touched, reverse=True)
 
     def _open_to(self, owner: str) -> list[UserRun]:
         with self._lock:
             return [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
 
     def leave(self, owner: str) -> None:
-        """The visit is over: whatever it started stops; the files stay, and can be opened by their keys."""
+        """The visit is over. What it started goes on, and can be opened by its key."""
         for run in self._open_to(owner):
-            if run.owner == owner:
-                run.stop.set()
-                run.sets.clear()
             with self._lock:
                 run.guests.discard(owner)
 
@@ -163,7 +226,10 @@ class Runs:
                 for run in [r for r in self._runs.values() if r.folder == folder]:
                     run.stop.set()
                     del self._runs[run.id]
+            number = visit_of(folder).get("id")
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(number, str) and _NUMBER.fullmatch(number):
+                (self.folder / _INDEX / number).unlink(missing_ok=True)
 
     def _older_than(self, seconds: float) -> Iterator[Path]:
         for folder in self.folder.glob("web-*"):
@@ -174,6 +240,29 @@ class Runs:
                 continue  # another thread was faster
 
 
+def _holds(run: UserRun) -> bool:
+    """Whether something was made in a run's folder, or is still to be made."""
+    return (run.folder / RUN_FILE).is_file() or bool({"job", "audit"} & visit_of(run.folder).keys())
+
+
+def _touched(run: UserRun) -> int:
+    file = run.folder / RUN_FILE
+    return (file if file.is_file() else run.folder).stat().st_mtime_ns
+
+
 def _found(folder: Path) -> UserRun:
-    """A run that lies in the folder already; nobody's visit started it."""
-    return UserRun(secrets.token_urlsafe(12), secrets.token_urlsafe(24), secrets.token_hex(), folder)
+    """A run that lies in the folder already; no visit of this server started it."""
+    kept = visit_of(folder)
+    number, key = kept.get("id"), kept.get("key")
+    if not (isinstance(number, str) and _NUMBER.fullmatch(number) and isinstance(key, str) and key):
+        number, key = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+    return UserRun(number, key, secrets.token_hex(), folder)
+
+
+def visit_of(folder: Path) -> dict[str, Any]:
+    """What `Runs.keep` wrote into a run's folder; nothing where no server of this version began the run."""
+    try:
+        kept = json.loads((folder / _VISIT).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}

@@ -1,0 +1,71 @@
+// Whether what the page shows is what the server has. Gradio's streams end with their connection, and then the page
+// stands still; the work goes on at the server. So the page is loaded anew once the server answers again, and it
+// takes up what it showed before.
+{
+const CALM = 1500, EAGER = 500, STALE = 6000, STOP = "fairgen-stop", TAB = "fairgen-tab";
+let boot = null, broken = false, shown = {}, waiting = null;
+const marks = () => [...document.querySelectorAll(".fg-seen")].map((node) => ({ ...node.dataset }));
+const running = () => marks().filter((mark) => mark.running === "1");
+const asked = () => JSON.parse(sessionStorage.getItem(STOP) || "null");
+const stale = (now) => running().some((mark) => {
+  const server = now.runs[mark.run];
+  const before = shown[mark.run];
+  if (!before || before.version !== mark.version) shown[mark.run] = { version: mark.version, when: Date.now() };
+  if (!server || (server.running && server.version <= Number(mark.version))) { shown[mark.run].when = Date.now(); return false; }
+  return Date.now() - shown[mark.run].when > STALE;
+});
+const look = async () => {
+  clearTimeout(waiting);
+  try {
+    const runs = running().map(({ run, key }) => ({ id: run, key })), stop = asked();
+    const answer = await fetch("pulse", {
+      method: "POST", cache: "no-store", headers: { "content-type": "application/json" },
+      body: JSON.stringify({ runs, stop }), signal: AbortSignal.timeout(3000),
+    });
+    if (answer.status === 401) return location.reload();
+    const now = await answer.json();
+    if (stop) sessionStorage.removeItem(STOP);
+    const other = boot !== null && boot !== now.boot;
+    boot = now.boot;
+    if (other || (broken && runs.length) || stale(now)) return location.reload();
+    broken = false;
+  } catch { broken = true; }
+  waiting = setTimeout(look, broken ? EAGER : CALM);
+};
+const plain = window.fetch;
+window.fetch = async (...given) => {
+  const answer = await plain(...given);
+  if (!String(given[0]?.url || given[0]).includes("/queue/data") || !answer.body) return answer;
+  const reader = answer.body.getReader();
+  const body = new ReadableStream({
+    async pull(sink) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) sink.close(); else sink.enqueue(value);
+      } catch (error) {
+        if (error.name !== "AbortError") { broken = true; look(); }
+        sink.error(error);
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+  return new Response(body, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+};
+window.fairgenStop = () => {
+  const node = [...document.querySelectorAll(".fg-seen[data-running='1']")].find((found) => found.closest(".fg-results")?.offsetParent);
+  if (node) sessionStorage.setItem(STOP, JSON.stringify({ id: node.dataset.run, key: node.dataset.key }));
+};
+// The tab that was open, after a reload.
+document.addEventListener("click", (event) => {
+  const tab = event.target.closest?.("button[role=tab]");
+  if (tab) sessionStorage.setItem(TAB, tab.textContent.trim());
+});
+const open = sessionStorage.getItem(TAB);
+const reopen = (tries) => {
+  const tab = [...document.querySelectorAll("button[role=tab]")].find((one) => one.textContent.trim() === open);
+  if (!tab && tries) setTimeout(reopen, 100, tries - 1);  // the page is still being built
+  else if (tab?.getAttribute("aria-selected") === "false") tab.click();
+};
+if (open) reopen(100);
+waiting = setTimeout(look, CALM);
+}
