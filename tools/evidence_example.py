@@ -9,6 +9,7 @@ in FOLDER: only the root certificate and the pack go into --out.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -42,8 +43,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evidence-of-the-embedded-model")
     given = parser.parse_args()
-    folder, out = given.folder, given.out
-    authority, spec, run = folder / "authority", folder / "uniform-ita6.yaml", folder / "embedded-model"
+    out = given.out.resolve()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(given.folder)  # a run file holds the path that was given for it: no path of this machine
+    authority, spec, run = Path("authority"), Path("uniform-ita6.yaml"), Path("embedded-model")
     if not (authority / "key.pem").exists():
         make_authority(authority)
     sign = ["--c2pa-cert", str(authority / "chain.pem"), "--c2pa-key", str(authority / "key.pem")]
@@ -51,7 +54,7 @@ def main() -> None:
         spec.write_text(_fairgen("spec", "show", "uniform", "--yaml"), encoding="utf-8")
         _fairgen("spec", "approve", str(spec), "--by", APPROVER)
     if not (run / RUN_FILE).exists():
-        prompts = folder / "nine.txt"
+        prompts = Path("nine.txt")
         prompts.write_text(LIST, encoding="utf-8")
         asked = ["--prompts", str(prompts), "--spec", str(spec), "--count", "6", "--seed", "1"]
         _fairgen("audit", *asked, "--steering", "none,embedding", "--out", str(run), *sign)
@@ -63,7 +66,10 @@ def main() -> None:
 
 def _fairgen(*arguments: str) -> str:
     command = [sys.executable, "-m", "fairgen", *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    search = {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | search
+    ).stdout
 
 
 if __name__ == "__main__":

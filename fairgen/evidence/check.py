@@ -93,13 +93,15 @@ def check_pack(path: Path, trust: Path | None = None) -> Generator[int, None, Pa
         folder = Path(name)
         _require_room(archive, folder)
         listed = _listing(archive, manifest, done)
-        yield from _unpack(archive, manifest, folder, done)
+        intact = yield from _unpack(archive, manifest, folder, done)
         signature, stamp = (_beside(archive, name, done) for name in (SIGNATURE, TIMESTAMP))
         check_signed(manifest, folder, signature, stamp, trust, done.say)
-        if listed:
+        if listed and intact:
             check_contents(manifest, folder, done.say)
         else:
-            done.say("note", "What the pack states was not computed anew, since files are missing from it.")
+            done.say(
+                "note", "What the pack states was not computed anew, since its files are not as they were."
+            )
     return done
 
 
@@ -169,8 +171,8 @@ def _listing(archive: Archive, manifest: Manifest, done: PackCheck) -> bool:
 
 def _unpack(
     archive: Archive, manifest: Manifest, folder: Path, done: PackCheck
-) -> Generator[int, None, None]:
-    """Write the files of the manifest to ``folder``, and hold each against its hash."""
+) -> Generator[int, None, bool]:
+    """Write the files of the manifest to ``folder``, and hold each against its hash; whether all are so."""
     changed: list[str] = []
     by_name = {member.name: member for member in archive.members}
     for listed in manifest.files:
@@ -197,3 +199,4 @@ def _unpack(
         done.say("fault", f"In all, {len(changed):,} files were changed.")
     if not changed:
         done.say("holds", f"The SHA-256 of {len(manifest.files):,} files is that of the manifest.")
+    return not changed

@@ -45,6 +45,11 @@ class Decision:
     place: int | None
     detail: str
 
+    @property
+    def is_note(self) -> bool:
+        """Whether it is only a sentence of the run file about the set."""
+        return self.what.startswith("note")
+
 
 @dataclass
 class RunFacts:

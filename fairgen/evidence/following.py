@@ -239,7 +239,7 @@ def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> I
         if same_software:
             where = first_difference(json_of(stated), json_of(content))
         else:
-            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, added=True)
+            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, common=True)
         if where is not None:
             yield f"{path} does not state the figures of its run: {where}."
         elif same_software and json_of(stated) is None:
