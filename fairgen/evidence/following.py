@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import TemplateError
+from PIL import Image
 
 from fairgen._version import __version__
 from fairgen.errors import UserError
@@ -37,6 +38,16 @@ _DOCUMENTS = (
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
 _NAMED = 5
+_ODD = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    TemplateError,
+    Image.DecompressionBombError,
+)
+"""What documents and pictures that are made to disturb may end in."""
 
 
 def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
@@ -48,7 +59,7 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
     try:
         _check(manifest, folder, say)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError) as error:
+    except _ODD as error:
         say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
     except UserError as error:
         say("fault", f"What the pack was made from cannot be read: {error}")
