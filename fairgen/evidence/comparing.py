@@ -22,35 +22,33 @@ def json_of(data: bytes) -> Any:
 
 
 def first_difference(
-    stated: Any, found: Any, ignored: frozenset[str] = frozenset(), *, added: bool = False
+    stated: Any, found: Any, ignored: frozenset[str] = frozenset(), *, common: bool = False
 ) -> str | None:
     """Where two JSON values differ first: "arms.1.tv is 0.01, and 0.06 follows"; None: nowhere.
 
     Args:
         ignored: keys at any depth that may differ.
-        added: what follows may have keys that are not stated, as that of a newer version has.
+        common: keys that only one side has do not count: versions differ in them.
     """
-    return next(_differences(stated, found, "", ignored, added), None)
+    return next(_differences(stated, found, "", ignored, common), None)
 
 
-def _differences(stated: Any, found: Any, at: str, ignored: frozenset[str], added: bool) -> Iterator[str]:
+def _differences(stated: Any, found: Any, at: str, ignored: frozenset[str], common: bool) -> Iterator[str]:
     if isinstance(stated, dict) and isinstance(found, dict):
         for key in dict.fromkeys([*stated, *found]):
             if key in ignored:
                 continue
             place = f"{at}.{key}" if at else key
-            if key not in stated:
-                if not added:
-                    yield f"{place} is missing"
-            elif key not in found:
-                yield f"{place} is there, and does not follow"
+            if key not in stated or key not in found:
+                if not common:
+                    yield f"{place} is {'missing' if key not in stated else 'there, and does not follow'}"
             else:
-                yield from _differences(stated[key], found[key], place, ignored, added)
+                yield from _differences(stated[key], found[key], place, ignored, common)
     elif isinstance(stated, list) and isinstance(found, list):
         if len(stated) != len(found):
             yield f"{at} has {len(stated)} entries, and {len(found)} follow"
         for number, pair in enumerate(zip(stated, found, strict=False)):
-            yield from _differences(*pair, f"{at}.{number}" if at else str(number), ignored, added)
+            yield from _differences(*pair, f"{at}.{number}" if at else str(number), ignored, common)
     elif not _same(stated, found):
         yield f"{at or 'the document'} is {_short(stated)}, and {_short(found)} follows"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import TemplateError
+from PIL import Image
 
 from fairgen._version import __version__
 from fairgen.errors import UserError
@@ -37,6 +38,16 @@ _DOCUMENTS = (
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
 _NAMED = 5
+_ODD = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    TemplateError,
+    Image.DecompressionBombError,
+)
+"""What documents and pictures that are made to disturb may end in."""
 
 
 def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
@@ -48,7 +59,7 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
     try:
         _check(manifest, folder, say)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError) as error:
+    except _ODD as error:
         say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
     except UserError as error:
         say("fault", f"What the pack was made from cannot be read: {error}")
@@ -239,7 +250,7 @@ def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> I
         if same_software:
             where = first_difference(json_of(stated), json_of(content))
         else:
-            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, added=True)
+            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, common=True)
         if where is not None:
             yield f"{path} does not state the figures of its run: {where}."
         elif same_software and json_of(stated) is None:

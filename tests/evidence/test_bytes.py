@@ -36,7 +36,7 @@ def test_bytes_of_headers_signature_and_end_are_found(pack: Path, roots: Path, t
     """Where a random byte seldom falls: the last headers, the signature, the directory, the end."""
     data = pack.read_bytes()
     start = data.rindex(b"PK\x03\x04")
-    places = [*range(start, start + 110, 9), len(data) - 22, len(data) - 12, len(data) - 3, len(data) - 1]
+    places = [*range(start, start + 110, 16), len(data) - 22, len(data) - 12, len(data) - 3, len(data) - 1]
     for at in places:
         assert _found(data, at, data[at] ^ 1, tmp_path / "forged.zip", roots), at
 

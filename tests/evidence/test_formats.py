@@ -11,7 +11,7 @@ import pytest
 from fairgen.evidence import manifest_schema
 from fairgen.evidence.comparing import first_difference
 from fairgen.evidence.manifest import MANIFEST
-from tests.doubles.evidence_packs import files_in, write_files
+from tests.doubles.evidence_packs import Insider, files_in
 from tests.evidence.conftest import checked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_no_word_of_conformity_or_certification(pack: Path) -> None:
 
 
 def test_a_pack_of_another_version_has_its_figures_computed_anew(
-    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pack: Path, insider: Insider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fairgen.evidence import following
 
@@ -78,7 +78,8 @@ def test_a_pack_of_another_version_has_its_figures_computed_anew(
     files = files_in(pack)
     document = json.loads(files["figures/small-audit.json"])
     document["arms"][0]["tv"] += 0.1
-    write_files(tmp_path / "forged.zip", files | {"figures/small-audit.json": json.dumps(document).encode()})
+    files["figures/small-audit.json"] = json.dumps(document).encode()
+    insider.write(tmp_path / "forged.zip", files)
     assert "does not state the figures" in "\n".join(checked(tmp_path / "forged.zip").faults)
 
 
@@ -96,3 +97,11 @@ def test_a_pack_of_another_version_has_its_figures_computed_anew(
 )
 def test_the_first_difference(stated: object, found: object, said: str | None) -> None:
     assert first_difference(stated, found) == said
+
+
+def test_keys_of_one_version_alone_do_not_count() -> None:
+    assert first_difference({"a": 1, "old": 2}, {"a": 1, "new": 3}, common=True) is None
+    assert first_difference({"a": 1, "old": 2}, {"a": 2, "new": 3}, common=True) == "a is 1, and 2 follows"
+    assert (
+        first_difference({"fairgen": "1", "a": 1}, {"fairgen": "2", "a": 1}, frozenset({"fairgen"})) is None
+    )
