@@ -261,6 +261,11 @@ def test_the_readers_errors_are_its_own_a_files_or_none(spec: FairnessSpec, give
         monitor.take(lambda: Tone("tan"))
         low, high = monitor.figures()[0].allowed["dark"]
         assert 0.15 < low < 1 / 6 < high < 0.18
+    with Monitor(spec, state=given.with_name("s"), reader=None, reader_error=str(given)):
+        pass
+    given.write_text(json.dumps({"classes": CLASSES, "counts": (np.eye(k, dtype=int) * 501).tolist()}))
+    with pytest.raises(UserError, match="reader error"):  # another validation under the same name
+        Monitor(spec, state=given.with_name("s"), reader=None, reader_error=str(given))
     for bad, words in (
         ("not json", "no JSON object"),
         ('{"classes": ["a"], "counts": [[1]]}', "its classes must be"),
