@@ -38,7 +38,7 @@ def monitor(
         Path("monitor.sqlite"), "--state", help="File in which it goes on after a stop or a crash."
     ),
     reader: str = typer.Option(
-        "calibrated", "--reader", help="Who reads pictures: calibrated, or second (five times as fast)."
+        "calibrated", "--reader", help="Who reads pictures: calibrated, or second (three times as fast)."
     ),
     reader_error: str | None = typer.Option(
         None,

@@ -99,11 +99,10 @@ class Monitor:
         self.settings: dict[str, Any] = {
             "target": spec.content_hash(),
             "reader": self.reader_name,
-            "reader_error": self.error.about,
+            "reader_error": self.error.identity,
             "level": level,
             "number_of_contexts": self.contexts,
             "sampling": every,
-            "spec": spec.model_dump(mode="json"),
         }
         self.store = Store(state, self.settings)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,13 @@ class ReaderError:
 
     about: str
     counts: Vector | None = None
+
+    @property
+    def identity(self) -> str:
+        """Unlike that of any other errors: words, and a hash of the counts."""
+        if self.counts is None:
+            return self.about
+        return f"{self.about} ({hashlib.sha256(self.counts.tobytes()).hexdigest()[:16]})"
 
     def box(self, target: dict[str, float], level: float) -> ShareBox:
         """The shares of readings that pictures on target may have, with probability ``level``."""

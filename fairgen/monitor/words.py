@@ -28,6 +28,8 @@ def context_line(found: ContextFigures) -> str:
         for name, test in found.tests.items()
     )
     tv = "" if found.tv is None else f", TV {found.tv:.3f} (chance floor {found.noise_floor_tv:.3f})"
+    if found.tv_allowed > 0.005:
+        tv += f", of which the reader's errors may explain {found.tv_allowed:.2f}"
     unread = sum(found.abstained.values())
     return (
         f"{found.context}: {found.read} read of {found.offered} offered, {unread} without a tone, "

@@ -89,6 +89,10 @@ class ContextFigures(_Figures):
     tv: float | None = Field(
         description="total variation of the readings from the declared target; None: none"
     )
+    tv_allowed: float = Field(
+        description="largest TV of readings that pictures on target may have, given the reader's errors: a "
+        "smaller departure cannot be told from them"
+    )
     noise_floor_tv: float | None = Field(description="mean TV of as many independent draws from the target")
     abstained: dict[str, int] = Field(description="reason code -> pictures")
     abstained_by_tone: dict[str, tuple[int, int]] = Field(
@@ -208,6 +212,7 @@ class ContextWatch:
     def figures(self) -> ContextFigures:
         """All figures as they stand."""
         counts = {name: int(n) for name, n in zip(self._classes, self._off.counts[0], strict=True)}
+        shares = np.array(list(self.target.values()))
         edges = zip(self._classes, self.box.low, self.box.high, strict=True)
         return ContextFigures(
             context=self.context,
@@ -218,6 +223,7 @@ class ContextWatch:
             counts=counts,
             intervals=share_sequence(counts, level=1 - self.levels.level),
             tv=stats.total_variation(counts, self.target) if self.read else None,
+            tv_allowed=self.box.farthest(shares / shares.sum()),
             noise_floor_tv=stats.noise_floor(self.target, self.read) if self.read else None,
             abstained=dict(self._abstained),
             abstained_by_tone={

@@ -41,7 +41,7 @@ def lines(count: int, shares: tuple[float, ...] = (1 / 6,) * 6, seed: int = 0) -
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.chdir(tmp_path)
 
     def command(stdin: bytes, *args: str) -> tuple[int, str, str]:

@@ -263,6 +263,18 @@ def test_the_box_holds_what_a_reader_truly_does_as_often_as_it_says() -> None:
     assert np.mean(held) > 0.9
 
 
+@given(boxes(), st.integers(0, 99))
+def test_no_distribution_of_the_box_is_farther_than_the_farthest(box: ShareBox, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    middle = rng.dirichlet(np.ones(len(box.low)))
+    inside = box.project(rng.dirichlet(np.full(len(box.low), 0.3), size=20))
+    found = 0.5 * np.abs(inside - middle).sum(axis=1)
+    assert found.max() <= box.farthest(middle) + 1e-9
+    point = ShareBox.point(middle)
+    assert point.farthest(middle) == pytest.approx(0)
+    assert point.farthest(np.eye(len(middle))[0]) == pytest.approx(1 - middle[0])
+
+
 def test_bounds_that_no_shares_fit_are_refused() -> None:
     for low, high in (([0.6, 0.6], [1, 1]), ([0, 0], [0.2, 0.3]), ([0.5, 0.2], [0.4, 1]), ([0, 0], [1.2, 1])):
         with pytest.raises(ValueError, match="shares"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,16 @@ class ShareBox:
     def holds(self, shares: Vector) -> bool:
         """Whether a distribution, shape (k,), lies within the bounds."""
         return bool(((self.low - 1e-12 <= shares) & (shares <= self.high + 1e-12)).all())
+
+    def farthest(self, shares: Vector) -> float:
+        """The largest total variation of any distribution in the box from one, shape (k,), 0 to 1.
+
+        TV is the largest excess r(A) - q(A) over groups A of classes, and the largest r(A) in the box is the
+        smaller of A's upper bounds and what the lower bounds of the others leave.
+        """
+        groups = np.array(list(itertools.product((False, True), repeat=len(shares))))
+        most = np.minimum(groups @ self.high, 1 - ~groups @ self.low)
+        return float(max((most - groups @ shares).max(), 0.0))
 
     def project(self, shares: Vector) -> Vector:
         """The distribution r in the box with the least KL(p || r), for each p in ``shares``.
