@@ -66,7 +66,6 @@ GUIDERS: dict[str, dict[str, Any]] = {
     "ClassifierFreeZeroStarGuidance": {"zero_init_steps": 0},
     "AdaptiveProjectedGuidance": {"guidance_scale": 5.0},
     "TangentialClassifierFreeGuidance": {},
-    "MagnitudeAwareGuidance": {},
     "PerturbedAttentionGuidance": {
         "perturbed_guidance_layers": "down_blocks.1.attentions.0.transformer_blocks.0"
     },
