@@ -32,7 +32,8 @@ def reach_lines(found: Calibration) -> list[str]:
         ways = ", ".join(f"{trial.name} {trial.way:.0f}°" for trial in found.trials)
         words = ", ".join(word for _, word in found.path)
         lines.append(f"It follows the usual words poorly. From light to dark: {ways}.")
-        lines.append(f"Words taken: {words}.")
+        taken = next(trial.name for trial in found.trials if trial.anchors == found.path)
+        lines.append(f"Path taken: {taken} ({words}).")
     if found.worded is not None:
         lines.append("Towards the ends of the scale words go into the prompt as well: that reaches further.")
     return lines
