@@ -165,7 +165,7 @@ def on_target(number: int, block: int, streams: int, length: int) -> Row:
     box = validated(source, shares) if target.reader else ShareBox.point(shares)
     read = shares @ reader_errors() if target.reader else shares
     pictures = draw(source, read, streams, length)
-    row: Row = {"kind": "on target", "target": number, "streams": streams, "length": length}
+    row: Row = {"kind": "on target", "number": number, "streams": streams, "length": length}
     monitor_streams.check(box, pictures[:40, :1500])
     lines = Watch.over(box, 1).lines
     row |= monitor_streams.first_alarms(box, pictures, source, lines)
@@ -280,7 +280,7 @@ def false_alarm_table(rows: list[Row]) -> str:
     """How many streams on target ever alarmed, and how many had intervals that held throughout."""
     cells = []
     for number, target in enumerate(TARGETS):
-        here = [r for r in rows if r["kind"] == "on target" and r["target"] == number]
+        here = [r for r in rows if r["kind"] == "on target" and r["number"] == number]
         if not here:
             continue
         held = [c for r in here for c in r.get("covered", [])]
@@ -386,6 +386,8 @@ def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
 def _counted(row: Row) -> Row:
     """A piece for the shipped file: lists of first alarms as quartiles and how many never came."""
     result: Row = {}
+    if "target" in row and "change" in row:
+        result["any alarm"] = sum(map(any, zip(row["target"], row["change"], strict=True)))
     for name, value in row.items():
         if not isinstance(value, list):
             result[name] = value
