@@ -1,6 +1,6 @@
 """What steering costs in time and memory, against the plain pipeline, side by side in one run.
 
-    python benchmarks/steering_cost.py [--rounds 15] [--steps 12] [--technique embedding]
+    python benchmarks/steering_cost.py [--rounds 15] [--steps 12] [--technique embedding] [--processes 3]
 
 Each round samples a batch of the embedded model plainly and then steered, in turns, after one call of each
 that does not count (it encodes the prompt's tones, which are kept). Printed: medians of both, and the median
@@ -94,13 +94,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--technique", default="embedding", choices=["embedding", "semantic"])
+    parser.add_argument("--processes", type=int, default=3, help="of each kind, for the peak of memory")
     given = parser.parse_args()
-    found: dict[str, Any] = times(given.rounds, given.steps, given.technique)
+    asked = {"technique": given.technique, "steps": given.steps, "pictures": PICTURES, "rounds": given.rounds}
+    print(json.dumps(asked | times(given.rounds, given.steps, given.technique)), flush=True)
+    found = {}
     for kind in ("plain", "steered"):
-        peaks = [peak(kind, given.steps, given.technique) for _ in range(3)]
+        peaks = [peak(kind, given.steps, given.technique) for _ in range(given.processes)]
         found[f"{kind}_mib"] = round(statistics.median(peaks), 1)
     found["memory_ratio"] = round(found["steered_mib"] / found["plain_mib"], 3)
-    print(json.dumps({"technique": given.technique, "steps": given.steps, "pictures": PICTURES} | found))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
