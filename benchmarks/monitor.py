@@ -378,7 +378,7 @@ def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
         if not quick:
             markdown.put(name, text, _PAGE)
     if not quick:
-        head = json.dumps({"command": _COMMAND, "cusum_line": line})[:-1]
+        head = json.dumps({"command": f"{_COMMAND} --streams {streams}", "cusum_line": line})[:-1]
         lines = ",\n".join(json.dumps(_counted(row)) for row in rows)
         write_text(_HERE / "monitor.json", f'{head}, "rows": [\n{lines}\n]}}\n')
 
