@@ -10,6 +10,7 @@ import typer
 
 from fairgen.cli import common
 from fairgen.cli.opening import opens_a_model
+from fairgen.cli.telling import with_progress
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
@@ -87,7 +88,7 @@ def calibrate(
             batch_size=batch_size,
             keep=keep,
         )
-        found = common.with_progress(work, "Calibrating", plan.pictures)
+        found = with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
     if sheet is not None:
         _save_sheet(tiles, sheet)
