@@ -12,6 +12,7 @@ import typer
 from fairgen.cli import common
 from fairgen.cli.dose_sheet import SCALE, TILE, reach_lines, save_sheet
 from fairgen.cli.opening import opens_a_model
+from fairgen.cli.telling import with_progress
 from fairgen.common.text import read_prompts
 from fairgen.errors import UserError
 from fairgen.steering import registry
@@ -90,7 +91,7 @@ def calibrate(
             batch_size=batch_size,
             keep=keep,
         )
-        found = common.with_progress(work, "Calibrating", plan.pictures)
+        found = with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
     if sheet is not None:
         save_sheet(tiles, found, sheet)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator as Work
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from skin_tone.pool import ReaderPool
 
 DEFAULT_SPEC = "uniform"
-_T = TypeVar("_T")
 
 SPEC = typer.Option(
     DEFAULT_SPEC, "--spec", help="Declared target: a spec's name (see `fairgen spec list`) or its file."
@@ -149,35 +147,6 @@ def loaded(
         reader = ReaderPool(background=generator.info.device != "cpu")
     with reader:
         yield generator, reader
-
-
-def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
-    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing. Where
-    standard error is no terminal, a line comes now and then.
-    """
-    from rich.progress import Progress
-
-    from fairgen.cli.telling import telling
-
-    console = stderr()
-    done = 0
-    try:
-        with (
-            Progress(console=console, disable=not console.is_terminal) as progress,
-            contextlib.nullcontext() if console.is_terminal else telling(label) as tell,
-        ):
-            task = progress.add_task(label, total=total)
-            while True:
-                try:
-                    done += next(work)
-                    progress.update(task, completed=done, total=max(total, done))
-                    if tell is not None:
-                        tell(f"{done:,} of {max(total, done):,} pictures")
-                except StopIteration as stop:
-                    result: _T = stop.value
-                    return result
-    except KeyboardInterrupt:
-        raise Interrupted(f"Interrupted while {label.lower()}: nothing was kept.") from None
 
 
 def require_free(out: Path, *, force: bool) -> Path:

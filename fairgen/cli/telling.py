@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator as Work
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 from fairgen.cli import common
 
-__all__ = ["telling"]
+__all__ = ["telling", "with_progress"]
+
+_T = TypeVar("_T")
 
 _FIRST_AFTER = 10.0
 _EVERY = 30.0
@@ -41,3 +45,31 @@ def telling(label: str, clock: Callable[[], float] = time.monotonic) -> Iterator
             print(f"{label}: {words}", file=sys.stderr, flush=True)
 
     yield tell
+
+
+def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
+    """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing. Where
+    standard error is no terminal, a line comes now and then.
+    """
+    from rich.progress import Progress
+
+    console = common.stderr()
+    done = 0
+    try:
+        with (
+            Progress(console=console, disable=not console.is_terminal) as progress,
+            nullcontext() if console.is_terminal else telling(label) as tell,
+        ):
+            task = progress.add_task(label, total=total)
+            while True:
+                try:
+                    done += next(work)
+                    most = max(total, done)
+                    progress.update(task, completed=done, total=most)
+                    if tell is not None:
+                        tell(f"{done:,} of {most:,} pictures")
+                except StopIteration as stop:
+                    result: _T = stop.value
+                    return result
+    except KeyboardInterrupt:
+        raise common.Interrupted(f"Interrupted while {label.lower()}: nothing was kept.") from None
