@@ -43,6 +43,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
         max_tries: int = 4,
         model: str = "",
         strength: float = MOST_STRENGTH,
+        options: Json | None = None,
     ) -> Iterator[Json]:
         with _sentences():
             job = checked_job(
@@ -55,6 +56,7 @@ def add_endpoints(services: Services, *, public: bool) -> None:
                 tries=max_tries,
                 model=model,
                 strength=strength,
+                options=options,
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
             run.job = job
@@ -87,14 +89,16 @@ def add_endpoints(services: Services, *, public: bool) -> None:
         arms: list[str] | None = None,
         seed: int = 0,
         model: str = "",
+        options: Json | None = None,
     ) -> Iterator[Json]:
         with _sentences():
             declared = require_approval(chosen_spec(spec, target))
             ways = list(DEFAULT_ARMS) if arms is None else arms
             plan = checked_plan(services, prompts, declared, count, ways, seed)
             named = services.engine.check_model(model)
+            opened = services.engine.check_options(options or {})
             run = begin_audit(services, str(request.session_hash), plan, prompts, declared.name)
-            yield from _audited(run, run_audit(services, run, plan, named))
+            yield from _audited(run, run_audit(services, run, plan, named, options=opened))
 
     def resume(run: str, request: gr.Request, key: str = "") -> Iterator[Json]:
         with _sentences():

@@ -52,11 +52,11 @@ def build_app(services: Services, *, public: bool = False) -> Any:
         gr.HTML(render("head"), js_on_load=asset("queue.js"), apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate = generate_tab(services, own)
+                generate = generate_tab(services, own, blocks)
             with gr.Tab("Check my pictures", id="check"):
                 to_check = check_tab(services, own)
             with gr.Tab("Audit", id="audit"):
-                to_audit = audit_tab(services, own, generate.shelf.store)
+                to_audit = audit_tab(services, own, generate.shelf.store, blocks)
             with gr.Tab("Specs", id="specs"):
                 specs = specs_tab(own, public=public)
             with gr.Tab("About", id="about"):

@@ -12,14 +12,15 @@ from fairgen.errors import UserError
 from fairgen.steering.registry import arms, entry
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.markup import TO_RESULTS, render
-from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.models import given_options, model_controls, wire_models
+from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import put_away
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.check import spec_choices
 from fairgen.ui.work.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
 from fairgen.ui.work.jobs import SAMPLING, Services, write_run_report
 from fairgen.ui.work.reopen import glance
-from fairgen.ui.work.specs import Own, chosen_spec, require_approval
+from fairgen.ui.work.specs import chosen_spec, require_approval
 from fairgen.ui.work.visits import UserRun
 
 
@@ -32,9 +33,9 @@ _LISTED = 100
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dropdown:
+def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: gr.Blocks) -> gr.Dropdown:
     """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``store`` their
-    runs' keys.
+    runs' keys, ``blocks`` is the page.
     """
     ticket = gr.State(None)
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -63,9 +64,10 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                 elem_id="fg-audit-count",
             )
             arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
-            with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every method.")
-                model = model_choice(services.engine)
+            models = model_controls(services.engine, "fg-audit")
+            with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
+                sampling = sampling_controls("fg-audit")
+                seeds = seed_controls("Every method gets the same seeds.", "fg-audit")
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
@@ -88,17 +90,22 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         name: str,
         number: float,
         ways: list[str],
-        start: float,
+        start: float | None,
+        keep: bool,
         which: str,
-        mine: Own,
+        loras: Any,
         request: gr.Request,
+        *more: Any,
     ) -> Iterator[tuple[Any, ...]]:
+        *fields, mine = more
         try:
             declared = require_approval(chosen_spec(name, own=mine))
-            plan = checked_plan(services, words, declared, number, ways, start)
+            drawn = seed_for(start, keep)
+            plan = checked_plan(services, words, declared, number, ways, drawn)
             model_name = services.engine.check_model(which)
+            opened = services.engine.check_options(given_options(loras, *fields))
             run = begin_audit(services, str(request.session_hash), plan, words, declared.name)
-            yield from follow(run, run_audit(services, run, plan, model_name))
+            yield from follow(run, run_audit(services, run, plan, model_name, options=opened), drawn)
         except UserError as error:
             yield _failed(error)
 
@@ -111,17 +118,21 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         except UserError as error:
             yield _failed(error)
 
-    def follow(run: UserRun, states: Iterator[AuditState]) -> Iterator[tuple[Any, ...]]:
+    def follow(
+        run: UserRun, states: Iterator[AuditState], drawn: int | None = None
+    ) -> Iterator[tuple[Any, ...]]:
         kept: Any = put_away(run)
+        seed: Any = gr.skip() if drawn is None else drawn
         for state in states:
             running = state.state not in ("stopped", "done")
             shown = "" if running else render("links", run=run)
             halt = may_stop(run) if running else ended()
             stopped = gr.update(visible=state.state == "stopped")
-            yield _shown(state), shown, run.id, halt, gr.update(interactive=not running), kept, stopped
-            kept = gr.skip()
+            free = gr.update(interactive=not running)
+            yield _shown(state), shown, run.id, halt, free, kept, stopped, seed
+            kept = seed = gr.skip()
 
-    outputs = [status, links, ticket, stop, go, store, again]
+    outputs = [status, links, ticket, stop, go, store, again, seeds.seed]
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
@@ -136,7 +147,14 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         return list_runs(None, None, request)
 
     for button, handler, inputs in (
-        (go, begin, [prompts, spec, count, arms, seed, model, own]),
+        (
+            go,
+            begin,
+            [
+                *(prompts, spec, count, arms, seeds.seed, seeds.keep),
+                *(models.name, models.loras, *sampling.fields, own),
+            ],
+        ),
         (resume, go_on, [first]),
         (again, go_on, [ticket]),
     ):
@@ -151,6 +169,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         ).then(newest, None, [first, second], **quiet)
 
     wire_stop(stop, ticket, services)
+    wire_models(services.engine, models, sampling, blocks)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
 
     def loaded(path: str) -> tuple[Any, Any]:
@@ -202,7 +221,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
 
 def _failed(error: UserError) -> tuple[Any, ...]:
     said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip(), gr.skip()
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 3
 
 
 def _shown(state: AuditState) -> str:

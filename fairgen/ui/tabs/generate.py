@@ -18,10 +18,12 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
-from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.models import given_options, model_controls, wire_models
+from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away
 from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, set_status, twin_status
+from fairgen.ui.parts.steps import step_view, wire_steps
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.twins import twin_parts, wire_twins
 from fairgen.ui.work.jobs import SAMPLING, Services, checked_job, make_set, write_run_report
@@ -56,8 +58,8 @@ class GenerateParts:
     shelf: Shelf
 
 
-def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
-    """Build the tab. ``own`` holds the visitor's own specs."""
+def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) -> GenerateParts:
+    """Build the tab. ``own`` holds the visitor's own specs, ``blocks`` is the page."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
     order = gr.State(None)  # what is to be made: a change of it starts the work
@@ -81,13 +83,16 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
-            with gr.Accordion("Advanced", open=False):
+            models = model_controls(engine, "fg")
+            with gr.Accordion("More", open=False, elem_id="fg-more"):
+                sampling = sampling_controls("fg")
+                seeds = seed_controls("The same seed and settings give the same pictures again.", "fg")
                 steering = gr.Dropdown(
                     [(entry(name).choice, name) for name in names()],
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
-                    "is chosen for each picture from the model's calibration, up to the limit below.",
+                    "is chosen for each picture, up to the limit below.",
                 )
                 strength = slider(
                     0.1,
@@ -105,19 +110,17 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     limits.tries,
                     4,
                     step=1,
-                    label="Most tries for one place in the set",
+                    label="Most tries for one picture of the set",
                     info="A picture whose tone does not fit is made again, at most this often.",
                     buttons=[],
+                    elem_id="fg-tries",
                 )
-                seed = gr.Number(
-                    0, precision=0, label="Seed", info="The same seed gives the same pictures again."
-                )
-                model = model_choice(engine)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            steps = step_view()
             go_on = gr.Button("Continue this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
@@ -191,11 +194,14 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         how: str,
         strong: float,
         most: float,
-        start: float,
+        start: float | None,
+        keep: bool,
         which: str,
-        mine: Own,
+        loras: Any,
         request: gr.Request,
+        *more: Any,
     ) -> tuple[Any, ...]:
+        *fields, mine = more
         try:
             job = checked_job(
                 services,
@@ -203,19 +209,20 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                 spec=require_approval(spec_of(name, shares, mine)),
                 count=number,
                 steering=how,
-                seed=start,
+                seed=seed_for(start, keep),
                 tries=most,
                 model=which,
                 strength=strong,
+                options=given_options(loras, *fields),
             )
             run = services.runs.claim(str(request.session_hash), "generate", job.prompt)
         except UserError as error:
-            return error_box(str(error)), *(gr.skip(),) * 8
+            return error_box(str(error)), *(gr.skip(),) * 10
         run.job = job
         _end(services, before, request)
-        return (set_status(job.begin(run)), *_begun(run), put_away(run))
+        return (set_status(job.begin(run)), *_begun(run), put_away(run), job.seed)
 
-    begins = [status, ticket, order, go, stop, welcome, go_on, shelf.show]
+    begins = [status, ticket, order, go, stop, welcome, go_on, shelf.show, steps.clock]
     queued: dict[str, Any] = {
         "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
         "show_progress": "hidden",
@@ -225,8 +232,11 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
     gr.on(
         [go.click, prompt.submit],
         prepare,
-        [ticket, prompt, chosen, editor, count, steering, strength, tries, seed, model, own],
-        [*begins, shelf.store],
+        [
+            *(ticket, prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
+            *(models.name, models.loras, *sampling.fields, own),
+        ],
+        [*begins, shelf.store, seeds.seed],
         **queued,
     )
 
@@ -235,7 +245,7 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             run = services.runs.get(number, request.session_hash)
             live = job_of(services, run).begin(run)
         except UserError as error:
-            return error_box(str(error)), *(gr.skip(),) * 7
+            return error_box(str(error)), *(gr.skip(),) * 8
         run.stop.clear()
         return set_status(live), *_begun(run)
 
@@ -250,18 +260,18 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             for live in _made(services, run):
                 first = live.state in ("waiting", "loading")
                 stop = may_stop(run) if first else None
-                yield *_shown(live, stop), *(_CLEARED if first else (gr.skip(),) * 5), *(gr.skip(),) * 2
+                yield *_shown(live, stop), *(_CLEARED if first else (gr.skip(),) * 5), *(gr.skip(),) * 4
         except UserError as error:
-            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, free
+            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, free, *steps.rests
             return
-        yield (*_shown(live), *_after(live), free, free)
+        yield (*_shown(live), *_after(live), free, free, *steps.rests)
 
     shown = [status, chart, cards, aside_box, aside, stop]
     beside = [links, twins.cards, twins.button, twins.said, go_on]
     order.change(
         make,
         order,
-        [*shown, *beside, go, shelf.show],
+        [*shown, *beside, go, shelf.show, steps.clock, steps.shown],
         show_progress="minimal",
         show_progress_on=status,
         concurrency_id=SAMPLING,
@@ -293,6 +303,8 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         **queued | {"show_progress": "minimal", "show_progress_on": status},
     )
     wire_stop(stop, ticket, services)
+    wire_steps(services, steps, ticket)
+    wire_models(engine, models, sampling, blocks)
 
     wire_twins(services, ticket, twins, stop, links)
     return GenerateParts(chosen, read, bring, shelf)
@@ -320,9 +332,10 @@ def _made(services: Services, run: UserRun) -> Iterator[LiveSet]:
 
 
 def _begun(run: UserRun) -> tuple[Any, ...]:
-    """What changes when something is ordered: ticket, order, go, stop, welcome, go on, show."""
+    """What changes when something is ordered: ticket, order, go, stop, welcome, go on, show, clock."""
     waits, hidden = gr.update(interactive=False), gr.update(visible=False)
-    return run.id, {"run": run.id, "order": secrets.token_hex(4)}, waits, may_stop(run), hidden, hidden, waits
+    ordered = {"run": run.id, "order": secrets.token_hex(4)}
+    return run.id, ordered, waits, may_stop(run), hidden, hidden, waits, gr.Timer(active=True)
 
 
 def _opened(run: UserRun) -> LiveSet:

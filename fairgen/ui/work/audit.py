@@ -16,12 +16,14 @@ from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBa
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
+from fairgen.models.options import ModelOptions
 from fairgen.runs import RUN_FILE, AuditRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services, write_run_report
-from fairgen.ui.work.limits import text, whole
+from fairgen.ui.work.limits import AS_IT_IS, text, whole
+from fairgen.ui.work.reopen import opened_as
 from fairgen.ui.work.visits import UserRun
 
 PROMPTS = "prompts.txt"
@@ -192,7 +194,12 @@ def begin_audit(services: Services, owner: str, plan: AuditPlan, prompts: str, n
 
 
 def run_audit(
-    services: Services, run: UserRun, plan: AuditPlan, model: str, left: LookBack | None = None
+    services: Services,
+    run: UserRun,
+    plan: AuditPlan,
+    model: str,
+    left: LookBack | None = None,
+    options: ModelOptions = AS_IT_IS,
 ) -> Iterator[AuditState]:
     """Run an audit in the run's folder, or go on with what is ``left`` there; the report is written at its
     end, and when it is stopped. Yields its state now and then. Raises `UserError`.
@@ -200,7 +207,9 @@ def run_audit(
     state = AuditState(run, plan.places)
     yield state
     told = 0.0
-    events = services.engine.audit(plan, model, run.folder, left)
+    if left is not None:
+        options = opened_as(left.audit.model)
+    events = services.engine.audit(plan, model, run.folder, left, options)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             state.apply(event)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fairgen.models.options import ModelOptions
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
+from fairgen.ui.work.limits import AS_IT_IS
 from fairgen.ui.work.live import LiveSet
 
 
@@ -22,6 +24,8 @@ class Job:
     model: str
     strength: float
     """The largest one that steering inside the model may take."""
+    options: ModelOptions = AS_IT_IS
+    """How the model is opened and samples."""
 
     def begin(self, run: RunFolder) -> LiveSet:
         """The set before anything happened."""
