@@ -116,14 +116,14 @@ def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None
 
 def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
     page.get_by_text("By hand", exact=True).click()
-    page.wait_for_selector(".fg-edit", state="visible")
+    page.wait_for_selector("#fg-shares .fg-edit", state="visible")
 
-    def shares() -> list[float]:
-        texts = page.locator(".fg-edit output").all_inner_texts()
-        return [round(10 * float(text.replace("%", "").strip())) for text in texts]
+    def shares() -> list[int]:
+        typed = page.locator("#fg-shares .fg-edit-typed input")
+        return [round(10 * float(text)) for text in typed.evaluate_all("all => all.map(i => i.value)")]
 
     def move(index: int, value: int) -> None:
-        page.locator(".fg-edit input[type=range]").nth(index).evaluate(
+        page.locator("#fg-shares input[type=range]").nth(index).evaluate(
             "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input'));"
             " slider.dispatchEvent(new Event('change')); }",
             value,
@@ -133,12 +133,12 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
     move(0, 500)
     assert shares()[0] == 500
     assert sum(shares()) == 1000
-    page.locator(".fg-edit-row button").nth(0).click()
+    page.locator("#fg-shares .fg-edit-row button").nth(0).click()
     for index, value in ((5, 1000), (2, 335), (3, 0), (1, 85)):
         move(index, value)
         assert sum(shares()) == 1000
         assert shares()[0] == 500
-    page.locator(".fg-edit input[type=range]").nth(4).focus()
+    page.locator("#fg-shares input[type=range]").nth(4).focus()
     page.keyboard.press("ArrowRight")
     assert sum(shares()) == 1000
     page.wait_for_function(  # the chart follows
@@ -150,9 +150,20 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
         }""",
         arg=shares(),
     )
-    page.select_option(".fg-edit select", "lmd3")
+    page.select_option("#fg-shares select >> nth=0", "lmd3")
     assert len(shares()) == 3
     assert sum(shares()) == 1000
+    page.locator("#fg-shares .fg-edit-typed input").nth(2).fill("62.5")
+    page.keyboard.press("Enter")
+    assert shares()[2] == 625
+    assert sum(shares()) == 1000
+    page.select_option("#fg-shares [data-preset]", "dark")
+    assert shares() == [167, 333, 500]
+    widths = page.locator("#fg-shares .fg-strip span").evaluate_all("all => all.map(s => s.style.width)")
+    assert widths == ["16.7%", "33.3%", "50%"]
+    page.locator("#fg-count input[type=number]").fill("2")
+    page.locator("#fg-count input[type=number]").blur()
+    page.wait_for_selector("#fg-few >> text=3 skin tones, and 2 pictures show at most 2")
 
 
 def test_what_cannot_be_used_is_refused_in_place_and_leaves_the_set(page: Page) -> None:

@@ -76,6 +76,24 @@ def test_a_check_without_pictures_says_what_to_do(page: Page) -> None:
     assert "add some first" in page.inner_text("#fg-check-status")
 
 
+def test_pictures_are_held_against_shares_by_hand(page: Page, face: Path) -> None:
+    open_tab(page, "Check my pictures")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-error")
+    page.locator("#fg-files input[type=file]").set_input_files([face])
+    page.wait_for_selector("#fg-check-status .fg-status-error", state="detached")  # there are some now
+    page.locator("#fg-check-spec input").click()
+    page.get_by_role("option", name="By hand", exact=True).click()
+    page.wait_for_selector("#fg-check-shares .fg-edit", state="visible")
+    page.select_option("#fg-check-shares select >> nth=0", "lmd3")
+    page.locator("#fg-check-shares .fg-edit-typed input").first.fill("100")
+    page.keyboard.press("Enter")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-done")
+    declared = page.locator("#fg-check-chart tbody td:last-child").all_inner_texts()
+    assert [share.split()[0] for share in declared] == ["100", "0", "0"]
+
+
 def test_a_spec_with_markup_is_taken_in_shown_as_text_approved_and_chosen(page: Page) -> None:
     title = page.title()
     open_tab(page, "Specs")
@@ -206,7 +224,7 @@ def test_the_keyboard_reaches_everything_and_starts_a_set(page: Page) -> None:
 def test_a_target_is_read_in_full_and_asked_for_from_where_it_is_chosen(page: Page) -> None:
     page.locator(".fg-spec", has=page.locator("input[value=by-hand-example]")).click()
     page.click("#fg-read-spec")
-    page.wait_for_selector("#fg-spec-page >> text=By hand example")
+    page.wait_for_selector("#fg-spec-page >> text=Example: the walls of a clinic")
     open_tab(page, "Generate")
     page.click("#fg-bring")
     page.wait_for_selector("#fg-ask-model >> visible=true")
@@ -261,6 +279,11 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
 
 def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> None:
     open_tab(page, "Audit")
+    page.locator("#fg-audit-spec input").click()
+    page.get_by_role("option", name="By hand", exact=True).click()
+    page.select_option("#fg-audit-shares select >> nth=0", "lmd3")
+    page.locator("#fg-audit-count input[type=number]").fill("2")
+    page.wait_for_selector("#fg-audit-few >> text=3 skin tones")
     page.locator("#fg-audit-prompts textarea").fill("# [high]\na portrait of a CEO\n# [low]\na janitor")
     for _ in range(2):
         page.locator("#fg-audit-count input[type=number]").fill("2")

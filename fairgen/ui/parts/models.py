@@ -145,9 +145,9 @@ def loaded(engine: Engine, name: str, options: ModelOptions) -> Iterator[float |
         yield work.result()
 
 
-def facts_of(engine: Engine, name: str, options: ModelOptions) -> ModelFacts:
-    """What is known of a model, which is loaded for that. Raises `UserError`."""
-    return model_facts(name, engine.load(name, options))
+def facts_box(engine: Engine, name: str, options: ModelOptions) -> str:
+    """What the page says of a model, which is loaded for that. Raises `UserError`."""
+    return _box(facts=model_facts(name, engine.load(name, options)))
 
 
 def _waiting(name: str, seconds: float) -> str:

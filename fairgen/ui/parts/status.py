@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fairgen.common.text import isolated
 from fairgen.quota import allocate
 from fairgen.report import words
@@ -19,6 +21,14 @@ def empty_set(spec: FairnessSpec, prompt: str, count: int) -> str:
     classes = tone_classes(spec.scale, target)
     places = [found for found in classes for _ in range(quota[found.key])]
     return render("welcome", classes=classes, quota=quota, places=places)
+
+
+def few_pictures(target: Mapping[str, float], count: int) -> str:
+    """What a set means that has fewer pictures than its target has tones; empty where it has enough."""
+    tones = sum(share > 0 for share in target.values())
+    if count >= tones:
+        return ""
+    return render("few", count=count, tones=tones)
 
 
 def error_box(sentence: str) -> str:

@@ -14,7 +14,7 @@ from fairgen._version import __version__
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.ui.parts.markup import asset, render
-from fairgen.ui.parts.picker import card_props
+from fairgen.ui.parts.picker import card_props, spec_choices, target_choices
 from fairgen.ui.parts.shelf import wire_shelf
 from fairgen.ui.parts.theme import css, theme
 from fairgen.ui.server.api import add_endpoints
@@ -22,7 +22,7 @@ from fairgen.ui.server.serving import app_arguments
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.tabs.about import about_tab
 from fairgen.ui.tabs.audit import audit_tab
-from fairgen.ui.tabs.check import check_tab, spec_choices
+from fairgen.ui.tabs.check import check_tab
 from fairgen.ui.tabs.generate import generate_tab
 from fairgen.ui.tabs.specs import lead_to_specs, specs_tab
 from fairgen.ui.work.engine import Engine
@@ -65,8 +65,8 @@ def build_app(services: Services, *, public: bool = False) -> Any:
         lead_to_specs(tabs, generate, specs)
 
         def offer(mine: Own) -> tuple[Any, ...]:
-            known = gr.update(choices=spec_choices(mine))
-            return gr.update(**card_props(mine)), known, known, known, gr.update(visible=bool(mine))
+            targets, known = (gr.update(choices=list_of(mine)) for list_of in (target_choices, spec_choices))
+            return gr.update(**card_props(mine)), targets, targets, known, gr.update(visible=bool(mine))
 
         # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
         # change, and asks again without an end.

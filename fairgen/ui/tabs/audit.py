@@ -15,12 +15,12 @@ from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import put_away
+from fairgen.ui.parts.status import few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
-from fairgen.ui.tabs.check import spec_choices
 from fairgen.ui.work.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
 from fairgen.ui.work.jobs import SAMPLING, Services, write_run_report
 from fairgen.ui.work.reopen import glance
-from fairgen.ui.work.specs import chosen_spec, require_approval
+from fairgen.ui.work.specs import Own, require_approval
 from fairgen.ui.work.visits import UserRun
 
 
@@ -53,7 +53,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
                 load = gr.UploadButton(
                     "Load a list", size="sm", file_types=[".txt", ".text"], elem_id="fg-audit-load"
                 )
-            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Target")
+            target = picker.target_choice("fg-audit", own)
             count = gr.Slider(
                 1,
                 services.limits.count,
@@ -63,6 +63,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
                 buttons=[],
                 elem_id="fg-audit-count",
             )
+            few = gr.HTML("", apply_default_css=False, elem_id="fg-audit-few")
             arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
             models = model_controls(services.engine, "fg-audit")
             with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
@@ -88,6 +89,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
     def begin(
         words: str,
         name: str,
+        shares: Any,
         number: float,
         ways: list[str],
         start: float | None,
@@ -99,7 +101,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
     ) -> Iterator[tuple[Any, ...]]:
         *fields, mine = more
         try:
-            declared = require_approval(chosen_spec(name, own=mine))
+            declared = require_approval(picker.spec_of(name, shares, mine))
             drawn = seed_for(start, keep)
             plan = checked_plan(services, words, declared, number, ways, drawn)
             model_name = services.engine.check_model(which)
@@ -151,7 +153,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             go,
             begin,
             [
-                *(prompts, spec, count, arms, seeds.seed, seeds.keep),
+                *(prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
                 *(models.name, models.loras, *sampling.fields, own),
             ],
         ),
@@ -216,7 +218,22 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
         api_visibility="private",
     )
     go.click(None, js=TO_RESULTS)
-    return spec
+
+    def tell_few(name: str, shares: Any, number: float, mine: Own) -> str:
+        try:
+            return few_pictures(picker.spec_of(name, shares, mine).target, int(number))
+        except (UserError, TypeError, ValueError):
+            return ""  # said when the audit is started
+
+    gr.on(
+        [target.chosen.change, target.editor.change, count.release, count.input],
+        tell_few,
+        [target.chosen, target.editor, count, own],
+        few,
+        trigger_mode="always_last",
+        **quiet,
+    )
+    return target.chosen
 
 
 def _failed(error: UserError) -> tuple[Any, ...]:

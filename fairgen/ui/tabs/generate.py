@@ -13,8 +13,8 @@ import gradio as gr
 
 from fairgen.errors import UserError
 from fairgen.steering.registry import entry, names
-from fairgen.targets import FairnessSpec
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.calibrating import calibration_controls, wire_calibration
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
@@ -22,7 +22,7 @@ from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away
 from fairgen.ui.parts.slider import slider
-from fairgen.ui.parts.status import empty_set, error_box, set_status, twin_status
+from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
 from fairgen.ui.parts.steps import step_view, wire_steps
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.twins import twin_parts, wire_twins
@@ -83,7 +83,9 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
+            few = gr.HTML("", apply_default_css=False, elem_id="fg-few")
             models = model_controls(engine, "fg")
+            calibration = calibration_controls()
             with gr.Accordion("More", open=False, elem_id="fg-more"):
                 sampling = sampling_controls("fg")
                 seeds = seed_controls("The same seed and settings give the same pictures again.", "fg")
@@ -153,15 +155,16 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
     def preview(text: str, name: str, shares: Any, number: float, mine: Own, made: str | None) -> Any:
-        if made is not None:
-            return gr.skip(), gr.skip()  # the chart belongs to the pictures beside it
         try:
-            spec = spec_of(name, shares, mine)
+            spec = picker.spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
+            few = few_pictures(spec.target_for(text), places)
+            if made is not None:
+                return gr.skip(), gr.skip(), few  # the chart belongs to the pictures beside it
             chart = distribution_chart(spec.scale, spec.target_for(text), places)
-            return chart, empty_set(spec, text, places)
+            return chart, empty_set(spec, text, places), few
         except (UserError, TypeError, ValueError):
-            return gr.skip(), gr.skip()  # said when the pictures are asked for
+            return gr.skip(), gr.skip(), gr.skip()  # said when the pictures are asked for
 
     chosen.change(
         lambda name: (
@@ -178,7 +181,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         [chosen.change, editor.change, count.release],
         preview,
         [prompt, chosen, editor, count, own, ticket],
-        [chart, welcome],
+        [chart, welcome, few],
         queue=False,
         show_progress="hidden",
         trigger_mode="always_last",
@@ -206,7 +209,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             job = checked_job(
                 services,
                 prompt=text,
-                spec=require_approval(spec_of(name, shares, mine)),
+                spec=require_approval(picker.spec_of(name, shares, mine)),
                 count=number,
                 steering=how,
                 seed=seed_for(start, keep),
@@ -305,14 +308,10 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)
     wire_models(engine, models, sampling, blocks)
+    wire_calibration(services, calibration, models, sampling)
 
     wire_twins(services, ticket, twins, stop, links)
     return GenerateParts(chosen, read, bring, shelf)
-
-
-def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
-    """The spec that picker and editor stand for. Raises `UserError`."""
-    return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
 
 
 def _end(services: Services, number: str | None, request: gr.Request) -> None:
