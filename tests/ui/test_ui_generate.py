@@ -91,8 +91,24 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.click("#fg-twin-go")
     page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6")
     page.wait_for_selector("#fg-twins >> visible=true")
-    assert loaded(page, "#fg-twins") == [embedded_side] * 12
-    page.wait_for_selector("text=Unsteered,")
+    pictures = "[...document.querySelectorAll('#fg-twins .fg-compare img')]"
+    page.wait_for_function(f"{pictures}.every(i => i.complete)")
+    assert page.evaluate(f"{pictures}.map(i => i.naturalWidth)") == [embedded_side] * 12
+    page.wait_for_selector("text=By itself the model has")
+    by_itself = page.locator("#fg-chart [data-plain]").evaluate_all("all => all.map(e => +e.dataset.plain)")
+    assert by_itself == list(newest_summary(served)["measured"].values())
+    line = page.locator("#fg-twins .fg-compare input").first
+    line.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    assert line.evaluate("i => getComputedStyle(i.parentElement).getPropertyValue('--at')") == "40%"
+    page.locator("#fg-twins .fg-side-open").nth(1).click()
+    reading = page.locator("#fg-twins .fg-pop:popover-open")
+    told = reading.inner_text()
+    for part in ("Seen", "Estimated", "Patches", "Strength", "Seed", "Prompt"):
+        assert part in told
+    assert reading.locator(".fg-face polygon").count() >= 3
+    page.keyboard.press("Escape")
     assert newest_summary(served)["steering"] == "none"
     assert not serious(page)
 

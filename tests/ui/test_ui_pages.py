@@ -293,6 +293,13 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     rows = page.locator("#fg-audit-status tbody tr")
     assert rows.evaluate_all("rows => rows.map(r => r.dataset.arm)") == ["none", "embedding"]
     assert "4 of 4" in rows.first.inner_text()
+    bars = page.locator("#fg-audit-chart dd[data-arm]")
+    told = bars.evaluate_all("all => all.map(d => [d.dataset.arm, +d.dataset.counts])")
+    assert told == [["none", 4], ["embedding", 4]]
+    assert page.locator("#fg-audit-pictures .fg-pic").count() >= 8
+    page.locator("#fg-audit-pictures .fg-pic-button").first.click()
+    assert "Seed" in page.locator("#fg-audit-pictures .fg-pop:popover-open").inner_text()
+    page.keyboard.press("Escape")
     with page.context.expect_page() as opened:
         page.click("#fg-audit-links >> text=Open the report")
     expect(opened.value.locator("body")).to_contain_text("a portrait of a CEO")
@@ -301,6 +308,10 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     page.click("#fg-past-compare")
     page.wait_for_selector("#fg-past-shown table")
     assert page.locator("#fg-past-shown tbody tr").count() == 4
+    assert page.locator("#fg-past-shown .fg-beside-pair").count() == 4
+    thumbs = "[...document.querySelectorAll('#fg-past-shown .fg-thumbs img')]"
+    page.locator("#fg-past-shown .fg-thumbs img").last.scroll_into_view_if_needed()
+    assert page.evaluate(f"{thumbs}.length") == 16
     page.click("#fg-past-open")
     page.wait_for_selector("#fg-past-shown >> text=Open the report")
     page.locator("#fg-audit-prompts textarea").fill("")

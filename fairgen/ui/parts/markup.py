@@ -60,7 +60,7 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(f"{template}.html.j2").render(**values)
 
 
-def macro(template: str, name: str, *args: Any, **values: Any) -> str:
+def macro(template: str, name: str, /, *args: Any, **values: Any) -> str:
     """One macro of a template file."""
     return str(getattr(_environment().get_template(f"{template}.html.j2").module, name)(*args, **values))
 

@@ -9,15 +9,18 @@ import gradio as gr
 
 from fairgen.common.resources import prompts_path
 from fairgen.errors import UserError
-from fairgen.steering.registry import arms, entry
+from fairgen.report.load import tone_classes
+from fairgen.steering.registry import arms, entry, label
 from fairgen.ui.parts import picker
-from fairgen.ui.parts.markup import TO_RESULTS, render
+from fairgen.ui.parts.cards import card_html
+from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import put_away
 from fairgen.ui.parts.status import few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.work.audit import AuditState, begin_audit, checked_plan, left_in, read_list, run_audit
+from fairgen.ui.work.beside import seen_beside
 from fairgen.ui.work.jobs import SAMPLING, Services, write_run_report
 from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, require_approval
@@ -74,8 +77,15 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
+            chart = gr.HTML("", apply_default_css=False, elem_id="fg-audit-chart")
             again = gr.Button("Continue this audit", visible=False, elem_id="fg-audit-go-on")
             links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
+            pictures = gr.HTML(
+                [],
+                html_template=f'<ul class="fg-pics" aria-label="The last pictures, newest first">{LIST}</ul>',
+                apply_default_css=False,
+                elem_id="fg-audit-pictures",
+            )
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
                     first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
@@ -131,10 +141,11 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             halt = may_stop(run) if running else ended()
             stopped = gr.update(visible=state.state == "stopped")
             free = gr.update(interactive=not running)
-            yield _shown(state), shown, run.id, halt, free, kept, stopped, seed
+            seen = _chart(state), _pictures(state)
+            yield _shown(state), shown, run.id, halt, free, kept, stopped, seed, *seen
             kept = seed = gr.skip()
 
-    outputs = [status, links, ticket, stop, go, store, again, seeds.seed]
+    outputs = [status, links, ticket, stop, go, store, again, seeds.seed, chart, pictures]
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
@@ -200,14 +211,24 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
         from fairgen.scoring.compare import CHANCE, compare_runs
 
         try:
-            folders = [services.runs.get(number, request.session_hash).folder for number in (one, other)]
+            runs = [services.runs.get(number, request.session_hash) for number in (one, other)]
+            folders = [run.folder for run in runs]
             found = compare_runs(*folders)
+            beside = seen_beside(found, *runs)
             names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
         except UserError as error:
             return render("status", kind="error", text=str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
         labels = {value: label for label, value in _choices()}
-        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names, labels=labels)
+        return render(
+            "compared",
+            found=found,
+            unlikely=unlikely,
+            chance=CHANCE,
+            names=names,
+            labels=labels,
+            seen=beside,
+        )
 
     compare.click(
         compared,
@@ -238,8 +259,28 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
 
 def _failed(error: UserError) -> tuple[Any, ...]:
     said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 3
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 5
 
 
 def _shown(state: AuditState) -> str:
     return render("audit_status", state=state, labels={value: label for label, value in _choices()})
+
+
+def _chart(state: AuditState) -> str:
+    """The tones of every method so far, beneath those that were declared."""
+    if not state.scale:
+        return ""
+    target = state.target()
+    rows = [
+        {"arm": arm, "label": entry(arm).choice, "counts": found.counts, "total": sum(found.counts.values())}
+        for arm, found in state.arms.items()
+    ]
+    return render("audit_chart", target=target, rows=rows, classes=tone_classes(state.scale, target))
+
+
+def _pictures(state: AuditState) -> list[str]:
+    """The pictures that came last, each with its method."""
+    return [
+        card_html(card, f"a{state.run.id}-{arm}-{card.view.seed}", classes, label(arm))
+        for arm, card, classes in state.cards()
+    ]

@@ -297,7 +297,8 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         except UserError as error:
             yield error_box(str(error)), *(gr.skip(),) * 12
             return
-        yield *_shown(live), *_after(live, run.sets.get(UNSTEERED)), run.id, gr.update(visible=False)
+        plain = run.sets.get(UNSTEERED)
+        yield *_shown(live, None, plain), *_after(live, plain), run.id, gr.update(visible=False)
 
     shelf.show.click(
         reopen,
@@ -310,7 +311,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     wire_models(engine, models, sampling, blocks)
     wire_calibration(services, calibration, models, sampling)
 
-    wire_twins(services, ticket, twins, stop, links)
+    wire_twins(services, ticket, twins, stop, links, chart)
     return GenerateParts(chosen, read, bring, shelf)
 
 
@@ -345,13 +346,13 @@ def _opened(run: UserRun) -> LiveSet:
     return found
 
 
-def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
+def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tuple[Any, ...]:
     """Status, chart, cards, discarded pictures, and the stop button."""
     left_out = aside_cards(live)
     label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
     stop = stop or (gr.skip() if live.running else ended())
-    return set_status(live), live_chart(live), set_cards(live), box, left_out, stop
+    return set_status(live), live_chart(live, plain), set_cards(live), box, left_out, stop
 
 
 def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +15,23 @@ from fairgen.audit.plan import AuditPlan, plan_audit, plan_of
 from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
-from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
+from fairgen.loop.events import Calibrating, Filled, Finished, PictureDone, Replayed, Started
 from fairgen.models.options import ModelOptions
-from fairgen.runs import RUN_FILE, AuditRecord, Summary
+from fairgen.report.view import ToneClass
+from fairgen.runs import RUN_FILE, AuditRecord, PictureRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import AS_IT_IS, text, whole
+from fairgen.ui.work.live import Card, LiveSet
 from fairgen.ui.work.reopen import opened_as
 from fairgen.ui.work.visits import UserRun
 
 PROMPTS = "prompts.txt"
 _MAX_TEXT = 200_000
+_SHOWN = 18
+"""Pictures that came last and are shown while an audit runs."""
 
 
 @dataclass
@@ -40,6 +44,18 @@ class ArmState:
     discarded: int = 0
     not_read: int = 0
     summaries: list[Summary] = field(default_factory=list)
+    sets: dict[str, LiveSet] = field(default_factory=dict)
+    """Session -> the set that this process makes."""
+    before: Counter[str] = field(default_factory=Counter)
+    """Class -> pictures in the sets that were done before."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Class -> pictures of all sets as they stand."""
+        found = Counter(self.before)
+        for live in self.sets.values():
+            found.update(live.counts())
+        return dict(found)
 
     @property
     def tv(self) -> float | None:
@@ -64,10 +80,15 @@ class AuditState:
     """The one in hand."""
     summary: AuditSummary | None = None
     problems: tuple[str, ...] = ()
+    scale: str = ""
+    shown: deque[tuple[str, PictureRecord]] = field(default_factory=lambda: deque(maxlen=_SHOWN))
+    """(arm, picture) of those that came last, oldest first."""
+    _targets: dict[str, tuple[Mapping[str, float], int]] = field(default_factory=dict)
     _arm_of: dict[str, str] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
     _before: int = 0
+    _name: str = ""
 
     def apply(self, event: AuditEvent) -> None:
         """Take one event of `fairgen.audit.runner.Audit.run`."""
@@ -77,6 +98,7 @@ class AuditState:
             self._start(event.record, event.finished, event.problems)
         elif isinstance(event, Started):
             self.prompt = event.session.prompt
+            self._begin(event)
         elif isinstance(event, PictureDone | Replayed):
             name, arm = event.record.session, self.arms[self._arm_of[event.record.session]]
             arm.done += event.done - self._done[name]
@@ -84,12 +106,47 @@ class AuditState:
             arm.made += 1
             arm.discarded += event.record.decision == "discarded"
             arm.not_read += event.record.decision == "abstained"
+            arm.sets[name].apply(event)
+            self.shown.append((self._arm_of[name], event.record))
+        elif isinstance(event, Filled):
+            self._last().apply(event)
         elif isinstance(event, Finished):
             arm = self.arms[self._arm_of[event.summary.session]]
+            arm.sets[event.summary.session].apply(event)
             arm.done += event.summary.count - self._done[event.summary.session]
             arm.summaries.append(event.summary)
         elif isinstance(event, AuditFinished):
             self.summary, self.state = event.summary, "done"
+
+    def _begin(self, event: Started) -> None:
+        session = event.session
+        live = LiveSet(self.run, session.scale, session.target, session.count)
+        live.apply(event)
+        self._name = session.session
+        self.arms[self._arm_of[session.session]].sets[session.session] = live
+        self.scale = session.scale
+        self._targets[session.session] = (session.target, session.count)
+
+    def _last(self) -> LiveSet:
+        """The set that is being made."""
+        return self.arms[self._arm_of[self._name]].sets[self._name]
+
+    def target(self) -> dict[str, float]:
+        """Class -> declared share, over all sets that were begun."""
+        total = sum(count for _, count in self._targets.values())
+        found: dict[str, float] = {}
+        for shares, count in self._targets.values():
+            for key, share in shares.items():
+                found[key] = found.get(key, 0.0) + share * count / total
+        return found
+
+    def cards(self) -> list[tuple[str, Card, tuple[ToneClass, ...]]]:
+        """(arm, picture, the classes of its scale) of those that came last, newest first."""
+        found = []
+        for arm, record in reversed(self.shown):
+            live = self.arms[arm].sets[record.session]
+            found.append((arm, live.card(record), live.classes))
+        return found
 
     def _start(self, record: AuditRecord, finished: Sequence[Summary], problems: tuple[str, ...]) -> None:
         places = sum(prompt.count for prompt in record.prompts)
@@ -100,6 +157,9 @@ class AuditState:
             arm = self.arms[self._arm_of[summary.session]]
             arm.done += summary.count
             arm.summaries.append(summary)
+            arm.before.update(summary.measured)
+            self.scale = summary.scale
+            self._targets[summary.session] = (summary.target, summary.count)
         self._before, self._began = self.done, time.monotonic()
 
     @property
