@@ -185,9 +185,9 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
 def test_what_cannot_be_used_is_refused_in_place_and_leaves_the_set(page: Page) -> None:
     make(page, 2, "a portrait\nof a judge")  # a box of two lines invites them
     page.wait_for_selector(DONE)
-    assert "“a portrait of a judge” · Even, six tones · 2 places" in page.inner_text("#fg-status").translate(
-        {0x2068: None, 0x2069: None}
-    )
+    assert "“a portrait of a judge” · Even, six tones · 2 pictures" in page.inner_text(
+        "#fg-status"
+    ).translate({0x2068: None, 0x2069: None})
     refused = {
         "": "prompt is empty",
         "   ": "prompt is empty",
@@ -207,7 +207,7 @@ def test_the_chance_band_stays_within_the_chart(page: Page) -> None:
     for count in ("2", "60"):
         page.locator("#fg-count input[type=number]").fill(count)
         page.locator("#fg-count input[type=number]").blur()
-        page.wait_for_selector(f"#fg-chart >> text=/of {count} off/")
+        page.wait_for_selector(f"#fg-chart >> text=/of {count} would not fit/")
         ends = page.locator("#fg-chart .fg-plot > svg").evaluate_all(
             "all => all.map(s => [s.getBoundingClientRect().right,"
             " s.querySelector('.fg-band').getBoundingClientRect().right])"

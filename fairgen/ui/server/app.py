@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def build_app(services: Services, *, public: bool = False) -> Any:
     ) as blocks:
         # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
         own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
-        gr.HTML(render("head"), js_on_load=asset("queue.js"), apply_default_css=False)
+        gr.HTML(render("head"), js_on_load=asset("queue.js") + asset("access.js"), apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own, blocks)
@@ -120,6 +121,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             quiet=True,
             theme=theme(),
             css=css(),
+            favicon_path=str(resources.files("fairgen.ui") / "templates" / "favicon.png"),
             footer_links=["api"],
             run_history=False,  # it would keep what visitors type in their browser, keys included
             show_error=False,

@@ -16,6 +16,7 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.chart import distribution_chart
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.status import fits
 from fairgen.ui.parts.stop import wire_stop
 from fairgen.ui.work.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.work.jobs import Services
@@ -40,8 +41,9 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             )
             gr.HTML(
                 f'<p class="fg-hint">Up to {services.limits.uploads} pictures of at most '
-                f"{services.limits.upload_bytes // 1_000_000} MB. They stay on this server. Bring "
-                "pictures that a generator made: photographs of real people say nothing about it.</p>",
+                f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC or AVIF: save "
+                "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
+                "photographs of real people say nothing about it.</p>",
                 apply_default_css=False,
             )
             target = picker.target_choice("fg-check", own)
@@ -132,7 +134,7 @@ def _status(state: Checked) -> str:
     reasons = ", ".join(f"{words.reason_text(code)} ({n})" for code, n in done.abstentions.items())
     return render(
         "check_done",
-        headline=words.headline([arm]),
+        headline=fits(arm),
         subline=words.subline([arm], tone_classes(done.spec.scale, done.target), done.target, ""),
         done=done,
         reasons=reasons,
