@@ -330,8 +330,8 @@ def _run_audit(
 
 
 def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOptions, LookBack | None]:
-    """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was made
-    of one that the server never began, since it ended before. Raises `UserError`.
+    """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was
+    made of one that the server never began, since it ended before. Raises `UserError`.
     """
     kept = services.runs.kept(run)
     if not (run.folder / RUN_FILE).is_file():
