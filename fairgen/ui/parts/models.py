@@ -15,7 +15,7 @@ from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.options import ModelOptions
 from fairgen.ui.parts.markup import asset, render
-from fairgen.ui.parts.more import SamplingControls, sampling_options, size_choices
+from fairgen.ui.parts.more import SamplingControls, offered_size, sampling_options, size_choices
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.facts import EMBEDDED, ModelFacts, model_facts, model_title
 
@@ -64,13 +64,15 @@ def wire_models(
     def look(name: Any, loras: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
         try:
             chosen = engine.check_model(name)
-            options = engine.check_options(given_options(loras, *fields))
-            for state in loaded(engine, chosen, options):
+            bare = engine.check_options(given_options(loras))
+            for state in loaded(engine, chosen, bare):
                 if isinstance(state, float):
                     yield _waiting(chosen, state), gr.skip()
-                    continue
-                facts = model_facts(chosen, state)
-                yield _box(facts=facts), gr.update(choices=size_choices(facts))
+            # Of the model alone: what is offered does not depend on what is chosen.
+            own = model_facts(chosen, engine.load(chosen, bare)).size
+            offered = offered_size(own, fields[sampling.fields.index(sampling.size)])
+            options = engine.check_options(given_options(loras, *fields))
+            yield _box(facts=model_facts(chosen, engine.load(chosen, options))), offered
         except UserError as error:
             yield _box(error=str(error)), gr.skip()
 
@@ -95,7 +97,7 @@ def wire_models(
             facts = model_facts(engine.default, known)
         except UserError as error:
             return _box(error=str(error)), choices, gr.skip()
-        return _box(facts=facts), choices, gr.update(choices=size_choices(facts))
+        return _box(facts=facts), choices, gr.update(choices=size_choices(facts.size))
 
     blocks.load(
         first,
@@ -123,8 +125,10 @@ def known_loras(engine: Engine) -> str:
 
 
 def given_options(loras: Any, *fields: Any) -> dict[str, Any]:
-    """LoRAs and sampling controls as fields of `fairgen.ModelOptions` by name. Raises `UserError`."""
-    options = sampling_options(*fields)
+    """LoRAs and sampling controls (all or none) as fields of `fairgen.ModelOptions` by name. Raises
+    `UserError`.
+    """
+    options = sampling_options(*fields) if fields else {}
     if loras:
         known = isinstance(loras, list) and all(isinstance(one, Mapping) for one in loras)
         if not known or len(loras) > _MOST_LORAS:

@@ -12,7 +12,6 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
 from fairgen.models.schedulers import NAMES
-from fairgen.ui.work.facts import ModelFacts
 from fairgen.ui.work.limits import text, whole
 
 _OWN = "own"
@@ -201,11 +200,13 @@ def _typed(value: Any, what: str) -> float | None:
         raise UserError(f"The {what} must be a number, not {words!r}.") from None
 
 
-def size_choices(facts: ModelFacts | None) -> list[tuple[str, str]]:
-    """(label, value): the model's own size, others of about as many pixels, and by hand."""
-    if facts is None or facts.size is None:
+def size_choices(own: tuple[int, int] | None) -> list[tuple[str, str]]:
+    """(label, value): the model's ``own`` (width, height) in pixels, others of about as many pixels, and by
+    hand.
+    """
+    if own is None:
         return [("The model's own", _OWN), ("Set by hand …", _BY_HAND)]
-    width, height = facts.size
+    width, height = own
     found = [(f"The model's own, {width} × {height}", _OWN)]
     pixels = width * height
     for across, down in _SHAPES:
@@ -213,6 +214,13 @@ def size_choices(facts: ModelFacts | None) -> list[tuple[str, str]]:
         if (wide, high) != (width, height):
             found.append((f"{across}:{down}, {wide} × {high}", f"{wide}x{high}"))
     return [*found, ("Set by hand …", _BY_HAND)]
+
+
+def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
+    """The update of the choice for another model: what it does not offer gives way to its own size."""
+    choices = size_choices(own)
+    known = chosen in [value for _, value in choices]
+    return gr.update(choices=choices) if known else gr.update(choices=choices, value=_OWN)
 
 
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
