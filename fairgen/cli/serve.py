@@ -49,8 +49,14 @@ def serve(
     model: list[str] = typer.Option(
         ["embedded"],
         "--model",
-        help="'embedded', a hub id, or a folder in diffusers' format; may be given again. The first is the "
-        "default.",
+        help="'embedded', a hub id, a folder in diffusers' format, a single file, or a file of settings; may "
+        "be given again. The first is the default.",
+    ),
+    model_folder: Path | None = typer.Option(
+        None,
+        "--model-folder",
+        help="Folder of further models and LoRAs to offer on the page.",
+        show_default=False,
     ),
     device: str = common.DEVICE,
     runs: Path = typer.Option(Path("runs"), "--runs", help="Folder to write runs to."),
@@ -72,12 +78,14 @@ def serve(
     for name in model:
         if name.startswith((".", "/", "~")) and not Path(name).expanduser().exists():
             raise UserError(f"There is no model at {name}: --model takes a folder or a file that is there.")
+    if model_folder is not None and not model_folder.expanduser().is_dir():
+        raise UserError(f"There is no folder {model_folder}: name one that holds models.")
     _check_port(host, port)
     _check_runs(runs)
     from fairgen.ui.work.engine import Engine
 
     # Torch and the model take longer to load than the page: begin with them.
-    engine = Engine(tuple(model), any_model=not public, device=device)
+    engine = Engine(tuple(model), any_model=not public, device=device, folder=model_folder)
     engine.preload()
     from fairgen.ui.server.app import launch
     from fairgen.ui.server.settings import Settings

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
@@ -32,6 +32,16 @@ _ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[st
 """How a prompt is annotated that may be no list."""
 
 
+class Watcher(Protocol):
+    """Who follows the sampling of a batch; what it is told changes no picture."""
+
+    def step(self, done: int, total: int, latents: Any) -> None:
+        """A step is done: steps until now, steps in all, and the batch's latents (None: not told)."""
+
+    def pictures(self, made: Sequence[Image.Image]) -> None:
+        """The batch is done: its pictures, in the order of the latents."""
+
+
 class DiffusersModel:
     """A loaded pipeline with fixed settings.
 
@@ -55,6 +65,12 @@ class DiffusersModel:
         self._arguments = dict(arguments or {})
         self._memory: dict[str, Memory] = {}
         self._mixes = True  # until the pipeline says that strength 0 cannot be sampled beside others
+        self.watcher: Watcher | None = None
+        """Told of every step of sampling."""
+
+    def on(self, pipe: Any, info: ModelInfo) -> DiffusersModel:
+        """The same model, called in the same way, on another pipeline of the same parts."""
+        return DiffusersModel(pipe, info, self.folder, self._arguments)
 
     def called_with(self, arguments: Mapping[str, Any]) -> DiffusersModel:
         """The same model, called with further arguments, such as ``negative_prompt`` or ``image``.
@@ -232,6 +248,8 @@ class DiffusersModel:
             value = getattr(self.info, name)
             if value is not None:
                 arguments[name] = value
+        if self.watcher is not None and "callback_on_step_end" in self._accepts:
+            arguments["callback_on_step_end"] = self._tell_step
         try:
             with quiet_libraries(), self._noise_of(batch[0].seed), self._guidance(batch, steering):
                 output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
@@ -245,7 +263,16 @@ class DiffusersModel:
         for picture, flagged in zip(pictures, flags, strict=True):
             if flagged:
                 picture.info[FLAGGED] = True
+        if self.watcher is not None:
+            self.watcher.pictures(pictures)
         return pictures
+
+    def _tell_step(self, pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if self.watcher is not None:
+            self.watcher.step(
+                step + 1, int(getattr(pipe, "num_timesteps", self.info.steps)), tensors.get("latents")
+            )
+        return {}
 
 
 def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -131,8 +131,8 @@ def open_page(browser: Browser, served: Served) -> Page:
     return page
 
 
-def serious(page: Page) -> list[str]:
-    """What axe-core calls serious or critical.
+def serious(page: Page, impacts: tuple[str, ...] = ("serious", "critical")) -> list[str]:
+    """What axe-core finds, of these impacts.
 
     Seen as tall as the page is: else the bar that sticks to the lower edge lies over text, which counts for
     poor contrast.
@@ -148,7 +148,7 @@ def serious(page: Page) -> list[str]:
     return [
         f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
         for v in found["violations"]
-        if v["impact"] in ("serious", "critical")
+        if v["impact"] in impacts
     ]
 
 

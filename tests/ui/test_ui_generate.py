@@ -91,8 +91,24 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.click("#fg-twin-go")
     page.wait_for_function("document.querySelectorAll('#fg-twins .fg-twin').length === 6")
     page.wait_for_selector("#fg-twins >> visible=true")
-    assert loaded(page, "#fg-twins") == [embedded_side] * 12
-    page.wait_for_selector("text=Unsteered,")
+    pictures = "[...document.querySelectorAll('#fg-twins .fg-compare img')]"
+    page.wait_for_function(f"{pictures}.every(i => i.complete)")
+    assert page.evaluate(f"{pictures}.map(i => i.naturalWidth)") == [embedded_side] * 12
+    page.wait_for_selector("text=By itself the model has")
+    by_itself = page.locator("#fg-chart [data-plain]").evaluate_all("all => all.map(e => +e.dataset.plain)")
+    assert by_itself == list(newest_summary(served)["measured"].values())
+    line = page.locator("#fg-twins .fg-compare input").first
+    line.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    assert line.evaluate("i => getComputedStyle(i.parentElement).getPropertyValue('--at')") == "40%"
+    page.locator("#fg-twins .fg-side-open").nth(1).click()
+    reading = page.locator("#fg-twins .fg-pop:popover-open")
+    told = reading.inner_text()
+    for part in ("Seen", "Estimated", "Patches", "Strength", "Seed", "Prompt"):
+        assert part in told
+    assert reading.locator(".fg-face polygon").count() >= 3
+    page.keyboard.press("Escape")
     assert newest_summary(served)["steering"] == "none"
     assert not serious(page)
 
@@ -116,14 +132,14 @@ def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None
 
 def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
     page.get_by_text("By hand", exact=True).click()
-    page.wait_for_selector(".fg-edit", state="visible")
+    page.wait_for_selector("#fg-shares .fg-edit", state="visible")
 
-    def shares() -> list[float]:
-        texts = page.locator(".fg-edit output").all_inner_texts()
-        return [round(10 * float(text.replace("%", "").strip())) for text in texts]
+    def shares() -> list[int]:
+        typed = page.locator("#fg-shares .fg-edit-typed input")
+        return [round(10 * float(text)) for text in typed.evaluate_all("all => all.map(i => i.value)")]
 
     def move(index: int, value: int) -> None:
-        page.locator(".fg-edit input[type=range]").nth(index).evaluate(
+        page.locator("#fg-shares input[type=range]").nth(index).evaluate(
             "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input'));"
             " slider.dispatchEvent(new Event('change')); }",
             value,
@@ -133,12 +149,12 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
     move(0, 500)
     assert shares()[0] == 500
     assert sum(shares()) == 1000
-    page.locator(".fg-edit-row button").nth(0).click()
+    page.locator("#fg-shares .fg-edit-row button").nth(0).click()
     for index, value in ((5, 1000), (2, 335), (3, 0), (1, 85)):
         move(index, value)
         assert sum(shares()) == 1000
         assert shares()[0] == 500
-    page.locator(".fg-edit input[type=range]").nth(4).focus()
+    page.locator("#fg-shares input[type=range]").nth(4).focus()
     page.keyboard.press("ArrowRight")
     assert sum(shares()) == 1000
     page.wait_for_function(  # the chart follows
@@ -150,17 +166,28 @@ def test_shares_by_hand_always_sum_to_one_and_locks_hold(page: Page) -> None:
         }""",
         arg=shares(),
     )
-    page.select_option(".fg-edit select", "lmd3")
+    page.select_option("#fg-shares select >> nth=0", "lmd3")
     assert len(shares()) == 3
     assert sum(shares()) == 1000
+    page.locator("#fg-shares .fg-edit-typed input").nth(2).fill("62.5")
+    page.keyboard.press("Enter")
+    assert shares()[2] == 625
+    assert sum(shares()) == 1000
+    page.select_option("#fg-shares [data-preset]", "dark")
+    assert shares() == [167, 333, 500]
+    widths = page.locator("#fg-shares .fg-strip span").evaluate_all("all => all.map(s => s.style.width)")
+    assert widths == ["16.7%", "33.3%", "50%"]
+    page.locator("#fg-count input[type=number]").fill("2")
+    page.locator("#fg-count input[type=number]").blur()
+    page.wait_for_selector("#fg-few >> text=2 pictures are fewer than the 3 classes of the target")
 
 
 def test_what_cannot_be_used_is_refused_in_place_and_leaves_the_set(page: Page) -> None:
     make(page, 2, "a portrait\nof a judge")  # a box of two lines invites them
     page.wait_for_selector(DONE)
-    assert "“a portrait of a judge” · Even, six tones · 2 places" in page.inner_text("#fg-status").translate(
-        {0x2068: None, 0x2069: None}
-    )
+    assert "“a portrait of a judge” · Even, six tones · 2 pictures" in page.inner_text(
+        "#fg-status"
+    ).translate({0x2068: None, 0x2069: None})
     refused = {
         "": "prompt is empty",
         "   ": "prompt is empty",
@@ -180,7 +207,7 @@ def test_the_chance_band_stays_within_the_chart(page: Page) -> None:
     for count in ("2", "60"):
         page.locator("#fg-count input[type=number]").fill(count)
         page.locator("#fg-count input[type=number]").blur()
-        page.wait_for_selector(f"#fg-chart >> text=/of {count} off/")
+        page.wait_for_selector(f"#fg-chart >> text=/of {count} would not fit/")
         ends = page.locator("#fg-chart .fg-plot > svg").evaluate_all(
             "all => all.map(s => [s.getBoundingClientRect().right,"
             " s.querySelector('.fg-band').getBoundingClientRect().right])"

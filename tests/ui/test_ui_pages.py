@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.embedded
 TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")
+ALL = ("minor", "moderate", "serious", "critical")
+EDGES = "(b => `${b.left} to ${b.right}`)(document.querySelector('.fg-head').getBoundingClientRect())"
+COVERED = """() => {
+    const one = document.activeElement, box = one.getBoundingClientRect();
+    if (one === document.body || !box.width) return null;
+    const seen = (x, y) => {
+        const top = document.elementFromPoint(x, y);
+        return top && (one.contains(top) || top.contains(one) || top.closest("label")?.contains(one));
+    };
+    const middle = Math.min(Math.max((box.top + box.bottom) / 2, 1), innerHeight - 1);
+    const inside = box.bottom > 0 && box.top < innerHeight;
+    return inside && seen((box.left + box.right) / 2, middle) ? null : one.outerHTML.slice(0, 160);
+}"""
+"""The element with the focus, where something lies over its middle or it is off the screen."""
 HOSTILE = """
 name: hostile
 version: 1
@@ -74,6 +88,24 @@ def test_a_check_without_pictures_says_what_to_do(page: Page) -> None:
     page.click("#fg-check-go")
     page.wait_for_selector("#fg-check-status .fg-status-error")
     assert "add some first" in page.inner_text("#fg-check-status")
+
+
+def test_pictures_are_held_against_shares_by_hand(page: Page, face: Path) -> None:
+    open_tab(page, "Check my pictures")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-error")
+    page.locator("#fg-files input[type=file]").set_input_files([face])
+    page.wait_for_selector("#fg-check-status .fg-status-error", state="detached")  # there are some now
+    page.locator("#fg-check-spec input").click()
+    page.get_by_role("option", name="By hand", exact=True).click()
+    page.wait_for_selector("#fg-check-shares .fg-edit", state="visible")
+    page.select_option("#fg-check-shares select >> nth=0", "lmd3")
+    page.locator("#fg-check-shares .fg-edit-typed input").first.fill("100")
+    page.keyboard.press("Enter")
+    page.click("#fg-check-go")
+    page.wait_for_selector("#fg-check-status .fg-status-done")
+    declared = page.locator("#fg-check-chart tbody td:last-child").all_inner_texts()
+    assert [share.split()[0] for share in declared] == ["100", "0", "0"]
 
 
 def test_a_spec_with_markup_is_taken_in_shown_as_text_approved_and_chosen(page: Page) -> None:
@@ -161,12 +193,71 @@ def test_every_tab_is_accessible_fits_and_follows_the_scheme(
     assert light == (scheme == "light")
     used = page.locator(".fg-work").first.evaluate("e => e.getBoundingClientRect().width")
     assert used > min(0.85 * width, 1400)
+    edges = set()
     for name in TABS:
         open_tab(page, name)
         page.wait_for_timeout(250)
+        edges.add(page.evaluate(EDGES))
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} px wide"
-        assert not serious(page), (name, serious(page))
+        assert not serious(page, ALL), (name, serious(page, ALL))
+    assert len(edges) == 1, f"the page jumps sideways: {edges}"
+    context.close()
+
+
+def test_forced_colours_keep_tones_and_the_selected_tab(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, forced_colors="active")
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    tones = page.locator(".fg-spec .fg-strip").first.locator("span")
+    assert len(set(tones.evaluate_all("all => all.map(s => getComputedStyle(s).backgroundColor)"))) == 6
+    background = "all => all.map(t => getComputedStyle(t).backgroundColor)"
+    tabs = page.get_by_role("tab").evaluate_all(background)
+    assert tabs.count(tabs[0]) == 1, "the selected tab looks like the others"
+    for name in TABS:
+        open_tab(page, name)
+        page.wait_for_timeout(250)
+        assert not serious(page, ALL), (name, serious(page, ALL))
+    context.close()
+
+
+def test_tabs_follow_the_arrows_and_folds_say_whether_they_are_open(page: Page) -> None:
+    page.get_by_role("tab", name="Generate", exact=True).focus()
+    for key, name in (("ArrowRight", "Check my pictures"), ("End", "About"), ("ArrowRight", "Generate")):
+        page.keyboard.press(key)
+        page.wait_for_selector(f"[role=tab][aria-selected=true]:focus >> text={name}")
+    fold = page.locator("#fg-more button.label-wrap")
+    assert fold.get_attribute("aria-expanded") == "false"
+    fold.click()
+    page.wait_for_selector("#fg-more button.label-wrap[aria-expanded=true]")
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 450), (360, 780)])
+def test_what_has_the_keyboard_is_seen_and_stop_is_in_reach(
+    browser: Browser, served: Served, width: int, height: int
+) -> None:
+    """640 x 450 is a window of 1280 x 900 at 200 %."""
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-go")
+    page.click("#fg-more button")
+    page.locator("#fg-prompt textarea").focus()
+    hidden = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(20)
+        found = page.evaluate(COVERED)
+        if found:
+            hidden.append(found)
+    assert not hidden
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+    for button in ("#fg-go", "#fg-stop"):
+        box = page.locator(button).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height
     context.close()
 
 
@@ -206,7 +297,7 @@ def test_the_keyboard_reaches_everything_and_starts_a_set(page: Page) -> None:
 def test_a_target_is_read_in_full_and_asked_for_from_where_it_is_chosen(page: Page) -> None:
     page.locator(".fg-spec", has=page.locator("input[value=by-hand-example]")).click()
     page.click("#fg-read-spec")
-    page.wait_for_selector("#fg-spec-page >> text=By hand example")
+    page.wait_for_selector("#fg-spec-page >> text=Example: the walls of a clinic")
     open_tab(page, "Generate")
     page.click("#fg-bring")
     page.wait_for_selector("#fg-ask-model >> visible=true")
@@ -261,6 +352,11 @@ def test_a_model_is_asked_its_target_shown_edited_and_approved_before_it_is_used
 
 def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> None:
     open_tab(page, "Audit")
+    page.locator("#fg-audit-spec input").click()
+    page.get_by_role("option", name="By hand", exact=True).click()
+    page.select_option("#fg-audit-shares select >> nth=0", "lmd3")
+    page.locator("#fg-audit-count input[type=number]").fill("2")
+    page.wait_for_selector("#fg-audit-few >> text=fewer than the 3 classes of the target")
     page.locator("#fg-audit-prompts textarea").fill("# [high]\na portrait of a CEO\n# [low]\na janitor")
     for _ in range(2):
         page.locator("#fg-audit-count input[type=number]").fill("2")
@@ -270,6 +366,13 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     rows = page.locator("#fg-audit-status tbody tr")
     assert rows.evaluate_all("rows => rows.map(r => r.dataset.arm)") == ["none", "embedding"]
     assert "4 of 4" in rows.first.inner_text()
+    bars = page.locator("#fg-audit-chart dd[data-arm]")
+    told = bars.evaluate_all("all => all.map(d => [d.dataset.arm, +d.dataset.counts])")
+    assert told == [["none", 4], ["embedding", 4]]
+    assert page.locator("#fg-audit-pictures .fg-pic").count() >= 8
+    page.locator("#fg-audit-pictures .fg-pic-button").first.click()
+    assert "Seed" in page.locator("#fg-audit-pictures .fg-pop:popover-open").inner_text()
+    page.keyboard.press("Escape")
     with page.context.expect_page() as opened:
         page.click("#fg-audit-links >> text=Open the report")
     expect(opened.value.locator("body")).to_contain_text("a portrait of a CEO")
@@ -278,6 +381,10 @@ def test_an_audit_is_started_followed_opened_again_and_compared(page: Page) -> N
     page.click("#fg-past-compare")
     page.wait_for_selector("#fg-past-shown table")
     assert page.locator("#fg-past-shown tbody tr").count() == 4
+    assert page.locator("#fg-past-shown .fg-beside-pair").count() == 4
+    thumbs = "[...document.querySelectorAll('#fg-past-shown .fg-samples img')]"
+    page.locator("#fg-past-shown .fg-samples img").last.scroll_into_view_if_needed()
+    assert page.evaluate(f"{thumbs}.length") == 16
     page.click("#fg-past-open")
     page.wait_for_selector("#fg-past-shown >> text=Open the report")
     page.locator("#fg-audit-prompts textarea").fill("")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import subprocess
 import sys
@@ -466,3 +468,132 @@ def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> N
         status = check._shown(Checked(run, done, len(results), ()))[0]
         assert said in status
         assert "1 not opened" in status
+
+
+def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from fairgen.ui.work.catalogue import Catalogue
+    from fairgen.ui.work.engine import Engine
+
+    weight = np.zeros((2, 2), dtype="float32")
+    (tmp_path / "sub").mkdir()
+    save_file({"model.diffusion_model.x": weight}, tmp_path / "sub" / "Big one.safetensors")
+    save_file({"lora_unet_x.lora_down.weight": weight}, tmp_path / "ink.safetensors")
+    save_file({"encoder.x": weight, "decoder.x": weight}, tmp_path / "vae.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"x")
+    (tmp_path / "old.ckpt").write_bytes(b"\x80x")
+    for name in ("folder", "sub/Big one", ".hidden"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model_index.json").write_text("{}")
+    (tmp_path / "mine.yaml").write_text("model: folder\n")
+    (tmp_path / "notes.yaml").write_text("a: list\n")
+    found = Catalogue(tmp_path)
+    assert [(one.name, one.kind) for one in found.models()] == [
+        ("folder", "folder"),
+        ("mine.yaml", "settings"),
+        ("sub/Big one.safetensors", "file"),
+    ]
+    assert [one.name for one in found.loras()] == ["ink.safetensors"]
+    assert Catalogue(None).models() == []
+
+    engine = Engine(folder=tmp_path)  # others can reach the server
+    assert engine.check_model("folder") == "folder"
+    assert engine.check_options({"lora": ["ink.safetensors:0.5"], "steps": 9}).lora[0].weight == 0.5
+    for model in (str(tmp_path / "folder"), "../x", "sub", "ink"):
+        with pytest.raises(UserError, match="has no model"):
+            engine.check_model(model)
+    for options, says in (
+        ({"lora": [str(tmp_path / "ink.safetensors")]}, "has no LoRA"),
+        ({"lora": ["../ink.safetensors"]}, "has no LoRA"),
+        ({"vae": "x"}, "no option 'vae'"),
+        ({"steps": 151}, "from 1 to 150"),
+        ({"width": 4096}, "2048 pixels at most"),
+        ({"steps": "many"}, "cannot be used"),
+        ([], "by name"),
+    ):
+        with pytest.raises(UserError, match=says):
+            engine.check_options(options)
+
+
+def test_typed_settings_become_options_or_a_sentence() -> None:
+    from fairgen.ui.parts.more import new_seed, sampling_options, seed_for
+
+    nothing = ("", "", "", "own", "", "", "own")
+    assert sampling_options(*nothing) == {}
+    assert sampling_options(" a\nb ", "20", "6,5", "by hand", "512", "640", "unipc") == {
+        "negative_prompt": "a b",
+        "steps": 20,
+        "guidance_scale": 6.5,
+        "width": 512,
+        "height": 640,
+        "scheduler": "unipc",
+    }
+    assert sampling_options("", "", "", "192x320", "", "", "own") == {"width": 192, "height": 320}
+    for typed, says in (
+        (("", "x", "", "own", "", "", "own"), "steps must be a number"),
+        (("", "1.5", "", "own", "", "", "own"), "whole number"),
+        (("", "", "", "by hand", "", "9", "own"), "width is missing"),
+        (("", "", "", "1x2x3", "", "", 7), "scheduler must be text"),
+    ):
+        with pytest.raises(UserError, match=says):
+            sampling_options(*typed)
+    assert seed_for(7, True) == 7
+    assert len({seed_for(7, False) for _ in range(5)} | {new_seed()}) > 3
+    with pytest.raises(UserError, match="seed"):
+        seed_for(None, True)
+
+
+def test_previews_are_learned_from_pictures_and_shown_to_their_run_alone() -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from fairgen.ui.work.watch import StepWatch
+
+    watch, rng = StepWatch(), np.random.default_rng(0)
+    colours = rng.uniform(0, 0.2, (4, 3))
+
+    def picture(latents: torch.Tensor) -> Image.Image:
+        flat = np.einsum("chw,cd->hwd", latents.numpy(), colours) + 0.5
+        return Image.fromarray((np.clip(flat, 0, 1) * 255).astype("uint8"))
+
+    latents = torch.from_numpy(rng.normal(0, 0.4, (2, 4, 16, 16)).astype("float32"))
+    watch.begin("mine")
+    watch.step(1, 2, latents)
+    first = watch.now("mine")
+    assert first is not None
+    assert (first.done, first.total, first.previews) == (1, 2, ())  # nothing is known of colours yet
+    assert watch.now("another's") is None
+    watch.step(2, 2, latents)
+    watch.pictures([picture(one) for one in latents])
+    assert watch.now("mine") is None
+    watch.step(1, 2, latents)
+    shown = watch.now("mine")
+    assert shown is not None
+    assert len(shown.previews) == 2
+    raw = base64.b64decode(shown.previews[0].partition(",")[2])
+    seen = np.asarray(Image.open(io.BytesIO(raw)), dtype=float)
+    assert np.abs(seen - np.asarray(picture(latents[0]), dtype=float)).max() < 4
+    watch.begin("another's")
+    assert watch.now("mine") is None
+    assert watch.now("another's") is None
+    watch.step(1, 2, torch.zeros(1, 8, 16, 64))  # of another model
+    other = watch.now("another's")
+    assert other is not None
+    assert other.previews == ()
+
+
+def test_what_the_library_says_of_its_options_is_said_in_the_words_of_the_page() -> None:
+    from fairgen.ui.parts.markup import plain
+
+    for sentence in (
+        "use --offload model (or group), --device cpu, or a smaller model.",
+        "give a model with --model and this file with --lora",
+        "its dose-response is not known: use more --seeds or --prompts, more --steps, or --steering prompt.",
+        "use a smaller --batch-size.",
+        "the server at --base-url answered too late: raise --timeout.",
+    ):
+        assert "--" not in plain(sentence)
+    assert plain("a well-kept thing -- and so on") == "a well-kept thing -- and so on"

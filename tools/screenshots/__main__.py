@@ -157,7 +157,7 @@ def _walk(
     page.wait_for_function(
         f"document.querySelectorAll('#fg-twins .fg-twin').length == {count}",
     )
-    page.wait_for_selector("text=Unsteered,")
+    page.wait_for_selector("text=By itself the model has")
     page.locator(".fg-twin-head").evaluate("head => head.scrollIntoView()")
     shoot("twins", whole=False)
     if runs is None:

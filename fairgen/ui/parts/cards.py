@@ -9,10 +9,12 @@ from fairgen.ui.parts.markup import macro
 from fairgen.ui.work.live import Card, LiveSet
 
 
-def card_html(card: Card, prefix: str, classes: Sequence[ToneClass]) -> str:
-    """One list item; ``prefix`` and the picture's index make ids that are unique on the page."""
+def card_html(card: Card, prefix: str, classes: Sequence[ToneClass], name: str = "") -> str:
+    """One list item; ``prefix`` and the picture's index make ids that are unique on the page. ``name`` is
+    said above the reading.
+    """
     labels, swatches = names(classes)
-    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches)
+    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches, name=name)
 
 
 def set_cards(live: LiveSet) -> list[str]:

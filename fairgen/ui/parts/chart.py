@@ -11,8 +11,8 @@ from fairgen.ui.parts.markup import render
 from fairgen.ui.work.live import LiveSet, band
 
 
-def live_chart(live: LiveSet) -> str:
-    """The chart of a running or finished set."""
+def live_chart(live: LiveSet, plain: LiveSet | None = None) -> str:
+    """The chart of a running or finished set; with what the model does by itself, once that is known."""
     steered = live.record is not None and live.record.steered
     return distribution_chart(
         live.scale,
@@ -22,6 +22,7 @@ def live_chart(live: LiveSet) -> str:
         first=live.first_pass() if steered else None,
         now_label="so far" if live.running else "this set",
         running=live.running,
+        plain=plain.counts() if plain is not None and plain.pictures else None,
         id=f"c{live.run.id}",
     )
 
@@ -35,11 +36,13 @@ def distribution_chart(
     first: Mapping[str, int] | None = None,
     now_label: str = "this set",
     running: bool = False,
+    plain: Mapping[str, int] | None = None,
     id: str = "chart",
 ) -> str:
     """HTML of the chart; without ``counts``, of the declared target alone.
 
-    The chance floor and band are of the pictures that are counted; before there are any, of ``count``.
+    ``plain`` counts the unsteered twins, which are shown in the place of the first pass. The chance floor
+    and band are of the pictures that are counted; before there are any, of ``count``.
     """
     known = dict(counts) if counts is not None else dict.fromkeys(target, 0)
     found = distances(known, target)
@@ -51,6 +54,9 @@ def distribution_chart(
     shares = [*target.values(), *(high for _, high in shaded.values())]
     shares += [number / total for number in known.values() if total]
     shares += [number / first_total for number in (first or {}).values() if first_total]
+    plain_total = sum(plain.values()) if plain is not None else 0
+    if plain is not None:
+        shares += [number / plain_total for number in plain.values() if plain_total]
     return render(
         "chart",
         title="Share of pictures in each skin-tone class",
@@ -63,6 +69,9 @@ def distribution_chart(
         made=counts is not None,
         first=first,
         first_total=first_total,
+        plain=plain,
+        plain_total=plain_total,
+        plain_tv=distances(dict(plain), target).tv if plain is not None else None,
         tv=found.tv,
         axis=axis_end(shares),
         count=n,

@@ -7,6 +7,7 @@ nothing but ``${value}`` (whose result is not evaluated again).
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -40,6 +41,7 @@ def _environment() -> Environment:
     environment.filters["time_left"] = time_text
     environment.filters["pct"] = percent
     environment.filters["chance"] = chance
+    environment.filters["plain"] = plain
     return environment
 
 
@@ -48,6 +50,27 @@ def percent(share: float) -> str:
     if 0 < share < 0.005:
         return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
     return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+_ON_THE_PAGE = (
+    (r"--offload model \(or group\), --device cpu, or a smaller model", "a smaller model or size"),
+    (r"--device (auto or )?cpu", "the processor"),
+    (r"--steering prompt", "words in the prompt"),
+    (r"more --seeds or --prompts, more --steps", "a thorough calibration, more steps"),
+    (r"with --base\b", "beside it, with its name"),
+    (r"give a model with --model and this file with --lora", "choose a model, and add this file as a LoRA"),
+    (r"or use `fairgen audit`", "or audit on the command line"),
+    (r"run `fairgen calibrate` first", "calibrate the model first"),
+    (r" \(`fairgen calibrate`\)", ""),
+)
+"""What the library says of its commands, and what that is called on the page."""
+
+
+def plain(sentence: str) -> str:
+    """A sentence of the library without the language of commands: its options are called by their names."""
+    for pattern, told in _ON_THE_PAGE:
+        sentence = re.sub(pattern, told, sentence)
+    return re.sub(r"(?<![\w-])--([a-z][a-z-]+)", lambda m: f"“{m[1].replace('-', ' ')}”", sentence)
 
 
 def chance(probability: float) -> str:
@@ -60,7 +83,7 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(f"{template}.html.j2").render(**values)
 
 
-def macro(template: str, name: str, *args: Any, **values: Any) -> str:
+def macro(template: str, name: str, /, *args: Any, **values: Any) -> str:
     """One macro of a template file."""
     return str(getattr(_environment().get_template(f"{template}.html.j2").module, name)(*args, **values))
 

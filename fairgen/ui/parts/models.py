@@ -1,21 +1,176 @@
-"""The choice of a model."""
+"""The choice of a model, what it can do, LoRAs, and its calibration."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
 import gradio as gr
 
+from fairgen.errors import UserError
+from fairgen.models.contract import Model
+from fairgen.models.options import ModelOptions
+from fairgen.ui.parts.markup import asset, render
+from fairgen.ui.parts.more import SamplingControls, offered_size, sampling_options, size_choices
 from fairgen.ui.work.engine import Engine
+from fairgen.ui.work.facts import EMBEDDED, ModelFacts, model_facts, model_title
+
+LOADING = "loading"
+"""Concurrency id of looks at models that are not loaded yet: one is loaded at a time anyway."""
+_MOST_LORAS = 8
 
 
-def model_choice(engine: Engine) -> gr.Dropdown:
-    """The server's models; on a machine of one's own, any other as well."""
-    info = "The models that this server was started with."
-    if engine.any_model:
-        info = "'embedded', a hub id, or a folder in diffusers' format."
-    return gr.Dropdown(
-        list(engine.models),
+@dataclass(frozen=True)
+class ModelControls:
+    """The model's name, what the page says of it, and the LoRAs that are put onto it."""
+
+    name: gr.Dropdown
+    facts: gr.HTML
+    loras: gr.HTML
+
+
+def model_controls(engine: Engine, prefix: str) -> ModelControls:
+    """The controls, in the layout that is open; ``prefix`` begins their ids."""
+    name = gr.Dropdown(
+        model_choices(engine),
         value=engine.default,
         label="Model",
-        info=info,
+        info=_invitation(engine),
         allow_custom_value=engine.any_model,
+        elem_id=f"{prefix}-model",
     )
+    facts = gr.HTML(_box(facts=None), apply_default_css=False, elem_id=f"{prefix}-model-facts")
+    loras = gr.HTML(
+        [],
+        html_template=asset("loras.html"),
+        js_on_load=asset("loras.js"),
+        apply_default_css=False,
+        visible=bool(engine.any_model or engine.catalogue.loras()),
+        known=known_loras(engine),
+        elem_id=f"{prefix}-loras",
+    )
+    return ModelControls(name, facts, loras)
+
+
+def wire_models(
+    engine: Engine, controls: ModelControls, sampling: SamplingControls, blocks: gr.Blocks
+) -> None:
+    """Say what the chosen model can do with these settings, and offer the sizes that suit it."""
+
+    def look(name: Any, loras: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
+        try:
+            chosen = engine.check_model(name)
+            bare = engine.check_options(given_options(loras))
+            for state in loaded(engine, chosen, bare):
+                if isinstance(state, float):
+                    yield _waiting(chosen, state), gr.skip()
+            # Of the model alone: what is offered does not depend on what is chosen.
+            own = model_facts(chosen, engine.load(chosen, bare)).size
+            offered = offered_size(own, fields[sampling.fields.index(sampling.size)])
+            options = engine.check_options(given_options(loras, *fields))
+            yield _box(facts=model_facts(chosen, engine.load(chosen, options))), offered
+        except UserError as error:
+            yield _box(error=str(error)), gr.skip()
+
+    shown: dict[str, Any] = {
+        "concurrency_id": LOADING,
+        "concurrency_limit": 1,
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+        "api_visibility": "private",
+    }
+    asked = [controls.name, controls.loras, *sampling.fields]
+    changes = [controls.name.change, controls.loras.change, sampling.scheduler.change, sampling.size.change]
+    changes += [field.blur for field in (sampling.negative, sampling.steps, sampling.guidance)]
+    gr.on(changes, look, asked, [controls.facts, sampling.size], **shown)
+
+    def first() -> tuple[Any, Any, Any]:
+        known = engine.loaded(engine.default)
+        choices = gr.update(choices=model_choices(engine))
+        if known is None:
+            return _box(facts=None), choices, gr.skip()
+        try:
+            facts = model_facts(engine.default, known)
+        except UserError as error:
+            return _box(error=str(error)), choices, gr.skip()
+        return _box(facts=facts), choices, gr.update(choices=size_choices(facts.size))
+
+    blocks.load(
+        first,
+        None,
+        [controls.facts, controls.name, sampling.size],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    ).then(look, asked, [controls.facts, sampling.size], **shown)
+
+
+def model_choices(engine: Engine) -> list[tuple[str, str]]:
+    """(label, name): the server's models, then what lies in its folder."""
+    named = [(model_title(name), name) for name in engine.models]
+    found = [
+        (one.name if one.megabytes is None else f"{one.name} ({_size(one.megabytes)})", one.name)
+        for one in engine.catalogue.models()
+    ]
+    return [*named, *found]
+
+
+def known_loras(engine: Engine) -> str:
+    """The names of the LoRAs in the server's folder, as JSON."""
+    return json.dumps([one.name for one in engine.catalogue.loras()])
+
+
+def given_options(loras: Any, *fields: Any) -> dict[str, Any]:
+    """LoRAs and sampling controls (all or none) as fields of `fairgen.ModelOptions` by name. Raises
+    `UserError`.
+    """
+    options = sampling_options(*fields) if fields else {}
+    if loras:
+        known = isinstance(loras, list) and all(isinstance(one, Mapping) for one in loras)
+        if not known or len(loras) > _MOST_LORAS:
+            raise UserError(f"At most {_MOST_LORAS} LoRAs are put onto a model, each a file with a weight.")
+        options["lora"] = [{"file": one.get("file"), "weight": one.get("weight", 1.0)} for one in loras]
+    return options
+
+
+def loaded(engine: Engine, name: str, options: ModelOptions) -> Iterator[float | Model]:
+    """Seconds for as long as it is loaded, at last the model. Raises `UserError`."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(1, "loading") as pool:
+        work = pool.submit(engine.load, name, options)
+        if not wait([work], 0.25).done:
+            yield 0.0
+            while not wait([work], 1.0).done:
+                yield time.monotonic() - began
+        yield work.result()
+
+
+def facts_box(engine: Engine, name: str, options: ModelOptions) -> str:
+    """What the page says of a model, which is loaded for that. Raises `UserError`."""
+    return _box(facts=model_facts(name, engine.load(name, options)))
+
+
+def _waiting(name: str, seconds: float) -> str:
+    waited = "A file of several gigabytes takes a while." if seconds < 3 else f"{seconds:.0f} s so far."
+    return _box(loading=model_title(name), waited="" if name == EMBEDDED else waited)
+
+
+def _invitation(engine: Engine) -> str:
+    if engine.any_model:
+        return "Choose one, or paste a hub id or the address of a file or folder on this machine."
+    if len(model_choices(engine)) > 1:
+        return "The models that this server offers."
+    return "The only model that this server offers."
+
+
+def _box(*, facts: ModelFacts | None = None, error: str = "", loading: str = "", waited: str = "") -> str:
+    """What stands beneath the model's name."""
+    return render("model", facts=facts, error=error, loading=loading, waited=waited)
+
+
+def _size(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"

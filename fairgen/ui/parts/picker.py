@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
 from fairgen.targets.support import declared_support
 from fairgen.ui.parts.cards import names
 from fairgen.ui.parts.markup import asset, macro, percent
-from fairgen.ui.work.specs import available
+from fairgen.ui.work.specs import available, chosen_spec
 from skin_tone.scales import SCALES
 
 DEFAULT = "uniform-ita6"
@@ -33,6 +34,8 @@ _SCALES = {
 
 def title(spec: FairnessSpec) -> str:
     """A spec's name for people."""
+    if spec.name == "by-hand-example" and spec.name in list_specs():
+        return "Example: the walls of a clinic"
     if spec.source == "uniform":
         return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
             spec.scale
@@ -62,20 +65,77 @@ def options(own: Any) -> str:
     """The cards as HTML: what ships, the visitor's own specs, and by hand. The page's script marks the chosen
     one.
     """
-    parts = [
-        macro(
-            "specs",
-            "option",
-            name,
-            title(spec),
-            sentence(spec),
-            Markup(macro("specs", "strip", spec, names(tone_classes(spec.scale, spec.target))[1])),
-        )
+    cards = [
+        (spec.source == "uniform", macro("specs", "option", name, title(spec), sentence(spec), strip(spec)))
         for name, spec in available(own).items()
     ]
-    by_hand = "Set each share yourself, with sliders that always sum to one whole. Declared by you."
-    parts.append(macro("specs", "option", BY_HAND, "By hand", by_hand, ""))
-    return "".join(parts)
+    by_hand = macro("specs", "option", BY_HAND, "By hand", "Set each share yourself. Declared by you.", "")
+    even = [card for is_even, card in cards if is_even]
+    return "".join([*even, by_hand, *(card for is_even, card in cards if not is_even)])
+
+
+def strip(spec: FairnessSpec) -> Markup:
+    """The target as one bar of tones."""
+    return Markup(macro("specs", "strip", spec, names(tone_classes(spec.scale, spec.target))[1]))
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """A target from a list or by hand, with a picture of it."""
+
+    chosen: gr.Dropdown
+    """A spec's name, or `BY_HAND`."""
+    editor: gr.HTML
+    shown: gr.HTML
+
+
+def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
+    """The choice of a target where there is no room for cards, in the layout that is open; ``prefix`` begins
+    the ids. ``own`` holds the visitor's own specs.
+    """
+    chosen = gr.Dropdown(
+        target_choices({}),
+        value=DEFAULT,
+        label="Target",
+        info="A target that somebody declared, or shares by hand. The Specs tab shows targets in full.",
+        elem_id=f"{prefix}-spec",
+    )
+    shown = gr.HTML(_picture(DEFAULT, {}), apply_default_css=False, elem_id=f"{prefix}-target")
+    editor = share_editor(f"{prefix}-shares")
+    chosen.change(
+        lambda name, mine: (
+            gr.update(visible=True if name == BY_HAND else "hidden"),
+            _picture(name, mine),
+        ),
+        [chosen, own],
+        [editor, shown],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return TargetChoice(chosen, editor, shown)
+
+
+def _picture(name: Any, own: Any) -> str:
+    """The target as a bar with its meaning; the editor shows shares by hand itself."""
+    spec = available(own).get(name) if isinstance(name, str) else None
+    return "" if spec is None else macro("specs", "picture", sentence(spec), strip(spec))
+
+
+def spec_choices(own: Any) -> list[tuple[str, str]]:
+    """(label, name) of what ships with fairgen and of the visitor's own specs."""
+    titles = ((title(spec), name) for name, spec in available(own).items())
+    return [(told if told == name else f"{told} ({name})", name) for told, name in titles]
+
+
+def target_choices(own: Any) -> list[tuple[str, str]]:
+    """The same, and shares by hand."""
+    return [*spec_choices(own), ("By hand", BY_HAND)]
+
+
+def spec_of(name: str, shares: Any, own: Mapping[str, str]) -> FairnessSpec:
+    """The spec that choice and editor stand for. Raises `UserError`."""
+    return edited_spec(shares) if name == BY_HAND else chosen_spec(name, own=own)
 
 
 def card_props(own: Any) -> dict[str, Any]:
@@ -96,7 +156,7 @@ def spec_picker() -> gr.HTML:
     )
 
 
-def share_editor() -> gr.HTML:
+def share_editor(elem_id: str = "fg-shares") -> gr.HTML:
     """Sliders on the scale's swatches; the value is ``{"scale": ..., "parts": {class: thousandths}}``."""
     scales = {
         name: {
@@ -114,6 +174,7 @@ def share_editor() -> gr.HTML:
         apply_default_css=False,
         visible="hidden",
         scales=json.dumps(scales),
+        elem_id=elem_id,
     )
 
 

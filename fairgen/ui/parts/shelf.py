@@ -15,6 +15,7 @@ from fairgen.quota import quota
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.line import to_follow
 from fairgen.ui.parts.markup import LIST, asset, render
+from fairgen.ui.parts.more import sampling_values
 from fairgen.ui.parts.status import error_box
 from fairgen.ui.work.audit import PROMPTS
 from fairgen.ui.work.jobs import Services
@@ -86,7 +87,8 @@ def wire_shelf(
 
     Args:
         shelf: the parts. services, own: as everywhere. look: takes the run to follow. status: takes messages.
-        settings: prompt, target, shares by hand, count, steering, strength, tries, seed, model.
+        settings: prompt, target, shares by hand, count, steering, strength, tries, seed, whether
+            it is kept, model, LoRAs, and the sampling controls.
     """
 
     async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
@@ -204,5 +206,8 @@ def _settings(services: Services, run: UserRun, own: Own) -> tuple[Any, ...]:
         job.strength,
         job.tries,
         job.seed,
+        True,
         job.model,
+        [lora.model_dump(mode="json") for lora in job.options.lora],
+        *sampling_values(job.options),
     )

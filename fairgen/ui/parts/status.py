@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fairgen.common.text import isolated
 from fairgen.quota import allocate
 from fairgen.report import words
 from fairgen.report.load import tone_classes
+from fairgen.report.view import Arm
 from fairgen.scoring.sets import fewer_than_classes
 from fairgen.targets import FairnessSpec
 from fairgen.ui.parts.markup import render
@@ -19,8 +22,13 @@ def empty_set(spec: FairnessSpec, prompt: str, count: int, seed: int = 0) -> str
     quota = allocate(target, count, spec.allocation, seed=seed)
     classes = tone_classes(spec.scale, target)
     places = [found for found in classes for _ in range(quota[found.key])]
+    return render("welcome", classes=classes, quota=quota, places=places)
+
+
+def few_pictures(target: Mapping[str, float], count: int) -> str:
+    """What a set means that has fewer pictures than its target has tones; empty where it has enough."""
     few = fewer_than_classes(target, count)
-    return render("welcome", classes=classes, quota=quota, places=places, few=few)
+    return render("few", few=few) if few else ""
 
 
 def error_box(sentence: str) -> str:
@@ -61,8 +69,8 @@ def _order(live: LiveSet) -> str:
         prompt, spec = live.record.prompt, FairnessSpec.model_validate(live.record.spec)
     if spec is None:
         return ""
-    places = f"{live.count} {'place' if live.count == 1 else 'places'}"
-    return f"“{isolated(prompt)}” · {isolated(title(spec))} · {places}"
+    pictures = f"{live.count} {'picture' if live.count == 1 else 'pictures'}"
+    return f"“{isolated(prompt)}” · {isolated(title(spec))} · {pictures}"
 
 
 def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
@@ -72,7 +80,11 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
         place = f"Place {live.place} in the queue. " if live.place else ""
         return "Waiting for your turn …", f"{place}The pictures start as soon as the model is free.", 0.0
     if live.state == "loading":
-        return "Loading the model …", "This takes a few seconds, once.", 0.0
+        return (
+            "Loading the model …",
+            "The first time takes longest, most of all for a model that is downloaded.",
+            0.0,
+        )
     if live.state == "calibrating" and live.calibrating is not None:
         at = live.calibrating
         return (
@@ -82,16 +94,31 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
         )
     if live.state == "sampling":
         left = render("time_left", seconds=live.seconds_left())
-        return f"{live.places} of {live.count} places filled", f"{made}{left}", live.places / live.count
+        return f"{live.places} of {live.count} pictures found", f"{made}{left}", live.places / live.count
     if live.state == "stopped":
         return (
-            f"Stopped: {live.places} of {live.count} places filled.",
+            f"Stopped: {live.places} of {live.count} pictures found.",
             f"{made}; these and their readings are kept." if live.pictures else "No picture was made yet.",
             live.places / live.count,
         )
     arm = live.arm()
-    price = f"{len(live.pictures)} pictures were made for {live.count} places; {len(live.aside())} discarded."
-    return words.headline([arm]), f"{_against_chance(live)} {price}", None
+    price = (
+        f"{len(live.pictures)} pictures were made to find {live.count}; {len(live.aside())} were discarded."
+    )
+    return fits(arm), f"{_against_chance(live)} {price}", None
+
+
+def fits(arm: Arm) -> str:
+    """How many pictures fit the target, in one short sentence."""
+    if arm.figures is None:
+        return "No skin tone could be read."
+    total, off = arm.figures.kept, arm.figures.off
+    fitting = round(total - off)
+    about = "" if abs(off - round(off)) < 0.05 else "About "
+    pictures = "picture fits" if total == 1 else "pictures fit"
+    if fitting == total and not about:
+        return f"All {total} {pictures} the target." if total > 1 else "The picture fits the target."
+    return f"{about}{fitting or ('none' if about else 'None')} of {total} {pictures} the target."
 
 
 def _against_chance(live: LiveSet) -> str:
@@ -103,4 +130,8 @@ def twin_status(plain: LiveSet) -> str:
     """Where the unsteered twins stand."""
     if plain.state == "failed":
         return error_box(plain.error)
-    return render("twin_status", plain=plain, headline=words.headline([plain.arm()]))
+    return render(
+        "twin_status",
+        plain=plain,
+        headline=f"By itself: {fits(plain.arm())[:1].lower()}{fits(plain.arm())[1:]}",
+    )

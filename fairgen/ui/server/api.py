@@ -43,6 +43,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         max_tries: int = 4,
         model: str = "",
         strength: float = MOST_STRENGTH,
+        options: Json | None = None,
     ) -> AsyncIterator[Json]:
         with _sentences():
             job = checked_job(
@@ -55,6 +56,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
                 tries=max_tries,
                 model=model,
                 strength=strength,
+                options=options,
             )
             run = begin_set(services, str(request.session_hash), job)
             async for told in _told(services.workshop.of(run)[STEERED], run):
@@ -86,14 +88,17 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         arms: list[str] | None = None,
         seed: int = 0,
         model: str = "",
+        options: Json | None = None,
     ) -> AsyncIterator[Json]:
         with _sentences():
             declared = require_approval(chosen_spec(spec, target))
             ways = list(DEFAULT_ARMS) if arms is None else arms
             plan = checked_plan(services, prompts, declared, count, ways, seed)
             named = services.engine.check_model(model)
-            run = begin_audit(services, str(request.session_hash), plan, prompts, declared.name, named)
-            async for told in _audited(order_audit(services, run, plan, named), run):
+            opened = services.engine.check_options(options or {})
+            owner = str(request.session_hash)
+            run = begin_audit(services, owner, plan, prompts, declared.name, named, opened)
+            async for told in _audited(order_audit(services, run, plan, named, opened), run):
                 yield told
 
     async def resume(run: str, request: gr.Request, key: str = "") -> AsyncIterator[Json]:
@@ -177,7 +182,10 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         limits = services.limits
         return {
             "ready": services.engine.ready,
-            "models": list(services.engine.models),
+            "models": [
+                *services.engine.models,
+                *(found.name for found in services.engine.catalogue.models()),
+            ],
             "any_model": services.engine.any_model,
             "most_pictures": limits.count,
             "most_tries": limits.tries,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from fairgen._version import __version__
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.ui.parts.markup import asset, render
-from fairgen.ui.parts.picker import card_props
+from fairgen.ui.parts.picker import card_props, spec_choices, target_choices
 from fairgen.ui.parts.theme import css, theme
 from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
@@ -26,7 +27,7 @@ from fairgen.ui.server.serving import file_route, token_names
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.tabs.about import about_tab
 from fairgen.ui.tabs.audit import audit_tab
-from fairgen.ui.tabs.check import check_tab, spec_choices
+from fairgen.ui.tabs.check import check_tab
 from fairgen.ui.tabs.generate import generate_tab
 from fairgen.ui.tabs.specs import lead_to_specs, specs_tab
 from fairgen.ui.work.check import NO_UPLOAD
@@ -57,14 +58,15 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
     ) as blocks:
         # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
         own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
-        gr.HTML(render("head"), js_on_load=asset("queue.js") + asset("line.js"), apply_default_css=False)
+        scripts = "".join(map(asset, ("queue.js", "line.js", "access.js")))
+        gr.HTML(render("head"), js_on_load=scripts, apply_default_css=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate = generate_tab(services, own)
+                generate = generate_tab(services, own, blocks)
             with gr.Tab("Check my pictures", id="check"):
                 to_check = check_tab(services, own)
             with gr.Tab("Audit", id="audit"):
-                to_audit = audit_tab(services, own, generate.shelf.store)
+                to_audit = audit_tab(services, own, generate.shelf.store, blocks)
             with gr.Tab("Specs", id="specs"):
                 specs = specs_tab(own, public=public, llm_servers=llm_servers)
             with gr.Tab("About", id="about"):
@@ -72,8 +74,8 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         lead_to_specs(tabs, generate, specs)
 
         def offer(mine: Own) -> tuple[Any, ...]:
-            known = gr.update(choices=spec_choices(mine))
-            return gr.update(**card_props(mine)), known, known, known, gr.update(visible=bool(mine))
+            targets, known = (gr.update(choices=list_of(mine)) for list_of in (target_choices, spec_choices))
+            return gr.update(**card_props(mine)), targets, targets, known, gr.update(visible=bool(mine))
 
         # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
         # change, and asks again without an end.
@@ -131,6 +133,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             quiet=True,
             theme=theme(),
             css=css(),
+            favicon_path=str(resources.files("fairgen.ui") / "templates" / "favicon.png"),
             footer_links=["api"],
             run_history=False,  # it would keep what visitors type in their browser, keys included
             show_error=False,

@@ -10,14 +10,17 @@ from starlette.concurrency import run_in_threadpool
 
 from fairgen.common.resources import prompts_path
 from fairgen.errors import UserError
-from fairgen.steering.registry import arms, entry
+from fairgen.report.load import tone_classes
+from fairgen.steering.registry import arms, entry, label
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.line import DRAW, seen
-from fairgen.ui.parts.markup import TO_RESULTS, render
-from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.models import given_options, model_controls, wire_models
+from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import asked_for, put_away
+from fairgen.ui.parts.status import few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
-from fairgen.ui.tabs.check import spec_choices
 from fairgen.ui.work.audit import (
     AUDIT,
     AuditState,
@@ -27,9 +30,10 @@ from fairgen.ui.work.audit import (
     order_audit,
     read_list,
 )
+from fairgen.ui.work.beside import seen_beside
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.reopen import glance
-from fairgen.ui.work.specs import Own, chosen_spec, require_approval
+from fairgen.ui.work.specs import Own, require_approval
 from fairgen.ui.work.visits import UserRun
 from fairgen.ui.work.workshop import Work, followed
 
@@ -43,9 +47,9 @@ _LISTED = 100
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dropdown:
+def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: gr.Blocks) -> gr.Dropdown:
     """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``store`` their
-    runs' keys.
+    runs' keys, ``blocks`` is the page.
     """
     ticket = gr.State(None)
     drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
@@ -64,7 +68,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                 load = gr.UploadButton(
                     "Load a list", size="sm", file_types=[".txt", ".text"], elem_id="fg-audit-load"
                 )
-            spec = gr.Dropdown(spec_choices({}), value=picker.DEFAULT, label="Target")
+            target = picker.target_choice("fg-audit", own)
             count = gr.Slider(
                 1,
                 services.limits.count,
@@ -74,17 +78,26 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
                 buttons=[],
                 elem_id="fg-audit-count",
             )
+            few = gr.HTML("", apply_default_css=False, elem_id="fg-audit-few")
             arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
-            with gr.Accordion("Advanced", open=False):
-                seed = gr.Number(0, precision=0, label="Seed", info="The same seeds for every method.")
-                model = model_choice(services.engine)
+            models = model_controls(services.engine, "fg-audit")
+            with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
+                sampling = sampling_controls("fg-audit")
+                seeds = seed_controls("Every method gets the same seeds.", "fg-audit")
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
+            chart = gr.HTML("", apply_default_css=False, elem_id="fg-audit-chart")
             again = gr.Button("Continue this audit", visible=False, elem_id="fg-audit-go-on")
             links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
+            pictures = gr.HTML(
+                [],
+                html_template=f'<ul class="fg-pics" aria-label="The last pictures, newest first">{LIST}</ul>',
+                apply_default_css=False,
+                elem_id="fg-audit-pictures",
+            )
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
                     first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
@@ -99,20 +112,26 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         token: str | None,
         words: str,
         name: str,
+        shares: Any,
         number: float,
         ways: list[str],
-        start: float,
+        start: float | None,
+        keep: bool,
         which: str,
-        mine: Own,
+        loras: Any,
         request: gr.Request,
+        *more: Any,
     ) -> AsyncIterator[tuple[Any, ...]]:
+        *fields, mine = more
         try:
-            declared = require_approval(chosen_spec(name, own=mine))
-            plan = checked_plan(services, words, declared, number, ways, start)
+            declared = require_approval(picker.spec_of(name, shares, mine))
+            seed = seed_for(start, keep)
+            plan = checked_plan(services, words, declared, number, ways, seed)
             model_name = services.engine.check_model(which)
+            opened = services.engine.check_options(given_options(loras, *fields))
             owner = str(request.session_hash)
-            run = begin_audit(services, owner, plan, words, declared.name, model_name, token)
-            async for state in follow(run, order_audit(services, run, plan, model_name)):
+            run = begin_audit(services, owner, plan, words, declared.name, model_name, opened, token)
+            async for state in follow(run, order_audit(services, run, plan, model_name, opened), seed):
                 yield state
         except UserError as error:
             yield _failed(error)
@@ -130,28 +149,28 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         run = asked_for(services, value, str(request.session_hash), "follow", audit=True)
         work = None if run is None else services.workshop.of(run).get(AUDIT)
         if run is None or work is None:
-            yield (gr.skip(),) * 6
+            yield (gr.skip(),) * 8
             return
         try:
-            async for status, links, ticket, stop, go, _, again in follow(run, work):
-                yield status, links, ticket, stop, go, again
+            async for state in follow(run, work):
+                yield _without_order(state)
         except UserError as error:
-            status, links, ticket, stop, go, _, again = _failed(error)
-            yield status, links, ticket, stop, go, again
+            yield _without_order(_failed(error))
 
-    async def follow(run: UserRun, work: Work) -> AsyncIterator[tuple[Any, ...]]:
+    async def follow(run: UserRun, work: Work, seed: int | None = None) -> AsyncIterator[tuple[Any, ...]]:
         kept: Any = put_away(run)
+        ordered: Any = gr.skip() if seed is None else seed
         async for state in followed(work):
             running = not work.ended
             shown = "" if running else render("links", run=run)
             halt = may_stop(run) if running else ended()
             stopped = gr.update(visible=state.state == "stopped")
-            mark = seen(run, work.version, running=running)
-            said = _shown(state) + mark
-            yield said, shown, run.id, halt, gr.update(interactive=not running), kept, stopped
-            kept = gr.skip()
+            free = gr.update(interactive=not running)
+            said = _shown(state) + seen(run, work.version, running=running)
+            yield said, shown, run.id, halt, free, kept, stopped, ordered, _chart(state), _pictures(state)
+            kept = ordered = gr.skip()
 
-    outputs = [status, links, ticket, stop, go, store, again]
+    outputs = [status, links, ticket, stop, go, store, again, seeds.seed, chart, pictures]
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
@@ -166,7 +185,14 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         return list_runs(None, None, request)
 
     for button, handler, inputs in (
-        (go, begin, [drawn, prompts, spec, count, arms, seed, model, own]),
+        (
+            go,
+            begin,
+            [
+                *(drawn, prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
+                *(models.name, models.loras, *sampling.fields, own),
+            ],
+        ),
         (resume, go_on, [first]),
         (again, go_on, [ticket]),
     ):
@@ -183,12 +209,13 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
     store.change(
         look_again,
         store,
-        [status, links, ticket, stop, go, again],
+        [status, links, ticket, stop, go, again, chart, pictures],
         show_progress="hidden",
         concurrency_limit=None,
         api_visibility="private",
     ).then(newest, None, [first, second], **quiet)
     wire_stop(stop, ticket, services)
+    wire_models(services.engine, models, sampling, blocks)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
 
     def loaded(path: str) -> tuple[Any, Any]:
@@ -217,14 +244,24 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         from fairgen.scoring.compare import CHANCE, compare_runs
 
         try:
-            folders = [services.runs.get(number, request.session_hash).folder for number in (one, other)]
+            runs = [services.runs.get(number, request.session_hash) for number in (one, other)]
+            folders = [run.folder for run in runs]
             found = compare_runs(*folders)
+            beside = seen_beside(found, *runs)
             names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
         except UserError as error:
             return render("status", kind="error", text=str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
         labels = {value: label for label, value in _choices()}
-        return render("compared", found=found, unlikely=unlikely, chance=CHANCE, names=names, labels=labels)
+        return render(
+            "compared",
+            found=found,
+            unlikely=unlikely,
+            chance=CHANCE,
+            names=names,
+            labels=labels,
+            seen=beside,
+        )
 
     compare.click(
         compared,
@@ -235,13 +272,53 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML) -> gr.Dr
         api_visibility="private",
     )
     go.click(None, js=TO_RESULTS)
-    return spec
+
+    def tell_few(name: str, shares: Any, number: float, mine: Own) -> str:
+        try:
+            return few_pictures(picker.spec_of(name, shares, mine).target, int(number))
+        except (UserError, TypeError, ValueError):
+            return ""  # said when the audit is started
+
+    gr.on(
+        [target.chosen.change, target.editor.change, count.release, count.input],
+        tell_few,
+        [target.chosen, target.editor, count, own],
+        few,
+        trigger_mode="always_last",
+        **quiet,
+    )
+    return target.chosen
 
 
 def _failed(error: UserError) -> tuple[Any, ...]:
     said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), gr.skip(), gr.skip()
+    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 5
+
+
+def _without_order(told: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a page that comes back takes of it: not the run's key and seed, which belong to its order."""
+    return *told[:5], told[6], *told[8:]
 
 
 def _shown(state: AuditState) -> str:
     return render("audit_status", state=state, labels={value: label for label, value in _choices()})
+
+
+def _chart(state: AuditState) -> str:
+    """The tones of every method so far, beneath those that were declared."""
+    if not state.scale:
+        return ""
+    target = state.target()
+    rows = [
+        {"arm": arm, "label": entry(arm).choice, "counts": found.counts, "total": sum(found.counts.values())}
+        for arm, found in state.arms.items()
+    ]
+    return render("audit_chart", target=target, rows=rows, classes=tone_classes(state.scale, target))
+
+
+def _pictures(state: AuditState) -> list[str]:
+    """The pictures that came last, each with its method."""
+    return [
+        card_html(card, f"a{state.run.id}-{arm}-{card.view.seed}", classes, label(arm))
+        for arm, card, classes in state.cards()
+    ]

@@ -16,10 +16,11 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.chart import distribution_chart
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.status import fits
 from fairgen.ui.parts.stop import wire_stop
 from fairgen.ui.work.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.work.jobs import Services
-from fairgen.ui.work.specs import Own, available, chosen_spec, require_approval
+from fairgen.ui.work.specs import Own, require_approval
 from skin_tone.files import SUFFIXES
 
 READING = "reading"
@@ -40,17 +41,12 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             )
             gr.HTML(
                 f'<p class="fg-hint">Up to {services.limits.uploads} pictures of at most '
-                f"{services.limits.upload_bytes // 1_000_000} MB. They stay on this server. Bring "
-                "pictures that a generator made: photographs of real people say nothing about it.</p>",
+                f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC or AVIF: save "
+                "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
+                "photographs of real people say nothing about it.</p>",
                 apply_default_css=False,
             )
-            spec = gr.Dropdown(
-                spec_choices({}),
-                value=picker.DEFAULT,
-                label="Target",
-                info="A target that somebody declared; the Specs tab shows them in full.",
-                elem_id="fg-check-spec",
-            )
+            target = picker.target_choice("fg-check", own)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Read the pictures", variant="primary", elem_id="fg-check-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False)
@@ -68,10 +64,12 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
                         elem_id="fg-check-cards",
                     )
 
-    def read(given: list[str] | None, name: str, mine: Own, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def read(
+        given: list[str] | None, name: str, shares: Any, mine: Own, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
         nothing = (gr.skip(),) * 5
         try:
-            declared = require_approval(chosen_spec(name, own=mine))
+            declared = require_approval(picker.spec_of(name, shares, mine))
             chosen = uploaded(given, services)
             run = services.runs.claim(str(request.session_hash), "check", declared.name)
             yield (
@@ -89,7 +87,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
 
     go.click(
         read,
-        [files, spec, own],
+        [files, target.chosen, target.editor, own],
         [status, chart, cards, links, ticket, stop],
         show_progress="minimal",
         show_progress_on=status,
@@ -99,13 +97,13 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
 
     wire_stop(stop, ticket, services)
     go.click(None, js=TO_RESULTS)
-    return spec
+    files.change(_forget_error, status, status, queue=False, show_progress="hidden", api_visibility="private")
+    return target.chosen
 
 
-def spec_choices(own: Own) -> list[tuple[str, str]]:
-    """(label, name) of what ships with fairgen and of the visitor's own specs."""
-    titles = ((picker.title(spec), name) for name, spec in available(own).items())
-    return [(title if title == name else f"{title} ({name})", name) for title, name in titles]
+def _forget_error(shown: Any) -> Any:
+    """What did not work is past once other pictures are there."""
+    return "" if isinstance(shown, str) and "fg-status-error" in shown else gr.skip()
 
 
 def _shown(state: Checked) -> tuple[Any, ...]:
@@ -136,7 +134,7 @@ def _status(state: Checked) -> str:
     reasons = ", ".join(f"{words.reason_text(code)} ({n})" for code, n in done.abstentions.items())
     return render(
         "check_done",
-        headline=words.headline([arm]),
+        headline=fits(arm),
         subline=words.subline([arm], tone_classes(done.spec.scale, done.target), done.target, ""),
         done=done,
         reasons=reasons,

@@ -11,17 +11,19 @@ from starlette.concurrency import run_in_threadpool
 
 from fairgen.errors import UserError
 from fairgen.steering.registry import entry, names
-from fairgen.targets import FairnessSpec
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.calibrating import calibration_controls, wire_calibration
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
 from fairgen.ui.parts.keeping import keep_asked
 from fairgen.ui.parts.line import DRAW, seen, to_follow
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
-from fairgen.ui.parts.models import model_choice
+from fairgen.ui.parts.models import given_options, model_controls, wire_models
+from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away, took_back, wire_shelf
 from fairgen.ui.parts.slider import slider
-from fairgen.ui.parts.status import empty_set, error_box, set_status, twin_status
+from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
+from fairgen.ui.parts.steps import step_view, wire_steps
 from fairgen.ui.parts.stop import ended, may_stop, wire_stop
 from fairgen.ui.tabs.twins import twin_parts, wire_twins
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job, write_run_report
@@ -57,8 +59,8 @@ class GenerateParts:
     """Restores what was asked for when the page is loaded: function, inputs, outputs."""
 
 
-def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
-    """Build the tab. ``own`` holds the visitor's own specs."""
+def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) -> GenerateParts:
+    """Build the tab. ``own`` holds the visitor's own specs, ``blocks`` is the page."""
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
     look = gr.State(None)  # the run that is to be followed: a change of it shows what becomes of it
@@ -83,13 +85,18 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
             count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
-            with gr.Accordion("Advanced", open=False):
+            few = gr.HTML("", apply_default_css=False, elem_id="fg-few")
+            models = model_controls(engine, "fg")
+            calibration = calibration_controls()
+            with gr.Accordion("More", open=False, elem_id="fg-more"):
+                sampling = sampling_controls("fg")
+                seeds = seed_controls("The same seed and settings give the same pictures again.", "fg")
                 steering = gr.Dropdown(
                     [(entry(name).choice, name) for name in names()],
                     value="auto",
                     label="How to steer",
                     info="Steering changes how pictures are sampled, not the model's weights. Its strength "
-                    "is chosen for each picture from the model's calibration, up to the limit below.",
+                    "is chosen for each picture, up to the limit below.",
                 )
                 strength = slider(
                     0.1,
@@ -107,19 +114,17 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
                     limits.tries,
                     4,
                     step=1,
-                    label="Most tries for one place in the set",
+                    label="Most tries for one picture of the set",
                     info="A picture whose tone does not fit is made again, at most this often.",
                     buttons=[],
+                    elem_id="fg-tries",
                 )
-                seed = gr.Number(
-                    0, precision=0, label="Seed", info="The same seed gives the same pictures again."
-                )
-                model = model_choice(engine)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            steps = step_view()
             go_on = gr.Button("Continue this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
@@ -152,17 +157,18 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         chip.click(lambda text=text: text, outputs=prompt, queue=False, api_visibility="private")
 
     def preview(
-        text: str, name: str, shares: Any, number: float, start: float, mine: Own, made: str | None
+        text: str, name: str, shares: Any, number: float, start: float | None, mine: Own, made: str | None
     ) -> Any:
-        if made is not None:
-            return gr.skip(), gr.skip()  # the chart belongs to the pictures beside it
         try:
-            spec = spec_of(name, shares, mine)
+            spec = picker.spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
+            few = few_pictures(spec.target_for(text), places)
+            if made is not None:
+                return gr.skip(), gr.skip(), few  # the chart belongs to the pictures beside it
             chart = distribution_chart(spec.scale, spec.target_for(text), places)
-            return chart, empty_set(spec, text, places, max(0, int(start)))
+            return chart, empty_set(spec, text, places, max(0, int(start or 0))), few
         except (UserError, TypeError, ValueError):
-            return gr.skip(), gr.skip()  # said when the pictures are asked for
+            return gr.skip(), gr.skip(), gr.skip()  # said when the pictures are asked for
 
     chosen.change(
         lambda name: (
@@ -176,10 +182,10 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         api_visibility="private",
     )
     gr.on(
-        [chosen.change, editor.change, count.release, seed.change],
+        [chosen.change, editor.change, count.release, seeds.seed.change],
         preview,
-        [prompt, chosen, editor, count, seed, own, ticket],
-        [chart, welcome],
+        [prompt, chosen, editor, count, seeds.seed, own, ticket],
+        [chart, welcome, few],
         queue=False,
         show_progress="hidden",
         trigger_mode="always_last",
@@ -195,27 +201,31 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         how: str,
         strong: float,
         most: float,
-        start: float,
+        start: float | None,
+        keep: bool,
         which: str,
-        mine: Own,
+        loras: Any,
         request: gr.Request,
+        *more: Any,
     ) -> tuple[Any, ...]:
+        *fields, mine = more
         try:
             job = checked_job(
                 services,
                 prompt=text,
-                spec=require_approval(spec_of(name, shares, mine)),
+                spec=require_approval(picker.spec_of(name, shares, mine)),
                 count=number,
                 steering=how,
-                seed=start,
+                seed=seed_for(start, keep),
                 tries=most,
                 model=which,
                 strength=strong,
+                options=given_options(loras, *fields),
             )
             run = begin_set(services, str(request.session_hash), job, token)
         except UserError as error:
-            return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
-        return set_status(run.sets[STEERED]), *begun(run), put_away(run)
+            return error_box(str(error)), *(gr.skip(),) * 5, took_back(token), gr.skip()
+        return set_status(run.sets[STEERED]), *begun(run), put_away(run), job.seed
 
     begins = [status, ticket, look, go, stop, go_on]
     queued: dict[str, Any] = {
@@ -224,12 +234,15 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
         "api_visibility": "private",
     }
     go.click(None, js=TO_RESULTS)
-    settings = [prompt, chosen, editor, count, steering, strength, tries, seed, model]
+    settings = [
+        *(prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
+        *(models.name, models.loras, *sampling.fields),
+    ]
     gr.on(
         [go.click, prompt.submit],
         prepare,
         [drawn, *settings, own],
-        [*begins, shelf.store],
+        [*begins, shelf.store, seeds.seed],
         js=DRAW,
         **queued,
     )
@@ -246,36 +259,38 @@ def generate_tab(services: Services, own: gr.BrowserState) -> GenerateParts:
 
     async def follow(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         if asked is None:
-            yield (gr.skip(),) * 14
+            yield (gr.skip(),) * 16
             return
         free = gr.update(interactive=True)
         try:
             run = services.runs.get(asked["run"], request.session_hash)
+            clock: Any = gr.Timer(active=True)
             async for sets in watched(services, run):
-                yield await run_in_threadpool(_seen, services, run, sets)
+                seen_now = await run_in_threadpool(_seen, services, run, sets)
+                yield *seen_now, *((clock, gr.skip()) if sets.running else steps.rests)
+                clock = gr.skip()  # setting it again would begin its wait anew
         except UserError as error:
-            yield error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, gr.skip(), gr.skip()
+            failed = error_box(str(error)), *(gr.skip(),) * 4, ended(), *_CLEARED, free, gr.skip(), gr.skip()
+            yield *failed, *steps.rests
 
     shown = [status, chart, cards, aside_box, aside, stop]
     beside = [links, twins.cards, twins.button, twins.said, go_on]
     look.change(
         follow,
         look,
-        [*shown, *beside, go, ticket, welcome],
+        [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown],
         concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
     )
     wire_stop(stop, ticket, services)
+    wire_steps(services, steps, ticket)
+    wire_models(engine, models, sampling, blocks)
+    wire_calibration(services, calibration, models, sampling)
     wire_shelf(shelf, services, own, look, status, settings)
     kept = keep_asked(prompt, chosen, editor, count)
-    wire_twins(services, ticket, twins, stop, links)
+    wire_twins(services, ticket, twins, stop, links, chart)
     return GenerateParts(chosen, read, bring, shelf, kept)
-
-
-def spec_of(name: str, shares: Any, own: Own) -> FairnessSpec:
-    """The spec that picker and editor stand for. Raises `UserError`."""
-    return picker.edited_spec(shares) if name == picker.BY_HAND else chosen_spec(name, own=own)
 
 
 def begun(run: UserRun) -> tuple[Any, ...]:
@@ -316,7 +331,7 @@ def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
             run.id,
             gr.skip(),
         )
-    status, *others, stop = _shown(live, may_stop(run) if sets.running else None)
+    status, *others, stop = _shown(live, may_stop(run) if sets.running else None, plain)
     if live.running:
         return status + mark, *others, stop, *_CLEARED, gr.update(interactive=False), run.id, hidden
     if live.pictures and not sets.running:
@@ -324,13 +339,13 @@ def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
     return status + mark, *others, stop, *_after(live, plain), gr.update(interactive=True), run.id, hidden
 
 
-def _shown(live: LiveSet, stop: Any = None) -> tuple[Any, ...]:
+def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tuple[Any, ...]:
     """Status, chart, cards, discarded pictures, and the stop button."""
     left_out = aside_cards(live)
     label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
     stop = stop or (gr.skip() if live.running else ended())
-    return set_status(live), live_chart(live), set_cards(live), box, left_out, stop
+    return set_status(live), live_chart(live, plain), set_cards(live), box, left_out, stop
 
 
 def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:

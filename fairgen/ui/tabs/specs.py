@@ -22,7 +22,6 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.parts.cards import names
 from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
-from fairgen.ui.tabs.check import spec_choices
 from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
 from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
@@ -49,7 +48,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             chosen = gr.Dropdown(
-                spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
+                picker.spec_choices({}), value=picker.DEFAULT, label="Spec", elem_id="fg-spec-chosen"
             )
             form = ask_form(public=public)
             with gr.Accordion("Edit, or add your own", open=False, elem_id="fg-import") as editing:
@@ -206,7 +205,7 @@ def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> 
 
 def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
     mine = with_spec(mine, spec)
-    return _said(sentence), mine, gr.update(choices=spec_choices(mine), value=spec.name)
+    return _said(sentence), mine, gr.update(choices=picker.spec_choices(mine), value=spec.name)
 
 
 def _said(sentence: str, *, error: bool = False) -> str:

@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 
 from fairgen.errors import UserError
 from fairgen.ui.parts.cards import twin_cards
+from fairgen.ui.parts.chart import live_chart
 from fairgen.ui.parts.line import seen
-from fairgen.ui.parts.markup import LIST, render
+from fairgen.ui.parts.markup import LIST, asset, render
 from fairgen.ui.parts.status import error_box, twin_status
 from fairgen.ui.parts.stop import ended, may_stop
 from fairgen.ui.work.jobs import STEERED, Services
@@ -36,6 +37,7 @@ def twin_parts() -> TwinParts:
     cards = gr.HTML(
         [],
         html_template=f'<ul class="fg-twins" aria-label="Unsteered and steered">{LIST}</ul>',
+        js_on_load=asset("twins.js"),
         apply_default_css=False,
         elem_id="fg-twins",
     )
@@ -43,7 +45,12 @@ def twin_parts() -> TwinParts:
 
 
 def wire_twins(
-    services: Services, ticket: gr.State, twins: TwinParts, stop: gr.Button, links: gr.HTML
+    services: Services,
+    ticket: gr.State,
+    twins: TwinParts,
+    stop: gr.Button,
+    links: gr.HTML,
+    chart: gr.HTML,
 ) -> None:
     """Let the button make the twins of the run whose id is in ``ticket`` (None: there is none)."""
 
@@ -54,22 +61,24 @@ def wire_twins(
             run = services.runs.get(number, request.session_hash)
             work = await run_in_threadpool(order_twins, services, run)
             steered = run.sets[STEERED]
-            yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip()
+            yield gr.skip(), [], gr.update(interactive=False), may_stop(run), gr.skip(), gr.skip()
             async for plain in followed(work):
                 busy = gr.skip() if plain.running else ended()
                 mark = seen(run, work.version, running=not work.ended)
-                yield twin_status(plain) + mark, twin_cards(plain, steered), gr.skip(), busy, gr.skip()
+                shown = twin_status(plain) + mark, twin_cards(plain, steered)
+                yield *shown, gr.skip(), busy, gr.skip(), live_chart(steered, plain)
         except UserError as error:
-            yield error_box(str(error)), gr.skip(), gr.update(interactive=True), ended(), gr.skip()
+            free = gr.update(interactive=True)
+            yield error_box(str(error)), gr.skip(), free, ended(), gr.skip(), gr.skip()
             return
         plain = work.state
         again = gr.update(interactive=True, visible=plain.state != "done")
-        yield twin_status(plain), twin_cards(plain, steered), again, gr.skip(), render("links", run=run)
+        yield *shown, again, gr.skip(), render("links", run=run), live_chart(steered, plain)
 
     twins.button.click(
         make,
         ticket,
-        [twins.said, twins.cards, twins.button, stop, links],
+        [twins.said, twins.cards, twins.button, stop, links, chart],
         show_progress="hidden",
         concurrency_limit=None,
         api_visibility="private",

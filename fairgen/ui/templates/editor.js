@@ -4,7 +4,8 @@ const icon = (arc) => `<svg viewBox="0 0 16 16" fill="none" stroke="currentColor
   `<rect x="3" y="7" width="10" height="7" rx="1.5" fill="currentColor"/><path d="${arc}"/></svg>`;
 const SHUT = icon("M5 7V5a3 3 0 0 1 6 0v2"), OPEN = icon("M5 7V4.5a3 3 0 0 1 5.8-1");
 const scales = JSON.parse(props.scales);
-const select = element.querySelector("select");
+const select = element.querySelector("select"), preset = element.querySelector("[data-preset]");
+const strip = element.querySelector("[data-strip]");
 const rows = element.querySelector("[data-rows]");
 let scale = props.value.scale;
 let parts = { ...props.value.parts };
@@ -24,14 +25,22 @@ const text = (n) => (n / 10).toFixed(1) + "\u00a0%";
 const tell = () => { props.value = { scale, parts: { ...parts } }; };
 const draw = () => {
   for (const row of rows.children) {
-    const key = row.dataset.class, range = row.querySelector("input"), lock = row.querySelector("button");
+    const key = row.dataset.class, range = row.querySelector("input[type=range]"), lock = row.querySelector("button");
+    const typed = row.querySelector("input[type=number]");
     range.value = parts[key];
     range.disabled = locked.has(key);
     range.setAttribute("aria-valuetext", text(parts[key]));
-    row.querySelector("output").textContent = text(parts[key]);
+    if (document.activeElement !== typed) typed.value = (parts[key] / 10).toFixed(1);
+    typed.disabled = locked.has(key);
     lock.setAttribute("aria-pressed", String(locked.has(key)));
     lock.innerHTML = locked.has(key) ? SHUT : OPEN;
   }
+  strip.replaceChildren(...scales[scale].classes.map((c) => {
+    const part = document.createElement("span");
+    part.style.width = `${parts[c.key] / 10}%`;
+    part.style.background = c.swatch;
+    return part;
+  }));
 };
 const move = (key, wanted) => {
   const others = Object.keys(parts).filter((k) => k !== key && !locked.has(k));
@@ -57,26 +66,37 @@ const build = () => {
     range.setAttribute("aria-label", `Share of ${c.label} skin tones`);
     range.addEventListener("input", () => move(c.key, Number(range.value)));
     range.addEventListener("change", tell);
-    const output = document.createElement("output");
+    const typed = document.createElement("input"), cell = document.createElement("span");
+    Object.assign(typed, { type: "number", min: 0, max: 100, step: 0.1 });
+    typed.setAttribute("aria-label", `Share of ${c.label} skin tones, percent`);
+    typed.addEventListener("change", () => {
+      const given = Number(typed.value.replace(",", "."));
+      if (typed.value.trim() && Number.isFinite(given)) move(c.key, Math.round(10 * given));
+      typed.value = (parts[c.key] / 10).toFixed(1);
+      tell();
+    });
+    cell.className = "fg-edit-typed";
+    cell.append(typed, "%");
     const lock = document.createElement("button");
     lock.type = "button";
     lock.setAttribute("aria-label", `Hold the share of ${c.label}`);
     lock.title = "Hold this share while others move";
     lock.addEventListener("click", () => { locked.has(c.key) ? locked.delete(c.key) : locked.add(c.key); draw(); });
-    row.append(swatch, name, range, output, lock);
+    row.append(swatch, name, range, cell, lock);
     return row;
   }));
   draw();
 };
-const even = () => {
+const weights = { even: () => 1, light: (i, n) => n - i, dark: (i) => i + 1, middle: (i, n) => 1 + Math.min(i, n - 1 - i) };
+const begin = (name) => {
   const keys = scales[scale].classes.map((c) => c.key);
-  const equal = share(TOTAL, keys.map(() => 1));
+  const shares = share(TOTAL, keys.map((_, i) => weights[name](i, keys.length)));
   locked = new Set();
-  parts = Object.fromEntries(keys.map((k, i) => [k, equal[i]]));
+  parts = Object.fromEntries(keys.map((k, i) => [k, shares[i]]));
 };
 select.value = scale;
-select.addEventListener("change", () => { scale = select.value; even(); build(); tell(); });
-element.querySelector("[data-even]").addEventListener("click", () => { even(); build(); tell(); });
+select.addEventListener("change", () => { scale = select.value; begin("even"); build(); tell(); });
+preset.addEventListener("change", () => { if (preset.value) { begin(preset.value); build(); tell(); } preset.value = ""; });
 watch("value", () => {
   if (JSON.stringify(props.value) === JSON.stringify({ scale, parts })) return;
   scale = props.value.scale; parts = { ...props.value.parts }; locked = new Set(); select.value = scale; build();

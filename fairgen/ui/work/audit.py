@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,14 +15,18 @@ from fairgen.audit.plan import AuditPlan, plan_audit, plan_of
 from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
-from fairgen.loop.events import Calibrating, Finished, PictureDone, Replayed, Started
-from fairgen.runs import RUN_FILE, AuditPrompt, AuditRecord, Summary
+from fairgen.loop.events import Calibrating, Filled, Finished, PictureDone, Replayed, Started
+from fairgen.models.options import ModelOptions
+from fairgen.report.view import ToneClass
+from fairgen.runs import RUN_FILE, AuditPrompt, AuditRecord, PictureRecord, Summary
 from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.jobs import Services, write_run_report
-from fairgen.ui.work.limits import text, whole
+from fairgen.ui.work.limits import AS_IT_IS, text, whole
+from fairgen.ui.work.live import Card, LiveSet
+from fairgen.ui.work.reopen import opened_as
 from fairgen.ui.work.visits import UserRun
 from fairgen.ui.work.workshop import Work
 
@@ -30,6 +34,8 @@ AUDIT = "audit"
 """The arm of an audit's order."""
 PROMPTS = "prompts.txt"
 _MAX_TEXT = 200_000
+_SHOWN = 18
+"""Pictures that came last and are shown while an audit runs."""
 
 
 @dataclass
@@ -42,6 +48,18 @@ class ArmState:
     discarded: int = 0
     not_read: int = 0
     summaries: list[Summary] = field(default_factory=list)
+    sets: dict[str, LiveSet] = field(default_factory=dict)
+    """Session -> the set that this process makes."""
+    before: Counter[str] = field(default_factory=Counter)
+    """Class -> pictures in the sets that were done before."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Class -> pictures of all sets as they stand."""
+        found = Counter(self.before)
+        for live in self.sets.values():
+            found.update(live.counts())
+        return dict(found)
 
     @property
     def tv(self) -> float | None:
@@ -68,10 +86,15 @@ class AuditState:
     problems: tuple[str, ...] = ()
     place: int = 0
     """In the queue, from 1, while it waits; 0 once it is in hand."""
+    scale: str = ""
+    shown: deque[tuple[str, PictureRecord]] = field(default_factory=lambda: deque(maxlen=_SHOWN))
+    """(arm, picture) of those that came last, oldest first."""
+    _targets: dict[str, tuple[Mapping[str, float], int]] = field(default_factory=dict)
     _arm_of: dict[str, str] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
     _before: int = 0
+    _name: str = ""
 
     def apply(self, event: AuditEvent) -> None:
         """Take one event of `fairgen.audit.runner.Audit.run`."""
@@ -81,6 +104,7 @@ class AuditState:
             self._start(event.record, event.finished, event.problems)
         elif isinstance(event, Started):
             self.prompt = event.session.prompt
+            self._begin(event)
         elif isinstance(event, PictureDone | Replayed):
             name, arm = event.record.session, self.arms[self._arm_of[event.record.session]]
             arm.done += event.done - self._done[name]
@@ -88,12 +112,47 @@ class AuditState:
             arm.made += 1
             arm.discarded += event.record.decision == "discarded"
             arm.not_read += event.record.decision == "abstained"
+            arm.sets[name].apply(event)
+            self.shown.append((self._arm_of[name], event.record))
+        elif isinstance(event, Filled):
+            self._last().apply(event)
         elif isinstance(event, Finished):
             arm = self.arms[self._arm_of[event.summary.session]]
+            arm.sets[event.summary.session].apply(event)
             arm.done += event.summary.count - self._done[event.summary.session]
             arm.summaries.append(event.summary)
         elif isinstance(event, AuditFinished):
             self.summary, self.state = event.summary, "done"
+
+    def _begin(self, event: Started) -> None:
+        session = event.session
+        live = LiveSet(self.run, session.scale, session.target, session.count)
+        live.apply(event)
+        self._name = session.session
+        self.arms[self._arm_of[session.session]].sets[session.session] = live
+        self.scale = session.scale
+        self._targets[session.session] = (session.target, session.count)
+
+    def _last(self) -> LiveSet:
+        """The set that is being made."""
+        return self.arms[self._arm_of[self._name]].sets[self._name]
+
+    def target(self) -> dict[str, float]:
+        """Class -> declared share, over all sets that were begun."""
+        total = sum(count for _, count in self._targets.values())
+        found: dict[str, float] = {}
+        for shares, count in self._targets.values():
+            for key, share in shares.items():
+                found[key] = found.get(key, 0.0) + share * count / total
+        return found
+
+    def cards(self) -> list[tuple[str, Card, tuple[ToneClass, ...]]]:
+        """(arm, picture, the classes of its scale) of those that came last, newest first."""
+        found = []
+        for arm, record in reversed(self.shown):
+            live = self.arms[arm].sets[record.session]
+            found.append((arm, live.card(record), live.classes))
+        return found
 
     def _start(self, record: AuditRecord, finished: Sequence[Summary], problems: tuple[str, ...]) -> None:
         places = sum(prompt.count for prompt in record.prompts)
@@ -104,6 +163,9 @@ class AuditState:
             arm = self.arms[self._arm_of[summary.session]]
             arm.done += summary.count
             arm.summaries.append(summary)
+            arm.before.update(summary.measured)
+            self.scale = summary.scale
+            self._targets[summary.session] = (summary.target, summary.count)
         self._before, self._began = self.done, time.monotonic()
 
     @property
@@ -198,6 +260,7 @@ def begin_audit(
     prompts: str,
     name: str,
     model: str,
+    options: ModelOptions = AS_IT_IS,
     ticket: object = None,
 ) -> UserRun:
     """A fresh run for an audit; its list of prompts is kept in the folder. ``ticket`` is as in `Runs.claim`.
@@ -205,7 +268,7 @@ def begin_audit(
     """
     services.workshop.require_room()
     run = services.runs.claim(owner, "audit", name, ticket)
-    services.runs.keep(run, model=model, audit=_plan_to_json(plan))
+    services.runs.keep(run, model=model, options=options.given(), audit=_plan_to_json(plan))
     file = run.folder / PROMPTS
     with disk_errors(file):
         file.write_text(prompts, encoding="utf-8")
@@ -213,14 +276,19 @@ def begin_audit(
 
 
 def order_audit(
-    services: Services, run: UserRun, plan: AuditPlan, model: str, left: LookBack | None = None
+    services: Services,
+    run: UserRun,
+    plan: AuditPlan,
+    model: str,
+    options: ModelOptions = AS_IT_IS,
+    left: LookBack | None = None,
 ) -> Work:
     """Leave the order for an audit in the run's folder, or to go on with what is ``left`` there. Raises
     `UserError`.
     """
     state = AuditState(run, plan.places)
     return services.workshop.submit(
-        run, AUDIT, state, lambda: _run_audit(services, state, run, plan, model, left)
+        run, AUDIT, state, lambda: _run_audit(services, state, run, plan, model, options, left)
     )
 
 
@@ -229,8 +297,8 @@ def go_on_audit(services: Services, run: UserRun) -> Work:
     known = services.workshop.of(run).get(AUDIT)
     if known is not None and not known.ended:
         return known  # another tab was faster
-    plan, model, left = left_in(services, run)
-    return order_audit(services, run, plan, model, left)
+    plan, model, options, left = left_in(services, run)
+    return order_audit(services, run, plan, model, options, left)
 
 
 def _run_audit(
@@ -239,12 +307,13 @@ def _run_audit(
     run: UserRun,
     plan: AuditPlan,
     model: str,
+    options: ModelOptions,
     left: LookBack | None,
 ) -> Iterator[AuditState]:
     """Yields the state now and then; the report is written at its end, and when it is stopped."""
     yield state
     told = 0.0
-    events = services.engine.audit(plan, model, run.folder, left)
+    events = services.engine.audit(plan, model, run.folder, left, options)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             state.apply(event)
@@ -260,22 +329,30 @@ def _run_audit(
     yield state
 
 
-def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, LookBack | None]:
-    """(plan, model, what was made) of the audit that lies in a run's folder; nothing was made of one that the
-    server never began, since it ended before. Raises `UserError`.
+def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOptions, LookBack | None]:
+    """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was
+    made of one that the server never began, since it ended before. Raises `UserError`.
     """
     kept = services.runs.kept(run)
     if not (run.folder / RUN_FILE).is_file():
         if "audit" not in kept:
             raise UserError("That run holds no audit yet: start one.")
-        return _plan_from_json(kept["audit"]), services.engine.check_model(kept.get("model")), None
+        model, options = services.engine.check_model(kept.get("model")), _kept_options(kept)
+        return _plan_from_json(kept["audit"]), model, options or AS_IT_IS, None
     try:
         left = look_back(run.folder)
     except UserError as error:
         raise UserError(str(error).replace(str(run.folder), run.folder.name)) from None
     # The run file may call the model by a shorter name than whoever asked for it did.
     model = kept.get("model") or left.audit.model.name
-    return plan_of(left.audit), services.engine.check_model(model), left
+    options = _kept_options(kept) or opened_as(left.audit.model)
+    return plan_of(left.audit), services.engine.check_model(model), options, left
+
+
+def _kept_options(kept: Mapping[str, Any]) -> ModelOptions | None:
+    """How the model was ordered to be opened; None where nothing is kept of it. Raises `UserError`."""
+    given = kept.get("options")
+    return ModelOptions.of(dict(given), "the order") if isinstance(given, Mapping) else None
 
 
 def _plan_to_json(plan: AuditPlan) -> dict[str, Any]:

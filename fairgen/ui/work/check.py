@@ -18,7 +18,7 @@ from fairgen.report.verified import write_verification
 from fairgen.scoring.verify import PictureResult, Verification, verify_pictures
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services
-from fairgen.ui.work.live import Card, reading_parts
+from fairgen.ui.work.live import Card, evidence_of, reading_parts
 from fairgen.ui.work.visits import UserRun
 from skin_tone.drawing import draw_readings
 
@@ -155,7 +155,14 @@ def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, 
         abstained=result.abstained,
         readings=readings,
     )
-    return Card(view, number, size, *reading_parts(readings, spec.scale), sheet=sheet)
+    return Card(
+        view,
+        number,
+        size,
+        *reading_parts(readings, spec.scale),
+        sheet=sheet,
+        evidence=evidence_of(readings, size),
+    )
 
 
 def _save(picture: Image.Image, path: Path) -> None:

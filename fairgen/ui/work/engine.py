@@ -5,17 +5,24 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairgen.common.libraries import uncollected_imports
 from fairgen.errors import UserError
+from fairgen.models.options import ModelOptions
+from fairgen.ui.work.catalogue import Catalogue
+from fairgen.ui.work.limits import AS_IT_IS
+from fairgen.ui.work.watch import StepWatch
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from fairgen.audit.plan import AuditPlan
     from fairgen.audit.runner import AuditEvent, LookBack
+    from fairgen.loop.calibrate import Plan
     from fairgen.loop.events import Event
     from fairgen.models.contract import Model
     from fairgen.targets import FairnessSpec
@@ -24,6 +31,19 @@ if TYPE_CHECKING:
 _E = TypeVar("_E")
 _KEPT = 2
 """Models that stay loaded: the server's first, and the one that was used last."""
+OPEN_TO_VISITORS = (
+    "negative_prompt",
+    "steps",
+    "guidance_scale",
+    "height",
+    "width",
+    "scheduler",
+    "lora",
+)
+"""Fields of `ModelOptions` that a visitor may give."""
+_MOST_STEPS = 150
+_LONGEST = 2048
+"""Pixels of one side."""
 
 
 class Engine:
@@ -33,16 +53,24 @@ class Engine:
         models: names as in `fairgen.models.loading.load_model`; the first is the default.
         any_model: whether others may be named as well.
         device: as in `load_model`.
+        folder: holds further models and LoRAs, which may be named by their paths inside it.
     """
 
     def __init__(
-        self, models: Sequence[str] = ("embedded",), *, any_model: bool = False, device: str = "auto"
+        self,
+        models: Sequence[str] = ("embedded",),
+        *,
+        any_model: bool = False,
+        device: str = "auto",
+        folder: Path | None = None,
     ) -> None:
         self._names = _labels(models)
         self.models = tuple(self._names)
         """What visitors call them: those that lie on this machine without the folders above them."""
         self.any_model = any_model
         self.device = device
+        self.catalogue = Catalogue(folder)
+        self.watch = StepWatch()
         self._loaded: dict[str, Model] = {}
         self._reader: SkinToneReader | None = None
         self._loading = threading.Lock()
@@ -57,7 +85,11 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether the default model and the reader are loaded."""
-        return self._reader is not None and self.default in self._loaded
+        return self._reader is not None and self.loaded(self.default) is not None
+
+    def loaded(self, name: str, options: ModelOptions = AS_IT_IS) -> Model | None:
+        """The model as it was opened, if it is loaded by now; None otherwise. Never waits."""
+        return self._loaded.get(_key(name, options))
 
     def preload(self) -> threading.Thread:
         """Start to load the default model and the reader; a failure is raised by whoever needs them."""
@@ -91,37 +123,105 @@ class Engine:
         if self.any_model:
             # Somebody may name the folder itself, as run files of earlier versions do.
             return next((label for label, real in self._names.items() if real == name), name)
-        if name not in self.models:
-            raise UserError(
-                f"This server has no model {name[:60]!r}: it was started with {', '.join(self.models)}."
-            )
+        if name not in self.models and self.catalogue.path(name) is None:
+            raise UserError(f"This server has no model {name[:60]!r}: choose one of those that it offers.")
         return name
+
+    def check_options(self, given: Any) -> ModelOptions:
+        """How a visitor wants the model opened, if visitors may have it so. Raises `UserError`.
+
+        Args:
+            given: fields of `OPEN_TO_VISITORS` by name; LoRAs are files of the catalogue, or any file where
+                any model may be named.
+        """
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise UserError("The model's options must be given by name, as {'steps': 30, ...}.")
+        unknown = sorted(set(given) - set(OPEN_TO_VISITORS))
+        if unknown:
+            raise UserError(
+                f"There is no option {unknown[0][:40]!r} here: use {', '.join(OPEN_TO_VISITORS)}."
+            )
+        options = ModelOptions.of(dict(given), "the settings")
+        if options.steps is not None and options.steps > _MOST_STEPS:
+            raise UserError(f"The number of steps must be from 1 to {_MOST_STEPS}, not {options.steps}.")
+        for name, side in (("width", options.width), ("height", options.height)):
+            if side is not None and side > _LONGEST:
+                raise UserError(f"The {name} must be {_LONGEST} pixels at most, not {side}.")
+        for lora in options.lora:
+            if self.catalogue.path(lora.file) is None and not self.any_model:
+                raise UserError(f"This server has no LoRA {lora.file[:60]!r}: choose one that it offers.")
+        return options
 
     def check_prompt(self, name: str, prompt: str) -> None:
         """Raise `UserError` for a prompt that the model would cut short, if it is loaded: a refusal before
         the work leaves what is on the page.
         """
-        found = self._loaded.get(name)
+        found = self.loaded(name)
         if found is not None:
             found.check_prompts([prompt])
 
-    def load(self, name: str) -> Model:
-        """The model, loaded on first use. Raises `UserError` as `load_model` does."""
+    def load(self, name: str, options: ModelOptions = AS_IT_IS) -> Model:
+        """The model as it is to be opened, its weights loaded on first use. Raises `UserError` as
+        `load_model` does.
+        """
+        key, first = _key(name, options), _key(self.default, AS_IT_IS)
         with self._loading:
-            found = self._loaded.pop(name, None)
+            found = self._loaded.pop(key, None)
             if found is None:
-                from fairgen.models.loading import load_model
-
-                for other in [n for n in self._loaded if n != self.default][: len(self._loaded) - _KEPT + 1]:
+                for other in [n for n in self._loaded if n != first][: len(self._loaded) - _KEPT + 1]:
                     del self._loaded[other]
-                real = self._names.get(name, name)
-                label = name if name in self._names else next(iter(_labels([name])))
-                try:
-                    found = load_model(real, self.device, name=label)
-                except UserError as error:
-                    raise UserError(str(error).replace(real, label)) from None
-            self._loaded[name] = found
+                self.watch.forget()
+                found = self._opened(name, options)
+            self._loaded[key] = found
+        return self._sampling_as(found, options)
+
+    def _opened(self, name: str, options: ModelOptions) -> Model:
+        """The model, loaded now, and called as visitors call it: without the server's folders."""
+        from fairgen.models.loading import load_model
+
+        real, label = self._path(name), self._label(name)
+        placed = self._placed(options)
+        try:
+            found = load_model(real, self.device, name=label, options=placed)
+        except UserError as error:
+            said = str(error).replace(real, label)
+            for lora, given in zip(placed.lora, options.lora, strict=True):
+                said = said.replace(lora.file, given.file)
+            raise UserError(said) from None
+        if options.lora:
+            named = {**found.info.options, "lora": options.given()["lora"]}
+            found.info = found.info.model_copy(update={"options": named})  # type: ignore[misc]
+        return found
+
+    def _path(self, name: str) -> str:
+        """What the library calls the model of that name."""
+        if name in self._names:
+            return self._names[name]
+        found = self.catalogue.path(name)
+        return name if found is None else str(found)
+
+    def _label(self, name: str) -> str:
+        """What run files and pages call the model of that name."""
+        offered = name in self._names or self.catalogue.path(name) is not None
+        return name if offered else next(iter(_labels([name])))
+
+    def _placed(self, options: ModelOptions) -> ModelOptions:
+        """What has to be loaded: the LoRAs, where they lie."""
+        loras = tuple(
+            lora.model_copy(update={"file": str(self.catalogue.path(lora.file) or lora.file)})
+            for lora in options.lora
+        )
+        return ModelOptions(lora=loras)
+
+    def _sampling_as(self, found: Model, options: ModelOptions) -> Model:
+        from fairgen.models.diffusers import DiffusersModel
+        from fairgen.models.resampled import resampled
+
+        if not isinstance(found, DiffusersModel):
             return found
+        made = resampled(found, options)
+        made.watcher = self.watch
+        return made
 
     def reader(self) -> SkinToneReader:
         """The calibrated reader; thread-safe."""
@@ -140,36 +240,70 @@ class Engine:
         count: int,
         *,
         steering: str,
+        options: ModelOptions = AS_IT_IS,
+        owner: str = "",
         **more: Any,
     ) -> Iterator[Event]:
         """`fairgen.loop.session.run_session` on a model of this engine; batches of visitors never overlap.
 
-        ``more`` goes to `run_session`.
+        ``more`` goes to `run_session`; ``owner`` is the id of the run that may watch it (`watch`).
 
         Closing the iterator closes the session: its run file and pictures stay whole.
         """
         from fairgen.loop.session import run_session
 
         self._asked.set()
-        generator, reader = self.load(model), self.reader()
+        generator, reader = self.load(model, options), self.reader()
         with self._sampling:
             events = run_session(generator, reader, prompt, spec, count, steering=steering, **more)
-        return self._taking_turns(events)
+        return self._taking_turns(events, owner)
+
+    def calibrate(
+        self,
+        model: str,
+        options: ModelOptions,
+        plan: Plan,
+        keep: Callable[[float, Image.Image], object],
+    ) -> Iterator[int]:
+        """Measure a model as `fairgen.loop.calibrate.calibrate` does, in turns with other visitors, and keep
+        the result. Yields the number of pictures that are done.
+        """
+        from fairgen.loop.calibrate import calibrate
+        from fairgen.steering.calibration import save_calibration
+        from fairgen.steering.registry import AUTO
+
+        self._asked.set()
+        generator, reader = self.load(model, options), self.reader()
+        technique, done = generator.chosen_technique(AUTO), 0
+
+        def steps() -> Iterator[int]:
+            found = yield from calibrate(generator, reader, technique, plan=plan, keep=keep)
+            save_calibration(found, generator.info)
+
+        for new in self._taking_turns(steps()):
+            done += new
+            yield done
 
     def audit(
-        self, plan: AuditPlan, model: str, folder: Path, left: LookBack | None = None
+        self,
+        plan: AuditPlan,
+        model: str,
+        folder: Path,
+        left: LookBack | None = None,
+        options: ModelOptions = AS_IT_IS,
     ) -> Iterator[AuditEvent]:
         """`fairgen.audit.runner.Audit.run` on a model of this engine, in turns with other visitors."""
         from fairgen.audit.runner import Audit
 
         self._asked.set()
-        generator, reader = self.load(model), self.reader()
+        generator, reader = self.load(model, options), self.reader()
         return self._taking_turns(Audit(plan, generator, reader, folder, left=left).run())
 
-    def _taking_turns(self, events: Iterator[_E]) -> Iterator[_E]:
+    def _taking_turns(self, events: Iterator[_E], owner: str = "") -> Iterator[_E]:
         with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
             while True:
                 with self._sampling:
+                    self.watch.begin(owner)
                     event = next(events, None)
                 if event is None:
                     return
@@ -188,6 +322,12 @@ def _labels(models: Sequence[str]) -> dict[str, str]:
             label = f"{plain} ({number})"
         found[label] = name
     return found
+
+
+def _key(name: str, options: ModelOptions) -> str:
+    """What is loaded for these: the name, and what is put onto the weights."""
+    loras = [f"{lora.file}:{lora.weight:g}" for lora in options.lora]
+    return "\n".join([name, *loras])
 
 
 def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:

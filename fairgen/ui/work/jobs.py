@@ -46,6 +46,7 @@ def checked_job(
     tries: Any,
     model: Any,
     strength: Any,
+    options: Any = None,
 ) -> Job:
     """The job, if everything that can be known beforehand is in order. Raises `UserError`."""
     from fairgen.common.text import MAX_PROMPT, check_prompt
@@ -66,6 +67,7 @@ def checked_job(
         whole(tries, 1, limits.tries, "number of tries"),
         model,
         check_limit(strength),
+        services.engine.check_options(options or {}),
     )
 
 
@@ -123,6 +125,8 @@ def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | Non
         job.spec,
         job.count,
         steering=job.steering,
+        options=job.options,
+        owner=live.run.id,
         seed=job.seed,
         max_tries=job.tries,
         limit=job.strength,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairgen.errors import UserError
+from fairgen.models.options import ModelOptions
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Limits:
     """Runs of one visitor that the server keeps open."""
 
 
+AS_IT_IS = ModelOptions()
+"""A model as it comes, with nothing put onto it."""
 MOST_STRENGTH = 1.3
 """Of steering inside the model: `fairgen.steering.response.LIMIT`, which takes long to import."""
 

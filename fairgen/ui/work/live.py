@@ -17,11 +17,35 @@ from fairgen.report import words
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.view import Arm, Picture, ToneClass
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.scoring.measure import lab_to_hex
 from fairgen.scoring.numbers import bars, chance_band, counts_of, figures, vectors_of
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
 
 State = Literal["waiting", "loading", "calibrating", "sampling", "stopped", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the reading of the largest face rests on.
+
+    Attributes:
+        box: (x, y, width, height) of what is shown of the face, in the picture's pixels.
+        seen: the skin's colour as the picture shows it, ``#rrggbb``.
+        estimated: the same without effects of light and gloss, which the class is named by.
+        ita_seen: individual typology angle of ``seen``, degrees.
+        sigma: standard error of the estimate's angle, degrees.
+        patches: (name, ``#rrggbb``) of the patches of skin that were used.
+        skipped: (name, reason) of those that were not.
+    """
+
+    box: tuple[int, int, int, int] | None
+    seen: str | None = None
+    estimated: str | None = None
+    ita_seen: float | None = None
+    sigma: float | None = None
+    patches: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,9 @@ class Card:
     """Of the steering, where the technique has one: below 0 lighter, above 0 darker."""
     sheet: str | None = None
     """Address of a picture of all faces with their readings."""
+    evidence: Evidence | None = None
+    decided: str = ""
+    """How it was decided what becomes of the picture, in a sentence."""
 
 
 @dataclass
@@ -213,7 +240,21 @@ class LiveSet:
             record.slot + 1,
             record.attempt + 1,
             record.steering.get("strength"),
+            evidence=evidence_of(record.readings, self._size(record.index, file)),
+            decided=self._decided(record, labels),
         )
+
+    def _decided(self, record: PictureRecord, labels: Mapping[str, str]) -> str:
+        if record.index in self.fills:
+            missing = labels[self.fills[record.index].missing]
+            return f"All tries at this picture were used up, and its tone is the nearest to {missing}."
+        if self.record is not None and not self.record.steered:
+            return "Nothing was asked about skin tone, so it counts as it is."
+        if record.decision == "kept":
+            return f"Kept: the set still needed {labels.get(record.measured or '', 'this tone')}."
+        if record.decision == "discarded":
+            return f"Not kept: {words.aside_note(self.target.get(record.measured or '', 0.0))}."
+        return "Not counted: no skin tone could be read, so another one was made."
 
     def _size(self, index: int, file: str) -> tuple[int, int]:
         """Width and height of a picture in pixels; of one that is gone, those of a square."""
@@ -248,6 +289,28 @@ def reading_parts(readings: list[dict[str, Any]], scale: str) -> tuple[dict[str,
     outlines = (first.get("outlines") or {}).items()
     points = tuple(" ".join(f"{x},{y}" for x, y in corners) for name, corners in outlines if name in used)
     return chances, points
+
+
+def evidence_of(readings: list[dict[str, Any]], size: tuple[int, int]) -> Evidence | None:
+    """What the largest face's reading rests on; None where no face was found. ``size``: of the picture."""
+    first = readings[0] if readings else {}
+    if not first.get("box"):
+        return None
+    x0, y0, x1, y1 = first["box"]
+    margin = (y1 - y0) // 6
+    left, top = max(0, x0 - margin), max(0, y0 - margin)
+    box = (left, top, min(size[0], x1 + margin) - left, min(size[1], y1 + margin) - top)
+    patches = (first.get("patches") or {}).items()
+    skipped = (first.get("skipped") or {}).items()
+    return Evidence(
+        box,
+        lab_to_hex(first["seen"]) if first.get("seen") else None,
+        lab_to_hex(first["lab"]) if first.get("lab") else None,
+        first.get("ita_seen"),
+        first.get("ita_sigma"),
+        tuple((name.replace("_", " "), lab_to_hex(lab)) for name, lab in patches),
+        tuple((name.replace("_", " "), str(why).replace("_", " ")) for name, why in skipped),
+    )
 
 
 @lru_cache(maxsize=256)

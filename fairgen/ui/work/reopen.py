@@ -11,9 +11,11 @@ from typing import Any
 
 from fairgen.common.text import isolated
 from fairgen.errors import UserError
-from fairgen.runs import RUN_FILE, AuditRecord, SessionRecord, SessionRun, parse_record, read_run
+from fairgen.models.options import ModelOptions
+from fairgen.runs import RUN_FILE, AuditRecord, ModelInfo, SessionRecord, SessionRun, parse_record, read_run
 from fairgen.steering.registry import label
 from fairgen.targets import FairnessSpec
+from fairgen.ui.work.engine import OPEN_TO_VISITORS
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set, unsteered
 from fairgen.ui.work.limits import MOST_STRENGTH
@@ -148,6 +150,7 @@ def job_of(services: Services, run: UserRun) -> Job:
             record.max_tries,
             services.engine.check_model(record.model.name),
             record.technique.get("limit", MOST_STRENGTH),
+            opened_as(record.model),
         )
     return run.job
 
@@ -212,6 +215,12 @@ def _kept_job(services: Services, run: UserRun) -> Job | None:
         return Job.from_json(kept)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # of another version: the run file says the most of it
+
+
+def opened_as(model: ModelInfo) -> ModelOptions:
+    """How a recorded model was opened, as far as visitors may choose it; the rest comes with its name."""
+    chosen = {name: value for name, value in model.options.items() if name in OPEN_TO_VISITORS}
+    return ModelOptions.of(chosen, "the run file")
 
 
 def _arms(run: UserRun) -> dict[str, SessionRun]:

@@ -1,0 +1,73 @@
+"""Two runs beside each other, as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairgen.report.load import tone_classes
+from fairgen.report.view import ToneClass
+from fairgen.runs import SessionRun, read_run
+from fairgen.scoring.compare import Comparison
+from fairgen.ui.work.live import LiveSet
+from fairgen.ui.work.visits import UserRun
+
+_PICTURES = 6
+"""Of one set."""
+_SETS = 24
+"""That are shown of each run."""
+
+
+@dataclass(frozen=True)
+class SeenSet:
+    """One set: its first pictures and all its tones.
+
+    Attributes:
+        pictures: (address, label of the class) of its first pictures.
+        counts: class -> pictures.
+        total: pictures that were read.
+    """
+
+    pictures: tuple[tuple[str, str], ...]
+    counts: dict[str, int]
+    total: int
+
+
+@dataclass(frozen=True)
+class SeenPair:
+    """One prompt under one arm, in both runs."""
+
+    prompt: str
+    arm: str
+    classes: tuple[ToneClass, ...]
+    target: dict[str, float]
+    sets: tuple[SeenSet, SeenSet]
+
+
+def seen_beside(found: Comparison, first: UserRun, second: UserRun) -> list[SeenPair]:
+    """The sets that were compared, as pictures; at most 24 of them. Raises `UserError`."""
+    runs = [(run, _sessions(run)) for run in (first, second)]
+    pairs = []
+    for row in found.sets[:_SETS]:
+        sessions = [known.get((row.prompt, row.arm)) for _, known in runs]
+        if sessions[0] is None or sessions[1] is None:
+            continue
+        record = sessions[0].record
+        seen = tuple(_seen(run, session) for (run, _), session in zip(runs, sessions, strict=True) if session)
+        classes = tone_classes(record.scale, record.target)
+        pairs.append(SeenPair(row.prompt, row.arm, classes, dict(record.target), (seen[0], seen[1])))
+    return pairs
+
+
+def _sessions(run: UserRun) -> dict[tuple[str, str], SessionRun]:
+    """(prompt, arm) -> set; the arm is called as comparisons call it."""
+    sessions = read_run(run.folder).sessions.values()
+    return {(session.record.prompt, session.record.steering): session for session in sessions}
+
+
+def _seen(run: UserRun, session: SessionRun) -> SeenSet:
+    live = LiveSet.restored(run, session)
+    labels = {c.key: c.label for c in live.classes}
+    counts = live.counts()
+    cards = live.cards()[:_PICTURES]
+    pictures = tuple((card.view.image, labels.get(card.view.read_as or "", "not read")) for card in cards)
+    return SeenSet(pictures, counts, sum(counts.values()))

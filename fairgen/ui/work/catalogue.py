@@ -1,0 +1,112 @@
+"""The models and LoRAs that lie in a folder which whoever runs the server named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fairgen.errors import UserError
+
+_DEEPEST = 3
+"""Folders within folders that are looked into."""
+_MOST = 2_000
+"""Files that are looked at."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One model or LoRA.
+
+    Attributes:
+        name: its path inside the folder, with forward slashes: what visitors see and choose.
+        path: where it lies.
+        kind: what it is.
+        megabytes: size of its file, 10^6 bytes; None for a folder or a file of settings.
+    """
+
+    name: str
+    path: Path
+    kind: Literal["file", "folder", "settings", "LoRA"]
+    megabytes: float | None = None
+
+
+class Catalogue:
+    """What lies in ``folder``; None: nothing does. It is looked at anew whenever a list is asked for."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = None if folder is None else folder.expanduser().absolute()
+        self._seen: dict[tuple[Path, int, int], str | None] = {}
+
+    def models(self) -> list[Found]:
+        """Checkpoints in one file, folders in diffusers' format, files of settings; by name."""
+        return [found for found in self._all() if found.kind != "LoRA"]
+
+    def loras(self) -> list[Found]:
+        """Files of LoRAs, by name."""
+        return [found for found in self._all() if found.kind == "LoRA"]
+
+    def path(self, name: str) -> Path | None:
+        """Where the model or LoRA of that name lies; None where there is none."""
+        return next((found.path for found in self._all() if found.name == name), None)
+
+    def _all(self) -> list[Found]:
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        return sorted(self._within(self.folder, _DEEPEST), key=lambda found: found.name.lower())[:_MOST]
+
+    def _within(self, folder: Path, deeper: int) -> Iterator[Found]:
+        """What lies in a folder; one that holds a model in diffusers' format is that model and no more."""
+        try:
+            entries = sorted(folder.iterdir())[:_MOST]
+        except OSError:
+            return  # a folder that the server may not read offers nothing
+        for path in entries:
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                if (path / "model_index.json").is_file():
+                    # What lends a single file its configuration is named like it, and no choice of its own.
+                    if not path.with_name(f"{path.name}.safetensors").is_file():
+                        yield self._found(path, "folder")
+                elif deeper:
+                    yield from self._within(path, deeper - 1)
+            elif path.suffix in (".safetensors", ".gguf"):
+                kind = self._kind(path)
+                if kind is not None:
+                    yield self._found(path, "LoRA" if kind == "LoRA" else "file", path.stat().st_size)
+            elif path.suffix in (".yaml", ".yml") and _is_settings(path):
+                yield self._found(path, "settings")
+
+    def _found(
+        self, path: Path, kind: Literal["file", "folder", "settings", "LoRA"], size: int | None = None
+    ) -> Found:
+        assert self.folder is not None
+        name = path.relative_to(self.folder).as_posix()
+        return Found(name, path, kind, None if size is None else size / 1e6)
+
+    def _kind(self, path: Path) -> str | None:
+        """What a file of weights is, read from its header once; None for what is neither model nor LoRA."""
+        from fairgen.models.files import read_contents
+
+        stat = path.stat()
+        key = (path, stat.st_mtime_ns, stat.st_size)
+        if key not in self._seen:
+            try:
+                kind = read_contents(path, "model").kind
+            except UserError:
+                kind = None  # damaged, or a pickle by another name: nothing to choose
+            self._seen[key] = kind if kind in ("checkpoint", "gguf", "LoRA") else None
+        return self._seen[key]
+
+
+def _is_settings(path: Path) -> bool:
+    """Whether a YAML file is one of a model's settings."""
+    from fairgen.models.options import read_settings
+
+    try:
+        read_settings(path)
+    except UserError:
+        return False
+    return True
