@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from fairgen.cli import common
+from fairgen.cli.telling import with_progress
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
@@ -113,7 +114,7 @@ def pack(
             model_card=model_card,
             created_at=created_at,
         )
-    written = common.with_progress(plan.write(out), "Packing", plan.total)
+    written = with_progress(plan.write(out), "Packing", plan.total)
     if as_json:
         document = {
             "pack": str(written.path),
@@ -159,7 +160,7 @@ def check(
     """
     from fairgen.evidence import check_pack, pack_size
 
-    found = common.with_progress(check_pack(path, trust), "Checking", pack_size(path))
+    found = with_progress(check_pack(path, trust), "Checking", pack_size(path))
     if as_json:
         document = {
             "pack": str(path),

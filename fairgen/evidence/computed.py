@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fairgen.evidence.limits import limits
 from fairgen.evidence.oscal import oscal_document
 from fairgen.evidence.page import index_page
 from fairgen.report.audit_page import write_audit_page
+from fairgen.report.gallery import Gallery
 from fairgen.runs import RUN_FILE
 
 __all__ = ["INDEX", "Computed", "compute"]
@@ -49,7 +51,11 @@ def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
         run = one.run
         page = scratch / f"{run.name}.html"
         # Without pictures: those are files of the pack, and the page is the same wherever it is made.
-        write_audit_page(one.collected, page, pictures="none")
+        with (
+            Gallery(scratch / f"{run.name}.pictures") as gallery,
+            ThreadPoolExecutor(1, "evidence") as threads,
+        ):
+            write_audit_page(one.collected, page, gallery, threads, pictures="none")
         files |= {
             f"report/{run.name}.html": page.read_bytes(),
             f"figures/{run.name}.json": (one.figures.model_dump_json(indent=1) + "\n").encode(),

@@ -173,7 +173,7 @@ def _moment(monitor: Monitor, alarm: Alarm) -> Around:
     pictures = []
     for one in monitor.store.pictures_about(alarm.context, alarm.picture, _AROUND):
         path = Path(one.path) if one.path else None
-        shown = thumbnail(path, path.parent, _SIZE) if path else None
+        shown = thumbnail(path, _SIZE) if path else None
         tone = one.tone or ""
         pictures.append((one.number or 0, scale.labels[tone], scale.swatches[tone], shown))
     return Around(alarm_sentence(alarm), alarm.at, alarm.picture, tuple(pictures))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from fairgen.report.images import SYNTHETIC_XMP
+from fairgen.report.images import MISSING, SYNTHETIC_XMP, uri_of
 
 Pictures = Literal["all", "thin", "none"]
 """all: every picture; thin: the first `THIN_PLACES` places of every set, nothing that was discarded; none."""
@@ -66,6 +67,18 @@ def webp(image: Image.Image, size: Size) -> bytes:
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=size.quality, method=4, xmp=SYNTHETIC_XMP)
     return buffer.getvalue()
+
+
+def thumbnail(path: Path, size: Size) -> str:
+    """``data:`` URI of `webp` of a picture file; of one that is gone or cannot be opened, a grey square that
+    says "not saved".
+    """
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * size.side, 2 * size.side))  # spares decoding a JPEG in full
+            return uri_of("image/webp", webp(image, size))
+    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return MISSING
 
 
 def choose(

@@ -14,7 +14,7 @@ from fairgen.ui.work.audit import begin_audit, checked_plan, left_in
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.jobs import STEERED, Services
-from fairgen.ui.work.limits import Limits
+from fairgen.ui.work.limits import AS_IT_IS, Limits
 from fairgen.ui.work.reopen import glance, job_of, sets_of
 from fairgen.ui.work.visits import Runs
 from fairgen.ui.work.workshop import Workshop
@@ -100,7 +100,7 @@ def test_an_audit_that_a_server_never_began_can_be_continued_by_the_next(tmp_pat
     run = begin_audit(before, "ann", plan, prompts, "uniform-lmd3", "embedded")
     after = services(tmp_path, "embedded")
     found = after.runs.get(run.id, None, run.key)
-    assert left_in(after, found) == (plan, "embedded", None)
+    assert left_in(after, found) == (plan, "embedded", AS_IT_IS, None)
     seen = glance(found.folder)
     assert seen is not None
     assert (seen.audit, seen.count, seen.done) == (True, 16, False)
