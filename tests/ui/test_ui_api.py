@@ -122,7 +122,11 @@ def call(served: Served, endpoint: str, data: list[Any], session: str | None = N
 @pytest.mark.parametrize(
     ("endpoint", "data", "says"),
     [
-        ("generate", r'"a \ud800 nurse", "uniform", null, 1, "auto", 0, 4, "", 1, null', "halves of characters"),
+        (
+            "generate",
+            r'"a \ud800 nurse", "uniform", null, 1, "auto", 0, 4, "", 1, null',
+            "halves of characters",
+        ),
         ("audit", r'"a nurse\n\udfff", "uniform", null, 1, null, 0, "", null', "halves of characters"),
         ("generate", '"a nurse", "", {"light": NaN, "dark": 0.5}, 1, "auto", 0, 4, "", 1, null', "share"),
         ("generate", '"a nurse", "uniform", null, Infinity, "auto", 0, 4, "", 1, null', "from 1 to 60"),

@@ -176,7 +176,7 @@ def raw(status: int, request: str) -> Attack:
 
 
 ASKED = ("ita6", 1, False, "residents")
-REST = (1, "none", 0, 1, "", 1)
+REST = (1, "none", 0, 1, "", 1, None)
 ASK = ("a nurse", "a-model")
 TWO_HOSTS = "GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
 NO_UPLOAD = "no upload to this server"
@@ -241,7 +241,7 @@ ATTACKS: dict[str, Attack] = {
     "path, encoded": refused(404, "GET", "/files/a/b/..%2f..%2f..%2fetc%2fpasswd"),
     "path, spec": answered("no spec", "spec", "../../../../etc/passwd"),
     "path, model": answered(
-        "exist", "generate", "a nurse", "uniform", None, 1, "none", 0, 1, "/nowhere/m", 1
+        "exist", "generate", "a nurse", "uniform", None, 1, "none", 0, 1, "/nowhere/m", 1, None
     ),
     # What belongs to others
     "foreign run": answered("not yours", "run", "a" * 16, "b" * 32),

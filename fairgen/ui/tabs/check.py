@@ -41,7 +41,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             )
             gr.HTML(
                 f'<p class="fg-hint">Up to {services.limits.uploads} pictures of at most '
-                f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC or AVIF: save "
+                f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC: save "
                 "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
                 "photographs of real people say nothing about it.</p>",
                 apply_default_css=False,
