@@ -185,6 +185,7 @@ def check_folder(
         )
     index = read_index(path)
     check_class(name, index)
+    check_parts(name, index)
     check_libraries(name, index)
     variants = set()
     for part in weight_parts(index):
@@ -238,6 +239,16 @@ def check_class(name: str, index: dict[str, Any]) -> None:
             f"The model {name!r} is a {class_name}, which does not make pictures from words: use a "
             "text-to-image model."
         )
+
+
+def check_parts(name: str, index: dict[str, Any]) -> None:
+    """Raise `UserError` where the index lacks a part that reads words and that its pipeline needs."""
+    import inspect
+
+    import diffusers
+
+    class_name = index["_class_name"]
+    pipeline = getattr(diffusers, class_name)
     needed = [
         part
         for part, given in inspect.signature(pipeline).parameters.items()

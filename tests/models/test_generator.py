@@ -15,7 +15,7 @@ import pytest
 
 from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
-from fairgen.models.folder import check_folder, find_model
+from fairgen.models.folder import check_class, check_folder, find_model
 from fairgen.models.loading import load_diffusers
 from fairgen.steering.request import Request
 from tests.doubles.tiny_pipeline import save_tiny_pipeline
@@ -188,9 +188,8 @@ def test_pipelines_of_another_kind(tmp_path: Path, class_name: Any, message: str
     "class_name",
     ["StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline"],
 )
-def test_pipelines_of_the_right_kind(tmp_path: Path, class_name: str) -> None:
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": class_name}))
-    assert check_folder("x", tmp_path, "folder").pipeline_class == class_name
+def test_pipelines_of_the_right_kind(class_name: str) -> None:
+    check_class("x", {"_class_name": class_name})
 
 
 def test_pickles_are_refused(tiny: Path, tmp_path: Path) -> None:
@@ -276,7 +275,12 @@ def test_hashes_of_the_hub_cache_are_not_computed_again(tmp_path: Path) -> None:
     unet.mkdir(parents=True)
     (blobs / ("c" * 64)).write_bytes(b"anything")
     (unet / "model.safetensors").symlink_to(blobs / ("c" * 64))
-    index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
     (tmp_path / "snapshot" / "model_index.json").write_text(json.dumps(index))
     folder = check_folder("x", tmp_path / "snapshot", "hub")
     assert folder.weight_hashes() == {"unet/model.safetensors": "sha256:" + "c" * 64}
