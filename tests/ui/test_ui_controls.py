@@ -121,7 +121,11 @@ def test_a_model_is_calibrated_by_a_button_with_its_sheet(visitor: Page, shop: S
     page.wait_for_selector("#fg-calibrate-shown img")
     assert page.locator("#fg-calibrate-shown img").evaluate("i => i.naturalHeight") == 9 * 96
     page.wait_for_selector("#fg-model-facts [data-calibrated=true]")
-    assert "It reaches" in page.inner_text("#fg-model-facts")
+    facts = page.inner_text("#fg-model-facts")
+    assert "Calibrated." in facts
+    assert (
+        "It reaches" in facts or "More steering does not always mean darker" in facts
+    )  # three steps are few
 
 
 def test_an_own_model_is_chosen_and_makes_a_set_with_four_clicks(visitor: Page, shop: Served) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.doubles.ui_server import serious
+from tests.doubles.ui_server import PATIENCE, serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -95,6 +96,10 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     page.wait_for_function(f"{pictures}.every(i => i.complete)")
     assert page.evaluate(f"{pictures}.map(i => i.naturalWidth)") == [embedded_side] * 12
     page.wait_for_selector("text=By itself the model has")
+    end = time.monotonic() + PATIENCE
+    while newest_summary(served)["steering"] != "none":  # written a moment after the last picture is shown
+        assert time.monotonic() < end
+        page.wait_for_timeout(100)
     by_itself = page.locator("#fg-chart [data-plain]").evaluate_all("all => all.map(e => +e.dataset.plain)")
     assert by_itself == list(newest_summary(served)["measured"].values())
     line = page.locator("#fg-twins .fg-compare input").first

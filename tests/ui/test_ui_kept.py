@@ -116,9 +116,8 @@ def test_models_are_called_by_their_own_names_alone(tmp_path: Path) -> None:
     engine = Engine((str(first), str(second), "org/model"))
     assert engine.models == ("quick", "quick (2)", "org/model")
     assert engine.default == "quick"
-    with pytest.raises(UserError, match=r"started with quick, quick \(2\), org/model") as refused:
+    with pytest.raises(UserError, match="choose one of those that it offers"):
         engine.check_model(str(first))
-    assert str(tmp_path / "one") not in str(refused.value).replace(str(first), "", 1)
     assert Engine((str(first),), any_model=True).check_model(str(first)) == "quick"
     with pytest.raises(UserError) as failed:
         engine.load("quick (2)")  # an empty folder

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import log
 from typing import Any
 
 import gradio as gr
@@ -224,9 +225,14 @@ def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
 
 
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
-    """Sides of that shape with about so many pixels."""
-    unit = (pixels / (across * down)) ** 0.5
-    sides: Sequence[int] = [
-        max(_MULTIPLE, round(unit * part / _MULTIPLE) * _MULTIPLE) for part in (across, down)
-    ]
-    return sides[0], sides[1]
+    """The sides, in steps of `_MULTIPLE`, that come nearest to that shape and to so many pixels. The shape
+    counts twice.
+    """
+    most = round(2 * pixels**0.5 / _MULTIPLE) + 1
+    steps = [_MULTIPLE * k for k in range(1, most + 1)]
+    return min(
+        product(steps, steps),
+        key=lambda sides: (
+            2 * abs(log(sides[0] * down / (sides[1] * across))) + abs(log(sides[0] * sides[1] / pixels))
+        ),
+    )
