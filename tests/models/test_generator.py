@@ -270,11 +270,13 @@ def test_a_cached_model_needs_no_hub(tiny: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_hashes_of_the_hub_cache_are_not_computed_again(tmp_path: Path) -> None:
-    blobs, unet = tmp_path / "blobs", tmp_path / "snapshot" / "unet"
+    blobs = tmp_path / "blobs"
     blobs.mkdir()
-    unet.mkdir(parents=True)
     (blobs / ("c" * 64)).write_bytes(b"anything")
-    (unet / "model.safetensors").symlink_to(blobs / ("c" * 64))
+    (tmp_path / "snapshot" / "tokenizer").mkdir(parents=True)
+    for part in ("unet", "text_encoder"):
+        (tmp_path / "snapshot" / part).mkdir(parents=True)
+        (tmp_path / "snapshot" / part / "model.safetensors").symlink_to(blobs / ("c" * 64))
     index = {
         "_class_name": "StableDiffusionPipeline",
         "unet": ["diffusers", "UNet2DConditionModel"],
@@ -283,7 +285,8 @@ def test_hashes_of_the_hub_cache_are_not_computed_again(tmp_path: Path) -> None:
     }
     (tmp_path / "snapshot" / "model_index.json").write_text(json.dumps(index))
     folder = check_folder("x", tmp_path / "snapshot", "hub")
-    assert folder.weight_hashes() == {"unet/model.safetensors": "sha256:" + "c" * 64}
+    names = ("unet/model.safetensors", "text_encoder/model.safetensors")
+    assert folder.weight_hashes() == dict.fromkeys(names, "sha256:" + "c" * 64)
 
 
 def test_out_of_memory_names_the_mend(generator: DiffusersModel) -> None:
