@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,8 @@ _OWN = "own"
 """The choice that leaves size or scheduler as the model has them."""
 _BY_HAND = "by hand"
 _SHAPES = ((1, 1), (3, 4), (4, 3), (9, 16), (16, 9))
-_MULTIPLE = 64
-"""Sides are whole multiples of it, in pixels; every kind of model takes those."""
+_MULTIPLE = {True: 64, False: 32}
+"""Whether a model is large (512 pixels and more) -> what sides are whole multiples of, in pixels."""
 _LARGEST_SEED = 2**32 - 1
 _SCHEDULERS = {
     "ddim": "DDIM",
@@ -212,7 +211,6 @@ def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
     """Sides of that shape with about so many pixels."""
     unit = (pixels / (across * down)) ** 0.5
-    sides: Sequence[int] = [
-        max(_MULTIPLE, round(unit * part / _MULTIPLE) * _MULTIPLE) for part in (across, down)
-    ]
-    return sides[0], sides[1]
+    step = _MULTIPLE[pixels >= 512 * 512]
+    wide, high = (max(step, round(unit * part / step) * step) for part in (across, down))
+    return wide, high
