@@ -24,7 +24,8 @@ COVERED = """() => {
     if (one === document.body || !box.width) return null;
     const seen = (x, y) => {
         const top = document.elementFromPoint(x, y);
-        return top && (one.contains(top) || top.contains(one) || top.closest("label")?.contains(one));
+        const list = top?.closest("[role=listbox]")?.id;  // a box may be under the list that it opened
+        return top && (one.getAttribute("aria-controls") === list && list || one.contains(top) || top.contains(one) || top.closest("label")?.contains(one));
     };
     const middle = Math.min(Math.max((box.top + box.bottom) / 2, 1), innerHeight - 1);
     const inside = box.bottom > 0 && box.top < innerHeight;

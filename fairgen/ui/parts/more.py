@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from itertools import product
-from math import log
 from typing import Any
 
 import gradio as gr
@@ -19,8 +17,8 @@ _OWN = "own"
 """The choice that leaves size or scheduler as the model has them."""
 _BY_HAND = "by hand"
 _SHAPES = ((1, 1), (3, 4), (4, 3), (9, 16), (16, 9))
-_MULTIPLE = 64
-"""Sides are whole multiples of it, in pixels; every kind of model takes those."""
+_MULTIPLE = {True: 64, False: 32}
+"""Whether a model is large (512 pixels and more) -> what sides are whole multiples of, in pixels."""
 _LARGEST_SEED = 2**32 - 1
 _SCHEDULERS = {
     "ddim": "DDIM",
@@ -225,14 +223,8 @@ def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
 
 
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
-    """The sides, in steps of `_MULTIPLE`, that come nearest to that shape and to so many pixels. The shape
-    counts twice.
-    """
-    most = round(2 * pixels**0.5 / _MULTIPLE) + 1
-    steps = [_MULTIPLE * k for k in range(1, most + 1)]
-    return min(
-        product(steps, steps),
-        key=lambda sides: (
-            2 * abs(log(sides[0] * down / (sides[1] * across))) + abs(log(sides[0] * sides[1] / pixels))
-        ),
-    )
+    """Sides of that shape with about so many pixels."""
+    unit = (pixels / (across * down)) ** 0.5
+    step = _MULTIPLE[pixels >= 512 * 512]
+    wide, high = (max(step, round(unit * part / step) * step) for part in (across, down))
+    return wide, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -97,6 +98,9 @@ class Engine:
         # Libraries warn while they are imported; silencing is not safe between threads, so it is done here.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "The 'alias' attribute with value")  # Gradio's own endpoints
+        # Gradio sets matplotlib's backend at each request, which fails while the reader imports pyplot in
+        # another thread, unless it is set so already.
+        os.environ.setdefault("MPLBACKEND", "agg")
 
         def load() -> None:
             try:
