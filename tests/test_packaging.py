@@ -68,6 +68,7 @@ def test_the_wheel_brings_its_assets_and_specs(project_root: Path, tmp_path: Pat
     done = run(
         "-c",
         "import fairgen, fairgen.common.resources as r; from fairgen.targets import load_spec\n"
+        "r.shipped_benchmark('reader_confusion.json'); r.shipped_benchmark('reader_abroad.json')\n"
         "print(fairgen.__file__); print(r.specs_dir()); print(load_spec('uniform').scale)",
         cwd=elsewhere,
         path=site,

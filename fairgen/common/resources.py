@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairgen.errors import UserError
 
-__all__ = ["assets_dir", "embedded_model_dir", "prompts_path", "specs_dir"]
+__all__ = ["assets_dir", "embedded_model_dir", "prompts_path", "shipped_benchmark", "specs_dir"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -73,3 +73,12 @@ def prompts_path() -> Path:
         UserError: the installation is incomplete.
     """
     return _shipped("assets/prompts/occupations.txt", folder=False)
+
+
+def shipped_benchmark(name: str) -> Path:
+    """A file of the published figures (``benchmarks/``) that goes into evidence packs.
+
+    Raises:
+        UserError: the installation is incomplete.
+    """
+    return _shipped(f"benchmarks/{name}", folder=False)

@@ -96,6 +96,52 @@ class SigningConfig:
         return None
 
 
+@dataclass(frozen=True)
+class SigningIdentity:
+    """A certificate chain and its private key, read and checked: who signs pictures and documents.
+
+    Attributes:
+        chain: the signer's certificate first, then those that issued it.
+        key: the private key of the first.
+    """
+
+    chain: list[Certificate]
+    key: PrivateKeyTypes
+    record: SignerRecord
+
+    @classmethod
+    def read(cls, config: SigningConfig) -> Self:
+        """Read both files.
+
+        Raises:
+            UserError: a file cannot be read or is no PEM; key and certificate do not belong together; a
+                certificate is expired, not valid yet, self-signed or out of order; the algorithm does not fit
+                the key, or the address of the timestamp authority is none.
+        """
+        chain = _read_chain(config.cert)
+        key = _read_key(config.key)
+        _check_chain(chain, config.cert)
+        if chain[0].public_key() != key.public_key():
+            raise UserError(
+                f"The private key {config.key} does not belong to the first certificate in {config.cert}: "
+                "give the key that it was issued for, and put the signer's certificate first."
+            )
+        algorithm = _algorithm(key, config)
+        if config.tsa is not None and urlsplit(config.tsa).scheme not in ("http", "https"):
+            raise UserError(f"{TSA} must be the http(s) address of a timestamp authority.")
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        record = SignerRecord(
+            subject=chain[0].subject.rfc4514_string(),
+            issuer=chain[0].issuer.rfc4514_string(),
+            fingerprint=f"sha256:{chain[0].fingerprint(SHA256()).hex()}",
+            not_after=chain[0].not_valid_after_utc,
+            algorithm=algorithm,
+            timestamps=config.tsa is not None,
+        )
+        return cls(chain, key, record)
+
+
 class PictureSigner:
     """Signs PNG files; made once, used for every picture of a run.
 
@@ -110,28 +156,11 @@ class PictureSigner:
 
     def __init__(self, config: SigningConfig) -> None:
         c2pa = c2pa_library()
-        chain = _read_chain(config.cert)
-        key = _read_key(config.key)
-        _check_chain(chain, config.cert)
-        if chain[0].public_key() != key.public_key():
-            raise UserError(
-                f"The private key {config.key} does not belong to the first certificate in {config.cert}: "
-                "give the key that it was issued for, and put the signer's certificate first."
-            )
-        algorithm = _algorithm(key, config)
-        if config.tsa is not None and urlsplit(config.tsa).scheme not in ("http", "https"):
-            raise UserError(f"{TSA} must be the http(s) address of a timestamp authority.")
-        from cryptography.hazmat.primitives.hashes import SHA256
+        identity = SigningIdentity.read(config)
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-        self.record = SignerRecord(
-            subject=chain[0].subject.rfc4514_string(),
-            issuer=chain[0].issuer.rfc4514_string(),
-            fingerprint=f"sha256:{chain[0].fingerprint(SHA256()).hex()}",
-            not_after=chain[0].not_valid_after_utc,
-            algorithm=algorithm,
-            timestamps=config.tsa is not None,
-        )
+        self.record = identity.record
+        algorithm, chain, key = identity.record.algorithm, identity.chain, identity.key
         pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self._c2pa = c2pa

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class RunCheck:
         faults: what is wrong. notes: what is worth knowing and is not wrong, in sentences.
         sessions, pictures: how many records were looked at.
         audit: the audit's record, where it can be believed.
+        left_out: pictures that need not be there.
     """
 
     folder: Path
@@ -52,21 +53,23 @@ class RunCheck:
     sessions: int = 0
     pictures: int = 0
     audit: AuditRecord | None = None
+    left_out: Collection[str] = ()
 
 
-def check_run(folder: str | Path) -> RunCheck:
+def check_run(folder: str | Path, left_out: Collection[str] = ()) -> RunCheck:
     """Look at every line of a run and every picture that it names; nothing is changed.
 
     Memory holds the sessions that have no summary yet.
 
     Args:
         folder: the run folder, or the path of its run.jsonl.
+        left_out: pictures, relative to the folder, that were left out of a copy of the run on purpose.
 
     Raises:
         UserError: it is no run folder, or cannot be read.
     """
     path = Path(folder)
-    found = RunCheck(path.parent if path.name == RUN_FILE else path)
+    found = RunCheck(path.parent if path.name == RUN_FILE else path, left_out=left_out)
     try:
         size = (found.folder / RUN_FILE).stat().st_size
         for place in (found.folder, *ahead_of(found.folder)):
@@ -132,6 +135,8 @@ def _pictures(found: RunCheck, session: SessionRun) -> None:
         file = moved.get(picture.index) or picture.file
         assert file is not None
         there = (found.folder / file).is_file()
+        if not there and file in found.left_out:
+            continue
         what = "does not show what was recorded, or is damaged" if there else "is gone"
         found.faults.append(
             Fault(

@@ -1,0 +1,88 @@
+"""Who approved the specs of a pack, when, and whether what they signed is what the run used."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from fairgen.common.documents import Part
+from fairgen.evidence.facts import RunFacts
+from fairgen.report.declaration import declaration
+from fairgen.targets import Approval, FairnessSpec
+from fairgen.targets.approval import approval_state, approval_text
+
+__all__ = ["SpecStatement", "spec_statements"]
+
+
+class SpecStatement(Part):
+    """What is said about one spec."""
+
+    name: str
+    version: int | None
+    recorded_hash: str = Field(description="hash of the content, as the run file names it")
+    content_hash: str | None = Field(
+        description="the same, computed from the document; None: this version of fairgen cannot read it"
+    )
+    same: bool | None = Field(description="whether the two agree")
+    approval: Approval
+    approved_by: str | None
+    approved_on: str | None
+    approved_hash: str | None = Field(description="hash of what was approved")
+    text: str = Field(description="the approval in words")
+    declared_by: str | None
+    declared_on: str | None
+    source: str | None = Field(description="'uniform', 'table', 'llm', 'user'")
+    rows: list[tuple[str, str]] = Field(description="what else a report says of it")
+    runs: list[str]
+    document: dict[str, Any]
+
+    @property
+    def outdated(self) -> bool:
+        """A person signed an earlier version than the one that was used."""
+        return self.approval == "void" and self.approved_hash is not None
+
+
+def spec_statements(facts: list[RunFacts]) -> list[SpecStatement]:
+    """One statement a spec, in the order in which the runs use them."""
+    found: dict[str, SpecStatement] = {}
+    for one in facts:
+        for key, document in one.figures.specs.items():
+            if key in found:
+                found[key] = found[key].model_copy(update={"runs": [*found[key].runs, one.run.name]})
+                continue
+            found[key] = _statement(key, document, one.run.name)
+    return list(found.values())
+
+
+def _statement(key: str, document: dict[str, Any], run: str) -> SpecStatement:
+    content = _content_hash(document)
+    # The hash of the document counts: a run file could name any.
+    used = content or key
+    by, on, signed = (document.get(name) for name in ("approved_by", "approved_on", "approved_hash"))
+    return SpecStatement(
+        name=str(document.get("name", "by hand")),
+        version=document.get("version"),
+        recorded_hash=key,
+        content_hash=content,
+        same=None if content is None else content == key,
+        approval=approval_state(by, signed, used),
+        approved_by=by,
+        approved_on=None if on is None else str(on),
+        approved_hash=signed,
+        text=approval_text(by, on, signed, used),
+        declared_by=document.get("declared_by"),
+        declared_on=None if document.get("declared_on") is None else str(document["declared_on"]),
+        source=document.get("source"),
+        rows=[(name, value) for name, value in declaration(document, key, None) if value],
+        runs=[run],
+        document=document,
+    )
+
+
+def _content_hash(document: dict[str, Any]) -> str | None:
+    try:
+        return FairnessSpec.model_validate_json(json.dumps(document)).content_hash()
+    except ValidationError:
+        return None

@@ -1,0 +1,214 @@
+"""What follows from a run file: figures, what was left out and why, decisions in their order."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairgen.evidence.inputs import PackRun
+from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows
+from fairgen.report.words import aside_note, reason_text
+from fairgen.runs import (
+    RUN_FILE,
+    FillRecord,
+    ModelInfo,
+    PictureRecord,
+    RunReader,
+    SessionRecord,
+    SessionRun,
+    Summary,
+)
+from fairgen.runs.lines import examined
+from fairgen.scoring.collect import Collected, collect
+from fairgen.scoring.figures import ReportFigures
+
+__all__ = ["Decision", "RunFacts", "facts_of"]
+
+_LEFT_OUT = (
+    "session", "prompt", "arm", "index", "slot", "attempt", "seed", "asked_for", "measured", "why", "file",
+)  # fmt: skip
+_DECISIONS = ("line", "session", "what", "picture", "place", "detail")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Something that was decided otherwise than the plan said, or a note about it."""
+
+    line: int
+    session: str
+    what: str
+    picture: int | None
+    place: int | None
+    detail: str
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is only a sentence of the run file about the set."""
+        return self.what.startswith("note")
+
+
+@dataclass
+class RunFacts:
+    """What one run says, beside its own file.
+
+    Attributes:
+        collected: its figures, and the sets behind them.
+        pictures: every picture that a record names, as it lies in the run folder; each once, in the order of
+            the records.
+        reasons: why pictures are in no set, in words -> how many.
+        without_hash: pictures whose record holds no hash of the pixels.
+        other_specs: sets whose record holds another document than the first one with the same hash.
+    """
+
+    run: PackRun
+    collected: Collected
+    lines: int
+    pictures: list[str]
+    decisions: list[Decision]
+    reasons: Counter[str]
+    without_hash: int
+    pictures_csv: str
+    left_out_csv: str
+    models: list[ModelInfo] = field(default_factory=list)
+    other_specs: list[str] = field(default_factory=list)
+
+    @property
+    def figures(self) -> ReportFigures:
+        """The figures of the run."""
+        return self.collected.figures
+
+    @property
+    def sets_csv(self) -> str:
+        """One row a prompt under an arm."""
+        rows = set_rows(self.figures.prompts)
+        return _csv(tuple(set_columns(self.figures.prompts)), rows)
+
+    @property
+    def decisions_csv(self) -> str:
+        """One row a decision, in the order of the run file."""
+        rows = ({key: getattr(one, key) for key in _DECISIONS} for one in self.decisions)
+        return _csv(_DECISIONS, rows)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Pictures that the records name and the pack does not hold."""
+        return [file for file in self.pictures if file not in self.run.packed]
+
+
+def facts_of(run: PackRun) -> RunFacts:
+    """Read the run file twice: by sets, and line by line. No picture is opened.
+
+    Raises:
+        UserError: it is damaged, or holds no picture.
+    """
+    tables = _Tables()
+    collected = collect(RunReader(run.folder), tables.watch)
+    pictures: dict[tuple[str, int], str] = {}
+    decisions: list[Decision] = []
+    models: dict[str, ModelInfo] = {}
+    specs: dict[str, dict[str, Any]] = dict(collected.figures.specs)
+    other_specs: list[str] = []
+    without_hash = lines = 0
+    with (run.folder / RUN_FILE).open("rb") as file:
+        for line in examined(file):
+            if line.torn:
+                break
+            lines, record = line.number, line.record
+            if isinstance(record, SessionRecord):
+                models.setdefault(record.model.fingerprint, record.model)
+                if specs.setdefault(record.spec_hash, record.spec) != record.spec:
+                    other_specs.append(record.session)
+            if isinstance(record, PictureRecord) and record.file is not None:
+                pictures[record.session, record.index] = record.file
+                without_hash += record.pixels is None
+            if isinstance(record, FillRecord) and record.file is not None:
+                pictures[record.session, record.index] = record.file
+            if isinstance(record, SessionRecord | FillRecord | Summary):
+                decisions += _decided(line.number, record)
+    return RunFacts(
+        run,
+        collected,
+        lines,
+        list(dict.fromkeys(pictures.values())),
+        decisions,
+        tables.reasons,
+        without_hash,
+        tables.pictures.getvalue(),
+        tables.left_out.getvalue(),
+        list(models.values()),
+        other_specs,
+    )
+
+
+def _decided(line: int, record: SessionRecord | FillRecord | Summary) -> Iterator[Decision]:
+    if isinstance(record, FillRecord):
+        shows = record.measured or "no tone that was read"
+        yield Decision(
+            line,
+            record.session,
+            "place filled after its tries ran out",
+            record.index,
+            record.slot,
+            f"lacked {record.missing}, shows {shows}",
+        )
+        return
+    if isinstance(record, SessionRecord):
+        if record.steering != "none" and not record.steered:
+            yield Decision(line, record.session, "steering stayed off", None, None, record.steering)
+        if record.steered and not record.feedback:
+            yield Decision(line, record.session, "no feedback: every picture kept", None, None, "")
+    for note in record.notes:
+        at = "note at the beginning" if isinstance(record, SessionRecord) else "note at the end"
+        yield Decision(line, record.session, at, None, None, note)
+
+
+class _Tables:
+    """Rows of pictures while the sets are read."""
+
+    def __init__(self) -> None:
+        self.pictures, self.left_out = io.StringIO(), io.StringIO()
+        self.reasons: Counter[str] = Counter()
+        self._pictures = csv.DictWriter(self.pictures, tuple(PICTURES), lineterminator="\n")
+        self._left_out = csv.DictWriter(self.left_out, _LEFT_OUT, lineterminator="\n")
+        self._pictures.writeheader()
+        self._left_out.writeheader()
+
+    def watch(self, session: SessionRun, arm: str, group: str | None) -> None:
+        for row in picture_rows(session, arm, group):
+            self._pictures.writerow({name: csv_cell(row.get(name)) for name in PICTURES})
+        for picture in session.left_out():
+            why = _why(picture, session)
+            self.reasons[why] += 1
+            row = {
+                "session": picture.session,
+                "prompt": session.record.prompt,
+                "arm": arm,
+                "index": picture.index,
+                "slot": picture.slot,
+                "attempt": picture.attempt,
+                "seed": picture.seed,
+                "asked_for": picture.wanted,
+                "measured": picture.measured,
+                "why": why,
+                "file": picture.file,
+            }
+            self._left_out.writerow({name: csv_cell(value) for name, value in row.items()})
+
+
+def _why(picture: PictureRecord, session: SessionRun) -> str:
+    if picture.measured is None:
+        return f"not read: {reason_text(picture.abstained) or 'no reason was recorded'}"
+    return aside_note(session.record.target.get(picture.measured, 0.0))
+
+
+def _csv(columns: tuple[str, ...], rows: Iterator[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: csv_cell(row.get(key)) for key in columns})
+    return buffer.getvalue()

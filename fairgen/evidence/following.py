@@ -1,0 +1,283 @@
+"""Whether what a pack states follows from what is in it: everything that was computed is computed again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import TemplateError
+from PIL import Image
+
+from fairgen._version import __version__
+from fairgen.errors import UserError
+from fairgen.evidence.approvals import SpecStatement, spec_statements
+from fairgen.evidence.comparing import first_difference, json_of
+from fairgen.evidence.computed import INDEX, Computed, compute
+from fairgen.evidence.facts import RunFacts, facts_of
+from fairgen.evidence.identity import ReaderIdentity, software_hash
+from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
+from fairgen.evidence.manifest import CHAIN, Manifest
+from fairgen.evidence.marks import check_marks
+from fairgen.runs import RUN_FILE, check_run
+
+__all__ = ["check_contents"]
+
+Say = Callable[[Literal["holds", "fault", "note"], str], None]
+_DOCUMENTS = (
+    IDENTITY,
+    RENDERS,
+    ABROAD,
+    "environment.json",
+    "models/cards.json",
+    "records/repairs.json",
+)
+_OF_THE_WRITER = frozenset({"fairgen"})
+"""Keys of figures that name the version of fairgen that computed them."""
+_NAMED = 5
+_ODD = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    TemplateError,
+    Image.DecompressionBombError,
+)
+"""What documents and pictures that are made to disturb may end in."""
+
+
+def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
+    """Hold runs, pictures, approvals, figures and pages against each other.
+
+    Args:
+        folder: where every file of the manifest was unpacked to.
+    """
+    # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
+    try:
+        _check(manifest, folder, say)
+    except _ODD as error:
+        say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
+    except UserError as error:
+        say("fault", f"What the pack was made from cannot be read: {error}")
+
+
+def _check(manifest: Manifest, folder: Path, say: Say) -> None:
+    inputs = _inputs(manifest, folder)
+    facts = _facts(manifest, inputs, say)
+    if facts is None:
+        return
+    for one in facts:
+        check_marks(one, say)
+    inputs = _with_cards(inputs, facts, folder)
+    _check_given(manifest, inputs, facts, say)
+    _check_specs(spec_statements(facts), facts, say)
+    _check_published(manifest, inputs, say)
+    with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
+        computed = compute(inputs, facts, Path(scratch))
+    _compare(manifest, computed, folder, say)
+
+
+def _inputs(manifest: Manifest, folder: Path) -> Inputs:
+    documents: dict[str, dict[str, Any]] = {}
+    for path in _DOCUMENTS:
+        found = json.loads((folder / path).read_bytes()) if (folder / path).is_file() else None
+        if not isinstance(found, dict):
+            raise UserError(f"{path} is missing, or is no JSON object.")
+        documents[path] = found
+    ReaderIdentity.model_validate(documents[IDENTITY])
+    listed = {file.path for file in manifest.files}
+    runs = []
+    for run in manifest.runs:
+        base = f"runs/{run.name}/"
+        packed = frozenset(path.removeprefix(base) for path in listed if path.startswith(base))
+        if f"{base}{RUN_FILE}" not in listed:
+            raise UserError(f"{base}{RUN_FILE} is not in the manifest.")
+        runs.append(PackRun(run.name, run.folder, folder / "runs" / run.name, packed - {RUN_FILE}))
+    if len({run.name for run in runs}) < len(runs):
+        raise UserError("the manifest names a run twice.")
+    return Inputs(
+        manifest.fairgen,
+        manifest.created_at,
+        manifest.pictures,
+        tuple(runs),
+        manifest.signer,
+        {},
+        documents,
+    )
+
+
+def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | None:
+    """What each run says; None where one is damaged."""
+    found: list[RunFacts] = []
+    for run, stated in zip(inputs.runs, manifest.runs, strict=True):
+        try:
+            one = facts_of(run)
+        except UserError as error:
+            # The whole list tells more than the reader, which stops at the first fault.
+            faults = [fault.text for fault in check_run(run.folder).faults if fault.run_file is not None]
+            for text in faults[:_NAMED] or [str(error)]:
+                say("fault", f"Run {run.title}: {text}")
+            return None
+        checked = check_run(run.folder, left_out=one.left_out)
+        for fault in checked.faults[:_NAMED]:
+            say("fault", f"Run {run.title}: {fault.text}")
+        if len(checked.faults) > _NAMED:
+            say("fault", f"Run {run.title}: {len(checked.faults):,} faults in all.")
+        stated_now = (stated.lines, stated.pictures, stated.packed)
+        counts = (one.lines, len(one.pictures), len(run.packed))
+        if stated_now != counts:
+            say(
+                "fault",
+                f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} "
+                "pictures and "
+                f"{stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
+                f"{counts[2]:,}.",
+            )
+        if manifest.pictures == "all" and one.left_out:
+            say("fault", f"Run {run.title}: {one.left_out[0]} is gone, though the pack states all pictures.")
+        if not checked.faults and stated_now == counts:
+            say(
+                "holds",
+                f"Run {run.title}: {one.lines:,} lines follow from each other and agree; "
+                f"{len(run.packed):,} of "
+                f"{len(one.pictures):,} pictures are in the pack and show what was recorded.",
+            )
+        found.append(one)
+    return found
+
+
+def _with_cards(inputs: Inputs, facts: list[RunFacts], folder: Path) -> Inputs:
+    models = dict.fromkeys(model.fingerprint for one in facts for model in one.models)
+    cards = {
+        fingerprint: path.read_bytes()
+        for number, fingerprint in enumerate(models, 1)
+        if (path := folder / f"models/{number}-card.md").is_file()
+    }
+    return replace(inputs, cards=cards)
+
+
+def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], say: Say) -> None:
+    """Every file that was taken as it was must belong to something."""
+    known = {*_DOCUMENTS, *(f"models/{number}-card.md" for number in range(1, len(inputs.cards) + 1))}
+    known |= {CHAIN} if manifest.signer else set()
+    for one in facts:
+        known |= {f"runs/{one.run.name}/{file}" for file in [RUN_FILE, *one.pictures]}
+    strange = [file.path for file in manifest.files if file.role == "given" and file.path not in known]
+    for path in strange[:_NAMED]:
+        say("fault", f"{path} belongs to nothing in the pack: no record names it.")
+
+
+def _check_published(manifest: Manifest, inputs: Inputs, say: Say) -> None:
+    """The reader's figures were measured before, and come with fairgen: nobody may give others."""
+    if manifest.software != software_hash():
+        say("note", f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
+        return
+    shipped = validation_files()
+    changed = [path for path in (RENDERS, ABROAD) if inputs.documents[path] != shipped[path]]
+    for path in changed:
+        say("fault", f"{path} is not what fairgen {__version__} publishes about its reader.")
+    if not changed:
+        say("holds", f"The reader's own figures are those that fairgen {__version__} publishes.")
+
+
+def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) -> None:
+    for spec in specs:
+        if spec.same is False:
+            say(
+                "fault",
+                f"Spec {spec.name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
+                f"{str(spec.content_hash)[:19]}….",
+            )
+        elif spec.same is None:
+            say(
+                "note",
+                f"Spec {spec.name}: this version of fairgen cannot read it, so its hash is not checked.",
+            )
+        if spec.outdated:
+            say("fault", f"Spec {spec.name}: the approval is of an earlier version of it: {spec.text}.")
+        elif spec.approval == "void":
+            say("fault", f"Spec {spec.name}: {spec.text}.")
+        elif spec.approval == "unapproved":
+            say("note", f"Spec {spec.name}: not approved by anybody.")
+        elif spec.same is not False:
+            say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+    for one in facts:
+        if one.other_specs:
+            say(
+                "fault",
+                f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names.",
+            )
+
+
+def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> None:
+    stated = {file.path for file in manifest.files if file.role == "computed"}
+    for path in sorted(stated - computed.files.keys())[:_NAMED]:
+        say("fault", f"{path} follows from nothing in the pack.")
+    for path in sorted(computed.files.keys() - stated)[:_NAMED]:
+        say("fault", f"{path} follows from the pack and is not in it.")
+    same_software = manifest.software == software_hash()
+    wrong = 0
+    for path, content in computed.files.items():
+        if path in stated:
+            for text in _differs(path, (folder / path).read_bytes(), content, same_software):
+                wrong += 1
+                if wrong <= 2 * _NAMED:
+                    say("fault", text)
+    if wrong > 2 * _NAMED:
+        say("fault", f"In all, {wrong:,} files state what does not follow from the pack.")
+    if wrong:
+        return
+    say("holds", "The figures were computed anew from the run files, and are the ones stated.")
+    if same_software:
+        say("holds", "Reports, tables, lists and the page on top were made anew, and are the same.")
+    else:
+        say(
+            "note",
+            f"Pages and tables were written by other software (fairgen {manifest.fairgen}, "
+            f"{manifest.software[:19]}…) "
+            f"than this (fairgen {__version__}): figures were computed anew, words were not made again.",
+        )
+
+
+def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> Iterator[str]:
+    if stated == content:
+        return
+    if path.startswith("figures/"):
+        if same_software:
+            where = first_difference(json_of(stated), json_of(content))
+        else:
+            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, common=True)
+        if where is not None:
+            yield f"{path} does not state the figures of its run: {where}."
+        elif same_software and json_of(stated) is None:
+            yield f"{path} is no JSON."
+        return
+    if not same_software:
+        return
+    if path.endswith(".json"):
+        where = first_difference(json_of(stated), json_of(content))
+        if where is not None:
+            what = (
+                "states approvals that are not those of the specs"
+                if path == "approvals.json"
+                else "is not so"
+            )
+            yield f"{path} {what}: {where}."
+        else:
+            yield f"{path} was changed: it is spelt otherwise than fairgen writes it."
+    elif path.startswith("report/"):
+        yield f"{path} was edited: it is not the report that its run gives."
+    elif path == INDEX:
+        yield f"{path} was edited: it is not the page that the pack gives."
+    else:
+        yield f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
+
+
+def _line(stated: bytes, content: bytes) -> int:
+    mine, theirs = stated.splitlines(), content.splitlines()
+    pairs = enumerate(zip(mine, theirs, strict=False), 1)
+    return next((number for number, (a, b) in pairs if a != b), min(len(mine), len(theirs)) + 1)

@@ -1,0 +1,71 @@
+"""Whether the pictures of a pack say of themselves what the run file says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from fairgen.errors import UserError
+from fairgen.evidence.facts import RunFacts
+from fairgen.provenance.reading import MarkReader, Marks
+from fairgen.runs import PictureRecord, RunReader, SessionRecord
+
+__all__ = ["check_marks"]
+
+Say = Callable[[Literal["holds", "fault", "note"], str], None]
+_NAMED = 5
+
+
+def check_marks(one: RunFacts, say: Say) -> None:
+    """Hold the block and the credentials in each packed picture against its record."""
+    if not one.run.packed:
+        return
+    reader = MarkReader()
+    wrong: list[str] = []
+    marked = credited = unchecked = 0
+    for session in RunReader(one.run.folder).sessions():
+        moved = {fill.index: fill.file for fill in session.fills}
+        for picture in session.pictures:
+            file = moved.get(picture.index) or picture.file
+            if file not in one.run.packed or file is None:
+                continue
+            marks = _read(reader, one.run.folder / file)
+            if marks is None:
+                continue  # `check_run` named it
+            if problem := _problem(marks, picture, session.record):
+                wrong.append(f"{file} {problem}")
+            marked += marks.provenance is not None
+            credited += marks.credentials.state in ("trusted", "valid")
+            unchecked += marks.credentials.state == "unchecked"
+    for text in wrong[:_NAMED]:
+        say("fault", f"Run {one.run.title}: {text}.")
+    if wrong:
+        return
+    more = f", and {credited:,} have intact content credentials" if credited else ""
+    if marked:
+        say("holds", f"Run {one.run.title}: {marked:,} pictures say of themselves what was recorded{more}.")
+    if unchecked:
+        say("note", "Content credentials of pictures were not checked: that needs fairgen[c2pa].")
+
+
+def _read(reader: MarkReader, path: Path) -> Marks | None:
+    try:
+        return reader.read(path)
+    except UserError:
+        return None
+
+
+def _problem(marks: Marks, picture: PictureRecord, session: SessionRecord) -> str | None:
+    own = marks.provenance
+    if marks.credentials.state == "invalid":
+        return f"was changed after it was signed ({marks.credentials.problem})"
+    if session.signer is not None and marks.credentials.state == "none":
+        return "carries no content credentials, though its set was signed"
+    if own is None:
+        return None
+    said = (own.session, own.seed, own.prompt, own.spec_hash)
+    recorded = (picture.session, picture.seed, picture.prompt, session.spec_hash)
+    if said != recorded:
+        return "says of itself another set, seed, prompt or spec than its record"
+    return None

@@ -1,0 +1,116 @@
+"""Checks who signed the manifest of a pack, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, TIMESTAMP, Manifest
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+__all__ = ["check_signed"]
+
+Say = Callable[[Literal["holds", "fault", "note"], str], None]
+
+
+def check_signed(
+    manifest: Manifest,
+    folder: Path,
+    signature: bytes | None,
+    stamp: bytes | None,
+    trust: Path | None,
+    say: Say,
+) -> None:
+    """Say whether the signature holds, whose it is, and what the timestamp says.
+
+    Args:
+        folder: where the pack was unpacked.
+
+    Raises:
+        UserError: the trust list cannot be read, or fairgen[c2pa] is not installed.
+    """
+    if manifest.signer is None:
+        say("note", "The pack is not signed: anybody could have written it.")
+        return
+    from fairgen.provenance.documents import check_signature, read_chain, read_roots, require_cryptography
+
+    require_cryptography("Checking a signed pack")
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    roots = read_roots(trust) if trust else []
+    try:
+        chain = read_chain((folder / CHAIN).read_bytes())
+    except (OSError, ValueError):
+        say("fault", f"{CHAIN} holds no certificate, so the signature cannot be checked.")
+        return
+    fingerprint = f"sha256:{chain[0].fingerprint(SHA256()).hex()}"
+    if fingerprint != manifest.signer.fingerprint:
+        say("fault", f"{CHAIN} is of another signer than the one that the manifest names.")
+        return
+    subject = chain[0].subject.rfc4514_string()
+    if signature is None:
+        say("fault", f"The manifest names a signer, {subject}, and there is no whole {SIGNATURE}.")
+        return
+    if not check_signature(manifest.to_bytes(), signature, chain[0], manifest.signer.algorithm):
+        say(
+            "fault",
+            f"The signature is wrong: {MANIFEST} or {SIGNATURE} was changed, or another key signed it.",
+        )
+        return
+    said = (subject, chain[0].issuer.rfc4514_string(), chain[0].not_valid_after_utc)
+    if said != (manifest.signer.subject, manifest.signer.issuer, manifest.signer.not_after):
+        say("fault", "The manifest says of its signer what the certificate does not.")
+    say("holds", f"The manifest is signed by {subject}, certificate {fingerprint}.")
+    when = _time(manifest, signature, stamp, roots, say)
+    if not chain[0].not_valid_before_utc <= when <= chain[0].not_valid_after_utc:
+        say("fault", f"The certificate of {subject} was not valid at {when:%Y-%m-%d %H:%M} UTC.")
+    elif datetime.now(UTC) > chain[0].not_valid_after_utc and stamp is None:
+        say(
+            "note", f"The certificate of {subject} has expired since, and no authority states when it signed."
+        )
+    _trust(chain, roots, when, say)
+
+
+def _time(
+    manifest: Manifest, signature: bytes, stamp: bytes | None, roots: list[Certificate], say: Say
+) -> datetime:
+    """When it was signed: by the timestamp where it holds, else by the manifest."""
+    from fairgen.provenance.documents import read_stamp
+
+    assert manifest.signer is not None
+    if not manifest.signer.timestamps:
+        say("note", "No authority states when the pack was signed.")
+        return manifest.created_at
+    found = read_stamp(stamp, signature, roots) if stamp else None
+    if found is None:
+        what = "is of another signature, or was changed" if stamp else "is gone"
+        say("fault", f"The timestamp {TIMESTAMP} {what}.")
+        return manifest.created_at
+    if found.trusted is False:
+        say("fault", f"The timestamp {TIMESTAMP} leads to no authority of --trust, or was changed.")
+        return manifest.created_at
+    sure = "" if found.trusted else ", which was not checked: no --trust names it"
+    say(
+        "holds" if found.trusted else "note",
+        f"Signed before {found.time:%Y-%m-%d %H:%M:%S} UTC by the timestamp of {found.authority}{sure}.",
+    )
+    if found.time < manifest.created_at and (manifest.created_at - found.time).total_seconds() > 300:
+        say("fault", "The timestamp is older than the time that the manifest states.")
+    return found.time if found.trusted else manifest.created_at
+
+
+def _trust(chain: list[Certificate], roots: list[Certificate], when: datetime, say: Say) -> None:
+    from fairgen.provenance.documents import check_trust
+
+    if not roots:
+        say("note", "Whether to trust the signer is open: --trust names no authority.")
+        return
+    problem = check_trust(chain, roots, when)
+    if problem is None:
+        say("holds", "The signer's certificate leads to an authority of --trust.")
+    else:
+        say("fault", f"The signer's certificate leads to no authority of --trust ({problem}).")
