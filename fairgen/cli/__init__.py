@@ -22,6 +22,7 @@ from fairgen.cli.common import Interrupted
 from fairgen.cli.compare import compare as compare_command
 from fairgen.cli.demo import demo as demo_command
 from fairgen.cli.generate import generate as generate_command
+from fairgen.cli.monitor import monitor as monitor_command
 from fairgen.cli.report import report as report_command
 from fairgen.cli.score import score as score_command
 from fairgen.cli.serve import serve as serve_command
@@ -45,6 +46,7 @@ app.command("calibrate")(calibrate_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("verify")(verify_command)
+app.command("monitor")(monitor_command)
 app.command("report")(report_command)
 app.command("demo")(demo_command)
 app.command("serve")(serve_command)

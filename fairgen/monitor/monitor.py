@@ -1,0 +1,306 @@
+"""`Monitor`: takes in pictures one by one, and raises alarms that are false one time in twenty at most."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from fairgen.common.files import now
+from fairgen.errors import UserError
+from fairgen.monitor.reader_error import ReaderError, reader_error
+from fairgen.monitor.reading import PictureReader, Tone, tone_of
+from fairgen.monitor.store import Alarm, SeenPicture, Store
+from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
+
+if TYPE_CHECKING:
+    from fairgen.targets import FairnessSpec
+    from skin_tone.pool import ToneReader
+
+__all__ = ["Alarm", "Monitor", "Observed"]
+
+EVERYTHING = "all"
+"""The context of pictures that belong to none."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What became of a picture.
+
+    Attributes:
+        context: where it counts.
+        number: among the pictures read there, 1 and up; None: it was not read.
+        tone: its class, or None.
+        skipped: left out by sampling.
+        problem: why its file could not be opened, or None.
+        alarms: lines that it crossed, for the first time.
+    """
+
+    context: str
+    number: int | None = None
+    tone: str | None = None
+    skipped: bool = False
+    problem: str | None = None
+    alarms: tuple[Alarm, ...] = ()
+
+
+class Monitor:
+    """Watches a stream of pictures, or several (contexts), against a declared target.
+
+    It may be shared by threads. Used in a ``with`` block, or closed.
+
+    Args:
+        spec: the declared target; a spec with contexts gives each its own.
+        state: SQLite file in which it goes on after a stop or a crash; None: in memory.
+        reader: who reads pictures: ``calibrated``, ``second``, a reader of your own; None: only readings
+            come.
+        reader_error: ``validated`` (the reader errs as its shipped validation says), a JSON file with a
+            validation of your own, or ``none`` (readings count as they are).
+        level: chance that it ever alarms though all contexts are on target and none changes, in (0, 1).
+        contexts: how many contexts share that chance. A context beyond them warns, but cannot alarm. Default:
+            the contexts of the spec and one for the rest, or 1.
+        every: look at every so many pictures only, 1 or more.
+        on_alarm: is called with every alarm, after it was written down; after a crash in between, once more.
+
+    Raises:
+        UserError: a value is out of its range, or the state belongs to another monitor.
+    """
+
+    def __init__(
+        self,
+        spec: FairnessSpec,
+        *,
+        state: Path | None = None,
+        reader: str | ToneReader | None = "calibrated",
+        reader_error: str = "validated",
+        level: float = 0.05,
+        contexts: int | None = None,
+        every: int = 1,
+        on_alarm: Callable[[Alarm], None] | None = None,
+    ) -> None:
+        if not 0 < level < 1:
+            raise UserError(f"--level is {level:g}: give a number between 0 and 1, such as 0.05.")
+        if every < 1:
+            raise UserError(f"--every is {every}: give 1 (each picture) or more.")
+        self.contexts = contexts or (len(spec.contexts) + 1 if spec.contexts else 1)
+        if self.contexts < 1:
+            raise UserError(f"--contexts is {contexts}: give 1 or more.")
+        self.spec, self.levels, self.every, self._on_alarm = spec, Levels(level), every, on_alarm
+        self.error = _reader_error(reader_error, reader, spec)
+        self.reader_name = reader if isinstance(reader, str) else "none" if reader is None else "your own"
+        self._reader = None if reader is None else PictureReader(reader, spec.scale)
+        self._guard = RLock()
+        self._watches: dict[str, ContextWatch] = {}
+        self.settings: dict[str, Any] = {
+            "target": spec.content_hash(),
+            "reader": self.reader_name,
+            "reader_error": self.error.identity,
+            "level": level,
+            "number_of_contexts": self.contexts,
+            "sampling": every,
+        }
+        self.store = Store(state, self.settings)
+        try:
+            self._load()
+        except BaseException:
+            self.store.close()
+            raise
+        self._tell()
+
+    def _tell(self) -> None:
+        """Call ``on_alarm`` with what it was not called with yet."""
+        if self._on_alarm is None:
+            return
+        for alarm in self.raised[self.store.counted("told") :]:
+            self._on_alarm(alarm)
+            with self.store.transaction():
+                self.store.count("told")
+
+    def _load(self) -> None:
+        self._watches = {}
+        for name, about, state in self.store.contexts():
+            watch = self._new_watch(name, about["target"])
+            try:
+                watch.restore(state)
+            except (ValueError, KeyError) as error:
+                raise UserError(
+                    f"{self.store.path} was written by another version of fairgen: name another --state."
+                ) from error
+            self._watches[name] = watch
+        self.raised = self.store.alarms()
+
+    def _new_watch(self, name: str, target: dict[str, float]) -> ContextWatch:
+        return ContextWatch(
+            name,
+            target,
+            self.error.box(target, 1 - self.levels.reader),
+            levels=self.levels,
+            weight=1 / self.contexts if len(self._watches) < self.contexts else 0.0,
+        )
+
+    def knows(self, identity: str) -> bool:
+        """Whether a picture of this id was taken in before."""
+        with self._guard:
+            return self.store.knows(identity)
+
+    def observe(
+        self, what: Any, context: str | None = None, *, prompt: str | None = None, id: str | None = None
+    ) -> Observed | None:
+        """Take in a picture or a reading.
+
+        Args:
+            what: a Pillow picture, an array (uint8, H x W x 3, RGB), the path of a file, a
+                `skin_tone.ToneReading`, or all readings of one picture, largest face first.
+            context: name of the stream that it belongs to; default: that of the spec's contexts which fits
+                the prompt, or one for all.
+            prompt: what it was made of.
+            id: unlike any other picture's. A picture whose id was seen is not counted again. Default: every
+                call is another picture.
+
+        Returns:
+            None where the id was seen before.
+
+        Raises:
+            UserError: the monitor takes readings alone, or a context has two targets.
+        """
+        from skin_tone import ToneReading
+
+        path = os.fspath(what) if isinstance(what, str | os.PathLike) else None
+
+        def look() -> Tone:
+            if isinstance(what, ToneReading):
+                return tone_of([what], self.spec.scale)
+            if isinstance(what, Sequence) and not isinstance(what, str):
+                return tone_of(what, self.spec.scale)
+            if self._reader is None:
+                raise UserError("This monitor takes readings alone: give it a reader for pictures.")
+            return self._reader.read(what)
+
+        return self.take(look, context, prompt=prompt, id=id, path=path)
+
+    def take(
+        self,
+        look: Callable[[], Tone],
+        context: str | None = None,
+        *,
+        prompt: str | None = None,
+        id: str | None = None,
+        path: str | None = None,
+    ) -> Observed | None:
+        """As `observe`, with ``look`` for the tone, which is called only where the picture counts."""
+        name, target = self._where(context, prompt)
+        with self._guard:
+            if id is not None and self.store.knows(id):
+                return None
+            skipped = self.store.counted("offered") % self.every != 0
+            tone = None if skipped else look()
+            try:
+                with self.store.transaction():
+                    done = self._write(name, target, tone, id, path)
+            except BaseException:
+                self._load()  # what was learnt in memory alone is forgotten again
+                raise
+            self.raised += done.alarms
+            if done.alarms:
+                self._tell()
+        return done
+
+    def _where(self, context: str | None, prompt: str | None) -> tuple[str, dict[str, float]]:
+        """Name and target of the context of a picture."""
+        asked = prompt if prompt is not None else context
+        index = None if asked is None else self.spec.context_index(asked)
+        target = dict(self.spec.target if index is None else self.spec.contexts[index].target)
+        if context is not None:
+            return context, target
+        return (EVERYTHING if index is None else self.spec.contexts[index].prompts[0]), target
+
+    def _write(
+        self, name: str, target: dict[str, float], tone: Tone | None, id: str | None, path: str | None
+    ) -> Observed:
+        place = list(self._watches).index(name) if name in self._watches else len(self._watches)
+        watch = self._watches.get(name) or self._new_watch(name, target)
+        if watch.target != target:
+            raise UserError(
+                f"The context {name!r} has pictures of prompts with two targets: name a context for each."
+            )
+        self._watches[name] = watch
+        offered = self.store.count("offered")
+        identity = id if id is not None else f"#{offered + 1}"
+        watch.offered += 1
+        number: int | None = None
+        alarms: list[Alarm] = []
+        if tone is not None and tone.problem is not None:
+            watch.unreadable += 1
+        elif tone is not None and tone.tone is None:
+            watch.abstain(tone.abstained or "not_read", tone.estimate)
+        elif tone is not None:
+            watch.observe(tone.tone or "")
+            number = watch.read
+            alarms = self._crossed(watch, identity)
+        read = None if tone is None else tone.tone
+        reason = "skipped" if tone is None else "unreadable" if tone.problem else tone.abstained
+        self.store.add_picture(SeenPicture(identity, number, read, path), name, reason, time.time())
+        for alarm in alarms:
+            self.store.add_alarm(alarm)
+        self.store.put_context(name, place, {"target": target}, watch.state())
+        return Observed(
+            name, number, read, tone is None, None if tone is None else tone.problem, tuple(alarms)
+        )
+
+    def _crossed(self, watch: ContextWatch, id: str) -> list[Alarm]:
+        """Lines that the last picture of a context crossed and none before it did."""
+        done = {(a.level, a.test) for a in self.raised if a.context == watch.context}
+        found = []
+        for test, figures in watch.tests().items():
+            for level, line in (("warning", figures.alone), ("alarm", figures.line)):
+                if line is None or figures.evidence < line or (level, test) in done:
+                    continue
+                if level == "warning" and line == figures.line:
+                    continue  # one context alone: the two lines are one
+                found.append(
+                    Alarm(
+                        level, test, watch.context, watch.read, figures.evidence, line, now().isoformat(), id
+                    )
+                )
+        return found
+
+    def figures(self) -> list[ContextFigures]:
+        """The figures of every context as they stand, in order of appearance."""
+        with self._guard:
+            return [watch.figures() for watch in self._watches.values()]
+
+    def watches(self) -> list[ContextWatch]:
+        """Every context, in order of appearance."""
+        with self._guard:
+            return list(self._watches.values())
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether any alarm was raised; warnings do not count."""
+        return any(alarm.level == "alarm" for alarm in self.raised)
+
+    def close(self) -> None:
+        """Free the reader, release the state. May be called twice."""
+        if self._reader is not None:
+            self._reader.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _reader_error(given: str, reader: Any, spec: FairnessSpec) -> ReaderError:
+    from skin_tone.scales import SCALES
+
+    name = reader if isinstance(reader, str) else None
+    return reader_error(given, name, spec.scale, list(SCALES[spec.scale].classes))
