@@ -8,7 +8,6 @@ the reader that they are of.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from rich.progress import track
 from fairgen.evidence.identity import reader_identity
 from skin_tone import SCALES, SkinToneReader
 from skin_tone.camera import careful, careless
+from tools.figures.stamp import READERS, write_figures
 from tools.reader.shots import Shots
 
 NOT_READ = "not read"
@@ -61,7 +61,7 @@ def main(
         "reader": reader_identity().model_dump(),
         "called": lights,
     }
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_figures(out, document, [READERS])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which skin-tone reader is installed: hashes of its fitted files and its code, and what finds the faces."""
+"""Which skin-tone reader is installed, which library finds the faces, and which code makes the pages."""
 
 from __future__ import annotations
 
@@ -12,45 +12,33 @@ from pydantic import Field
 from fairgen._version import __version__
 from fairgen.common.documents import Part
 from fairgen.runs import fingerprint_of
+from skin_tone.identity import identity
 
 __all__ = ["ReaderIdentity", "reader_identity", "software_hash"]
 
-_FITTED = (".safetensors", "calibration.json")
 _CODE = (".py", ".j2", ".css", ".js", ".yaml", ".txt")
 
 
 class ReaderIdentity(Part):
-    """Two readers with equal ``fitted``, ``code`` and ``mediapipe`` give the same readings."""
+    """Two readers with equal ``identity`` and ``mediapipe`` give the same readings."""
 
     package: str = "skin_tone"
     fairgen: str = Field(description="version of fairgen that it came with")
-    fitted: str = Field(description="'sha256:<hex>' over the hashes of the fitted files")
-    code: str = Field(description="'sha256:<hex>' over the hashes of its modules")
+    identity: str = Field(description="'sha256:<hex>': `skin_tone.identity.identity`")
     mediapipe: str = Field(description="version of the library that finds the faces; empty: not installed")
 
     def same_reader(self, other: ReaderIdentity) -> bool:
         """Whether readings of the two may be compared."""
-        mine, theirs = ((one.fitted, one.code, one.mediapipe) for one in (self, other))
-        return mine == theirs
+        return (self.identity, self.mediapipe) == (other.identity, other.mediapipe)
 
 
 def reader_identity() -> ReaderIdentity:
     """The identity of the installed `skin_tone`."""
-    files = {
-        found.name: f"sha256:{hashlib.sha256(found.read_bytes()).hexdigest()}"
-        for found in resources.files("skin_tone").iterdir()
-        if found.is_file()
-    }
     try:
         mediapipe = metadata.version("mediapipe")
     except metadata.PackageNotFoundError:
         mediapipe = ""
-    return ReaderIdentity(
-        fairgen=__version__,
-        fitted=fingerprint_of({name: sha for name, sha in files.items() if name.endswith(_FITTED)}),
-        code=fingerprint_of({name: sha for name, sha in files.items() if name.endswith(".py")}),
-        mediapipe=mediapipe,
-    )
+    return ReaderIdentity(fairgen=__version__, identity=identity(), mediapipe=mediapipe)
 
 
 @cache

@@ -102,6 +102,7 @@ def index_page(
             measured=measured,
             installed=installed,
             same_reader=installed.same_reader(measured),
+            abroad_of=abroad.get("measured", {}).get("of", {}).get("readers"),
             abroad=[(name, abroad[key]["skin_tone"]) for key, name in _ABROAD_SETS.items() if key in abroad],
             models=list(enumerate(models.values(), 1)),
             cards=inputs.cards,

@@ -45,7 +45,7 @@ def test_the_identity_covers_every_fitted_file(tmp_path: Path, monkeypatch: pyte
     assert identity.identity() == shipped
     fitted = [part for part in package.iterdir() if part.suffix in (".json", ".safetensors")]
     for part in fitted:
-        if part.name == "selftest.json":
+        if part.name in ("confusion.json", "selftest.json"):
             continue
         kept = part.read_bytes()
         part.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
