@@ -20,6 +20,7 @@ from skin_tone import SkinToneReader
 from skin_tone.observer import angle_of
 from skin_tone.scales import SCALES
 from skin_tone.second import SecondReader
+from tools.figures.stamp import KEY, READERS, stamp
 from tools.reader.rated import PLAIN_KINDS, rated_faces
 
 GENERATOR = "Stable Diffusion 2.1"
@@ -47,6 +48,7 @@ def main(
                     counts[name][s][true][scale.classes.index(reading.classes[s])] += 1
     said = {
         "command": "python benchmarks/rated_confusion.py --faces FACES",
+        KEY: stamp([READERS]),
         "set": f"{len(rated)} portraits of {GENERATOR}, rated blind by two to five raters",
         "answered": answered,
     }
