@@ -44,12 +44,15 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         _fairgen("report", str(run), "--pictures", "thin", "--out", str(made))
+        shipped = _DOCS / "audit-of-the-embedded-model"
+        shipped.mkdir(exist_ok=True)
         for name in _SHIPPED:
-            shutil.copyfile(made / name, _DOCS / "audit-of-the-embedded-model" / name)
+            shutil.copyfile(made / name, shipped / name)
         report = json.loads((made / "report.json").read_text(encoding="utf-8"))
         top_of_page(made / "report.html", _DOCS / "images" / "audit.png")
-    document = {"command": "python benchmarks/occupations.py --work FOLDER", "arms": _arms(report)}
-    markdown.put("occupations", table(document["arms"]), _DOCS / "audit.md")
+    arms = _arms(report)
+    document = {"command": "python benchmarks/occupations.py --work FOLDER", "arms": arms}
+    markdown.put("occupations", table(arms), _DOCS / "audit.md")
     write_figures(_HERE / "occupations.json", document, _OF)
 
 

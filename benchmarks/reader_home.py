@@ -70,7 +70,7 @@ def _value(row: dict[str, Any] | None, key: str) -> float | None:
         return None
     if key != "spread":
         return float(row[key])
-    found = [value for name, value in row.items() if name.startswith("within_one[") and value is not None]
+    found = [float(v) for name, v in row.items() if name.startswith("within_one[") and v is not None]
     return max(found) - min(found)
 
 

@@ -257,8 +257,10 @@ def test_the_schemas_are_published() -> None:
     jsonschema.validate(table(1.0).model_dump(mode="json"), KnownBias.model_json_schema())
 
 
-def test_results_that_ship_are_whole() -> None:
+def test_results_that_ship_are_whole_or_absent() -> None:
     found = [load_result(path) for path in sorted((ROOT / "benchmarks" / "known_bias").glob("*.json"))]
+    if not found:
+        pytest.skip("no results ship: not yet measured with the model and the readers that ship")
     assert {one.method.name for one in found} == set(SHIPPED)
     assert len(leaderboard(found)) == 1, "made under the same conditions"
 
