@@ -43,7 +43,7 @@ def oscal_document(
                 "version": "1",
                 "oscal-version": OSCAL_VERSION,
                 "remarks": "Written by fairgen. It says what was measured; whether a requirement is met is "
-                "for who reads it to judge.",
+                "for whoever reads it to judge.",
             },
             "import-ap": {
                 "href": f"#{_id('resource', key, plan)}",

@@ -259,10 +259,8 @@ def test_the_schemas_are_published() -> None:
 
 def test_results_that_ship_are_whole_or_absent() -> None:
     found = [load_result(path) for path in sorted((ROOT / "benchmarks" / "known_bias").glob("*.json"))]
-    if not found:
-        pytest.skip("no results ship: not yet measured with the model and the readers that ship")
-    assert {one.method.name for one in found} == set(SHIPPED)
-    assert len(leaderboard(found)) == 1, "made under the same conditions"
+    assert {one.method.name for one in found} in (set(), set(SHIPPED))
+    assert len(leaderboard(found)) == min(1, len(found)), "made under the same conditions"
 
 
 def test_only_results_of_the_same_conditions_share_a_table() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fairgen.common.files import write_text
 from tools.figures.stamp import CALIBRATIONS, KEY, MODEL, READERS, identities
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,12 +91,26 @@ class Table(_Part):
         Raises:
             LookupError: the page lacks the marks.
         """
+        return self._parts(root)[1].strip()
+
+    def put(self, root: Path, text: str) -> None:
+        """Replace what stands there, and nothing else.
+
+        Raises:
+            LookupError: the page lacks the marks.
+        """
+        before, _, after = self._parts(root)
+        write_text(root / self.page, f"{before}{text}\n{after}")
+
+    def _parts(self, root: Path) -> tuple[str, str, str]:
+        """The page up to the end of the first mark, what stands there, and the rest."""
         page = (root / self.page).read_text(encoding="utf-8")
-        _, found, rest = page.partition(f"<!-- {self.mark} -->\n")
-        text, closed, _ = rest.partition(f"<!-- /{self.mark} -->")
+        begin, end = f"<!-- {self.mark} -->\n", f"<!-- /{self.mark} -->"
+        before, found, rest = page.partition(begin)
+        text, closed, after = rest.partition(end)
         if not found or not closed:
             raise LookupError(f"{self.page} lacks the marks of {self.mark}")
-        return text.strip()
+        return before + begin, text, end + after
 
 
 class Piece(_Part):

@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fairgen.common.files import write_text
 from tools.figures.index import NOT_MEASURED, Piece
 
 
@@ -59,8 +58,5 @@ def retire(name: str, piece: Piece, root: Path) -> list[str]:
     for path in piece.written(root):
         path.unlink()
     for table in piece.tables:
-        page = root / table.page
-        content = page.read_text(encoding="utf-8")
-        shown = table.shown(root)
-        write_text(page, content.replace(shown, NOT_MEASURED.format(name=name)))
+        table.put(root, NOT_MEASURED.format(name=name))
     return [f"{one.page}: {one.text}" for one in piece.states]

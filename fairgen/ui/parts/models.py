@@ -84,9 +84,21 @@ def wire_models(
         "api_visibility": "private",
     }
     asked = [controls.name, controls.loras, *sampling.fields]
-    changes = [controls.name.change, controls.loras.change, sampling.scheduler.change, sampling.size.change]
+    gr.on(
+        [controls.name.change, controls.loras.change],
+        look,
+        asked,
+        [controls.facts, sampling.size],
+        **shown,
+    )
+
+    def look_again(*given: Any) -> Iterator[Any]:
+        # Without the sizes: a list that gets its choices anew opens, though nobody asked for it.
+        yield from (facts for facts, _ in look(*given))
+
+    changes = [sampling.scheduler.change, sampling.size.change]
     changes += [field.blur for field in (sampling.negative, sampling.steps, sampling.guidance)]
-    gr.on(changes, look, asked, [controls.facts, sampling.size], **shown)
+    gr.on(changes, look_again, asked, controls.facts, **shown)
 
     def first() -> tuple[Any, Any, Any]:
         known = engine.loaded(engine.default)
