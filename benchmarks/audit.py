@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
+import page_tables
 import typer
 from rich.console import Console
 
@@ -111,10 +111,10 @@ def main(
         ]
         for row in rows
     ]
-    text = markdown.table(titles, [*cells, ["median", "", "", f"{ratio:.3f}", f"{cpu:.3f}"]])
+    text = page_tables.table(titles, [*cells, ["median", "", "", f"{ratio:.3f}", f"{cpu:.3f}"]])
     print(text)
     if save:
-        markdown.put("audit", text)
+        page_tables.put("audit", text)
         document = {
             "command": f"python benchmarks/audit.py --prompts {prompts} --count {count} --rounds {rounds} "
             f"--batch-size {batch_size} --save",

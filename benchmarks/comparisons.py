@@ -16,8 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import markdown
 import numpy as np
+import page_tables
 import typer
 from numpy.typing import NDArray
 from rich.progress import track
@@ -71,7 +71,7 @@ def table(rows: list[Row]) -> str:
     """Markdown, for docs/statistics.md."""
     by = {(tuple(r["counts"]), r["prompts"], r["moved"]): r["rejected"] for r in rows}
     titles = ("pictures a prompt", "prompts", "equal models %", *(f"TV {m} apart %" for m in MOVED[1:]))
-    return markdown.table(
+    return page_tables.table(
         titles,
         [
             [f"{a} / {b}", str(n), *(f"{100 * by[(a, b), n, m]:.1f}" for m in MOVED)]
@@ -88,7 +88,7 @@ def main(sets: int = 200, workers: int = 2) -> None:
         rows = [future.result() for future in track(work, "Comparing")]
     text = table(rows)
     print(text)
-    markdown.put("compare", text, _HERE.parent / "docs" / "statistics.md")
+    page_tables.put("compare", text, _HERE.parent / "docs" / "statistics.md")
     lines = ",\n".join(map(json.dumps, rows))
     document = f'{{"command": {json.dumps(_COMMAND)}, "rows": [\n{lines}\n]}}\n'
     (_HERE / "comparisons.json").write_text(document, encoding="utf-8")

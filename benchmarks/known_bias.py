@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import markdown
+import page_tables
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -227,7 +227,7 @@ def _work(bench: Bench, setup: Setup, asked: Sequence[Asked], workers: int, *, b
 
 
 def _markdown(one: TextTable) -> str:
-    return markdown.table(one.titles, one.rows)
+    return page_tables.table(one.titles, one.rows)
 
 
 def _show_bias(measured: MeasuredBias) -> None:
@@ -261,11 +261,11 @@ def _put() -> None:
     from fairgen.bench.tables import bias_sentences
     from fairgen.common.documents import read_document
 
-    markdown.put("leaderboard", _boards(_shipped_results()), _PAGE)
+    page_tables.put("leaderboard", _boards(_shipped_results()), _PAGE)
     if _BIAS.is_file():
         measured = read_document(_BIAS, MeasuredBias, "measured bias")
         text = f"{_markdown(bias_table(measured))}\n\n" + "\n- ".join(bias_sentences(measured))
-        markdown.put("bias", text, _PAGE)
+        page_tables.put("bias", text, _PAGE)
 
 
 if __name__ == "__main__":

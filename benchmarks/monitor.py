@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import markdown
 import monitor_streams
 import numpy as np
+import page_tables
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
@@ -298,7 +298,7 @@ def false_alarm_table(rows: list[Row]) -> str:
             ]
         )
     titles = ("target", "streams", "any alarm %", "off target %", "changed %", "intervals hold %")
-    return markdown.table((*titles, "chi-square after each picture %", "every 100 pictures %"), cells)
+    return page_tables.table((*titles, "chi-square after each picture %", "every 100 pictures %"), cells)
 
 
 def delay_tables(rows: list[Row]) -> tuple[str, str]:
@@ -332,8 +332,8 @@ def delay_tables(rows: list[Row]) -> tuple[str, str]:
             )
     titles = ("TV", "what moved", *(f"after {c:,} on target" if c else "from the start" for c in CHANGES))
     others = ("“changed” alone, after 1,000", "CUSUM, start", "CUSUM, after 1,000")
-    exact = markdown.table((*titles, *others, "chi-square each picture", "one planned test"), cells)
-    return exact, markdown.table((*titles[:2], "validated on faces", *titles[2:4], others[0]), read)
+    exact = page_tables.table((*titles, *others, "chi-square each picture", "one planned test"), cells)
+    return exact, page_tables.table((*titles[:2], "validated on faces", *titles[2:4], others[0]), read)
 
 
 def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
@@ -376,7 +376,7 @@ def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
     for name, text in found.items():
         print(f"\n{name}\n\n{text}")
         if not quick:
-            markdown.put(name, text, _PAGE)
+            page_tables.put(name, text, _PAGE)
     if not quick:
         head = json.dumps({"command": f"{_COMMAND} --streams {streams}", "cusum_line": line})[:-1]
         lines = ",\n".join(json.dumps(_counted(row)) for row in rows)

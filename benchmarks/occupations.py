@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
+import page_tables
 import typer
 
 from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, hold_work, write_figures
@@ -52,7 +52,7 @@ def main(
         top_of_page(made / "report.html", _DOCS / "images" / "audit.png")
     arms = _arms(report)
     document = {"command": "python benchmarks/occupations.py --work FOLDER", "arms": arms}
-    markdown.put("occupations", table(arms), _DOCS / "audit.md")
+    page_tables.put("occupations", table(arms), _DOCS / "audit.md")
     write_figures(_HERE / "occupations.json", document, _OF)
 
 
@@ -102,7 +102,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     ]
     made = sum(row["generated"] for row in rows)
-    return f"{markdown.table(titles, cells)}\n\n{made:,} pictures in all."
+    return f"{page_tables.table(titles, cells)}\n\n{made:,} pictures in all."
 
 
 if __name__ == "__main__":

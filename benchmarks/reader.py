@@ -21,9 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
 import numpy as np
 import numpy.typing as npt
+import page_tables
 import typer
 from PIL import Image, ImageFilter
 from reader_home import home_table
@@ -341,7 +341,7 @@ def main(
     if out is not None:
         write_figures(out, result, [READERS])
         if limit is None and photos is not None:
-            markdown.put("home", home_table(result), markdown.PAGE.with_name("reader.md"))
+            page_tables.put("home", home_table(result), page_tables.PAGE.with_name("reader.md"))
 
 
 def _print(title: str, rows: dict[str, dict[str, Any]]) -> None:

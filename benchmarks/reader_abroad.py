@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from markdown import PAGE, put, table
 from numpy.typing import NDArray
+from page_tables import PAGE, put, table
 from PIL import Image
 from reader import Reading, Stone, naive
 from rich.console import Console

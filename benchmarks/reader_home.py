@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import markdown
+import page_tables
 
 READERS = ("skin_tone", "naive", "stone")
 _BARS = {
@@ -62,7 +62,7 @@ def home_table(result: dict[str, Any]) -> str:
         rows.append(
             ["time of a 768 px portrait against stone's, on one core, by turns", "", share, "", "1", ""]
         )
-    return markdown.table(("", "light", *READERS, "wanted"), rows)
+    return page_tables.table(("", "light", *READERS, "wanted"), rows)
 
 
 def _value(row: dict[str, Any] | None, key: str) -> float | None:

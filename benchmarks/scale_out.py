@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
+import page_tables
 import psutil
 import typer
 
@@ -117,7 +117,7 @@ def main(
         for name, found in rows.items()
     }
     titles = ("", "pictures", "start, s", "audit, s", "pictures/s", "processor s a picture")
-    text = markdown.table(
+    text = page_tables.table(
         titles,
         [
             [
@@ -133,7 +133,7 @@ def main(
     )
     print(text)
     if save:
-        markdown.put("scale-out", text, _HERE.parent / "docs" / "scale-out.md")
+        page_tables.put("scale-out", text, _HERE.parent / "docs" / "scale-out.md")
         options = f"--prompts {prompts} --count {count} --rounds {rounds}"
         document = {
             "command": f"python benchmarks/scale_out.py {options} --save",

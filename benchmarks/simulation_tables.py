@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import markdown
 import numpy as np
+import page_tables
 from interval_methods import METHODS
 
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ def _coverage_tables(rows: list[Row]) -> dict[str, str]:
         found = [r["methods"][used]["covered"] for r in rows if (r["classes"], r["shape"]) == (k, shape)]
         marked = [f"**{_percent(c)}**" if not 0.93 <= c <= 0.98 else _percent(c) for c in found]
         cells.append([str(k), shape, *marked])
-    grid = markdown.table(("classes", "shares", *(f"n = {n}" for n in _sizes(rows))), cells)
+    grid = page_tables.table(("classes", "shares", *(f"n = {n}" for n in _sizes(rows))), cells)
     cells = []
     for name in METHODS:
         for label, sizes in (("6, 12", (6, 12)), ("30, 100, 300", (30, 100, 300))):
@@ -38,7 +38,7 @@ def _coverage_tables(rows: list[Row]) -> dict[str, str]:
             ends = _percent(covered.min()), _percent(covered.max())
             cells.append([name, label, *ends, f"{inside} of {len(some)}", str(below), f"{width:.3f}"])
     titles = ("method", "n", "least %", "most %", "cells in 93-98 %", "cells below", "mean width")
-    return {"coverage": grid, "methods": markdown.table(titles, cells)}
+    return {"coverage": grid, "methods": page_tables.table(titles, cells)}
 
 
 def _grid_table(rows: list[Row]) -> str:
@@ -63,13 +63,13 @@ def _grid_table(rows: list[Row]) -> str:
                 ]
             )
     titles = ("method", "n", "shapes", "least %", "mean %", "shapes under 94.5 %", "mean width")
-    return markdown.table(titles, cells)
+    return page_tables.table(titles, cells)
 
 
 def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
     """Mark in docs/statistics.md -> Markdown table."""
     result = _coverage_tables(rows["coverage"]) | {"grid": _grid_table(rows["grid"])}
-    result["bootstrap"] = markdown.table(
+    result["bootstrap"] = page_tables.table(
         (
             "reader",
             "shares",
@@ -88,14 +88,14 @@ def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
         ],
     )
     by = {(r["classes"], r["shape"], r["n"]): r for r in rows["difference"]}
-    result["difference"] = markdown.table(
+    result["difference"] = page_tables.table(
         ("classes", "target", "n = 6", "n = 30", "n = 100"),
         [
             [str(k), shape, *(_percent(by[k, shape, n]["rejected"]) for n in (6, 30, 100))]
             for k, shape in dict.fromkeys((k, shape) for k, shape, _ in by)
         ],
     )
-    result["equivalence"] = markdown.table(
+    result["equivalence"] = page_tables.table(
         (
             "classes",
             "tolerance",
@@ -111,7 +111,7 @@ def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
         ],
     )
     by = {(r["classes"], r["shape"], r["n"]): r for r in rows["floor"]}
-    result["floor"] = markdown.table(
+    result["floor"] = page_tables.table(
         ("classes", "target", *(f"n = {n}" for n in _sizes(rows["floor"]))),
         [
             [str(k), shape]
@@ -122,7 +122,7 @@ def tables(rows: dict[str, list[Row]]) -> dict[str, str]:
             for k, shape in dict.fromkeys((k, shape) for k, shape, _ in by)
         ],
     )
-    result["across"] = markdown.table(
+    result["across"] = page_tables.table(
         ("prompts", "interval covers %", "paired test rejects %"),
         [[str(r["prompts"]), _percent(r["covered"]), _percent(r["rejected"])] for r in rows["across"]],
     )
@@ -145,4 +145,4 @@ def _mixed_table(rows: list[Row]) -> str:
         for population in dict.fromkeys(row["population"] for row in rows)
         for name, key in (("bounded", "bounded"), ("bootstrap", "bootstrap"))
     ]
-    return markdown.table(("prompts", "interval", *(f"n = {n}" for n in sizes)), cells)
+    return page_tables.table(("prompts", "interval", *(f"n = {n}" for n in sizes)), cells)

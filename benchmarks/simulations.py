@@ -16,8 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import markdown
 import numpy as np
+import page_tables
 import simulation_tables
 import typer
 from interval_methods import METHODS
@@ -313,7 +313,7 @@ def main(quick: bool = False, only: str | None = None, workers: int = 2) -> None
     for name, text in simulation_tables.tables(rows).items():
         print(f"\n{name}\n\n{text}")
         if not quick:
-            markdown.put(name, text, _PAGE)
+            page_tables.put(name, text, _PAGE)
     if not quick:
         lines = [
             f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, found)) + "\n]"

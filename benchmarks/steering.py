@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
 import numpy as np
+import page_tables
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -220,9 +220,9 @@ def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")])
         + ["–" if row[n] is None else f"{row[n]:.{4 if n == 'alignment_error' else 3}f}" for n in names]
         for row in result
     ]
-    text = markdown.table(titles, cells)
+    text = page_tables.table(titles, cells)
     print(text)
-    markdown.put("steering", text)
+    page_tables.put("steering", text)
     document = {"command": _COMMAND, "rows": result}
     write_figures(_HERE / "steering.json", document, OF)
 

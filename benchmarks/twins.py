@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import markdown
 import numpy as np
+import page_tables
 import typer
 from PIL import Image
 from rich import print as show
@@ -174,7 +174,7 @@ def main(
         result["dose_response"] = dose_response(generator, reader)
         show(result["dose_response"])
     write_figures(out, result, [MODEL, CALIBRATIONS, READERS])
-    markdown.put("twins", _tables(result))
+    page_tables.put("twins", _tables(result))
 
 
 def _tables(result: dict[str, Any]) -> str:
@@ -202,9 +202,9 @@ def _tables(result: dict[str, Any]) -> str:
     doses = ("technique", "rank correlation", "within a prompt", *(f"{s:+.1f}" for s in STRENGTHS))
     return "\n\n".join(
         (
-            markdown.table(titles, likeness_rows),
-            markdown.table(doses, dose_rows),
-            markdown.table(("time against plain sampling", "ratio"), cost_rows),
+            page_tables.table(titles, likeness_rows),
+            page_tables.table(doses, dose_rows),
+            page_tables.table(("time against plain sampling", "ratio"), cost_rows),
             f"Plain sampling: {costs['seconds_per_picture']:.2f} s a picture in batches of 4.",
         )
     )

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.error import URLError
 
-import markdown
+import page_tables
 import psutil
 import typer
 
@@ -180,7 +180,7 @@ def main(
             [said[key], f"{value:.1f}", f"{max(visit[key] for visit in visits):.1f}", str(bars[key] or "–")]
             for key, value in medians.items()
         ]
-        tables.append(markdown.table(("seconds", "median", "worst", "at most"), rows))
+        tables.append(page_tables.table(("seconds", "median", "worst", "at most"), rows))
     if came:
         rows = [
             [
@@ -193,11 +193,11 @@ def main(
             for n, r in enumerate(came, 1)
         ]
         titles = ("round", f"own results of {users}", "told their place", "seconds", "server's memory, MB")
-        tables.append(markdown.table(titles, rows))
+        tables.append(page_tables.table(titles, rows))
     text = "\n\n".join(tables)
     print(text)
     if save:
-        markdown.put("web-app", text, _HERE.parent / "docs" / "web-app.md")
+        page_tables.put("web-app", text, _HERE.parent / "docs" / "web-app.md")
         options = f"--starts {starts} --count {count} --users {users} --rounds {rounds}"
         document = {
             "command": f"python benchmarks/web_app.py {options} --save",

@@ -31,6 +31,10 @@ def test_the_same_input_gives_the_same_bytes(
     run: Path, pack: Path, document_signer: DocumentSigner, tmp_path: Path
 ) -> None:
     again = written(plan_pack([run], signer=document_signer, created_at=WHEN), tmp_path / "again.zip")
+    first, second = files_in(pack), files_in(again)
+    assert list(first) == list(second)
+    for name, content in first.items():
+        assert second[name].split(b"\n") == content.split(b"\n"), name
     assert again.read_bytes() == pack.read_bytes()
 
 
