@@ -115,7 +115,7 @@ def calibrate(
     chosen = plan or Plan()
     if (each := len(chosen.prompts) * chosen.seeds) < _FEWEST:
         raise UserError(
-            f"{each} {'picture' if each == 1 else 'pictures'} at each strength are too few, for a curve "
+            f"{each} {'picture is' if each == 1 else 'pictures are'} too few at each strength, for a curve "
             f"needs {_FEWEST}: use more --seeds or --prompts."
         )
     starts: tuple[Start, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -38,8 +39,8 @@ class SteeredGenerator(PlainModel):
 
     info: ModelInfo = INFO
 
-    def __init__(self, slope: float = 55.0, late: float = 0.3, unreadable: bool = False) -> None:
-        self.slope, self.late, self.unreadable = slope, late, unreadable
+    def __init__(self, slope: float = 55.0, late: float = 0.3, unreadable_from: float = math.inf) -> None:
+        self.slope, self.late, self.unreadable_from = slope, late, unreadable_from
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         assert steering is not None
@@ -50,7 +51,7 @@ class SteeredGenerator(PlainModel):
             picture = Image.new("RGB", (64, 64), (120, 90, 80))
             own = 40.0 if request.strength == 0 else 0.0
             picture.info["ita"] = own - acts * self.slope * request.strength + 5 * rng.standard_normal()
-            if self.unreadable:
+            if request.strength >= self.unreadable_from:
                 picture.info["ita"] = None
             pictures.append(picture)
         return pictures
@@ -174,8 +175,10 @@ def test_calibration_measures_curve_and_start() -> None:
 
 def test_a_model_that_cannot_be_read_is_told_so() -> None:
     with pytest.raises(UserError, match="No skin tone could be read in the first 13 calibration pictures"):
-        measured(SteeredGenerator(unreadable=True))
-    with pytest.raises(UserError, match=r"Only 9 of 9 calibration pictures .* use more --seeds"):
+        measured(SteeredGenerator(unreadable_from=-math.inf))
+    with pytest.raises(UserError, match=r"Only \d+ of \d+ calibration pictures .* use more --seeds"):
+        measured(SteeredGenerator(unreadable_from=-0.5))
+    with pytest.raises(UserError, match=r"1 picture is too few at each strength.* use more --seeds"):
         measured(SteeredGenerator(), replace(SHORT, prompts=PROMPTS[:1], seeds=1))
 
 
