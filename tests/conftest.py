@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.doubles.quick_model import quick_model
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from fairgen.models.diffusers import DiffusersModel
     from fairgen.provenance.signing import PictureSigner
+
+__all__ = ["quick_model"]
 
 # Before any test imports matplotlib or a library of the hub: no window, no network, no telemetry.
 os.environ["MPLBACKEND"] = "Agg"

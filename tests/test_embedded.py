@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fairgen import cli
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.provenance.png import digital_source_type
 from fairgen.runs import read_run
@@ -108,14 +109,20 @@ def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
         (("--model", "nowhere"), "There is no model 'nowhere'"),
     ],
 )
-def test_calibrate_refuses_with_one_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    (tmp_path / "empty.txt").write_text("# nothing\n", encoding="utf-8")
-    (tmp_path / "toned.txt").write_text("a nurse with dark skin\n", encoding="utf-8")
-    done = fairgen("calibrate", *arguments, "--out", "kept", cwd=tmp_path)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / "kept").exists()
+def test_calibrate_refuses_with_one_sentence(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.txt").write_text("# nothing\n", encoding="utf-8")
+    Path("toned.txt").write_text("a nurse with dark skin\n", encoding="utf-8")
+    assert cli.run(["calibrate", *arguments, "--out", "kept"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line
+    assert not Path("kept").exists()
 
 
 def test_verify_reads_what_was_made(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

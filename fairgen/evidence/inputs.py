@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -170,11 +171,12 @@ def _sha256(path: Path) -> str | None:
 
 def environment() -> dict[str, Any]:
     """The packages that are installed here: name -> version; and Python and the system."""
-    packages = {
-        re.sub(r"[-_.]+", "-", name).lower(): found.version
-        for found in metadata.distributions()
-        if (name := found.metadata["Name"])
-    }
+    # setuptools, once imported, adds copies of packages that it keeps for itself (by torch.compile, say).
+    places = [place for place in sys.path if Path(place).name != "_vendor"]
+    packages: dict[str, str] = {}
+    for found in metadata.distributions(path=places):
+        if name := found.metadata["Name"]:
+            packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), found.version)
     return {
         "of": "the environment in which the pack was written; each model's record says with which "
         "versions of the libraries the pictures were made",

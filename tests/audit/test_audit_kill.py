@@ -156,7 +156,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(
     assert "--out" in line
 
 
-# The true command on the embedded model --------------------------------------------------------------
+# The true command on a real model --------------------------------------------------------------
 
 
 def _command(*arguments: str) -> list[str]:
@@ -164,9 +164,20 @@ def _command(*arguments: str) -> list[str]:
 
 
 @pytest.mark.embedded
-def test_kills_of_the_true_command_on_the_embedded_model(tmp_path: Path) -> None:
+def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
     (tmp_path / "list.txt").write_text("a portrait of a CEO\na portrait of a janitor\n")
-    begin = ("--prompts", "list.txt", "--count", "3", "--steering", "none,embedding", "--batch-size", "2")
+    begin = (
+        "--prompts",
+        "list.txt",
+        "--count",
+        "3",
+        "--steering",
+        "none,embedding",
+        "--batch-size",
+        "2",
+        "--model",
+        str(quick_model),
+    )
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()

@@ -22,7 +22,8 @@ class CuttingProxy:
         self._down = False
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._waiting = threading.Thread(target=self._accept, daemon=True)
+        self._waiting.start()
 
     def cut(self, seconds: float) -> None:
         """Break every connection, let none come about for so long, and return."""
@@ -36,6 +37,8 @@ class CuttingProxy:
 
     def close(self) -> None:
         """End for good."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for the next line
+        self._waiting.join()
         self._listener.close()
         self.cut(0)
 

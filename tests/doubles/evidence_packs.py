@@ -32,7 +32,7 @@ def make_run(folder: Path) -> Path:
     prompts = folder / "prompts.txt"
     prompts.write_text(LIST)
     spec = load_spec("uniform").approved("A. Person", date(2026, 11, 27))
-    plan = plan_audit(prompts, spec, count=5, arms=("none", "prompt"), max_tries=2, seed=5)
+    plan = plan_audit(prompts, spec, count=5, arms=("none", "prompt"), max_tries=2, seed=4)
     model = ConfusedGenerator(spread=18.0, unreadable=0.1, plain=25.0)
     run = folder / "small-audit"
     for _ in Audit(plan, model, InfoReader(), run, batch_size=4).run():

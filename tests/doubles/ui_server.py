@@ -1,10 +1,8 @@
-"""One ``fairgen serve`` on the embedded model for all tests of the web app, and its visitors: fixtures."""
+"""One ``fairgen serve`` on quick models for all tests of the web app, and its visitors: fixtures."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -59,24 +57,13 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def quick_model(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> Path:
-    """The embedded model with three steps, for tests that need many pictures and do not look at them."""
-    folder = tmp_path_factory.mktemp("quick") / "quick"
-    shutil.copytree(embedded_model, folder, copy_function=os.symlink)
-    settings = json.loads((embedded_model / "fairgen.json").read_text("utf-8"))
-    (folder / "fairgen.json").unlink()
-    (folder / "fairgen.json").write_text(json.dumps(settings | {"steps": 3}), "utf-8")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, quick_model: Path) -> Iterator[Served]:
-    """The server, with the embedded model and a quick one; ends with the test session."""
+    """The server, with a quick model and the embedded one; ends with the test session."""
     folder = tmp_path_factory.mktemp("served")
     port = free_port()
     log = folder / "server.log"
     command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
-    command += ["--model", "embedded", "--model", str(quick_model), "--llm-server", "http://127.0.0.1"]
+    command += ["--model", str(quick_model), "--model", "embedded", "--llm-server", "http://127.0.0.1"]
     started = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment(), cwd=folder)

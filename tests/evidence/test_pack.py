@@ -13,6 +13,7 @@ import pytest
 from fairgen import cli
 from fairgen.errors import UserError
 from fairgen.evidence import PackPlan, plan_pack
+from fairgen.evidence.inputs import environment
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, Manifest
 from fairgen.provenance.documents import DocumentSigner
 from tests.doubles.c2pa_authority import config
@@ -185,3 +186,15 @@ def test_the_command(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
     assert cli.run(["evidence", str(run), "-o", str(tmp_path / "b.zip")]) == 2
     assert "seconds since 1970" in capsys.readouterr().err
+
+
+def test_what_a_package_keeps_for_itself_is_no_package_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, name in (("_vendor", "kept-inside"), ("site", "installed")):
+        (tmp_path / folder / f"{name}-1.dist-info").mkdir(parents=True)
+        (tmp_path / folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    found = environment()["packages"]
+    assert "installed" in found
+    assert "kept-inside" not in found

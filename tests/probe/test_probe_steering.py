@@ -48,6 +48,7 @@ def test_the_gap_of_a_full_faker_is_measured(full: Path) -> None:
     assert verdict == "differs"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("compliance_", "gap", "verdict"), [(HALF, 0.5, "differs"), (NONE, 0.0, "consistent")]
 )

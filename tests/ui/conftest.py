@@ -1,5 +1,5 @@
 """Fixtures of the web app's tests."""
 
-from tests.doubles.ui_server import client, face, page, quick_model, served
+from tests.doubles.ui_server import client, face, page, served
 
-__all__ = ["client", "face", "page", "quick_model", "served"]
+__all__ = ["client", "face", "page", "served"]

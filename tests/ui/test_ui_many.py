@@ -63,6 +63,7 @@ def test_32_scripts_at_once_get_their_own_results_and_are_told_their_places(
         list(pool.map(lambda script: script.close(), clients))
 
 
+@pytest.mark.exhaustive
 def test_the_servers_memory_settles(served: Served) -> None:
     """Visits that were kept for good took a third of a megabyte each."""
 

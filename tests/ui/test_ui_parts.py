@@ -249,7 +249,7 @@ def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> N
     read = tuple(PictureResult(tmp_path / f"{n} a.png", (sure,), measured="dark") for n in range(12))
     broken = PictureResult(tmp_path / "13 b.png", unreadable="not a picture")
     run = UserRun("k", "key", "owner", tmp_path)
-    for results, said in (((*read, broken), "target? p &lt; 0.001"), ((broken,), "0 counted")):
+    for results, said in (((*read, broken), "in less than 1 of 1,000 cases"), ((broken,), "0 counted")):
         done = Verification(load_spec("uniform-lmd3"), results)
         status = check._shown(Checked(run, done, len(results), ()))[0]
         assert said in status

@@ -99,7 +99,7 @@ def test_a_set_that_waits_is_stopped_at_once(page: Page, browser: Browser, serve
     make(page, 3, "a portrait of a second visitor")
     page.wait_for_selector("text=Place 1 in the queue.")
     page.click("#fg-stop")
-    page.wait_for_selector("text=Stopped: 0 of 3 places filled.")
+    page.wait_for_selector("text=Stopped: 0 of 3 pictures found.")
     assert page.locator("#fg-go").is_enabled()
     first.click("#fg-stop")
     first.wait_for_selector("#fg-status .fg-status-stopped")

@@ -213,7 +213,7 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
             assert visitor.post("/gradio_api/call/specs", json={"data": []}).status_code == 401
             assert visitor.post("/gradio_api/upload", files={"files": ("x.png", b"x")}).status_code == 401
             wrong = visitor.post("/login", data={"username": "ann", "password": "wrong"})
-            assert wrong.status_code == 400
+            assert wrong.status_code == 401
             visitor.post("/login", data={"username": "ann", "password": "s3cret-word"}).raise_for_status()
             page = visitor.get("/").text
             assert "fg-go" in page

@@ -12,7 +12,7 @@ from fairgen.errors import UserError
 from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.models import ModelControls, facts_box, given_options
 from fairgen.ui.parts.more import SamplingControls
-from fairgen.ui.parts.stop import ended, may_stop, wire_stop
+from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.calibrating import calibrate_model
 from fairgen.ui.work.facts import model_title
 from fairgen.ui.work.jobs import Services
@@ -47,7 +47,7 @@ def calibration_controls() -> CalibrationControls:
         )
         with gr.Row(elem_classes="fg-chips"):
             go = gr.Button("Calibrate", size="sm", elem_id="fg-calibrate-go")
-            stop = gr.Button("Stop", size="sm", interactive=False, elem_id="fg-calibrate-stop")
+            stop = stop_button(size="sm", elem_id="fg-calibrate-stop")
         shown = gr.HTML("", apply_default_css=False, elem_id="fg-calibrate-shown")
     return CalibrationControls(thorough, go, stop, shown)
 

@@ -16,8 +16,6 @@ DRAW = """(...given) => {
 """Draws id and key of a run before it is ordered (the first input), and lets the browser keep them: so it
 finds the run again even where the answer to the order gets lost.
 """
-STOP_ASKED = "(...given) => { window.fairgenStop?.(); return given; }"
-"""Lets the page's script ask for the stop as well, until it has reached the server."""
 
 
 def seen(run: RunFolder, version: int, *, running: bool) -> str:

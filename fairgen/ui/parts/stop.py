@@ -7,11 +7,19 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
-from fairgen.ui.parts.line import STOP_ASKED
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.visits import UserRun
 
 STOP = "Stop"
+_CLASS = "fg-halt"
+"""By it the page's script sees a press, and asks for the stop until it has reached the server: Gradio's own
+event is lost where the line has just dropped.
+"""
+
+
+def stop_button(**looks: Any) -> gr.Button:
+    """The button, before anything runs. ``looks``: as `gradio.Button` takes them."""
+    return gr.Button(STOP, interactive=False, elem_classes=_CLASS, **looks)
 
 
 def may_stop(run: UserRun) -> Any:
@@ -34,6 +42,4 @@ def wire_stop(button: gr.Button, ticket: gr.State, services: Services) -> None:
             return ended()
         return gr.update(value="Stopping …", interactive=False)
 
-    button.click(
-        halt, ticket, button, queue=False, js=STOP_ASKED, show_progress="hidden", api_visibility="private"
-    )
+    button.click(halt, ticket, button, queue=False, show_progress="hidden", api_visibility="private")

@@ -20,7 +20,7 @@ from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import asked_for, put_away
 from fairgen.ui.parts.status import few_pictures
-from fairgen.ui.parts.stop import ended, may_stop, wire_stop
+from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
     AUDIT,
     AuditState,
@@ -86,7 +86,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
                 seeds = seed_controls("Every method gets the same seeds.", "fg-audit")
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
-                stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-audit-stop")
+                stop = stop_button(variant="stop", elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
             chart = gr.HTML("", apply_default_css=False, elem_id="fg-audit-chart")

@@ -17,7 +17,7 @@ from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.chart import distribution_chart
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
 from fairgen.ui.parts.status import fits
-from fairgen.ui.parts.stop import wire_stop
+from fairgen.ui.parts.stop import stop_button, wire_stop
 from fairgen.ui.work.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.specs import Own, require_approval
@@ -49,7 +49,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             target = picker.target_choice("fg-check", own)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Read the pictures", variant="primary", elem_id="fg-check-go")
-                stop = gr.Button("Stop", variant="stop", interactive=False)
+                stop = stop_button(variant="stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-check-status")
             with gr.Row(elem_classes="fg-show", equal_height=False):

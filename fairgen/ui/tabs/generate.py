@@ -24,7 +24,7 @@ from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away, took_back, wir
 from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
 from fairgen.ui.parts.steps import step_view, wire_steps
-from fairgen.ui.parts.stop import ended, may_stop, wire_stop
+from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.tabs.twins import twin_parts, wire_twins
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job, write_run_report
 from fairgen.ui.work.limits import MOST_STRENGTH
@@ -121,7 +121,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                 )
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
-                stop = gr.Button("Stop", variant="stop", interactive=False, elem_id="fg-stop")
+                stop = stop_button(variant="stop", elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
             status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
             steps = step_view()

@@ -51,10 +51,11 @@ window.fetch = async (...given) => {
   });
   return new Response(body, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
 };
-window.fairgenStop = () => {
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.(".fg-halt")) return;
   const node = [...document.querySelectorAll(".fg-seen[data-running='1']")].find((found) => found.closest(".fg-results")?.offsetParent);
   if (node) sessionStorage.setItem(STOP, JSON.stringify({ id: node.dataset.run, key: node.dataset.key }));
-};
+}, true);
 // The tab that was open, after a reload.
 document.addEventListener("click", (event) => {
   const tab = event.target.closest?.("button[role=tab]");

@@ -107,6 +107,9 @@ class Workshop:
         """End a run's orders: what waits at once, what is in hand after its batch."""
         run.stop.set()
         with self._changed:
+            for work in self._works.values():  # a run that was forgotten and found again is another object
+                if work.run.id == run.id:
+                    work.run.stop.set()
             for work in [work for work in self._waiting if work.run.id == run.id]:
                 self._waiting.remove(work)
                 self._drop(work)

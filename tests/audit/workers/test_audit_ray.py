@@ -123,6 +123,7 @@ def test_a_worker_killed_in_a_batch_changes_nothing(
     assert files_of(tmp_path) == whole
 
 
+@pytest.mark.exhaustive
 def test_workers_that_die_again_and_again_end_the_audit_whole(
     address: str, whole: dict[str, str], tmp_path: Path
 ) -> None:
@@ -233,8 +234,12 @@ def test_an_address_without_a_cluster() -> None:
 
 
 @pytest.mark.embedded
-def test_the_embedded_model_on_two_workers(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_real_model_on_two_workers(
+    address: str,
+    quick_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path / "home"))
@@ -242,7 +247,7 @@ def test_the_embedded_model_on_two_workers(
         "a portrait of a doctor\na portrait of a janitor\na portrait of a nurse\n"
     )
     asked = ["audit", "--prompts", "list.txt", "--count", "2", "--steering", "none,embedding", "--json"]
-    asked += ["--batch-size", "2", "--max-tries", "1", "--threads", "1"]
+    asked += ["--model", str(quick_model), "--batch-size", "2", "--max-tries", "1", "--threads", "1"]
     documents = []
     for name, where in (("one", []), ("two", ["--ray", address, "--workers", "2"])):
         folder = tmp_path / name
