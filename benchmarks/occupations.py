@@ -43,7 +43,7 @@ def main(
         _fairgen("audit", "--resume", str(run), *(["--workers", str(workers)] if workers else []))
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        _fairgen("report", str(run), "--pictures", "thin", "--out", str(made))
+        _fairgen("report", str(run), "--pictures", "thin", "--single-file", "--out", str(made))
         shipped = _DOCS / "audit-of-the-embedded-model"
         shipped.mkdir(exist_ok=True)
         for name in _SHIPPED:
