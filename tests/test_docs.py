@@ -21,7 +21,9 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s:#]+)(?:#[^)\s]*)?\)")  # of relative ones
 
 
-def test_the_examples_of_embedding_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_embedding_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_model: Path
+) -> None:
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
@@ -30,10 +32,23 @@ def test_the_examples_of_embedding_run(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "docs/embedding.md", "exec"), names)
+        if block is blocks[0]:
+            _calibrate(names["pipe"], names["settings"], quick_model)
     assert len(names["result"].images) == 4
     assert len(names["images"]) == 2
     assert names["result"].summary.steering == "embedding"
     assert sum(names["event"].summary.measured.values()) == 3
+
+
+def _calibrate(pipe: Any, settings: dict[str, Any], quick_model: Path) -> None:
+    """Keep a calibration, which takes a minute to make: tests/test_pipeline.py sees one made."""
+    from fairgen.models.loading import load_model, wrap_pipeline
+    from fairgen.steering.calibration import save_calibration
+
+    known = load_model(str(quick_model), "cpu").calibration("embedding")
+    assert known is not None
+    rest = dict(settings)
+    save_calibration(known, wrap_pipeline(pipe, steps=rest.pop("num_inference_steps"), **rest).info)
 
 
 def test_every_page_is_on_the_map_and_in_the_site() -> None:
