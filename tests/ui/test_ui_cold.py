@@ -17,10 +17,26 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.embedded, pytest.mark.alone]
-FIRST_PICTURE, INTERACTIVE = 20.0, 3.0
-"""Seconds on two idle cores; `benchmarks/web_app.py` measures them."""
+FIRST_PICTURE, INTERACTIVE = 2.5, 0.4
+"""Times what `fairgen generate` takes from a cold start to one picture, measured beside it: machines differ.
+`benchmarks/web_app.py` measures seconds.
+"""
 ASKED = 30
 """Requests to the server's functions of one visitor until they see a picture: some ten are due."""
+
+
+def _one_picture(folder: Path) -> float:
+    """Seconds that the command takes for one picture, with nothing loaded before."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "fairgen", "generate", "a portrait of a nurse", "--count", "1"]
+    subprocess.run(
+        [*command, "--steering", "none", "--out", str(folder / "plain")],
+        env=environment(),
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return time.monotonic() - began
 
 
 def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
@@ -33,6 +49,7 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     asked: list[str] = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/run/predict") else None)
+    plain = _one_picture(tmp_path)
     began = time.monotonic()
     with log.open("wb") as sink:
         command = [sys.executable, str(ROOT / "app.py")]
@@ -64,5 +81,5 @@ def test_a_cold_space_shows_a_picture_in_time_and_lets_visitors_choose_no_model(
         process.wait(30)
     assert "Traceback" not in log.read_text()
     assert len(asked) < ASKED
-    assert interactive < INTERACTIVE
-    assert first < FIRST_PICTURE
+    assert interactive < INTERACTIVE * plain
+    assert first < FIRST_PICTURE * plain
