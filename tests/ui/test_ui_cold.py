@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.embedded, pytest.mark.alone]
-FIRST_PICTURE, INTERACTIVE = 2.5, 0.4
+FIRST_PICTURE, INTERACTIVE = 2.2, 0.3
 """Times what `fairgen generate` takes from a cold start to one picture, measured beside it: machines differ.
 `benchmarks/web_app.py` measures seconds.
 """
