@@ -38,6 +38,7 @@ __all__ = [
 IDENTITY = "reader/identity.json"
 RENDERS = "reader/confusion-on-renders.json"
 ABROAD = "reader/other-generators.json"
+_SITES = {"site-packages", "dist-packages"}
 _BENCHMARKS = {RENDERS: "reader_confusion.json", ABROAD: "reader_abroad.json"}
 _CARD_BYTES = 1 << 20
 
@@ -171,8 +172,8 @@ def _sha256(path: Path) -> str | None:
 
 def environment() -> dict[str, Any]:
     """The packages that are installed here: name -> version; and Python and the system."""
-    # setuptools, once imported, adds copies of packages that it keeps for itself (by torch.compile, say).
-    places = [place for place in sys.path if Path(place).name != "_vendor"]
+    # Ray and setuptools, once imported, put folders of theirs on the path: copies they keep for themselves.
+    places = [place for place in sys.path if _SITES.isdisjoint(Path(place).parent.parts)]
     packages: dict[str, str] = {}
     for found in metadata.distributions(path=places):
         if name := found.metadata["Name"]:

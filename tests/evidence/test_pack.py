@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -191,10 +192,21 @@ def test_the_command(
 def test_what_a_package_keeps_for_itself_is_no_package_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder, name in (("_vendor", "kept-inside"), ("site", "installed")):
-        (tmp_path / folder / f"{name}-1.dist-info").mkdir(parents=True)
-        (tmp_path / folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
-        monkeypatch.syspath_prepend(tmp_path / folder)
+    site = tmp_path / "site-packages"
+    for folder, name in (
+        (site, "installed"),
+        (site / "kept" / "_vendor", "inside"),
+        (site / "ray" / "files", "inside-2"),
+    ):
+        (folder / f"{name}-1.dist-info").mkdir(parents=True)
+        (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+        monkeypatch.syspath_prepend(folder)
     found = environment()["packages"]
     assert "installed" in found
-    assert "kept-inside" not in found
+    assert found.keys().isdisjoint({"inside", "inside-2"})
+
+
+def test_that_ray_is_imported_changes_nothing() -> None:
+    code = "from fairgen.evidence.inputs import environment as e; a = e(); import ray; print(e() == a)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True"], done.stderr
