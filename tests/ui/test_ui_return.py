@@ -47,6 +47,11 @@ def test_a_set_goes_on_through_a_reload_and_is_found_again_later(
     assert page.locator("#fg-prompt textarea").input_value() == "a portrait of a florist"
     assert len(list(served.runs.glob("web-generate-a-portrait-of-a-florist-*"))) == 1
     page.wait_for_selector("text=Your earlier sets (1)")
+    card = page.locator(".fg-past", has_text="a florist")
+    assert not card.is_visible()  # the list pushes nothing down unless a set waits to be gone on with
+    page.click("#fg-earlier button")
+    page.wait_for_selector(".fg-past >> text=9 pictures")
+    assert "Being made" not in card.inner_text()
     other = page.context.new_page()  # a tab that has shown nothing yet
     other.goto(served.url)
     other.click("#fg-earlier button")

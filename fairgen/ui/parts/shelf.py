@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,11 @@ class Shelf:
 def put_away(run: UserRun) -> dict[str, Any]:
     """The store's value that makes the browser keep the run's key."""
     return {"add": {"id": run.id, "key": run.key}}
+
+
+def look_again() -> dict[str, Any]:
+    """The store's value that has the sets listed anew."""
+    return {"again": secrets.token_hex(4)}
 
 
 def took_back(ticket: object) -> Any:
@@ -92,6 +98,8 @@ def wire_shelf(
     """
 
     async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
+        if not isinstance(value, Mapping) or "runs" not in value:
+            return (gr.skip(),) * (4 + len(settings))  # a word to the browser, which answers with its keys
         owner = str(request.session_hash)
         follow: Any = gr.skip()
         said: Any = gr.skip()
@@ -107,15 +115,16 @@ def wire_shelf(
             shown = asked_for(services, value, owner, "show") or asked_for(services, value, owner, "follow")
             if shown is not None:
                 follow = to_follow(shown)
-            if isinstance(value, Mapping) and not _arrived(services, value.get("drawn")):
+            if not _arrived(services, value.get("drawn")):
                 said = error_box(_LOST)
         except UserError as error:
             said = error_box(str(error))
         found = await run_in_threadpool(_returned, services, value, owner)
-        cut = bool(found) and not found[0][1].done
+        new_here = value.get("follow") == []  # a page that shows none of them
+        cut = bool(found) and not found[0][1].done and (new_here or not services.workshop.busy(found[0][0]))
         label = f"Your earlier sets ({len(found)})"
         box = gr.update(visible=bool(found), label=label)
-        if cut:
+        if cut:  # there is something to go on with, or to follow
             box["open"] = True
         return (box, [_card(services, *one) for one in found], follow, said, *used)
 

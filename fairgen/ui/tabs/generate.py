@@ -20,7 +20,7 @@ from fairgen.ui.parts.line import DRAW, seen, to_follow
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
-from fairgen.ui.parts.shelf import Shelf, earlier_sets, put_away, took_back, wire_shelf
+from fairgen.ui.parts.shelf import Shelf, earlier_sets, look_again, put_away, took_back, wire_shelf
 from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
 from fairgen.ui.parts.steps import step_view, wire_steps
@@ -282,7 +282,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         concurrency_limit=None,
         show_progress="hidden",
         api_visibility="private",
-    )
+    ).then(look_again, None, shelf.store, queue=False, show_progress="hidden", api_visibility="private")
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)
     wire_models(engine, models, sampling, blocks)

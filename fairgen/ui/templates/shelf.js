@@ -25,7 +25,8 @@ window.fairgenDrawn = (token) => {
   put(sessionStorage, DRAWN, [run]);
 };
 watch("value", () => {
-  const { add, drop, forget } = props.value || {};
+  const { add, drop, forget, again } = props.value || {};
+  if (again) return tell();
   if (!add && !drop && !forget) return;
   put(sessionStorage, DRAWN, []);
   if (add) keep(add);
