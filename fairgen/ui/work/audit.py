@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -57,7 +57,7 @@ class ArmState:
     def counts(self) -> dict[str, int]:
         """Class -> pictures of all sets as they stand."""
         found = Counter(self.before)
-        for live in self.sets.values():
+        for live in list(self.sets.values()):
             found.update(live.counts())
         return dict(found)
 
@@ -87,8 +87,10 @@ class AuditState:
     place: int = 0
     """In the queue, from 1, while it waits; 0 once it is in hand."""
     scale: str = ""
-    shown: deque[tuple[str, PictureRecord]] = field(default_factory=lambda: deque(maxlen=_SHOWN))
-    """(arm, picture) of those that came last, oldest first."""
+    shown: tuple[tuple[str, PictureRecord], ...] = ()
+    """(arm, picture) of those that came last, oldest first. Replaced, never changed in place: pages read it
+    while the audit goes on in its own thread; the dictionaries are copied in one step before they are read.
+    """
     _targets: dict[str, tuple[Mapping[str, float], int]] = field(default_factory=dict)
     _arm_of: dict[str, str] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
@@ -113,7 +115,7 @@ class AuditState:
             arm.discarded += event.record.decision == "discarded"
             arm.not_read += event.record.decision == "abstained"
             arm.sets[name].apply(event)
-            self.shown.append((self._arm_of[name], event.record))
+            self.shown = (*self.shown[1 - _SHOWN :], (self._arm_of[name], event.record))
         elif isinstance(event, Filled):
             self._last().apply(event)
         elif isinstance(event, Finished):
@@ -139,9 +141,10 @@ class AuditState:
 
     def target(self) -> dict[str, float]:
         """Class -> declared share, over all sets that were begun."""
-        total = sum(count for _, count in self._targets.values())
+        declared = list(self._targets.values())
+        total = sum(count for _, count in declared)
         found: dict[str, float] = {}
-        for shares, count in self._targets.values():
+        for shares, count in declared:
             for key, share in shares.items():
                 found[key] = found.get(key, 0.0) + share * count / total
         return found
