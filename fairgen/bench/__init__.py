@@ -4,7 +4,7 @@
 * `Task`, `Made`, `Method`: what a method is given, and what it returns.
 * `BenchResult`: the result file; `load_result` checks one, `leaderboard` puts several into tables.
 
-Commands: ``python benchmarks/known_bias.py --help``. How to enter a method: docs/known-bias.md.
+Commands: ``fairgen bench --help``. How to enter a method: docs/known-bias.md.
 """
 
 from fairgen.bench.measured import MeasuredBias, measured_bias

@@ -140,7 +140,7 @@ class Figures(Part):
 
 
 class BenchResult(Part):
-    """What ``benchmarks/known_bias.py run`` writes for each method."""
+    """What ``fairgen bench run`` writes for each method."""
 
     type: Literal["known_bias_result"] = "known_bias_result"
     schema_version: Literal[1] = 1

@@ -19,6 +19,11 @@ class TextTable:
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def markdown(self) -> str:
+        """The table without its heading, as Markdown."""
+        lines = [self.titles, ("---",) * len(self.titles), *self.rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
 
 def bias_table(bias: MeasuredBias) -> TextTable:
     """One row a prompt: the table that made the bias beside what was read."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import typer
 
-from fairgen.cli import evidence, model, probe, run_folder, spec
+from fairgen.cli import bench, evidence, model, probe, run_folder, spec
 from fairgen.cli.audit import audit as audit_command
 from fairgen.cli.calibrate import calibrate as calibrate_command
 from fairgen.cli.common import Interrupted
@@ -55,6 +55,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(run_folder.app, name="run")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(probe.app, name="probe")
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(value: bool) -> None:

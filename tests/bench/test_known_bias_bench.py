@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from fairgen.bench import Made, Task, leaderboard, load_result
+from fairgen import cli
+from fairgen.bench import Made, MeasuredBias, Task, leaderboard, load_result
 from fairgen.bench.bench import Bench, Work, _counted
 from fairgen.bench.entries import SHIPPED, Entry, find_entry
 from fairgen.bench.method import load_method
@@ -22,7 +22,8 @@ from fairgen.bench.result import BenchPlan, MethodRecord
 from fairgen.bench.running import Asked, Job, Setup, missing_jobs, run_jobs
 from fairgen.common.documents import write_document
 from fairgen.errors import UserError
-from fairgen.models.known_bias import ToneLaw
+from fairgen.models.folder import find_model
+from fairgen.models.known_bias import ToneLaw, load_known_bias
 from fairgen.runs import ModelInfo
 from fairgen.scoring.twins import Likeness
 from fairgen.steering import Steering
@@ -274,50 +275,69 @@ def test_a_file_that_is_no_python_is_one_sentence(tmp_path: Path) -> None:
 # The command ------------------------------------------------------------------------------------------
 
 
-def known_bias(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / "known_bias.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-def test_mistakes_get_one_sentence_and_code_2(tmp_path: Path) -> None:
-    for arguments, says in (
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
         (("run", "nonsense"), "There is no method"),
         (("table", "nowhere.json"), "nowhere.json cannot be read"),
         (("run", "none", "--name", "mine"), "for one method of your own"),
-    ):
-        done = known_bias(*arguments, cwd=tmp_path)
-        assert done.returncode == 2
-        assert says in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+    ],
+)
+def test_mistakes_get_one_sentence_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    assert cli.run(["bench", *arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_results_are_printed_side_by_side(tmp_path: Path) -> None:
+def test_results_are_printed_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for one in (result("far", shift=3), result("near")):
         write_document(one, tmp_path / f"{one.method.name}.json")
-    done = known_bias("table", "far.json", "near.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.index("| near ") < done.stdout.index("| far ")
+    assert cli.run(["bench", "table", "far.json", "near.json"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("| near ") < out.index("| far ")
 
 
 @pytest.mark.embedded
-def test_ones_own_method_runs_on_the_embedded_model(tmp_path: Path) -> None:
+def test_ones_own_method_runs_on_the_embedded_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine.py").write_text(
         "from fairgen.bench import Made\n\n"
         "def dark_alone(task):\n"
         "    prompts = [f'{task.prompt} with very dark skin'] * task.count\n"
         "    return Made(task.sample(prompts, task.seeds), task.seeds, task.count)\n"
     )
-    options = ["--prompts", "1", "--count", "2", "--workers", "1", "--work", "work", "--out", "."]
-    done = known_bias("run", "mine.py:dark_alone", *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = load_result(tmp_path / "dark-alone.json")
+    options = ["--prompts", "1", "--count", "2", "--workers", "1", "--work", "work"]
+    assert cli.run(["bench", "run", "mine.py:dark_alone", *options]) == 0
+    found = load_result(tmp_path / "work" / "results" / "dark-alone.json")
     assert found.sets[0].first["dark"] == found.sets[0].second["dark"] == 2
     assert found.figures.twins == 2
     assert found.figures.denoiser_rows_per_kept == 2 * found.model.steps  # with and without the prompt
     assert found.figures.elsewhere_median is not None
     assert found.figures.elsewhere_median < 6
-    assert "| dark-alone " in done.stdout
+    assert "| dark-alone " in capsys.readouterr().out
+
+
+@pytest.mark.embedded
+def test_the_bias_is_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--count", "2", "--workers", "1", "--table", "one.json", "--out", "bias.json", "--json"]
+    known = load_known_bias(find_model("embedded").path)
+    assert known is not None
+    write_document(known.model_copy(update={"rows": known.rows[:1]}), tmp_path / "one.json")
+    assert cli.run(["bench", "bias", *options]) == 0
+    kept = MeasuredBias.model_validate_json((tmp_path / "bias.json").read_text("utf-8"))
+    assert json.loads(capsys.readouterr().out) == kept.model_dump(mode="json")
+    assert [row.phrase for row in kept.rows] == [known.rows[0].phrase]
+    assert kept.reader
+    assert (kept.fingerprint or "").startswith("sha256:")
 
 
 def test_the_example_of_the_page_is_a_method(bench: Bench) -> None:

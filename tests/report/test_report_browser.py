@@ -22,7 +22,12 @@ PROMPTS = [
     ("a portrait of a janitor", "low"),
     ("a portrait of a cleaner", "low"),
 ]
-SIZES = [(400, 800), (1600, 1000)]
+LOOKS = [
+    (400, 800, "dark"),
+    (1600, 1000, "light"),
+    pytest.param(400, 800, "light", marks=pytest.mark.exhaustive),
+    pytest.param(1600, 1000, "dark", marks=pytest.mark.exhaustive),
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +73,7 @@ def opened(browser: Browser, path: Path, **options: Any) -> Opened:
     return Opened(context.new_page(), path)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize(("width", "height", "scheme"), LOOKS)
 def test_it_reads_well_at_every_width(
     browser: Browser, report_page: Path, tmp_path: Path, width: int, height: int, scheme: Any
 ) -> None:

@@ -179,7 +179,15 @@ def test_the_document_is_edited_loaded_from_a_file_and_needs_a_name_of_its_own(
 
 @pytest.mark.parametrize(
     ("width", "scheme"),
-    [(360, "light"), (360, "dark"), (768, "light"), (1280, "dark"), (1920, "light"), (1920, "dark")],
+    [
+        (360, "dark"),
+        (768, "light"),
+        (1920, "light"),
+        *(
+            pytest.param(width, scheme, marks=pytest.mark.exhaustive)
+            for width, scheme in ((360, "light"), (1280, "dark"), (1920, "dark"))
+        ),
+    ],
 )
 def test_every_tab_is_accessible_fits_and_follows_the_scheme(
     browser: Browser, served: Served, width: int, scheme: Any

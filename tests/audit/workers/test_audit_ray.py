@@ -133,6 +133,7 @@ def test_workers_that_die_again_and_again_end_the_audit_whole(
     assert files_of(tmp_path) == whole
 
 
+@pytest.mark.exhaustive
 def test_stopped_and_resumed_with_other_numbers_of_workers(
     address: str, whole: dict[str, str], tmp_path: Path
 ) -> None:
