@@ -38,7 +38,7 @@ class Served:
     log: Path
     started: float
     pid: int
-    monitored: Path
+    monitored: Path | None = None
     """The state of a monitor that it shows, with pictures beside it."""
 
     def memory(self) -> int:

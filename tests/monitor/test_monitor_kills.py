@@ -75,7 +75,7 @@ def whole(folder: Path, state: Path) -> dict[str, Any]:
 
 @pytest.mark.exhaustive
 def test_killed_fifty_times_on_a_filling_folder_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    state, rng, killed = tmp_path / "killed.sqlite", random.Random(0), []
+    state, rng, killed = tmp_path / "killed.sqlite", random.Random(0), list[int]()
     product = Product(tmp_path / "served", tmp_path)
     product.start()
     try:

@@ -191,6 +191,7 @@ def test_by_raw_http_nothing_is_served_but_what_the_named_states_show(served: Se
     status, body, tag = raw(served, "GET", f"/{ADDRESS}")
     assert status == 200
     assert raw(served, "GET", f"/{ADDRESS}", {"If-None-Match": tag})[:2] == (304, b"")
+    assert served.monitored is not None
     secret = served.monitored.parent
     for told in (str(secret), secret.name, ".sqlite", "pictures/"):
         assert told.encode() not in body
@@ -232,6 +233,7 @@ def test_by_raw_http_nothing_is_served_but_what_the_named_states_show(served: Se
 
 @pytest.mark.embedded
 def test_the_tab_follows_a_monitor_without_flicker(page: Page, served: Served) -> None:
+    assert served.monitored is not None
     open_tab(page, "Monitor")
     shown = page.locator("#fg-monitor")
     expect(shown.get_by_role("heading", name="1 of 2 contexts has alarmed")).to_be_visible(timeout=LONG)
