@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairgen.monitor.reader_error import ReaderError
 from fairgen.monitor.store import StateError, Store
 from fairgen.scoring.monitored import ContextWatch, Levels
+from fairgen.stats.sequential import ShareBox
 
 __all__ = ["Rules"]
 
@@ -24,13 +25,18 @@ class Rules:
     error: ReaderError
     levels: Levels
     contexts: int
+    _boxes: dict[tuple[float, ...], ShareBox] = field(default_factory=dict, repr=False)
+    """Of each target: most contexts share one, and a box takes long to find."""
 
     def watch(self, name: str, target: dict[str, float], place: int) -> ContextWatch:
         """One that has seen nothing yet. ``place``: in order of appearance, 0 and up."""
+        shares = tuple(target.values())
+        if shares not in self._boxes:
+            self._boxes[shares] = self.error.box(target, 1 - self.levels.reader)
         return ContextWatch(
             name,
             target,
-            self.error.box(target, 1 - self.levels.reader),
+            self._boxes[shares],
             levels=self.levels,
             weight=self._weight(place),
         )

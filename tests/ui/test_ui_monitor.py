@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from fairgen.cli.serve import check_monitors
 from fairgen.errors import UserError
+from fairgen.monitor.onlooker import Onlooker
 from fairgen.monitor.reading import Tone
 from fairgen.ui.work.monitors import ADDRESS, Monitors, thumbnail
 from tests.doubles.monitored import OFF, feed, monitored, write_state
@@ -129,6 +130,23 @@ def test_figures_stay_while_a_state_is_locked_and_go_where_it_is_another_file(
     assert monitors.picture(marks(body)[0]) is None
 
 
+def test_who_asks_while_a_state_is_read_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "shop.sqlite"
+    write_state(state)
+    monitors, meanwhile = Monitors([state]), list[str]()
+    look = Onlooker.look
+
+    def slow(onlooker: Onlooker) -> bool:
+        meanwhile.extend(one.trouble for one in monitors.look())
+        return look(onlooker)
+
+    monkeypatch.setattr(Onlooker, "look", slow)
+    assert monitors.look()[0].body
+    assert meanwhile == ["It is being read for the first time."]
+
+
 def test_of_many_contexts_those_that_alarmed_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +162,7 @@ def test_of_many_contexts_those_that_alarmed_are_shown(
     assert body.count("<section>") == 3
     assert "loud" in body
     assert "user 3" not in body
-    assert "3 more without an alarm are not shown here" in body
+    assert "3 more are not shown here" in body
 
 
 def test_a_state_that_cannot_be_one_is_refused_and_one_to_come_is_said(
@@ -266,6 +284,13 @@ def test_the_tab_follows_a_monitor_without_flicker(page: Page, served: Served) -
     with monitored(served.monitored.with_name("later.sqlite")) as monitor:
         feed(monitor, "new", OFF[:1], served.monitored.parent / "pictures", 1)
         expect(shown.get_by_text("later: monitor of")).to_be_visible(timeout=LONG)
+    page.route(f"**/{ADDRESS}", lambda route: route.fulfill(status=204))
+    expect(shown.get_by_text("The server does not answer. The figures are those of")).to_be_visible(
+        timeout=LONG
+    )
+    expect(shown.get_by_text("later: monitor of")).to_be_visible(timeout=LONG)
+    page.unroute(f"**/{ADDRESS}")
+    expect(shown.get_by_text("The server does not answer")).to_have_count(0, timeout=LONG)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     open_tab(page, "About")

@@ -27,6 +27,7 @@ _SECONDS = 1.0
 """Between two looks at the states, however many visitors ask."""
 _SIDE = 192
 """Longest side of a thumbnail in pixels: twice what it is shown as."""
+_FIRST = "It is being read for the first time."
 _TROUBLES: dict[Trouble, str] = {
     "missing": "Nothing has been written here yet. It appears as soon as its monitor has been started.",
     "foreign": "Its file is not the state of a monitor. Whoever started this server can name another one.",
@@ -55,7 +56,7 @@ class Monitors:
     """States of monitors that other processes write, looked at for the visitors of one server. Thread-safe.
 
     Visitors see names, never paths. Whatever they ask, the states are looked at once a second at most, and
-    read only where something was written.
+    read only where something was written; who asks meanwhile gets what was seen before, and waits for nobody.
 
     Args:
         states: files that ``fairgen monitor`` has as ``--state``; they need not be there yet.
@@ -69,7 +70,7 @@ class Monitors:
         self._secret = secrets.token_bytes(16)
         self._lock = threading.Lock()
         self._onlookers: list[Onlooker] = []
-        self._looks: list[Look] = [Look(name) for name in self.names]
+        self._looks: list[Look] = [Look(name, trouble=_FIRST) for name in self.names]
         self._shown: list[dict[str, Path]] = [{} for _ in self.names]
         self._next = 0.0
 
@@ -77,16 +78,18 @@ class Monitors:
         """All as they stand."""
         from fairgen.monitor.onlooker import Onlooker
 
-        with self._lock:
-            began = self._clock()
-            if began >= self._next:
-                if not self._onlookers:
-                    self._onlookers = [Onlooker(state) for state in self._states]
-                for place in range(len(self.names)):
-                    self._look(place)
-                # Looking never takes more than half of the time.
-                self._next = self._clock() + max(_SECONDS, self._clock() - began)
-            return list(self._looks)
+        if self._lock.acquire(blocking=False):
+            try:
+                began = self._clock()
+                if began >= self._next:
+                    self._onlookers = self._onlookers or [Onlooker(state) for state in self._states]
+                    for place in range(len(self.names)):
+                        self._look(place)
+                    # Looking never takes more than half of the time.
+                    self._next = self._clock() + max(_SECONDS, self._clock() - began)
+            finally:
+                self._lock.release()
+        return list(self._looks)
 
     def _look(self, place: int) -> None:
         from fairgen.monitor.page import parts_text
@@ -126,8 +129,7 @@ class Monitors:
 
     def picture(self, mark: str) -> Path | None:
         """The file behind the address of a picture that is shown at present, or None."""
-        with self._lock:
-            return next((shown[mark] for shown in self._shown if mark in shown), None)
+        return next((shown[mark] for shown in list(self._shown) if mark in shown), None)
 
 
 def thumbnail(file: Path) -> bytes | None:
