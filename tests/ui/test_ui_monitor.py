@@ -185,9 +185,6 @@ def test_a_state_that_cannot_be_one_is_refused_and_one_to_come_is_said(
     assert capsys.readouterr().err == ""
 
 
-pytestmark = pytest.mark.embedded
-
-
 def raw(
     served: Served, method: str, path: str, headers: dict[str, str] | None = None
 ) -> tuple[int, bytes, str]:

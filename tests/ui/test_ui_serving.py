@@ -70,6 +70,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
         (["--model", "/nowhere/model"], "no model at /nowhere/model"),
         (["--runs", "/proc/x"], "another folder with --runs"),
         (["--llm-server", "localhost:11434"], "no web address"),
+        (["--monitor", "nowhere/shop.sqlite"], "lies in no folder that is there"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, options: list[str], says: str) -> None:
