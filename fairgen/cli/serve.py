@@ -58,6 +58,12 @@ def serve(
         help="Folder of further models and LoRAs to offer on the page.",
         show_default=False,
     ),
+    monitor: list[Path] | None = typer.Option(
+        None,
+        "--monitor",
+        help="State of a `fairgen monitor` (its --state) to show in a tab of its own; may be given again.",
+        show_default=False,
+    ),
     device: str = common.DEVICE,
     runs: Path = typer.Option(Path("runs"), "--runs", help="Folder to write runs to."),
     open_browser: bool = typer.Option(False, "--open", help="Open the page in the browser."),
@@ -80,6 +86,7 @@ def serve(
             raise UserError(f"There is no model at {name}: --model takes a folder or a file that is there.")
     if model_folder is not None and not model_folder.expanduser().is_dir():
         raise UserError(f"There is no folder {model_folder}: name one that holds models.")
+    states = check_monitors(monitor or [])
     _check_port(host, port)
     _check_runs(runs)
     from fairgen.ui.work.engine import Engine
@@ -100,6 +107,7 @@ def serve(
             open_browser=open_browser,
             allowed_hosts=tuple(allowed_host or ()),
             llm_servers=servers,
+            monitors=states,
         ),
         engine,
     )
@@ -125,6 +133,31 @@ def _check_port(host: str, port: int) -> None:
             raise UserError(
                 f"The server cannot listen on {host}, port {port} ({error.strerror}): choose another --port."
             ) from error
+
+
+def check_monitors(given: list[Path]) -> tuple[Path, ...]:
+    """The states of ``--monitor``. One that no monitor has written yet is said, and may come later.
+
+    Raises:
+        UserError: there is another file, or the folder is missing.
+    """
+    from fairgen.monitor.store import StateError, Store
+
+    for state in given:
+        if state.is_dir() or not state.parent.is_dir():
+            what = "is a folder" if state.is_dir() else "lies in no folder that is there"
+            raise UserError(f"--monitor {state} {what}: name the file that `fairgen monitor` has as --state.")
+        try:
+            Store(state, read_only=True).close()
+        except StateError as error:
+            if error.trouble in ("foreign", "version", "closed"):
+                raise UserError(
+                    f"--monitor {state} cannot be shown: {error} It takes the --state of a `fairgen monitor`."
+                ) from error
+            typer.echo(
+                f"fairgen: nobody has written {state} yet; its tab shows it once a monitor does.", err=True
+            )
+    return tuple(given)
 
 
 def check_servers(given: list[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fairgen.common.files import now
 from fairgen.errors import UserError
+from fairgen.monitor.contexts import Rules
 from fairgen.monitor.reader_error import ReaderError, reader_error
 from fairgen.monitor.reading import PictureReader, Tone, tone_of
 from fairgen.monitor.store import Alarm, SeenPicture, Store
@@ -90,8 +91,9 @@ class Monitor:
         self.contexts = contexts or (len(spec.contexts) + 1 if spec.contexts else 1)
         if self.contexts < 1:
             raise UserError(f"--contexts is {contexts}: give 1 or more.")
-        self.spec, self.levels, self.every, self._on_alarm = spec, Levels(level), every, on_alarm
-        self.error = _reader_error(reader_error, reader, spec)
+        self.spec, self.every, self._on_alarm = spec, every, on_alarm
+        self.rules = Rules(_reader_error(reader_error, reader, spec), Levels(level), self.contexts)
+        self.error, self.levels = self.rules.error, self.rules.levels
         self.reader_name = reader if isinstance(reader, str) else "none" if reader is None else "your own"
         self._reader = None if reader is None else PictureReader(reader, spec.scale)
         self._guard = RLock()
@@ -107,6 +109,7 @@ class Monitor:
         self.store = Store(state, self.settings)
         try:
             self._load()
+            self.store.describe(self._about())
         except BaseException:
             self.store.close()
             raise
@@ -122,26 +125,16 @@ class Monitor:
                 self.store.count("told")
 
     def _load(self) -> None:
-        self._watches = {}
-        for name, about, state in self.store.contexts():
-            watch = self._new_watch(name, about["target"])
-            try:
-                watch.restore(state)
-            except (ValueError, KeyError) as error:
-                raise UserError(
-                    f"{self.store.path} was written by another version of fairgen: name another --state."
-                ) from error
-            self._watches[name] = watch
+        self._watches = self.rules.restored(self.store)
         self.raised = self.store.alarms()
 
-    def _new_watch(self, name: str, target: dict[str, float]) -> ContextWatch:
-        return ContextWatch(
-            name,
-            target,
-            self.error.box(target, 1 - self.levels.reader),
-            levels=self.levels,
-            weight=1 / self.contexts if len(self._watches) < self.contexts else 0.0,
-        )
+    def _about(self) -> dict[str, Any]:
+        """What those need who look at the state alone."""
+        from fairgen.targets import dump_spec
+
+        counts = self.error.counts
+        error = {"about": self.error.about, "counts": None if counts is None else counts.tolist()}
+        return {"spec": dump_spec(self.spec), "reader_error": error}
 
     def knows(self, identity: str) -> bool:
         """Whether a picture of this id was taken in before."""
@@ -223,7 +216,7 @@ class Monitor:
         self, name: str, target: dict[str, float], tone: Tone | None, id: str | None, path: str | None
     ) -> Observed:
         place = list(self._watches).index(name) if name in self._watches else len(self._watches)
-        watch = self._watches.get(name) or self._new_watch(name, target)
+        watch = self._watches.get(name) or self.rules.watch(name, target, place)
         if watch.target != target:
             raise UserError(
                 f"The context {name!r} has pictures of prompts with two targets: name a context for each."
@@ -244,7 +237,8 @@ class Monitor:
             alarms = self._crossed(watch, identity)
         read = None if tone is None else tone.tone
         reason = "skipped" if tone is None else "unreadable" if tone.problem else tone.abstained
-        self.store.add_picture(SeenPicture(identity, number, read, path), name, reason, time.time())
+        file = None if path is None else str(Path(path).absolute())  # who looks may be in another folder
+        self.store.add_picture(SeenPicture(identity, number, read, file), name, reason, time.time())
         for alarm in alarms:
             self.store.add_alarm(alarm)
         self.store.put_context(name, place, {"target": target}, watch.state())
@@ -278,6 +272,11 @@ class Monitor:
         """Every context, in order of appearance."""
         with self._guard:
             return list(self._watches.values())
+
+    def pictures_about(self, alarm: Alarm) -> list[SeenPicture]:
+        """As `Store.pictures_about`."""
+        with self._guard:
+            return self.store.pictures_about(alarm)
 
     @property
     def alarmed(self) -> bool:

@@ -1,33 +1,71 @@
-"""The page of a monitor: one self-contained HTML file, without script and network."""
+"""The page of a monitor: a self-contained HTML file, without script and network; and its parts, for a tab."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from fairgen._version import __version__
 from fairgen.common.files import now, write_text
-from fairgen.monitor.monitor import Monitor
-from fairgen.monitor.store import Alarm
+from fairgen.monitor.reader_error import ReaderError
+from fairgen.monitor.store import Alarm, SeenPicture
 from fairgen.monitor.words import alarm_sentence, number_text
 from fairgen.report.render import escaping_environment, template_text
 from fairgen.report.thumbnails import Size, thumbnail
 from fairgen.report.words import reason_text
-from fairgen.scoring.monitored import ContextFigures, ContextWatch
+from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
+from fairgen.targets import FairnessSpec
 
-__all__ = ["page_text", "write_page"]
+__all__ = ["Shown", "page_style", "page_text", "parts_text", "write_page"]
 
 _WIDTH, _HEIGHT = 640, 220
 _LOWEST, _HIGHEST = 1e-3, 1e6
 """Evidence at the bottom and, at most, at the top of a chart."""
 _RAISED = "⁰¹²³⁴⁵⁶"
-_AROUND = 4
 _SIZE = Size(96, 74)
+_LEVELS = ("quiet", "warning", "alarm")
+
+
+class Shown(Protocol):
+    """What a page shows: a `Monitor`, or an `Onlooker` of one that another process runs."""
+
+    @property
+    def spec(self) -> FairnessSpec:
+        """The declared target."""
+
+    @property
+    def error(self) -> ReaderError:
+        """Errors of the reader that count as on target."""
+
+    @property
+    def reader_name(self) -> str:
+        """Who reads."""
+
+    @property
+    def levels(self) -> Levels:
+        """How the chance of a false alarm is shared out."""
+
+    @property
+    def every(self) -> int:
+        """One picture in so many is looked at."""
+
+    @property
+    def raised(self) -> list[Alarm]:
+        """All alarms and warnings, in order."""
+
+    def watches(self) -> list[ContextWatch]:
+        """Every context, in order of appearance."""
+
+    def pictures_about(self, alarm: Alarm) -> list[SeenPicture]:
+        """Those that were read before and after it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Around:
-    """Pictures about the moment of an alarm: (number, label, swatch, thumbnail or None)."""
+    """Pictures about the moment of an alarm: (number, label, swatch, address of a thumbnail or None)."""
 
     sentence: str
     at: str
@@ -91,28 +129,65 @@ class Section:
     moments: tuple[Around, ...]
 
 
-def page_text(monitor: Monitor) -> str:
+def page_text(monitor: Shown) -> str:
     """The page as it stands, as HTML."""
-    sections = [_section(monitor, watch) for watch in monitor.watches()]
-    alarmed = [s for s in sections if s.state == "alarm"]
+
+    def embedded(picture: SeenPicture) -> str | None:
+        return thumbnail(Path(picture.path), _SIZE) if picture.path else None
+
     return (
         _environment()
         .get_template("monitor.html.j2")
-        .render(
-            css=Markup(template_text("report.css") + _own("monitor.css")),  # our own files, no user's text
-            script_source="",
-            monitor=monitor,
-            sections=sections,
-            alarmed=alarmed,
-            read=sum(s.figures.read for s in sections),
-            offered=sum(s.figures.offered for s in sections),
-            now=f"{now():%Y-%m-%d %H:%M} UTC",
-            version=__version__,
-        )
+        .render(css=page_style(), script_source="", version=__version__, **_values(monitor, embedded))
     )
 
 
-def write_page(monitor: Monitor, path: Path) -> Path:
+def parts_text(
+    monitor: Shown,
+    address: Callable[[SeenPicture], str | None],
+    *,
+    name: str,
+    most: int,
+    last: str | None = None,
+) -> str:
+    """What the page shows, as a part of another one, whose style is `page_style`.
+
+    Args:
+        monitor: whose.
+        address: where the thumbnail of a picture is; None: it has none.
+        name: of this monitor, among others.
+        most: contexts that are shown; those that alarmed or warned come before others.
+        last: when the last tone was read, in words.
+    """
+    values = _values(monitor, address, most)
+    return _environment().get_template("monitor_part.html.j2").render(name=name, last=last, **values)
+
+
+def page_style() -> Markup:
+    """The style sheet of the page and its parts; our own files, no user's text."""
+    return Markup(template_text("report.css") + _own("monitor.css"))
+
+
+def _values(
+    monitor: Shown, address: Callable[[SeenPicture], str | None], most: int | None = None
+) -> dict[str, object]:
+    """For the templates."""
+    watches = monitor.watches()
+    levels = [_level(monitor, watch) for watch in watches]
+    loudest = sorted(range(len(watches)), key=lambda place: -_LEVELS.index(levels[place]))
+    shown = sorted(loudest[:most])
+    return {
+        "monitor": monitor,
+        "sections": [_section(monitor, watches[place], levels[place], address) for place in shown],
+        "contexts": len(watches),
+        "alarmed": levels.count("alarm"),
+        "read": sum(watch.read for watch in watches),
+        "offered": sum(watch.offered for watch in watches),
+        "now": f"{now():%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def write_page(monitor: Shown, path: Path) -> Path:
     """Write the page, whole or not at all. Raises `UserError` where the disk refuses."""
     return write_text(path, page_text(monitor))
 
@@ -132,22 +207,29 @@ def _own(name: str) -> str:
     return resources.files("fairgen.monitor").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
-def _section(monitor: Monitor, watch: ContextWatch) -> Section:
+def _level(monitor: Shown, watch: ContextWatch) -> str:
+    levels = {alarm.level for alarm in monitor.raised if alarm.context == watch.context}
+    return "alarm" if "alarm" in levels else "warning" if levels else "quiet"
+
+
+def _section(
+    monitor: Shown, watch: ContextWatch, level: str, address: Callable[[SeenPicture], str | None]
+) -> Section:
     found = watch.figures()
     alarms = [a for a in monitor.raised if a.context == watch.context]
-    levels, rows = {a.level for a in alarms}, _rows(monitor, found)
+    rows = _rows(monitor, found)
     return Section(
         found,
-        "alarm" if "alarm" in levels else "warning" if levels else "quiet",
+        level,
         _chart(watch, found, alarms) if found.read else None,
         tuple(rows),
         min(1.0, 1.1 * max(max(r.declared, r.allowed[1], r.interval[1]) for r in rows)),
         tuple((reason_text(code), n) for code, n in found.abstained.items()),
-        tuple(_moment(monitor, alarm) for alarm in alarms),
+        tuple(_moment(monitor, alarm, address) for alarm in alarms),
     )
 
 
-def _rows(monitor: Monitor, found: ContextFigures) -> list[Row]:
+def _rows(monitor: Shown, found: ContextFigures) -> list[Row]:
     from skin_tone.scales import SCALES
 
     scale = SCALES[monitor.spec.scale]
@@ -166,17 +248,16 @@ def _rows(monitor: Monitor, found: ContextFigures) -> list[Row]:
     ]
 
 
-def _moment(monitor: Monitor, alarm: Alarm) -> Around:
+def _moment(monitor: Shown, alarm: Alarm, address: Callable[[SeenPicture], str | None]) -> Around:
     from skin_tone.scales import SCALES
 
     scale = SCALES[monitor.spec.scale]
-    pictures = []
-    for one in monitor.store.pictures_about(alarm.context, alarm.picture, _AROUND):
-        path = Path(one.path) if one.path else None
-        shown = thumbnail(path, _SIZE) if path else None
-        tone = one.tone or ""
-        pictures.append((one.number or 0, scale.labels[tone], scale.swatches[tone], shown))
-    return Around(alarm_sentence(alarm), alarm.at, alarm.picture, tuple(pictures))
+    pictures = tuple(
+        (one.number or 0, scale.labels[one.tone or ""], scale.swatches[one.tone or ""], address(one))
+        for one in monitor.pictures_about(alarm)
+    )
+    at = f"{datetime.fromisoformat(alarm.at):%Y-%m-%d %H:%M:%S} UTC"
+    return Around(alarm_sentence(alarm), at, alarm.picture, pictures)
 
 
 def _chart(watch: ContextWatch, found: ContextFigures, alarms: list[Alarm]) -> Chart:

@@ -10,13 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fairgen.errors import UserError
 
-__all__ = ["Alarm", "SeenPicture", "Store"]
+__all__ = ["Alarm", "SeenPicture", "StateError", "Store", "Trouble"]
 
 _VERSION = 1
+_AROUND = 4
+"""Pictures shown before an alarm, and after it."""
+_PATIENCE = 1.0
+"""Seconds that a reader waits for whoever keeps the file to himself."""
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_CLOSED = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}
+)
+
+Trouble = Literal["missing", "foreign", "version", "locked", "closed"]
+"""Why a state cannot be read: nothing was written yet, it is another file, of another version of fairgen,
+kept by another program, or this user may not open it.
+"""
 _TABLES = """
 CREATE TABLE settings (value TEXT NOT NULL);
 CREATE TABLE contexts (name TEXT PRIMARY KEY, place INTEGER NOT NULL, about TEXT NOT NULL,
@@ -54,6 +67,14 @@ class Alarm:
     id: str
 
 
+class StateError(UserError):
+    """A state cannot be read. ``trouble`` says why to those who must not see its path."""
+
+    def __init__(self, message: str, trouble: Trouble) -> None:
+        super().__init__(message)
+        self.trouble: Trouble = trouble
+
+
 @dataclass(frozen=True)
 class SeenPicture:
     """A picture that was looked at.
@@ -78,10 +99,12 @@ class Store:
     Args:
         path: the file; None: in memory.
         settings: what must stay the same as long as the state is used.
-        read_only: open it beside the monitor that writes; ``settings`` are then those of the file.
+        read_only: open it beside the monitor that writes; ``settings`` are then those of the file. It
+            neither waits for that monitor nor makes it wait, and writes nothing.
 
     Raises:
-        UserError: the file is no state, belongs to other settings, or is used by another monitor.
+        UserError: the file belongs to other settings, or is used by another monitor.
+        StateError: the file is no state, or cannot be read.
     """
 
     def __init__(
@@ -89,21 +112,53 @@ class Store:
     ) -> None:
         self.path = path
         self._lock: Any = None
-        if path is not None and read_only and not path.is_file():
-            raise UserError(f"There is no state of a monitor at {path}: name the file given as --state.")
-        if path is not None and not read_only:
+        self._still = False
+        if path is not None and read_only:
+            self._find(path)
+        elif path is not None:
             self._claim(path)
         try:
             self._db = self._connect(read_only)
             self.settings = self._settings(settings, read_only)
         except sqlite3.DatabaseError as error:
             self.close()
-            raise UserError(
-                f"{path} cannot be used as the state of a monitor ({error}): name another --state."
-            ) from error
+            raise self._unreadable(error) from error
         except BaseException:
             self.close()
             raise
+
+    def _find(self, path: Path) -> None:
+        try:
+            found = path.stat().st_size > 0 and path.is_file()
+            self._still = not self._log.exists()
+        except FileNotFoundError:
+            found = False
+        except OSError as error:
+            raise StateError(f"{path} cannot be opened: {error.strerror}.", "closed") from error
+        if not found:
+            raise StateError(
+                f"There is no state of a monitor at {path}: name the file given as --state.", "missing"
+            )
+
+    @property
+    def _log(self) -> Path:
+        """The file in which SQLite keeps what was written last, as long as somebody writes."""
+        assert self.path is not None
+        return self.path.with_name(f"{self.path.name}-wal")
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether somebody began to write after it was opened as a file that nobody writes: what was read may
+        be torn, so read it again.
+        """
+        return self._still and self._log.exists()
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> StateError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        trouble: Trouble = "locked" if code in _BUSY else "closed" if code in _CLOSED else "foreign"
+        return StateError(
+            f"{self.path} cannot be used as the state of a monitor ({error}): name another --state.", trouble
+        )
 
     def _claim(self, path: Path) -> None:
         from fairgen.common.files import disk_errors
@@ -127,8 +182,11 @@ class Store:
         if self.path is None:
             return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         if read_only:
-            address = f"{self.path.resolve().as_uri()}?mode=ro"
-            return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            # Where nobody writes, SQLite would make files beside it, which the next monitor may not open.
+            address = f"{self.path.resolve().as_uri()}?mode=ro{'&immutable=1' if self._still else ''}"
+            return sqlite3.connect(
+                address, _PATIENCE, uri=True, isolation_level=None, check_same_thread=False
+            )
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
@@ -145,7 +203,10 @@ class Store:
                 self._db.execute(f"PRAGMA user_version = {_VERSION}")
             return wanted or {}
         if version != _VERSION:
-            raise UserError(f"{self.path} is no state of a monitor of this version: name another --state.")
+            raise StateError(
+                f"{self.path} is no state of a monitor of this version: name another --state.",
+                "missing" if not tables else "version" if version > _VERSION else "foreign",
+            )
         found: dict[str, Any] = json.loads(self._db.execute("SELECT value FROM settings").fetchone()[0])
         if wanted is not None:
             for name, value in wanted.items():
@@ -154,6 +215,40 @@ class Store:
                         f"{self.path} was begun with another {name.replace('_', ' ')}: what it holds would "
                         "mean something else. Give the same again, or name another --state."
                     )
+        return found
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What the block reads is of one moment.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    def describe(self, about: dict[str, Any]) -> None:
+        """Write down what the state is about, for those who only look at it.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        if self.described() == about:
+            return
+        with self.transaction():
+            self._db.execute("CREATE TABLE IF NOT EXISTS about (value TEXT NOT NULL)")
+            self._db.execute("DELETE FROM about")
+            self._db.execute("INSERT INTO about VALUES (?)", (json.dumps(about),))
+
+    def described(self) -> dict[str, Any] | None:
+        """What `describe` wrote; None where an earlier version of fairgen wrote the state."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+            return None
+        found: dict[str, Any] = json.loads(self._db.execute("SELECT value FROM about").fetchone()[0])
         return found
 
     @contextmanager
@@ -191,14 +286,21 @@ class Store:
             (picture.id, context, picture.number, picture.tone, abstained, picture.path, at),
         )
 
-    def pictures_about(self, context: str, number: int, around: int) -> list[SeenPicture]:
-        """Pictures read in a context from ``around`` before a number to as many after it."""
+    def pictures_about(self, alarm: Alarm) -> list[SeenPicture]:
+        """Pictures read in the context of an alarm, from some before it to as many after it."""
         rows = self._db.execute(
             "SELECT id, number, tone, path FROM pictures WHERE context = ? AND number BETWEEN ? AND ? "
             "ORDER BY number",
-            (context, number - around, number + around),
+            (alarm.context, alarm.picture - _AROUND, alarm.picture + _AROUND),
         )
         return [SeenPicture(*row) for row in rows]
+
+    def read_at(self, context: str, number: int) -> float | None:
+        """When a picture was read, in seconds since 1970; None: there is no such picture."""
+        row = self._db.execute(
+            "SELECT at FROM pictures WHERE context = ? AND number = ?", (context, number)
+        ).fetchone()
+        return None if row is None else float(row[0])
 
     def put_context(self, name: str, place: int, about: dict[str, Any], state: bytes) -> None:
         """Remember what was learnt in a context."""

@@ -16,6 +16,8 @@ from urllib.error import URLError
 
 import pytest
 
+from tests.doubles.monitored import write_state
+
 if TYPE_CHECKING:
     from gradio_client import Client
     from playwright.sync_api import Browser, Page
@@ -36,6 +38,8 @@ class Served:
     log: Path
     started: float
     pid: int
+    monitored: Path | None = None
+    """The state of a monitor that it shows, with pictures beside it."""
 
     def memory(self) -> int:
         """Bytes of the server's resident set."""
@@ -64,13 +68,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, quick_model: Path) -> Itera
     log = folder / "server.log"
     command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
     command += ["--model", str(quick_model), "--model", "embedded", "--llm-server", "http://127.0.0.1"]
+    state = folder / "watched-secretly" / "shop.sqlite"
+    write_state(state)
+    command += ["--monitor", str(state), "--monitor", str(state.with_name("later.sqlite"))]
     started = time.monotonic()
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment(), cwd=folder)
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, log)
-        yield Served(url, folder / "runs", log, started, process.pid)
+        yield Served(url, folder / "runs", log, started, process.pid, state)
     finally:
         process.terminate()
         process.wait(30)

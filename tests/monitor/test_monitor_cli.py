@@ -273,5 +273,7 @@ def test_the_page_about_it_tells_the_truth(
     told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert {n if n.startswith("fairgen") else f"fairgen_monitor{n}" for n in told} == names
     options = set(re.findall(r"(--[a-z][a-z-]+)", text)) - {"--no-install-recommends", "--no-cache-dir"}
-    assert cli.run(["monitor", "--help"]) == 0
-    assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--help"}
+    of_serve = set(re.findall(r"fairgen serve (--[a-z-]+)", text))
+    for command, named in (("monitor", options - of_serve), ("serve", of_serve)):
+        assert cli.run([command, "--help"]) == 0
+        assert named <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--help"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.doubles.ui_server import Served
 
 pytestmark = pytest.mark.embedded
-TABS = ("Generate", "Check my pictures", "Audit", "Specs", "About")
+TABS = ("Generate", "Check my pictures", "Audit", "Monitor", "Specs", "About")
 ALL = ("minor", "moderate", "serious", "critical")
 EDGES = "(b => `${b.left} to ${b.right}`)(document.querySelector('.fg-head').getBoundingClientRect())"
 COVERED = """() => {
@@ -58,6 +58,8 @@ def open_tab(page: Page, name: str) -> None:
         page.locator(".overflow-menu > button").click()
         tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
     tab.click()
+    if name == "Monitor":
+        page.wait_for_selector("#fg-monitor table.contexts")
 
 
 def test_uploads_are_read_and_held_against_a_target(

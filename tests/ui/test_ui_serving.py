@@ -70,6 +70,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
         (["--model", "/nowhere/model"], "no model at /nowhere/model"),
         (["--runs", "/proc/x"], "another folder with --runs"),
         (["--llm-server", "localhost:11434"], "no web address"),
+        (["--monitor", "nowhere/shop.sqlite"], "lies in no folder that is there"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, options: list[str], says: str) -> None:
@@ -200,7 +201,7 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
 def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     url = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--monitor", "later.sqlite"]
     env = environment() | {"FAIRGEN_AUTH": "ann:s3cret-word"}
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=tmp_path)
@@ -210,6 +211,7 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
             page = visitor.get("/").text
             assert "fg-go" not in page
             assert visitor.get("/files/x/y/report.html").status_code == 401
+            assert visitor.get("/watched").status_code == 401
             assert visitor.post("/gradio_api/call/specs", json={"data": []}).status_code == 401
             assert visitor.post("/gradio_api/upload", files={"files": ("x.png", b"x")}).status_code == 401
             wrong = visitor.post("/login", data={"username": "ann", "password": "wrong"})
@@ -219,6 +221,7 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
             assert "fg-go" in page
             assert "s3cret-word" not in page + visitor.get("/config").text
             assert visitor.get("/files/x/y/report.html").status_code == 404
+            assert "Nothing has been written here yet" in visitor.get("/watched").text
     finally:
         process.terminate()
         process.wait(30)

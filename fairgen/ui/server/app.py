@@ -23,16 +23,19 @@ from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
 from fairgen.ui.server.pulse import pulse_route
-from fairgen.ui.server.serving import file_route, token_names
+from fairgen.ui.server.serving import file_route, signed_in, token_names
 from fairgen.ui.server.settings import Settings
+from fairgen.ui.server.watching import watching_routes
 from fairgen.ui.tabs.about import about_tab
 from fairgen.ui.tabs.audit import audit_tab
 from fairgen.ui.tabs.check import check_tab
 from fairgen.ui.tabs.generate import generate_tab
+from fairgen.ui.tabs.monitor import monitor_tab
 from fairgen.ui.tabs.specs import lead_to_specs, specs_tab
 from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.jobs import Services
+from fairgen.ui.work.monitors import Monitors
 from fairgen.ui.work.specs import Own
 from fairgen.ui.work.visits import Runs
 from fairgen.ui.work.workshop import Workshop
@@ -67,6 +70,9 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
                 to_check = check_tab(services, own)
             with gr.Tab("Audit", id="audit"):
                 to_audit = audit_tab(services, own, generate.shelf.store, blocks)
+            if services.monitors.names:
+                with gr.Tab("Monitor", id="monitor"):
+                    monitor_tab()
             with gr.Tab("Specs", id="specs"):
                 specs = specs_tab(own, public=public, llm_servers=llm_servers)
             with gr.Tab("About", id="about"):
@@ -119,7 +125,7 @@ def launch(settings: Settings, engine: Engine) -> None:
         adopt=not settings.public,
     )
     workshop = Workshop(settings.limits.queue)
-    services = Services(engine, runs, settings.limits, workshop)
+    services = Services(engine, runs, settings.limits, workshop, Monitors(settings.monitors))
     blocks = build_app(services, public=settings.public, llm_servers=settings.llm_servers)
     hosts = Hosts.of(settings)
     try:
@@ -144,7 +150,11 @@ def launch(settings: Settings, engine: Engine) -> None:
             max_file_size=settings.limits.upload_bytes,
             state_session_capacity=_SESSIONS,
             app_kwargs={
-                "routes": [file_route(runs), pulse_route(runs, workshop)],
+                "routes": [
+                    file_route(runs),
+                    pulse_route(runs, workshop),
+                    *watching_routes(services.monitors, signed_in),
+                ],
                 "lifespan": _guarded(settings, hosts, cache),
                 "docs_url": None,
                 "redoc_url": None,

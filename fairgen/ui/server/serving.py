@@ -27,7 +27,7 @@ def file_route(runs: Runs) -> Route:
     """``files/<run>/<key>/<path>``: the files of a run, for whoever holds its key."""
 
     async def serve(request: Request) -> Response:
-        if not _signed_in(request):
+        if not signed_in(request):
             return PlainTextResponse("Sign in first.", status_code=401)
         number, key, path = (request.path_params[name] for name in ("run", "key", "path"))
         if path == ZIP:
@@ -60,7 +60,8 @@ def _small(file: Path) -> Response:
     return Response(buffer.getvalue(), media_type="image/jpeg", headers=headers)
 
 
-def _signed_in(request: Request) -> bool:
+def signed_in(request: Request) -> bool:
+    """Whether who asks has signed in, where that is needed."""
     app = request.app
     if getattr(app, "auth", None) is None:
         return True

@@ -30,6 +30,8 @@ class Settings:
     """Addresses of language models that visitors may name, beside the environment's."""
     framed_by: tuple[str, ...] = ()
     """Origins whose pages may show this one in a frame."""
+    monitors: tuple[Path, ...] = ()
+    """States of monitors (``fairgen monitor --state``) that visitors may look at."""
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairgen.errors import UserError
@@ -17,6 +17,7 @@ from fairgen.ui.work.folders import RunFolder
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.limits import Limits, one_of, text, whole
 from fairgen.ui.work.live import LiveSet
+from fairgen.ui.work.monitors import Monitors
 from fairgen.ui.work.visits import Runs, UserRun
 from fairgen.ui.work.workshop import UNEXPECTED, Work, Workshop
 
@@ -33,6 +34,7 @@ class Services:
     runs: Runs
     limits: Limits
     workshop: Workshop
+    monitors: Monitors = field(default_factory=Monitors)
 
 
 def checked_job(
