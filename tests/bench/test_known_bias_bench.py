@@ -314,6 +314,7 @@ def test_ones_own_method_runs_on_the_embedded_model(tmp_path: Path) -> None:
     found = load_result(tmp_path / "dark-alone.json")
     assert found.sets[0].first["dark"] == found.sets[0].second["dark"] == 2
     assert found.figures.twins == 2
+    assert found.model.steps is not None
     assert found.figures.denoiser_rows_per_kept == 2 * found.model.steps  # with and without the prompt
     assert found.figures.elsewhere_median is not None
     assert found.figures.elsewhere_median < 6
