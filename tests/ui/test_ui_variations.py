@@ -26,9 +26,13 @@ def run_with(job: Job, measured: list[str | None], folder: Path) -> UserRun:
     run.job = job
     run.sets["steered"] = job.begin(run)
     run.sets["steered"].pictures = [
-        PictureRecord.model_construct(index=index, measured=tone) for index, tone in enumerate(measured)
+        PictureRecord.model_construct(**_read(index, tone)) for index, tone in enumerate(measured)
     ]
     return run
+
+
+def _read(index: int, tone: str | None) -> dict[str, Any]:
+    return {"index": index, "measured": tone}
 
 
 @pytest.mark.parametrize(("steering", "then"), [("semantic", "semantic"), ("none", "auto")])

@@ -126,18 +126,20 @@ class Engine:
             return self.default
         if not isinstance(name, str) or len(name) > 300:
             raise UserError("The model must be named by a text of at most 300 characters.")
+        chosen: str = name
         if self.any_model:
             # Somebody may name the folder itself, as run files of earlier versions do.
-            name = next((label for label, real in self._names.items() if real == name), str(name))
-        offered = name in self.models or self.catalogue.path(name) is not None
-        if not offered and self.any_model and behind_an_api(name):
+            chosen = next((label for label, real in self._names.items() if real == chosen), chosen)
+        if chosen in self.models or self.catalogue.path(chosen) is not None:
+            return chosen
+        if not self.any_model:
+            raise UserError(f"This server has no model {chosen[:60]!r}: choose one of those that it offers.")
+        if behind_an_api(chosen):
             raise UserError(
                 "Models behind an API are used only where the server was started with them: end it, and "
                 f"start it with --model and {REMOTE}NAME."
             )
-        if not offered and not self.any_model:
-            raise UserError(f"This server has no model {name[:60]!r}: choose one of those that it offers.")
-        return name
+        return chosen
 
     def check_options(self, given: Any) -> ModelOptions:
         """How a visitor wants the model opened, if visitors may have it so. Raises `UserError`.
