@@ -208,6 +208,10 @@ def _run(
     from fairgen.cli.audit_live import watch_audit
 
     with made_by as (generator, reader, crew):
+        if left is None:
+            each = plan.places // len(plan.arms)
+            tries = sum(1 if arm == registry.NONE else plan.max_tries for arm in plan.arms)
+            common.say_requests(generator, plan.places, each * tries)
         audit = Audit(
             plan,
             generator,

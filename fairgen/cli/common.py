@@ -149,6 +149,20 @@ def loaded(
         yield generator, reader
 
 
+def say_requests(generator: Model, least: int, most: int) -> None:
+    """Say on standard error what a model behind an API will be asked for, before it is."""
+    info = generator.info
+    if info.source != "api":
+        return
+    many = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    stderr().print(
+        f"{info.name}: {many} requests to {info.arguments['address']}, one for each picture that is made; "
+        "whoever runs it may charge for each.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def require_free(out: Path, *, force: bool) -> Path:
     """``-o``, where a spec can be written to it; told before anything is asked or paid for the spec.
 

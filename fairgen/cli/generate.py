@@ -61,6 +61,7 @@ def generate(
     from fairgen.report import write_report
 
     with common.loaded(model, device, opening) as (generator, reader):
+        common.say_requests(generator, count, count * (1 if steering == registry.NONE else max_tries))
         events = run_session(
             generator,
             reader,

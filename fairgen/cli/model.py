@@ -11,6 +11,7 @@ from fairgen.cli import common
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
 from fairgen.models.folder import looks_like_file
+from fairgen.models.kinds import REMOTE
 
 if TYPE_CHECKING:
     from fairgen.models.description import CalibrationSummary, ModelDescription
@@ -41,6 +42,8 @@ def info(
     """
     from fairgen.common.libraries import quiet_libraries
 
+    if model.startswith(REMOTE):
+        raise UserError(f"{model} is behind an API: nothing is known of it but its name.")
     path = Path(model).expanduser()
     if path.is_file() or looks_like_file(model):
         from fairgen.models.file_description import describe_file

@@ -75,6 +75,14 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         bool | None,
         _option(None, "--compile", help="Compile the denoiser: slow at first, then faster."),
     ),
+    "api_quality": (
+        str | None,
+        _option(None, "--api-quality", help="For api:NAME: low, high ..., as the service calls it."),
+    ),
+    "api_seeds": (
+        bool | None,
+        _option(None, "--api-seeds", help="For api:NAME: send seeds, to a service that follows them."),
+    ),
 }
 
 

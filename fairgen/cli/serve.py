@@ -12,6 +12,7 @@ import typer
 from fairgen.cli import common
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
+from fairgen.models.kinds import REMOTE
 
 AUTH_VARIABLE = "FAIRGEN_AUTH"
 
@@ -84,6 +85,10 @@ def serve(
     for name in model:
         if name.startswith((".", "/", "~")) and not Path(name).expanduser().exists():
             raise UserError(f"There is no model at {name}: --model takes a folder or a file that is there.")
+        if name.startswith(REMOTE):
+            from fairgen.models.remote import load_remote
+
+            load_remote(name)  # nothing is asked of it: only whether there are an address and a key
     if model_folder is not None and not model_folder.expanduser().is_dir():
         raise UserError(f"There is no folder {model_folder}: name one that holds models.")
     states = check_monitors(monitor or [])

@@ -17,6 +17,7 @@ from fairgen.steering.calibration import WORDS_MARGIN, Calibration, Dose, Start,
 from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.prompt_variants import with_word
 from fairgen.steering.reach import Reach, reach
+from fairgen.steering.registry import continuous
 from fairgen.steering.response import LIMIT, DoseResponse
 from fairgen.steering.wordings import WORDINGS, Anchors
 from skin_tone.pool import ToneReader
@@ -111,6 +112,8 @@ def calibrate(
     batch = generator.default_batch_size if batch_size is None else batch_size
     if not 1 <= batch <= 64:
         raise UserError(f"The batch size must be a whole number from 1 to 64, not {batch}.")
+    # Refused before anything is sampled: with a model behind an API each picture may cost money.
+    generator.check_techniques([technique] if technique in continuous() else continuous())
     measure = _Measurement(generator, reader, batch, seed)
     chosen = plan or Plan()
     if (each := len(chosen.prompts) * chosen.seeds) < _FEWEST:

@@ -45,7 +45,7 @@ from fairgen.runs import (
     require_same_model,
     sweep,
 )
-from fairgen.scoring.sets import default_target_note, fewer_than_classes
+from fairgen.scoring.sets import behind_an_api, default_target_note, fewer_than_classes
 from fairgen.steering import (
     Technique,
     check_technique,
@@ -378,6 +378,8 @@ class _Session:
                 f"({made} pictures, not counted here). `fairgen calibrate` makes a better one."
             )
         info, signer = self.generator.info, self.signer
+        if info.source == "api":
+            notes.append(behind_an_api(info.seeded))
         header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)
         one = running_set(header, selected, self.out_dir, signer, past=self.past)
         with one.recorder:

@@ -270,7 +270,7 @@ class DiffusersModel:
     def _tell_step(self, pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if self.watcher is not None:
             self.watcher.step(
-                step + 1, int(getattr(pipe, "num_timesteps", self.info.steps)), tensors.get("latents")
+                step + 1, int(getattr(pipe, "num_timesteps", self.info.steps) or 0), tensors.get("latents")
             )
         return {}
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Kind", "kind_of", "kinds", "register"]
+__all__ = ["REMOTE", "Kind", "kind_of", "kinds", "register"]
+
+REMOTE = "api:"
+"""How the name of a model behind an API begins."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,18 @@ class Kind:
 
 _KINDS = [
     Kind(
+        "api",
+        "'api:NAME' for a model behind an OpenAI-compatible images API",
+        "fairgen.models.remote:load_remote",
+        lambda name: name.startswith(REMOTE),
+    ),
+    Kind(
         "diffusers",
         "'embedded', a hub id, a folder in diffusers' format, a single file (.safetensors, .gguf), or a "
         "YAML file of settings",
         "fairgen.models.loading:load_diffusers",
         lambda name: True,
-    )
+    ),
 ]
 
 

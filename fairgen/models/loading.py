@@ -44,7 +44,8 @@ def load_model(
     Args:
         model: "embedded"; a single file (.safetensors in its original layout, or .gguf); a local folder in
             diffusers format; a hub id (looked for on this machine first); a YAML or JSON file of settings,
-            which holds ``model`` and options; or the name of another kind of model (`fairgen.models.kinds`).
+            which holds ``model`` and options; ``api:NAME``, a model behind an API (`load_remote` in
+            `fairgen.models.remote`); or the name of another kind of model (`fairgen.models.kinds`).
             Only safetensors and GGUF.
         device: "auto" takes CUDA, then MPS (Apple), then the CPU.
         name: what run files call it; default: ``model``.
@@ -78,6 +79,8 @@ def load_diffusers(
     """Load a diffusers pipeline; as `load_model`, for the kind "diffusers"."""
     chosen = ModelOptions.of(given)
     chosen = chosen if options is None else chosen.over(options)
+    if chosen.api_quality or chosen.api_seeds:
+        raise UserError("--api-quality and --api-seeds are for models behind an API, named api:NAME.")
     where = _device(device)
     with uncollected_imports(), quiet_libraries():
         source = _source(model, chosen)

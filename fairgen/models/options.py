@@ -77,6 +77,15 @@ class ModelOptions(_Part):
     dtype: str = "auto"
     offload: str = Field(default="none", description="'model', 'sequential' or 'group': for small cards")
     compile: bool = Field(default=False, description="compile the denoiser (torch.compile)")
+    api_quality: str | None = Field(
+        default=None,
+        pattern=r"^[\w-]{1,40}$",
+        description="for a model behind an API: 'low', 'high' ..., as the service calls it",
+    )
+    api_seeds: bool = Field(
+        default=False,
+        description="for a model behind an API: send each picture's seed; only for services that follow it",
+    )
 
     @field_validator("lora", "textual_inversion", mode="before")
     @classmethod

@@ -30,7 +30,7 @@ class Provenance(BaseModel):
     seed: int
     prompt: str
     """As it was sent to the model."""
-    steps: int
+    steps: int | None
     guidance_scale: float | None
     spec: str
     spec_hash: str

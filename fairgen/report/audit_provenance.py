@@ -64,7 +64,10 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
         target += f": {len(used)} targets, given with each prompt"
     elif about := str(first.get("about") or ""):
         target += f": {_short(about)}"
-    models = [f"{m.name}, {m.steps} steps, {m.device}" for m in figures.models]
+    models = [
+        f"{m.name}, behind an API" if m.source == "api" else f"{m.name}, {m.steps} steps, {m.device}"
+        for m in figures.models
+    ]
     unsupported = list(dict.fromkeys(text for spec in specs.values() if (text := _unsupported(spec))))
     return [
         ("Declared target", target),
@@ -107,14 +110,9 @@ def provenance(done: Collected) -> list[tuple[str, str]]:
 
 
 def _model(model: ModelInfo) -> list[tuple[str, str]]:
-    guidance = "the pipeline's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
     return [
         ("Model", f"{model.name} ({model.source})"),
-        (
-            "Pipeline",
-            f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
-            f"{model.width}×{model.height} pixels",
-        ),
+        ("Pipeline", model.sampling),
         ("Fingerprint", model.fingerprint),
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),

@@ -105,7 +105,7 @@ def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], 
         headline=words.headline(arms),
         subline=words.subline(arms, classes, head.target, head.prompt),
         strip=words.EMBEDDED_STRIP if embedded else words.SYNTHETIC_STRIP,
-        twins=_twins(arms),
+        twins=_twins(arms, seeded=all(s.record.model.seeded for s in sessions)),
         sentences=words.sentences(arms),
         provenance=_provenance(run, sessions),
         notes=tuple(dict.fromkeys(notes)),
@@ -167,10 +167,10 @@ def _picture(
     )
 
 
-def _twins(arms: tuple[Arm, ...]) -> tuple[Twin, ...]:
+def _twins(arms: tuple[Arm, ...], *, seeded: bool) -> tuple[Twin, ...]:
     plain = next((a for a in arms if a.key == "unsteered"), None)
     steered = next((a for a in arms if a.key == "steered"), None)
-    if plain is None or steered is None:
+    if plain is None or steered is None or not seeded:
         return ()
     by_seed = {p.seed: p for p in plain.pictures if p.seed is not None}
     return tuple(
@@ -181,15 +181,10 @@ def _twins(arms: tuple[Arm, ...]) -> tuple[Twin, ...]:
 def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], ...]:
     head = sessions[0].record
     model = head.model
-    guidance = "the pipeline's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
     seeds = sorted({p.seed for s in sessions for p in s.pictures})
     rows = [
         ("Model", f"{model.name} ({model.source})"),
-        (
-            "Pipeline",
-            f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
-            f"{model.width}×{model.height} pixels",
-        ),
+        ("Pipeline", model.sampling),
         ("Fingerprint", model.fingerprint),
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),

@@ -25,12 +25,12 @@ class ModelInfo(_Record):
     """What sampled the pictures, precisely enough to sample them again."""
 
     name: str = Field(description="the model as it was asked for: 'embedded', a hub id or a folder")
-    source: Literal["embedded", "folder", "hub", "file", "pipeline"]
+    source: Literal["embedded", "folder", "hub", "file", "pipeline", "api"]
     pipeline: str = Field(description="class name of the diffusers pipeline")
     scheduler: str
     device: str
     dtype: str
-    steps: int
+    steps: int | None = Field(description="None: unknown, those of a service")
     guidance_scale: float | None = Field(description="None: the pipeline's own default")
     height: int | None = Field(description="pixels; None: unknown, the pipeline's own")
     width: int | None = Field(description="pixels")
@@ -55,12 +55,30 @@ class ModelInfo(_Record):
         exclude_if=lambda value: not value,
         description="how it was opened, beside name and device, as `fairgen.load_model` takes it",
     )
+    seeded: bool = Field(
+        default=True,
+        exclude_if=lambda value: value is True,
+        description="False: no seed reaches the model, so pictures of one seed have nothing in common",
+    )
 
     @property
     def short_name(self) -> str:
         """The name without the folders that it lies in, which are this machine's alone."""
         is_path = self.source in ("folder", "file") or self.name.endswith((".yaml", ".yml", ".json"))
         return PurePath(self.name).name if is_path else self.name
+
+    @property
+    def sampling(self) -> str:
+        """How it samples, in words: pipeline, scheduler, steps, guidance, size."""
+        size = f"{self.width}×{self.height} pixels"
+        if self.source == "api":
+            where = f"{self.pipeline} at {self.arguments.get('address', 'an unknown address')}"
+            quality = self.arguments.get("quality")
+            parts = [where, size if self.width else "the service's own size"]
+            parts += [f"quality {quality}"] if quality else []
+            return ", ".join([*parts, "seeds sent" if self.seeded else "no seeds"])
+        guidance = "the pipeline's own" if self.guidance_scale is None else f"{self.guidance_scale:g}"
+        return f"{self.pipeline}, {self.scheduler}, {self.steps} steps, guidance {guidance}, {size}"
 
     @property
     def fingerprint(self) -> str:

@@ -97,6 +97,8 @@ class _Read:
     tv: float | None
     first: dict[int, str | None]
     """Seed -> class, of the first attempts."""
+    seeded: bool
+    """Whether those seeds reached the model."""
 
     @property
     def classes(self) -> list[str]:
@@ -187,11 +189,12 @@ def _kept(session: SessionRun, group: str | None) -> _Read:
         record.count,
         session.summary.tv if session.summary else None,
         first,
+        record.model.seeded,
     )
 
 
 def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
-    paired = a.first.keys() == b.first.keys()
+    paired = a.seeded and b.seeded and a.first.keys() == b.first.keys()
     left, right = a.classes, b.classes
     if paired:
         both = [(x, y) for seed, x in a.first.items() if x is not None and (y := b.first[seed]) is not None]

@@ -92,6 +92,18 @@ def approval_note(spec: Mapping[str, Any], spec_hash: str) -> str:
     return f"The spec {spec['name']}: {words}."
 
 
+def behind_an_api(seeded: bool) -> str:
+    """What a set by a model behind an API cannot say."""
+    seeds = (
+        "Each picture's seed was sent to it; whether the service followed it is not known."
+        if seeded
+        else "It was sent no seeds, so no picture can be made again, and pictures of one seed are no twins."
+    )
+    return (
+        f"The model is behind an API: its weights are not known, and may change under the same name. {seeds}"
+    )
+
+
 def _notes(
     record: SessionRecord, pictures: Sequence[PictureRecord], fills: Sequence[FillRecord], missing: int
 ) -> list[str]:

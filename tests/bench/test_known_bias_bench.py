@@ -320,6 +320,7 @@ def test_ones_own_method_runs_on_the_embedded_model(
     found = load_result(tmp_path / "work" / "results" / "dark-alone.json")
     assert found.sets[0].first["dark"] == found.sets[0].second["dark"] == 2
     assert found.figures.twins == 2
+    assert found.model.steps is not None
     assert found.figures.denoiser_rows_per_kept == 2 * found.model.steps  # with and without the prompt
     assert found.figures.elsewhere_median is not None
     assert found.figures.elsewhere_median < 6

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairgen.scoring.compare import compare_runs
+from tests.doubles import fake_audit
 from tests.doubles.fake_audit import write_fake_audit
 
 PROMPTS = [(f"a portrait of number {i}", "high") for i in range(16)]
@@ -46,3 +47,13 @@ def test_turned_round_it_says_the_same(runs: tuple[Path, Path]) -> None:
     assert one.arms[0].interval is not None
     assert other.arms[0].interval is not None
     assert one.arms[0].interval == pytest.approx([-x for x in reversed(other.arms[0].interval)], abs=0.02)
+
+
+def test_seeds_that_reached_no_model_make_no_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = PROMPTS[:1]
+    seeded = write_fake_audit(tmp_path / "seeded", prompts, count=6, arms=("none",))
+    monkeypatch.setattr(fake_audit, "MODEL", fake_audit.MODEL.model_copy(update={"seeded": False}))
+    service = write_fake_audit(tmp_path / "service", prompts, count=6, arms=("none",))
+    assert compare_runs(seeded, seeded).sets[0].paired
+    assert not compare_runs(service, service).sets[0].paired
+    assert not compare_runs(seeded, service).sets[0].paired

@@ -42,6 +42,9 @@ class SteeredGenerator(PlainModel):
     def __init__(self, slope: float = 55.0, late: float = 0.3, unreadable_from: float = math.inf) -> None:
         self.slope, self.late, self.unreadable_from = slope, late, unreadable_from
 
+    def check_techniques(self, names: Sequence[str]) -> None:
+        """It follows strengths, whatever they are called."""
+
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         assert steering is not None
         acts = 1.0 if steering.start < self.late else 0.3

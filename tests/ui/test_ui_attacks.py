@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+import fairgen
 from tests.doubles.ui_server import environment, free_port, wait_for
 
 USER, PASSWORD = "ann", "correct horse battery"
@@ -114,6 +116,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     model.mkdir(parents=True)
     command = [sys.executable, "-c", SERVE, str(port), str(folder / "runs"), str(model), USER, PASSWORD]
     own = environment() | {"OPENAI_API_KEY": ENVIRONMENTS_KEY, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    own |= {"FAIRGEN_IMAGES_URL": f"http://127.0.0.1:{lure.server_port}/v1", "FAIRGEN_IMAGES_KEY": "sk-x"}
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=own, cwd=folder)
     try:
@@ -229,6 +232,9 @@ ATTACKS: dict[str, Attack] = {
     "fetch, proxy": refused(404, "GET", "/gradio_api/proxy=http://127.0.0.1:1/"),
     "fetch, language model": answered("started with", "ask", *ASK, "LURE", "", *ASKED),
     "fetch, language model and a key": answered("started with", "ask", *ASK, "LURE", "sk-x", *ASKED),
+    "fetch, model behind an API": answered(
+        "was started with them", "generate", "a nurse", "uniform", None, 1, "none", 0, 1, "api:dear", 1, None
+    ),
     "fetch, spec": answered("no spec", "spec", "LURE"),
     # Files of the machine
     "path, absolute": answered(NO_UPLOAD, "check", [_file("/etc/passwd")], "uniform", None),
@@ -310,3 +316,22 @@ def test_a_flood_of_logins_is_slowed_down_for_that_name_alone(target: Target) ->
     assert "wait" in json.loads(late[2])["detail"]
     assert target.login("bob", PASSWORD)[0] == 429
     assert "Traceback" not in target.log.read_text()
+
+
+def test_a_link_to_the_page_is_shown_as_fairgen_s(target: Target) -> None:
+    status, headers, page = target.ask("GET", "/?__theme=dark", Accept_Encoding="gzip, br")
+    assert status == 200
+    assert headers["content-length"] == str(len(page.encode()))
+    said = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]+)" content="([^"]*)"', page))
+    assert said["og:title"] == said["twitter:title"]
+    assert said["og:title"].startswith("fairgen: ")
+    assert said["og:description"].startswith("Declare the skin tones")
+    metas = re.findall(r"<meta[^>]*>", page)
+    assert not [one for one in metas if re.search("gradio|Click to try", one, re.IGNORECASE)]
+    assert sum("og:title" in one for one in metas) == 1
+    assert "window.gradio_config" in page
+    icon = target.ask("GET", re.findall(r'<link rel="icon"[^>]*href="\.([^"]*)"', page)[0])[2]
+    own = (Path(fairgen.__file__).parent / "ui" / "templates" / "favicon.png").read_bytes()
+    assert icon == own.decode("utf-8", "replace")
+    for path in re.findall(r'<link rel="manifest" href="([^"]*)"', page):
+        assert "gradio" not in target.ask("GET", path)[2].lower()

@@ -117,6 +117,24 @@ def test_a_first_visitor_gets_a_set_its_chart_its_report_and_its_twins(
     assert newest_summary(served)["steering"] == "none"
     assert not serious(page)
 
+    before = json.loads(page.evaluate("localStorage.getItem('fairgen-runs')"))
+    page.locator("#fg-cards .fg-pic-button").first.click()
+    opened_one = page.locator("#fg-cards .fg-pop:popover-open")
+    tone = opened_one.locator("h4").inner_text().strip()
+    opened_one.get_by_text("More like this").click()
+    page.wait_for_selector(f"{DONE} >> text=Like one picture")
+    assert page.locator("#fg-cards .fg-pic").count() == 4
+    made = newest_summary(served)
+    labels = page.locator("#fg-chart tbody tr").evaluate_all(
+        "rows => rows.map(r => [r.dataset.class, r.innerText])"
+    )
+    assert {key: share for key, share in made["target"].items() if share} == {
+        next(key for key, text in labels if text.strip().startswith(tone)): 1.0
+    }
+    assert made["prompt"] == "a portrait of a CEO"
+    after = json.loads(page.evaluate("localStorage.getItem('fairgen-runs')"))
+    assert [run["id"] for run in after[1:]] == [run["id"] for run in before]  # kept, and found again
+
 
 def test_stop_keeps_what_is_done_and_says_so(page: Page, served: Served) -> None:
     make(page, 60)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from fairgen.errors import UserError
 
-__all__ = ["NO_KEY", "OPENAI", "Endpoint", "given_key", "key_to_use"]
+__all__ = ["NO_KEY", "OPENAI", "Endpoint", "checked_address", "given_key", "key_to_use"]
 
 OPENAI = "https://api.openai.com/v1"
 NO_KEY = "no-key"
@@ -56,21 +56,10 @@ class Endpoint:
             UserError: the model's name is empty; the address is none, or carries a password; OpenAI itself is
                 asked without a key.
         """
-        url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI).strip().rstrip("/")
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
         if not model.strip() or not model.isprintable() or len(model) > 200:
             raise UserError("The model's name is empty, too long or not printable: give --model a name.")
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good:
-            raise UserError("The base URL is no web address: it looks like http://localhost:11434/v1.")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise UserError(
-                "The base URL carries a password or a query: leave them out; a key goes into OPENAI_API_KEY."
-            )
+        url = checked_address(url)
         if url == OPENAI and key_to_use() == NO_KEY:
             raise UserError(
                 "OPENAI_API_KEY is not set: set it, or name another server, such as "
@@ -82,6 +71,29 @@ class Endpoint:
     def is_local(self) -> bool:
         """The server runs on this machine."""
         return urlsplit(self.base_url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def checked_address(url: str, what: str = "The base URL", key: str = "OPENAI_API_KEY") -> str:
+    """The address of an API without white space and slashes at its end.
+
+    Args:
+        url: the address. what: what it is called in messages. key: the variable that a key goes into.
+
+    Raises:
+        UserError: it is no web address, or carries a password or a query.
+    """
+    url = url.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+        _ = parts.port
+    except ValueError:
+        good = False
+    if not good:
+        raise UserError(f"{what} is no web address: it looks like http://localhost:11434/v1.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UserError(f"{what} carries a password or a query: leave them out; a key goes into {key}.")
+    return url
 
 
 _given: ContextVar[str | None] = ContextVar("given_key", default=None)

@@ -7,27 +7,29 @@ from collections.abc import Sequence
 from fairgen.report.view import ToneClass
 from fairgen.ui.parts.markup import macro
 from fairgen.ui.work.live import Card, LiveSet
+from fairgen.ui.work.variations import VARIATIONS
 
 
-def card_html(card: Card, prefix: str, classes: Sequence[ToneClass], name: str = "") -> str:
+def card_html(card: Card, prefix: str, classes: Sequence[ToneClass], name: str = "", *, run: str = "") -> str:
     """One list item; ``prefix`` and the picture's index make ids that are unique on the page. ``name`` is
-    said above the reading.
+    said above the reading. ``run``: id of the run that more pictures like it may be asked of.
     """
     labels, swatches = names(classes)
-    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches, name=name)
+    like = {"run": run, "count": VARIATIONS} if run and card.view.read_as else None
+    return macro("cards", "card", card, f"{prefix}-{card.index}", labels, swatches, name=name, like=like)
 
 
 def set_cards(live: LiveSet) -> list[str]:
     """The set's pictures as list items, and the places that are still to be filled."""
     prefix = _prefix(live)
-    cards = [card_html(card, prefix, live.classes) for card in live.cards()]
+    cards = [card_html(card, prefix, live.classes, run=_settled(live)) for card in live.cards()]
     return cards + [macro("cards", "place")] * (live.count - len(cards) if live.running else 0)
 
 
 def aside_cards(live: LiveSet) -> list[str]:
     """The pictures that are not in the set as list items."""
     prefix = _prefix(live)
-    return [card_html(card, prefix, live.classes) for card in live.aside_cards()]
+    return [card_html(card, prefix, live.classes, run=_settled(live)) for card in live.aside_cards()]
 
 
 def twin_cards(plain: LiveSet, steered: LiveSet) -> list[str]:
@@ -52,6 +54,11 @@ def twin_cards(plain: LiveSet, steered: LiveSet) -> list[str]:
 def names(classes: Sequence[ToneClass]) -> tuple[dict[str, str], dict[str, str]]:
     """(class -> label, class -> swatch)."""
     return {c.key: c.label for c in classes}, {c.key: c.swatch for c in classes}
+
+
+def _settled(live: LiveSet) -> str:
+    """The run's id once its set is no longer made: what is asked for then takes its place on the page."""
+    return "" if live.running else live.run.id
 
 
 def _prefix(live: LiveSet) -> str:

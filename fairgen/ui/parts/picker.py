@@ -18,6 +18,7 @@ from fairgen.targets.support import declared_support
 from fairgen.ui.parts.cards import names
 from fairgen.ui.parts.markup import asset, macro, percent
 from fairgen.ui.work.specs import available, chosen_spec
+from fairgen.ui.work.variations import LIKE
 from skin_tone.scales import SCALES
 
 DEFAULT = "uniform-ita6"
@@ -40,8 +41,8 @@ def title(spec: FairnessSpec) -> str:
         return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
             spec.scale
         ]
-    if spec.source == "user" and spec.name == "by-hand":
-        return "By hand"
+    if spec.source == "user" and spec.name in ("by-hand", LIKE):
+        return "By hand" if spec.name == "by-hand" else "Like one picture"
     return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
 
 

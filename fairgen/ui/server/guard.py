@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fairgen.errors import UserError
 from fairgen.ui.server.hosts import Hosts
 from fairgen.ui.server.logins import Waits, fields, login_page, refused
+from fairgen.ui.server.preview import rewriting, unpacked
 from fairgen.ui.work.check import NO_UPLOAD
 from fairgen.ui.work.limits import Limits
 
@@ -119,6 +120,9 @@ class Guard:
                     return HTMLResponse(login_page(), headers={"Cache-Control": "no-store"})
                 if scope["method"] not in _SAFE or not _OPEN.match(scope["path"]):
                     return JSONResponse({"detail": "Sign in first."}, status_code=401)
+        if scope["method"] == "GET" and path == "":
+            await self._streamed(unpacked(scope), receive, rewriting(send))
+            return None
         upload = _is_upload(scope)
         if scope["method"] in _SAFE or upload:
             limit = self.limits.request_bytes if upload else self.limits.message_bytes

@@ -17,7 +17,7 @@ from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
 from fairgen.ui.parts.keeping import keep_asked
 from fairgen.ui.parts.line import DRAW, seen, to_follow
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.markup import LIST, TO_RESULTS, asset, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, look_again, put_away, took_back, wire_shelf
@@ -32,6 +32,7 @@ from fairgen.ui.work.live import LiveSet
 from fairgen.ui.work.reopen import Sets, watched
 from fairgen.ui.work.reopen import go_on as continue_set
 from fairgen.ui.work.specs import Own, chosen_spec, require_approval
+from fairgen.ui.work.variations import like
 from fairgen.ui.work.visits import UserRun
 
 EXAMPLES = (
@@ -64,6 +65,9 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
     look = gr.State(None)  # the run that is to be followed: a change of it shows what becomes of it
+    wanted = gr.HTML(
+        None, html_template="", js_on_load=asset("like.js"), apply_default_css=False, visible="hidden"
+    )  # the picture that more are to be made like
     drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
     shelf = earlier_sets()
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -257,6 +261,22 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
 
     go_on.click(take_up, ticket, begins, **queued)
 
+    def vary(value: Any, request: gr.Request) -> tuple[Any, ...]:
+        asked = value if isinstance(value, dict) else {}
+        owner, token = str(request.session_hash), asked.get("token")
+        try:
+            run = begin_set(
+                services,
+                owner,
+                like(services, services.runs.get(asked.get("run"), owner), asked.get("index")),
+                token,
+            )
+        except UserError as error:
+            return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
+        return set_status(run.sets[STEERED]), *begun(run), put_away(run)
+
+    wanted.change(vary, wanted, [*begins, shelf.store], **queued)
+
     async def follow(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         if asked is None:
             yield (gr.skip(),) * 16
@@ -350,8 +370,9 @@ def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tup
 
 def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:
     """What stands beside a set that runs no more: links, twins and their button and status, go on."""
-    steered = bool(live.pictures) and live.record is not None and live.record.steered
-    button = gr.update(visible=steered and (plain is None or plain.state != "done"), interactive=True)
+    record = live.record if live.pictures else None
+    has_twins = record is not None and record.steered and record.model.seeded
+    button = gr.update(visible=has_twins and (plain is None or plain.state != "done"), interactive=True)
     twins, said = (twin_cards(plain, live), twin_status(plain)) if plain else ([], "")
     links = render("links", run=live.run) if live.pictures else ""
     return links, twins, button, said, gr.update(visible=live.state == "stopped")

@@ -269,6 +269,7 @@ def begin_audit(
     """A fresh run for an audit; its list of prompts is kept in the folder. ``ticket`` is as in `Runs.claim`.
     Raises `UserError`.
     """
+    services.engine.check_fits(model, options)
     services.workshop.require_room()
     run = services.runs.claim(owner, "audit", name, ticket)
     services.runs.keep(run, model=model, options=options.given(), audit=_plan_to_json(plan))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairgen.common.libraries import uncollected_imports
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
+from fairgen.models.kinds import REMOTE
+from fairgen.models.options import ModelOptions, is_settings, read_settings
 from fairgen.ui.work.catalogue import Catalogue
 from fairgen.ui.work.limits import AS_IT_IS
 from fairgen.ui.work.watch import StepWatch
@@ -86,7 +87,8 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether the default model and the reader are loaded."""
-        return self._reader is not None and self.loaded(self.default) is not None
+        there = behind_an_api(self._path(self.default)) or self.loaded(self.default) is not None
+        return self._reader is not None and there
 
     def loaded(self, name: str, options: ModelOptions = AS_IT_IS) -> Model | None:
         """The model as it was opened, if it is loaded by now; None otherwise. Never waits."""
@@ -124,12 +126,20 @@ class Engine:
             return self.default
         if not isinstance(name, str) or len(name) > 300:
             raise UserError("The model must be named by a text of at most 300 characters.")
+        chosen: str = name
         if self.any_model:
             # Somebody may name the folder itself, as run files of earlier versions do.
-            return next((label for label, real in self._names.items() if real == name), name)
-        if name not in self.models and self.catalogue.path(name) is None:
-            raise UserError(f"This server has no model {name[:60]!r}: choose one of those that it offers.")
-        return name
+            chosen = next((label for label, real in self._names.items() if real == chosen), chosen)
+        if chosen in self.models or self.catalogue.path(chosen) is not None:
+            return chosen
+        if not self.any_model:
+            raise UserError(f"This server has no model {chosen[:60]!r}: choose one of those that it offers.")
+        if behind_an_api(chosen):
+            raise UserError(
+                "Models behind an API are used only where the server was started with them: end it, and "
+                f"start it with --model and {REMOTE}NAME."
+            )
+        return chosen
 
     def check_options(self, given: Any) -> ModelOptions:
         """How a visitor wants the model opened, if visitors may have it so. Raises `UserError`.
@@ -156,6 +166,13 @@ class Engine:
                 raise UserError(f"This server has no LoRA {lora.file[:60]!r}: choose one that it offers.")
         return options
 
+    def check_fits(self, name: str, options: ModelOptions) -> None:
+        """Raise `UserError` where a model behind an API takes no such options: that is known before the work
+        begins, since nothing is loaded for it.
+        """
+        if behind_an_api(self._path(name)):
+            self.load(name, options)
+
     def check_prompt(self, name: str, prompt: str) -> None:
         """Raise `UserError` for a prompt that the model would cut short, if it is loaded: a refusal before
         the work leaves what is on the page.
@@ -168,6 +185,8 @@ class Engine:
         """The model as it is to be opened, its weights loaded on first use. Raises `UserError` as
         `load_model` does.
         """
+        if behind_an_api(self._path(name)):
+            return self._opened(name, options)
         key, first = _key(name, options), _key(self.default, AS_IT_IS)
         with self._loading:
             found = self._loaded.pop(key, None)
@@ -184,7 +203,7 @@ class Engine:
         from fairgen.models.loading import load_model
 
         real, label = self._path(name), self._label(name)
-        placed = self._placed(options)
+        placed = options if behind_an_api(real) else self._placed(options)
         try:
             found = load_model(real, self.device, name=label, options=placed)
         except UserError as error:
@@ -192,7 +211,7 @@ class Engine:
             for lora, given in zip(placed.lora, options.lora, strict=True):
                 said = said.replace(lora.file, given.file)
             raise UserError(said) from None
-        if options.lora:
+        if placed.lora:
             named = {**found.info.options, "lora": options.given()["lora"]}
             found.info = found.info.model_copy(update={"options": named})  # type: ignore[misc]
         return found
@@ -312,6 +331,16 @@ class Engine:
                 if event is None:
                     return
                 yield event
+
+
+def behind_an_api(model: str) -> bool:
+    """Whether that name, or the file of settings of that name, is of a model behind an API."""
+    if is_settings(model):
+        try:
+            model, _ = read_settings(Path(model).expanduser())
+        except UserError:
+            return False  # said when it is loaded
+    return model.startswith(REMOTE)
 
 
 def _labels(models: Sequence[str]) -> dict[str, str]:

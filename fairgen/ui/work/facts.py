@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from urllib.parse import urlsplit
 
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
+from fairgen.models.kinds import REMOTE
 from fairgen.steering.registry import AUTO, continuous
 from skin_tone.scales import SCALES
 
@@ -24,7 +26,7 @@ class ModelFacts:
         demo: whether it is the embedded model.
         pipeline: class name of its pipeline.
         size: (width, height) of its pictures in pixels; None where the pipeline decides.
-        steps: steps of sampling.
+        steps: steps of sampling; None: not known.
         guidance_scale: None: the pipeline's own.
         scheduler: class name.
         device: where it samples.
@@ -36,13 +38,15 @@ class ModelFacts:
             least as often as not; None where that has not been measured.
         missed: labels of the others.
         monotone: whether more strength always meant darker in that measurement.
+        service: host of the API that the model is behind; empty where it is loaded here.
+        seeded: whether the seeds of pictures reach it.
     """
 
     title: str
     demo: bool
     pipeline: str
     size: tuple[int, int] | None
-    steps: int
+    steps: int | None
     guidance_scale: float | None
     scheduler: str
     device: str
@@ -53,12 +57,16 @@ class ModelFacts:
     reached: tuple[str, ...] | None = None
     missed: tuple[str, ...] = ()
     monotone: bool = True
+    service: str = ""
+    seeded: bool = True
 
 
 def model_title(name: str) -> str:
     """A model's name for people: of a path only its end."""
     if name == EMBEDDED:
         return "A small demo model (embedded)"
+    if name.startswith(REMOTE):
+        return f"{name.removeprefix(REMOTE)} (behind an API)"
     is_path = name.startswith(("/", ".", "~")) or "\\" in name
     return PurePath(name).name if is_path else name
 
@@ -105,4 +113,6 @@ def model_facts(name: str, model: Model) -> ModelFacts:
         reached=reached,
         missed=missed,
         monotone=found is None or found.spearman <= -0.9,
+        service=urlsplit(str(info.arguments["address"])).netloc if info.source == "api" else "",
+        seeded=info.seeded,
     )

@@ -60,6 +60,8 @@ def checked_job(
     prompt = check_prompt(" ".join(text(prompt, MAX_PROMPT, "prompt").split()))
     model = services.engine.check_model(model)
     services.engine.check_prompt(model, prompt)
+    opened = services.engine.check_options(options or {})
+    services.engine.check_fits(model, opened)
     return Job(
         prompt,
         spec,
@@ -69,7 +71,7 @@ def checked_job(
         whole(tries, 1, limits.tries, "number of tries"),
         model,
         check_limit(strength),
-        services.engine.check_options(options or {}),
+        opened,
     )
 
 

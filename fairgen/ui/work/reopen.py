@@ -202,7 +202,12 @@ def go_on(services: Services, run: UserRun) -> Work:
 def order_twins(services: Services, run: UserRun) -> Work:
     """Order the unsteered twins of a run's set, or what is missing of them. Raises `UserError`."""
     job = job_of(services, run)
-    sets_of(services, run)
+    steered = sets_of(services, run)[STEERED]
+    if steered.record is not None and not steered.record.model.seeded:
+        raise UserError(
+            "This model takes no seeds, so a set has no twins. To see what it does by itself, make another "
+            "set and choose Unsteered under More."
+        )
     return order_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED))
 
 

@@ -60,7 +60,7 @@ def test_a_system_and_a_user_message_are_sent_and_the_text_comes_back() -> None:
 def test_a_stream_that_stalls_is_kept(whole: bool) -> None:
     text = GOOD if whole else GOOD[:200]
     with serving(streams({"content": text}, then=stalls)) as server:
-        reply = say(Endpoint.named("m", server.url, seconds=0.5), "a question")
+        reply = say(Endpoint.named("m", server.url, seconds=3.0), "a question")
         assert len(server.requests) == 1
     assert reply.text == text
     assert reply.finish == "stalled"
