@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,13 +158,17 @@ class ModelOptions(_Part):
             inside = folder / Path(text).expanduser()
             return str(inside) if inside.exists() else text
 
+        return self.with_files(placed)
+
+    def with_files(self, change: Callable[[str], str]) -> ModelOptions:
+        """The same, with the name of each file or folder put through ``change``."""
         made = self.given()
         for name in ("base", "vae"):
             if name in made:
-                made[name] = placed(made[name])
+                made[name] = change(made[name])
         for name in ("lora", "textual_inversion"):
             if name in made:
-                made[name] = [{**one, "file": placed(one["file"])} for one in made[name]]
+                made[name] = [{**one, "file": change(one["file"])} for one in made[name]]
         return ModelOptions.model_validate(made)
 
 

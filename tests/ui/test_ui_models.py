@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
+from fairgen.models.options import ModelOptions, read_settings
 from fairgen.ui.parts.models import facts_box, model_choices
 from fairgen.ui.work.engine import Engine
 from tests.doubles.llm_server import fails, serving
+from tests.doubles.session_doubles import INFO, ConfusedGenerator
 
 ALLOWED = "api:house/portraits"
 
@@ -54,3 +55,28 @@ def test_the_page_says_what_a_model_behind_an_api_can_do_and_costs() -> None:
         engine.check_fits(ALLOWED, ModelOptions(steps=3))
     with pytest.raises(UserError, match="takes no lora"):
         engine.check_fits(ALLOWED, ModelOptions.of({"lora": "ink.safetensors"}))
+
+
+@pytest.mark.parametrize("any_model", [False, True])
+def test_run_files_say_to_no_visitor_where_parts_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, any_model: bool
+) -> None:
+    """A settings file of the operator's names a VAE and a LoRA; the visitor adds another LoRA."""
+    for name in ("vae", "ink", "charcoal"):
+        (tmp_path / f"{name}.safetensors").touch()
+    (tmp_path / "mine.yaml").write_text("model: x/y\nvae: vae.safetensors\nlora: ink.safetensors:0.5\n")
+
+    def load(model: str, device: str, *, name: str, options: ModelOptions) -> ConfusedGenerator:
+        every = options.over(read_settings(Path(model))[1])
+        return ConfusedGenerator(info=INFO.model_copy(update={"name": name, "options": every.given()}))
+
+    monkeypatch.setattr("fairgen.models.loading.load_model", load)
+    engine = Engine(("embedded",), any_model=any_model, folder=tmp_path)
+    told = engine.load("mine.yaml").info.options
+    vae, lora = str(tmp_path / "vae.safetensors"), str(tmp_path / "ink.safetensors")
+    if any_model:  # who runs the server is the only visitor
+        assert told == {"vae": vae, "lora": [{"file": lora, "weight": 0.5}]}
+    else:
+        assert told == {"vae": "vae.safetensors", "lora": [{"file": "ink.safetensors", "weight": 0.5}]}
+    other = ModelOptions.of({"lora": "charcoal.safetensors:0.7"})
+    assert engine.load("mine.yaml", other).info.options["lora"] == other.given()["lora"]

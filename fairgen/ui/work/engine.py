@@ -211,9 +211,15 @@ class Engine:
             for lora, given in zip(placed.lora, options.lora, strict=True):
                 said = said.replace(lora.file, given.file)
             raise UserError(said) from None
-        if placed.lora:
-            named = {**found.info.options, "lora": options.given()["lora"]}
-            found.info = found.info.model_copy(update={"options": named})  # type: ignore[misc]
+        labels = {lora.file: given.file for lora, given in zip(placed.lora, options.lora, strict=True)}
+
+        def shown(file: str) -> str:
+            """What run files say, which visitors may read: not where a settings file's parts lie."""
+            hidden = not self.any_model and Path(file).is_absolute()
+            return labels.get(file) or (Path(file).name if hidden else file)
+
+        named = ModelOptions.model_validate(found.info.options).with_files(shown).given()
+        found.info = found.info.model_copy(update={"options": named})  # type: ignore[misc]
         return found
 
     def _path(self, name: str) -> str:
