@@ -9,7 +9,7 @@ from typing import Any
 
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
-from fairgen.report.declaration import declaration
+from fairgen.report.declaration import declaration, model_rows
 from fairgen.report.images import data_uri
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
 from fairgen.runs import PictureRecord, Run, SessionRun
@@ -181,18 +181,9 @@ def _twins(arms: tuple[Arm, ...]) -> tuple[Twin, ...]:
 def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], ...]:
     head = sessions[0].record
     model = head.model
-    guidance = "the pipeline's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
     seeds = sorted({p.seed for s in sessions for p in s.pictures})
     rows = [
-        ("Model", f"{model.name} ({model.source})"),
-        (
-            "Pipeline",
-            f"{model.pipeline}, {model.scheduler}, {model.steps} steps, guidance {guidance}, "
-            f"{model.width}×{model.height} pixels",
-        ),
-        ("Fingerprint", model.fingerprint),
-        ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
-        ("Device", f"{model.device}, {model.dtype}"),
+        *model_rows(model),
         ("Steering", "; ".join(_steering(s) for s in sessions)),
         *declaration(head.spec, head.spec_hash, head.context),
         ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),
