@@ -91,6 +91,27 @@ def test_a_pipeline_is_saved_and_loaded(parts: dict[str, Any], tmp_path: Path) -
     assert not torch.allclose(made, modular.sample(XL, own, [PROMPT] * 2), atol=1e-3)
 
 
+def test_a_block_is_uploaded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the hub."""
+    from diffusers import StableDiffusionXLAutoBlocks, configuration_utils
+    from huggingface_hub import RepoUrl
+
+    from fairgen.steering.modular import ToneSteps
+
+    sent: list[tuple[str, set[str]]] = []
+
+    def upload(_block: Any, folder: str, repo_id: str, **_more: Any) -> None:
+        sent.append((repo_id, {file.name for file in Path(folder).iterdir()}))
+
+    monkeypatch.setattr(ToneSteps, "_upload_folder", upload)
+    monkeypatch.setattr(
+        configuration_utils, "create_repo", lambda name, **_more: RepoUrl(f"https://huggingface.co/{name}")
+    )
+    block = ToneSteps(StableDiffusionXLAutoBlocks().sub_blocks["text_encoder"])
+    block.save_pretrained(tmp_path / "block", push_to_hub=True, repo_id="me/tone-steps-sdxl")
+    assert sent == [("me/tone-steps-sdxl", {"block.py", "modular_config.json"})]
+
+
 def test_what_others_could_not_load_is_refused(tmp_path: Path) -> None:
     from diffusers import StableDiffusionXLAutoBlocks
 
