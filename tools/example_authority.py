@@ -14,10 +14,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 YEARS = 10
 
 
@@ -26,8 +27,10 @@ def make_authority(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name, name = _name("fairgen example root"), _name("fairgen example signer")
-    root = _certificate(root_name, root_name, root_key, root_key, authority=True)
-    leaf = _certificate(name, root_name, key, root_key, authority=False)
+    now = datetime.now(UTC)
+    valid = now - timedelta(days=1), now + timedelta(days=365 * YEARS)
+    root = certificate(root_name, root_name, root_key, root_key, valid, authority=True)
+    leaf = certificate(name, root_name, key, root_key, valid)
     (folder / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
     (folder / "chain.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
     private = folder / "key.pem"
@@ -40,16 +43,27 @@ def _name(common: str) -> x509.Name:
     return x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _certificate(
+def certificate(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    key: Key,
+    issuer_key: Key,
+    valid: tuple[datetime, datetime],
     *,
-    authority: bool,
+    authority: bool = False,
+    signing: bool = True,
 ) -> x509.Certificate:
-    """With the extensions that C2PA's certificate profile asks for."""
-    now = datetime.now(UTC)
+    """With the extensions that C2PA's certificate profile asks for.
+
+    Args:
+        subject: whose it is.
+        issuer: who issues it.
+        key: the subject's.
+        issuer_key: the issuer's.
+        valid: from when to when.
+        authority: whether it may issue others.
+        signing: whether what does not issue others may sign pictures.
+    """
     usage = x509.KeyUsage(
         digital_signature=not authority,
         content_commitment=False,
@@ -67,8 +81,8 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -76,10 +90,11 @@ def _certificate(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
     )
-    if not authority:
+    if signing and not authority:
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
         builder = builder.add_extension(purpose, critical=True)
-    return builder.sign(issuer_key, hashes.SHA256())
+    digest = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(issuer_key, digest)
 
 
 if __name__ == "__main__":

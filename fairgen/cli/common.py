@@ -33,6 +33,8 @@ SPEC = typer.Option(
 TARGET = typer.Option(
     None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".', show_default=False
 )
+RUN = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False)
+JSON_FILE = typer.Option(None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False)
 OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.", show_default=False)
 FORCE = typer.Option(
     False,

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def compare(
     first: Path = typer.Argument(help="A run folder.", show_default=False),
     second: Path = typer.Argument(help="The one to hold against it.", show_default=False),
-    out: Path | None = typer.Option(
-        None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False
-    ),
+    out: Path | None = common.JSON_FILE,
     as_json: bool = common.JSON,
 ) -> None:
     """Compare two runs or audits: distances of each shared prompt and arm, and whether chance could explain

@@ -20,7 +20,7 @@ class Shown(StrEnum):
 
 
 def report(
-    run: Path = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False),
+    run: Path = common.RUN,
     out: Path | None = typer.Option(
         None, "--out", help="Where to write; by default into the run folder.", show_default=False
     ),

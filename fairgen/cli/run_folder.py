@@ -26,7 +26,7 @@ def _group() -> None:
 
 @app.command("check")
 def check(
-    run: Path = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False),
+    run: Path = common.RUN,
     repair: bool = typer.Option(
         False,
         "--repair",

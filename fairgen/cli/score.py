@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 
 def score(
-    run: Path = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False),
+    run: Path = common.RUN,
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
-    out: Path | None = typer.Option(
-        None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False
-    ),
+    out: Path | None = common.JSON_FILE,
     tolerance: float = common.TOLERANCE,
     require: bool = typer.Option(
         False, "--require", help="Exit with code 3 unless every set is within --tolerance."

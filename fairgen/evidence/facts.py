@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairgen.evidence.inputs import PackRun
-from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows
+from fairgen.report.tables import PICTURES, csv_cell, csv_text, picture_rows, set_columns, set_rows
 from fairgen.report.words import aside_note, reason_text
 from fairgen.runs import (
     RUN_FILE,
@@ -85,13 +85,13 @@ class RunFacts:
     def sets_csv(self) -> str:
         """One row a prompt under an arm."""
         rows = set_rows(self.figures.prompts)
-        return _csv(tuple(set_columns(self.figures.prompts)), rows)
+        return csv_text(set_columns(self.figures.prompts), rows)
 
     @property
     def decisions_csv(self) -> str:
         """One row a decision, in the order of the run file."""
         rows = ({key: getattr(one, key) for key in _DECISIONS} for one in self.decisions)
-        return _csv(_DECISIONS, rows)
+        return csv_text(_DECISIONS, rows)
 
     @property
     def left_out(self) -> list[str]:
@@ -203,12 +203,3 @@ def _why(picture: PictureRecord, session: SessionRun) -> str:
     if picture.measured is None:
         return f"not read: {reason_text(picture.abstained) or 'no reason was recorded'}"
     return aside_note(session.record.target.get(picture.measured, 0.0))
-
-
-def _csv(columns: tuple[str, ...], rows: Iterator[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: csv_cell(row.get(key)) for key in columns})
-    return buffer.getvalue()

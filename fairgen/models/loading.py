@@ -178,7 +178,7 @@ def _check_pipeline(pipe: Any) -> None:
     name = type(pipe).__name__
     if isinstance(pipe, ModularPipeline):
         raise UserError(
-            f"{name} is a modular pipeline: put fairgen.steering.modular.ToneSteps into its blocks, or give "
+            f"{name} is a modular pipeline: steer its blocks with fairgen.steering.modular.steered, or give "
             "fairgen the pipeline that it was made from."
         )
     if not isinstance(pipe, DiffusionPipeline):

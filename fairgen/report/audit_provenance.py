@@ -12,7 +12,7 @@ from typing import Any
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.audit_words import listed
-from fairgen.report.declaration import declaration
+from fairgen.report.declaration import declaration, model_rows
 from fairgen.runs import AuditRecord, ModelInfo
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.figures import ReportFigures
@@ -111,11 +111,7 @@ def provenance(done: Collected) -> list[tuple[str, str]]:
 
 def _model(model: ModelInfo) -> list[tuple[str, str]]:
     return [
-        ("Model", f"{model.name} ({model.source})"),
-        ("Pipeline", model.sampling),
-        ("Fingerprint", model.fingerprint),
-        ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
-        ("Device", f"{model.device}, {model.dtype}"),
+        *model_rows(model),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),
     ]
 

@@ -1,15 +1,16 @@
-"""The rows of a report's provenance that say what was declared, why, on what, by whom, who approved it."""
+"""The rows of every report's provenance: what was declared and who approved it, and which model made it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from fairgen.runs import ModelInfo
 from fairgen.targets.approval import approval_text
 from fairgen.targets.oversight import OversightProbe
 from fairgen.targets.support import declared_support
 
-__all__ = ["declaration"]
+__all__ = ["declaration", "model_rows"]
 
 _SHOWN_PROMPTS = 3
 
@@ -60,3 +61,14 @@ def _target_for(chosen: Mapping[str, Any], context: int | None, contexts: int) -
     more = len(prompts) - _SHOWN_PROMPTS
     shown = ", ".join(f"“{prompt}”" for prompt in prompts[:_SHOWN_PROMPTS])
     return shown + (f" and {more} more" if more > 0 else "") + f" (context {context + 1} of {contexts})"
+
+
+def model_rows(model: ModelInfo) -> list[tuple[str, str]]:
+    """Which model made the pictures, with which settings and weights, as names and values."""
+    return [
+        ("Model", f"{model.name} ({model.source})"),
+        ("Pipeline", model.sampling),
+        ("Fingerprint", model.fingerprint),
+        ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
+        ("Device", f"{model.device}, {model.dtype}"),
+    ]

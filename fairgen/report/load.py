@@ -9,7 +9,7 @@ from typing import Any
 
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
-from fairgen.report.declaration import declaration
+from fairgen.report.declaration import declaration, model_rows
 from fairgen.report.images import data_uri
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
 from fairgen.runs import PictureRecord, Run, SessionRun
@@ -183,11 +183,7 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
     model = head.model
     seeds = sorted({p.seed for s in sessions for p in s.pictures})
     rows = [
-        ("Model", f"{model.name} ({model.source})"),
-        ("Pipeline", model.sampling),
-        ("Fingerprint", model.fingerprint),
-        ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
-        ("Device", f"{model.device}, {model.dtype}"),
+        *model_rows(model),
         ("Steering", "; ".join(_steering(s) for s in sessions)),
         *declaration(head.spec, head.spec_hash, head.context),
         ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),

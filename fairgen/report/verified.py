@@ -22,8 +22,9 @@ from fairgen.report.images import THUMBNAIL, data_uri, embedded
 from fairgen.report.load import axis_end, picture_view, tone_classes
 from fairgen.report.paging import PAGES, Layout, page_name, put_in_place
 from fairgen.report.render import page_environment, template_text, write_page, write_pieces
+from fairgen.report.tables import csv_text
 from fairgen.report.view import Arm, Report
-from fairgen.report.write import Written, csv_text
+from fairgen.report.write import Written
 from fairgen.scoring.numbers import bars, chance_band
 from fairgen.scoring.verify import PictureResult, Verification
 from skin_tone import PictureError

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairgen.common.files import disk_errors, work_folder, write_text
 from fairgen.errors import UserError
@@ -21,7 +18,7 @@ from fairgen.report.images import embedded
 from fairgen.report.load import reports_of
 from fairgen.report.paging import Layout, put_in_place
 from fairgen.report.render import write_page
-from fairgen.report.tables import PICTURES, csv_cell, picture_rows, set_columns, set_rows, table
+from fairgen.report.tables import PICTURES, picture_rows, set_columns, set_rows, table
 from fairgen.report.thumbnails import STEPS, THIN_PLACES, Choice, Pictures, webp
 from fairgen.runs import Run, RunReader, SessionRun, ShownPictures, read_run
 from fairgen.scoring.collect import Collected, collect
@@ -196,16 +193,6 @@ def _write_plain(
     run.problems = done.figures.problems
     write_page(reports_of(run, gallery.uri), made / "report.html")
     write_text(made / "summary.json", _json(run))
-
-
-def csv_text(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    """Rows -> CSV. A text that a spreadsheet would run as a formula gets a leading apostrophe."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: csv_cell(row.get(key)) for key in columns})
-    return buffer.getvalue()
 
 
 def _json(run: Run) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,22 @@ def aligned(counts: Mapping[str, float], target: Mapping[str, float]) -> Vector:
     if values.sum() <= 0:
         raise ValueError("nothing was counted: a set without readable pictures has no distribution")
     return values
+
+
+def rows_of_probabilities(
+    probabilities: Sequence[Mapping[str, float]], target: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """The reader's probabilities in the target's order, shape ``(pictures, classes)``.
+
+    Raises:
+        ValueError: there is no picture, or a vector is no distribution over the target's classes.
+    """
+    if not probabilities:
+        raise ValueError("nothing was read: there is no picture to redraw")
+    rows = np.array([aligned(row, target) for row in probabilities])
+    if (np.abs(rows.sum(axis=1) - 1) > 1e-3).any():
+        raise ValueError("the reader's probabilities of a picture sum to 1")
+    return rows
 
 
 def whole(values: Vector) -> None:

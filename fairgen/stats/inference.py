@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr, gammaln, xlogy
 
-from fairgen.stats.distances import Vector, aligned, central, shares_of_target, whole
+from fairgen.stats.distances import Vector, aligned, central, rows_of_probabilities, shares_of_target, whole
 
 __all__ = [
     "Bootstrap",
@@ -144,12 +144,7 @@ def bootstrap(
     """
     if draws < 1 or not 0 < level < 1:
         raise ValueError(f"draws >= 1 and level in (0, 1) are needed, got {draws}, {level}")
-    if not probabilities:
-        raise ValueError("nothing was read: there is no picture to redraw")
-    q = shares_of_target(target)
-    rows = np.array([aligned(row, target) for row in probabilities])
-    if (np.abs(rows.sum(axis=1) - 1) > 1e-3).any():
-        raise ValueError("the reader's probabilities of a picture sum to 1")
+    q, rows = shares_of_target(target), rows_of_probabilities(probabilities, target)
     borders = np.cumsum(rows, axis=1)
     borders[:, -1] = np.inf  # rounding must not leave a gap at the top
     rng = np.random.default_rng(seed)

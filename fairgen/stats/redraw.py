@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fairgen.stats.distances import Vector, aligned, shares_of_target
+from fairgen.stats.distances import Vector, rows_of_probabilities, shares_of_target
 
 __all__ = ["redrawn_tv"]
 
@@ -37,12 +37,7 @@ def redrawn_tv(
     """
     if draws < 1:
         raise ValueError(f"draws >= 1 is needed, got {draws}")
-    if not probabilities:
-        raise ValueError("nothing was read: there is no picture to redraw")
-    q = shares_of_target(target)
-    rows = np.array([aligned(row, target) for row in probabilities])
-    if (np.abs(rows.sum(axis=1) - 1) > 1e-3).any():
-        raise ValueError("the reader's probabilities of a picture sum to 1")
+    q, rows = shares_of_target(target), rows_of_probabilities(probabilities, target)
     borders = np.cumsum(rows, axis=1)[:, :-1]
     rng = np.random.default_rng(seed)
     n, k = rows.shape

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import Path, leaves, replaced
 from fairgen.steering.denoiser import Arguments, altered, by_rows, eager, modules_of, snapshot, time_of
-from fairgen.steering.layout import LENGTH_MATTERS, differ
+from fairgen.steering.layout import differ, length_matters
 
 if TYPE_CHECKING:
     import torch
@@ -154,7 +154,7 @@ class Denoising:
         }
         for value, new in self._text[name].values():
             long = getattr(value, "shape", None) != getattr(new, "shape", None)
-            if long and value is not None and new is not None and type(self._pipe).__name__ in LENGTH_MATTERS:
+            if long and value is not None and new is not None and length_matters(type(self._pipe).__name__):
                 raise UserError(
                     f"{type(self._pipe).__name__} cannot change the length of its text between two steps: "
                     "use embedding steering with start=0, stop=1."

@@ -10,8 +10,8 @@ from typing import Any
 
 from fairgen.steering.conditioning import Path, leaves
 
-LENGTH_MATTERS = ("Kandinsky3Pipeline", "QwenImage21Pipeline")
-"""Pipelines whose pictures change by how far a prompt is padded, though they have a mask."""
+_LENGTH_MATTERS = ("Kandinsky3", "QwenImage21")
+"""Models whose pictures change by how far a prompt is padded, though they have a mask."""
 
 Singles = Mapping[tuple[int, int | None], Any]
 """(prompt, anchor or None) -> what is returned for that prompt alone, with the anchor's tone words."""
@@ -32,6 +32,11 @@ class Slot:
     axis: int | None = None
     whole: bool = False
     cumulative: bool = False
+
+
+def length_matters(name: str) -> bool:
+    """Whether a pipeline's pictures (or a modular one's block's) change by how far a prompt is padded."""
+    return name.startswith(_LENGTH_MATTERS)
 
 
 def slots(value: Any, single: Any, counts: set[int], path: Path = ()) -> Iterator[Slot]:

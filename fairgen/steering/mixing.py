@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fairgen.steering.conditioning import Blend, is_mask, leaves, replaced
 from fairgen.steering.encode_request import EncodeRequest
 from fairgen.steering.errors import SampledTogetherError
-from fairgen.steering.layout import LENGTH_MATTERS, Singles, Slot, at, differ, other_axes, row_axis
+from fairgen.steering.layout import Singles, Slot, at, differ, length_matters, other_axes, row_axis
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +88,7 @@ class Mixer:
         needed = self._places
         tensors = [leaf for _, leaf in leaves(joint) if hasattr(leaf, "shape")]
         masked = any(leaf.ndim == 2 and len(leaf) == len(needed) and is_mask(leaf) for leaf in tensors)
-        safe = masked and self._request.name not in LENGTH_MATTERS
+        safe = masked and not length_matters(self._request.name)
         if not safe and any(blend.presence == 0 for blend in self._blends):
             raise SampledTogetherError(
                 f"{self._request.name} pads the prompts of a batch to the longest one, and that changes its "

@@ -13,20 +13,19 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 from PIL import Image
 
 from fairgen.provenance.signing import SigningConfig
+from tools.example_authority import Key, certificate
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 NOW = datetime.now(UTC)
 
 
@@ -59,41 +58,16 @@ def issue(
             x509.NameAttribute(NameOID.COMMON_NAME, name),
         ]
     )
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(by.certificate.subject if by else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW + timedelta(days[0]))
-        .not_valid_after(NOW + timedelta(days[1]))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not authority,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=authority,
-                crl_sign=authority,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key((by.key if by else key).public_key()),
-            critical=False,
-        )
+    made = certificate(
+        subject,
+        by.certificate.subject if by else subject,
+        key,
+        by.key if by else key,
+        (NOW + timedelta(days[0]), NOW + timedelta(days[1])),
+        authority=authority,
+        signing=signing,
     )
-    if signing and not authority:
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-        builder = builder.add_extension(usage, critical=True)
-    issuer_key = by.key if by else key
-    digest = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    return Issued(builder.sign(issuer_key, digest), key)
+    return Issued(made, key)
 
 
 ROOT = issue("Test Root", authority=True)

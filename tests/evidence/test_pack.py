@@ -109,7 +109,8 @@ def test_a_run_without_an_audit(tmp_path: Path) -> None:
 def test_other_kinds_of_keys(algorithm: str, run: Path, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-    from tests.doubles.c2pa_authority import MIDDLE, ROOT, Key, issue
+    from tests.doubles.c2pa_authority import MIDDLE, ROOT, issue
+    from tools.example_authority import Key
 
     key: Key = (
         ed25519.Ed25519PrivateKey.generate()

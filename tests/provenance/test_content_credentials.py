@@ -34,9 +34,10 @@ from fairgen.provenance.signing import (
 )
 from fairgen.runs import read_run
 from fairgen.targets import load_spec
-from tests.doubles.c2pa_authority import MIDDLE, ROOT, SIGNER, Key, config, issue, picture, without_c2pa
+from tests.doubles.c2pa_authority import MIDDLE, ROOT, SIGNER, config, issue, picture, without_c2pa
 from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 from tests.provenance.test_provenance import provenance
+from tools.example_authority import Key
 
 
 def manifest(path: Path) -> Mapping[str, Any]:

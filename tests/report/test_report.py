@@ -20,7 +20,7 @@ from fairgen.provenance.png import write_png
 from fairgen.report import write_report
 from fairgen.report.images import data_uri
 from fairgen.report.load import axis_end, reports_of
-from fairgen.report.write import csv_text
+from fairgen.report.tables import csv_text
 from fairgen.runs import RUN_FILE, read_run
 from fairgen.scoring.measure import lab_to_hex
 from skin_tone.colour import hex_to_lab

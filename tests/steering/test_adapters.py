@@ -106,6 +106,16 @@ def test_fused_projections(name: str, technique: str) -> None:
     acts(pipe, name, technique)
 
 
+def test_perturbed_attention() -> None:
+    """With and without classifier-free guidance beside it."""
+    name = "StableDiffusionPAGPipeline"
+    pipe = t2i.make(name)
+    for scale in (1.0, 4.0):
+        unlike = t2i.sample(name, pipe, [PROMPT] * 2, guidance_scale=scale, pag_scale=0.0)
+        for technique in TECHNIQUES:
+            acts(pipe, name, technique, unlike, guidance_scale=scale, pag_scale=3.0)
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_group_offloading_slicing_and_tiling(sd: Any, technique: str) -> None:
     sd.vae.enable_tiling()

@@ -13,9 +13,8 @@ from fairgen.errors import UserError
 from fairgen.models.loading import wrap_pipeline
 from fairgen.steering.guidance import ToneGuidance
 from tests.doubles import text_to_image as t2i
+from tests.doubles.acting import DARK, PROMPT, acts
 
-PROMPT = "a portrait of a doctor"
-DARK = f"{PROMPT} with very dark skin"
 SD, FLUX = "StableDiffusionPipeline", "FluxPipeline"
 WRITES_EMBEDS: dict[str, Any] = {"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}
 TECHNIQUES = ("embedding", "semantic")
@@ -36,17 +35,6 @@ def sample(pipe: Any, prompt: str = PROMPT, name: str = SD, count: int = 2, **mo
     return made
 
 
-def acts(pipe: Any, name: str = SD, technique: str = "embedding", **more: Any) -> None:
-    """Strength 0 is the plain picture and 1 the toned prompt's, which is another."""
-    with ToneGuidance(pipe, strength=[0.0, 1.0], technique=technique):
-        steered = sample(pipe, name=name, **more)
-    plain, toned = sample(pipe, name=name, **more), sample(pipe, DARK, name=name, **more)
-    effect = float((toned[1] - plain[1]).abs().max())
-    assert effect > 0
-    assert torch.equal(steered[0], plain[0])
-    assert float((steered[1] - toned[1]).abs().max()) <= 1e-3 * effect
-
-
 @pytest.mark.parametrize("technique", TECHNIQUES)
 @pytest.mark.parametrize(
     "more",
@@ -59,19 +47,23 @@ def acts(pipe: Any, name: str = SD, technique: str = "embedding", **more: Any) -
     ids=lambda more: "-".join(more),
 )
 def test_arguments_of_the_call(shared_sd: Any, technique: str, more: dict[str, Any]) -> None:
-    acts(shared_sd, technique=technique, **more)
+    unlike = sample(shared_sd, **{key: more[key] for key in ("guidance_scale",) if key in more})
+    acts(shared_sd, technique=technique, unlike=unlike, **more)
 
 
-@pytest.mark.parametrize("technique", TECHNIQUES)
-def test_clip_skip(technique: str) -> None:
+def test_clip_skip() -> None:
     name = "StableDiffusionXLPipeline"
-    acts(t2i.make(name), name, technique, clip_skip=0)
+    pipe = t2i.make(name)
+    unlike = sample(pipe, name=name)
+    for technique in TECHNIQUES:
+        acts(pipe, name, technique, unlike, clip_skip=1)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_free_u(sd: Any, technique: str) -> None:
+    unlike = sample(sd)
     sd.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
-    acts(sd, technique=technique)
+    acts(sd, technique=technique, unlike=unlike)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
@@ -79,8 +71,23 @@ def test_free_u(sd: Any, technique: str) -> None:
 def test_schedulers_that_call_the_denoiser_otherwise(sd: Any, scheduler: str, technique: str) -> None:
     import diffusers
 
+    more: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 4.0}
+    unlike = sample(sd, **more)
     sd.scheduler = getattr(diffusers, scheduler).from_config(sd.scheduler.config)
-    acts(sd, technique=technique, num_inference_steps=3, guidance_scale=4.0)
+    acts(sd, technique=technique, unlike=unlike, **more)
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_guidance_that_changes_from_step_to_step(shared_sd: Any, technique: str) -> None:
+    """A callback sets the scale anew after each step, as for dynamic guidance."""
+
+    def stronger(pipe: Any, step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        pipe._guidance_scale = 4.0 + 3.0 * step
+        return tensors
+
+    more: dict[str, Any] = {"guidance_scale": 4.0, "num_inference_steps": 4}
+    unlike = sample(shared_sd, **more)
+    acts(shared_sd, technique=technique, unlike=unlike, callback_on_step_end=stronger, **more)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
@@ -97,7 +104,8 @@ def test_guidance_that_ends_midway(shared_sd: Any, technique: str) -> None:
         "callback_on_step_end": cut,
         "callback_on_step_end_tensor_inputs": ["prompt_embeds"],
     }
-    acts(shared_sd, technique=technique, guidance_scale=4.0, num_inference_steps=4, **more)
+    unlike = sample(shared_sd, guidance_scale=4.0, num_inference_steps=4)
+    acts(shared_sd, technique=technique, unlike=unlike, guidance_scale=4.0, num_inference_steps=4, **more)
 
 
 def test_a_window_whose_text_is_changed_midway_is_refused(shared_sd: Any) -> None:
@@ -115,8 +123,9 @@ def test_an_interrupt(shared_sd: Any) -> None:
         return tensors
 
     more: dict[str, Any] = {"callback_on_step_end": stop, "num_inference_steps": 5}
-    acts(shared_sd, **more)
-    acts(shared_sd, technique="semantic", **more)
+    unlike = sample(shared_sd, num_inference_steps=5)
+    for technique in TECHNIQUES:
+        acts(shared_sd, technique=technique, unlike=unlike, **more)
 
 
 # Embeddings of one's own --------------------------------------------------------------------------------
@@ -201,7 +210,7 @@ def flux_caches(pipe: Any) -> dict[str, Any]:
         "current_timestep_callback": lambda: float(pipe.current_timestep),
     }
     return {
-        "FirstBlockCache": diffusers.FirstBlockCacheConfig(threshold=0.2),
+        "FirstBlockCache": diffusers.FirstBlockCacheConfig(threshold=10.0),
         "PyramidAttentionBroadcast": diffusers.PyramidAttentionBroadcastConfig(**skipping),
         "FasterCache": diffusers.FasterCacheConfig(
             **skipping,
@@ -219,6 +228,7 @@ def flux_caches(pipe: Any) -> dict[str, Any]:
 )
 def test_caches(cache: str) -> None:
     pipe = t2i.make(FLUX)
+    unlike = sample(pipe, name=FLUX, num_inference_steps=4)
     pipe.transformer.enable_cache(flux_caches(pipe)[cache])
 
     def call(prompt: str) -> torch.Tensor:
@@ -227,6 +237,7 @@ def test_caches(cache: str) -> None:
         return sample(pipe, prompt, name=FLUX, num_inference_steps=4)
 
     plain, toned = call(PROMPT), call(DARK)
+    assert not torch.allclose(plain, unlike, rtol=1e-4, atol=1e-4), "the cache does nothing"
     with ToneGuidance(pipe, strength=[0.0, 1.0]):
         steered = call(PROMPT)
     assert torch.allclose(steered[1], toned[1], rtol=1e-3, atol=1e-4)
@@ -257,8 +268,9 @@ def test_compiled(sd: Any, technique: str, in_place: bool) -> None:
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_layerwise_casting(sd: Any, technique: str) -> None:
+    unlike = sample(sd)
     sd.unet.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32)
-    acts(sd, technique=technique)
+    acts(sd, technique=technique, unlike=unlike)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)

@@ -22,19 +22,6 @@ WITH_GUIDANCE = ("sd", "sdxl", "sd3", "sana", "pixart")
 TECHNIQUES = ("embedding", "semantic")
 
 
-@pytest.fixture(scope="module")
-def pipes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    made: dict[str, Any] = {}
-
-    def get(name: str) -> Any:
-        if name not in made:
-            made[name] = tiny_pipelines.make(name, folder)
-        return made[name]
-
-    return get
-
-
 def sample(pipe: Any, name: str, prompt: Any = PROMPT, count: int = 2, **more: Any) -> torch.Tensor:
     settings = tiny_pipelines.call_settings(name) | more
     prompts = [prompt] * count if isinstance(prompt, str) and "num_images_per_prompt" not in more else prompt

@@ -18,19 +18,6 @@ from tests.doubles import tiny_pipelines
 PROMPT = "a portrait of a doctor"
 
 
-@pytest.fixture(scope="module")
-def pipes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    made: dict[str, Any] = {}
-
-    def get(name: str) -> Any:
-        if name not in made:
-            made[name] = tiny_pipelines.make(name, folder)
-        return made[name]
-
-    return get
-
-
 def sample(pipe: Any, name: str, prompt: str = PROMPT, **more: Any) -> torch.Tensor:
     seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
     settings = tiny_pipelines.call_settings(name) | more

@@ -1,4 +1,4 @@
-"""What the subcommands of ``fairgen probe`` share: options, what it will cost, the bar."""
+"""What commands that ask a language model share: options, what it will cost, the bar."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 from fairgen.cli import common
 from fairgen.errors import UserError
 
+PROMPT = typer.Argument(None, help="What the pictures will be asked for.", show_default=False)
+SCALE = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3.")
 MODEL = typer.Option(..., "--model", help="The language model's name, as its server knows it.")
 BASE_URL = typer.Option(
     None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.", show_default=False

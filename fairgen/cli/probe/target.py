@@ -14,6 +14,8 @@ from fairgen.cli.probe.asking import (
     BASE_URL,
     MODEL,
     PARALLEL,
+    PROMPT,
+    SCALE,
     TEMPERATURE,
     TIMEOUT,
     YES,
@@ -36,11 +38,9 @@ _CHARACTERS_A_TOKEN = 4
 
 
 def target(
-    prompt: str | None = typer.Argument(
-        None, help="What the pictures will be asked for.", show_default=False
-    ),
+    prompt: str | None = PROMPT,
     model: str = MODEL,
-    scale: str = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3."),
+    scale: str = SCALE,
     prompts: Path | None = typer.Option(
         None, "--prompts", help="Ask for each prompt of this file, one a line.", show_default=False
     ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.probe.asking import BASE_URL, MODEL, PARALLEL, PROMPT, SCALE, TEMPERATURE
 from fairgen.common.text import one_line, read_prompts
 from fairgen.errors import UserError
 
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
 
 
 def source(
-    prompt: str | None = typer.Argument(
-        None, help="What the pictures will be asked for.", show_default=False
-    ),
-    model: str = typer.Option(..., "--model", help="The language model's name, as its server knows it."),
-    scale: str = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3."),
+    prompt: str | None = PROMPT,
+    model: str = MODEL,
+    scale: str = SCALE,
     population: list[str] = typer.Option(
         ["residents"],
         "--population",
@@ -52,26 +51,15 @@ def source(
         "has to be exceeded in any case.",
         show_default=False,
     ),
-    base_url: str | None = typer.Option(
-        None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.", show_default=False
-    ),
-    temperature: float | None = typer.Option(
-        None, "--temperature", help="0 to 2; by default the server's.", show_default=False
-    ),
+    base_url: str | None = BASE_URL,
+    temperature: float | None = TEMPERATURE,
     timeout: float = typer.Option(
         180.0,
         "--timeout",
         help="Seconds of silence after which a request is given up; a reply may take three times as long in "
         "all. What has come by then is kept.",
     ),
-    parallel: int | None = typer.Option(
-        None,
-        "--parallel",
-        min=1,
-        max=32,
-        help="Requests at the same time; by default 4, and 1 for a server on this machine.",
-        show_default=False,
-    ),
+    parallel: int | None = PARALLEL,
     cache: bool = typer.Option(True, "--cache/--no-cache", help="Use and keep replies; --no-cache: neither."),
     refresh: bool = typer.Option(False, "--refresh", help="Ask again, and keep the new replies instead."),
     watched_check: bool = typer.Option(
