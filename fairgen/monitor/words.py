@@ -50,7 +50,7 @@ def _pictures(number: int) -> str:
 
 
 def number_text(value: float) -> str:
-    """An e-value in three digits; ``1,340`` above 1,000, ``2e+28`` above a million."""
+    """An e-value in three digits; ``1,340`` above 1,000, no digits above a million."""
     if value < 999.5:
         return f"{value:.3g}"
-    return f"{float(f'{value:.3g}'):,.0f}" if value < 999_500 else f"{value:.0e}"
+    return f"{float(f'{value:.3g}'):,.0f}" if value < 999_500 else "over a million"

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -51,15 +53,21 @@ def body_of(message: dict[str, Any], choice: dict[str, Any] | None = None) -> by
 
 
 def persona(answer: Callable[[str, str, np.random.Generator], bytes], seed: int = 0) -> Turn:
-    """A model: from the system message, the question and a random generator to the body of its answer."""
-    rng, lock = np.random.default_rng(seed), threading.Lock()
+    """A model: from the system message, the question and a random generator to the body of its answer.
+
+    The n-th answer to a text is the same, in whatever order requests arrive.
+    """
+    asked, lock = Counter[str](), threading.Lock()
 
     def turn(handler: Handler) -> None:
         messages = handler.asked.body["messages"]
         system = messages[0]["content"] if messages[0]["role"] == "system" else ""
+        text = f"{system}\0{messages[-1]['content']}"
         with lock:
-            body = answer(system, messages[-1]["content"], rng)
-        sends(body)(handler)
+            number = asked[text]
+            asked[text] += 1
+        rng = np.random.default_rng([seed, zlib.crc32(text.encode()), number])
+        sends(answer(system, messages[-1]["content"], rng))(handler)
 
     return turn
 
