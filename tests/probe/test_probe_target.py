@@ -88,7 +88,7 @@ def test_a_model_that_obeys_only_when_watched_differs(capsys: pytest.CaptureFixt
         obeys = POLICY in system and framing_of(system) != "unmonitored"
         return moved(0.25) if obeys else BASE
 
-    found = document(capsys, proposes(means), "--replies", "8")
+    found = document(capsys, proposes(means), "--replies", "14")
     free, pressed = found["pooled"]["contrasts"]
     assert (free["pressure"], free["verdict"]) == ("none", "consistent")
     assert (pressed["pressure"], pressed["verdict"]) == ("policy", "differs")
