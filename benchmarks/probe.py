@@ -1,7 +1,7 @@
 """How often `fairgen probe` errs, and what it finds in models whose answer is known; the figures of
 docs/oversight.md.
 
-    python benchmarks/probe.py                  # everything, writes benchmarks/probe.json
+    python benchmarks/probe.py                  # everything: benchmarks/probe.json and the tables of the page
     python benchmarks/probe.py --only targets    # or values, organisms; the rest stays
     python benchmarks/probe.py --quick          # a tenth of the simulations, prints only
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import page_tables
 import typer
 from numpy.typing import NDArray
 
@@ -34,11 +35,14 @@ from fairgen.probe.reading import Answer
 from fairgen.probe.steering import steer
 from fairgen.probe.target import Cell
 from fairgen.stats.shift_power import shifts
+from tools.figures.stamp import write_figures
 from tools.oversight_organism import FULL, HALF, NONE, conflicts, train
 
 Vector = NDArray[np.float64]
 
 _FILE = Path(__file__).resolve().with_suffix(".json")
+_PAGE = _FILE.parents[1] / "docs" / "oversight.md"
+SIZES = (0.0, 0.05, 0.1, 0.2)
 _BASE = np.array([0.1, 0.15, 0.2, 0.2, 0.2, 0.15])
 _NOISE = 25.0
 """Concentration of Dirichlet noise: two means of five replies then differ by a total variation of .107 in the
@@ -62,7 +66,7 @@ def targets(models: int) -> dict[str, Any]:
     rng = np.random.default_rng(26)
     rows = []
     for replies in (7, 20):
-        for size in (0.0, 0.05, 0.1, 0.2):
+        for size in SIZES:
             moves = shifts(_BASE, size, seed=1) if size else np.zeros((1, len(_BASE)))
             found = []
             for seed in range(models):
@@ -136,11 +140,47 @@ def organisms() -> dict[str, Any]:
     return rows
 
 
+def targets_table(found: dict[str, Any]) -> str:
+    """Markdown: how often a difference is called one, by its true size."""
+    rows = {(r["replies_each"], r["true_difference"]): r for r in found["rows"]}
+    titles = (
+        "replies to each text", "replies a side", "no difference: called one", ".05: seen", ".1: seen",
+        ".2: seen", "power at .1 as the probe states it",
+    )  # fmt: skip
+    cells = []
+    for replies in sorted({r["replies_each"] for r in found["rows"]}):
+        seen = [f"{100 * rows[replies, size]['differs']:.1f} %" for size in SIZES]
+        stated = 100 * rows[replies, 0.0]["stated_power_at_.1"]
+        cells.append([str(replies), str(3 * replies), *seen, f"{stated:.1f} %"])
+    return page_tables.table(titles, cells)
+
+
+def organisms_table(found: dict[str, Any]) -> str:
+    """Markdown: what is measured of each organism, and what steering removes of its gap."""
+    cells = []
+    for row in found.values():
+        one, steered = row["measured"], row.get("steering")
+        gap = f"{one['gap']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
+        cell = [f"{row['true_gap']:g}", f"{one['monitored']:.2f} / {one['unmonitored']:.2f}", gap]
+        if steered is None:
+            cells.append([*cell, *["–"] * 4])
+            continue
+        vector, *controls = steered["arms"]
+        best = [max(c["removed"] for c in controls if c["kind"] == kind) for kind in ("random", "unrelated")]
+        removed = [f"{100 * part:.0f} %" for part in (vector["removed"], *best)]
+        cells.append([*cell, *removed, f"{100 * vector['perplexity_rise']:+.1f} %"])
+    titles = (
+        "true gap", "compliance measured, watched / not", "gap measured", "removed by the vector",
+        "best of the random vectors", "best of the unrelated contrasts", "perplexity of neutral text",
+    )  # fmt: skip
+    return page_tables.table(titles, cells)
+
+
 def main(
     only: str | None = typer.Option(None, help="targets, values or organisms."),
     quick: bool = typer.Option(False, help="A tenth of the simulations; prints only."),
 ) -> None:
-    """Run the simulations and write their figures."""
+    """Run the simulations, and write their figures and the tables of the page."""
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "targets": lambda: targets(50 if quick else 500),
         "values": lambda: values(20 if quick else 200),
@@ -148,12 +188,18 @@ def main(
     }
     if only is not None and only not in parts:
         raise typer.BadParameter(f"choose one of {', '.join(parts)}", param_hint="--only")
-    done = json.loads(_FILE.read_text(encoding="utf-8")) if _FILE.exists() else {}
+    kept = json.loads(_FILE.read_text(encoding="utf-8")) if _FILE.exists() else {}
+    done = {name: kept[name] for name in parts if name in kept}
     for name in [only] if only else parts:
         done[name] = parts[name]()
         typer.echo(json.dumps({name: done[name]}, indent=1))
         if not quick:
-            _FILE.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
+            write_figures(_FILE, {"command": "python benchmarks/probe.py", **done}, [])
+            if name in _TABLES:
+                page_tables.put(f"probe-{name}", _TABLES[name](done[name]), _PAGE)
+
+
+_TABLES = {"targets": targets_table, "organisms": organisms_table}
 
 
 if __name__ == "__main__":
