@@ -63,6 +63,36 @@ def pictures(page: Page) -> int:
     return page.locator("#fg-cards .fg-pic-button").count()
 
 
+LATER = """number => {
+  const real = window.fetch;
+  window.fgSame = true;
+  window.fgPulses = 0;
+  window.fetch = async (what, how) => {
+    if (String(what) !== "pulse") return real(what, how);
+    if (number-- > 0) throw new DOMException("the answer came too late", "TimeoutError");
+    const answer = await real(what, how);
+    window.fgPulses += 1;
+    return answer;
+  };
+}"""
+"""The next answers to the page's pulse come too late."""
+
+
+def test_a_server_that_is_busy_for_a_moment_is_no_line_that_dropped(browser: Browser, served: Served) -> None:
+    page = open_page(browser, served)
+    make(page, 60, "a portrait of a stoker")
+    page.wait_for_selector(SHOWN)
+    page.evaluate(LATER, 2)
+    page.wait_for_function("window.fgPulses >= 2")
+    assert page.evaluate("window.fgSame") is True
+    page.evaluate(LATER, 3)
+    page.wait_for_function("window.fgSame === undefined")  # loaded anew
+    page.wait_for_selector(SHOWN)
+    page.click("#fg-stop")
+    page.wait_for_selector("#fg-status .fg-status-stopped")
+    page.context.close()
+
+
 def test_a_set_whose_line_drops_goes_on_and_comes_back_without_a_reload_by_hand(
     browser: Browser, served: Served
 ) -> None:

@@ -2,8 +2,8 @@
 // stands still; the work goes on at the server. So the page is loaded anew once the server answers again, and it
 // takes up what it showed before.
 {
-const CALM = 1500, EAGER = 500, STALE = 6000, STOP = "fairgen-stop", TAB = "fairgen-tab";
-let boot = null, broken = false, shown = {}, waiting = null;
+const CALM = 1500, EAGER = 500, STALE = 6000, LATE = 3, STOP = "fairgen-stop", TAB = "fairgen-tab";
+let boot = null, broken = false, late = 0, shown = {}, waiting = null;
 const marks = () => [...document.querySelectorAll(".fg-seen")].map((node) => ({ ...node.dataset }));
 const running = () => marks().filter((mark) => mark.running === "1");
 const asked = () => JSON.parse(sessionStorage.getItem(STOP) || "null");
@@ -29,7 +29,12 @@ const look = async () => {
     boot = now.boot;
     if (other || (broken && runs.length) || stale(now)) return location.reload();
     broken = false;
-  } catch { broken = true; }
+    late = 0;
+  } catch (error) {
+    // A busy server answers late, and its streams go on: only several times in a row mean that the line has dropped.
+    late += 1;
+    broken = broken || error.name !== "TimeoutError" || late >= LATE;
+  }
   waiting = setTimeout(look, broken ? EAGER : CALM);
 };
 const plain = window.fetch;
