@@ -69,7 +69,8 @@ def test_too_little_memory_is_said_as_such(
 
 
 def test_a_calibration_of_too_few_pictures_makes_none() -> None:
-    generator: Any = SimpleNamespace(default_batch_size=4)  # anything else that is asked of it is an error
+    # Anything else that is asked of it is an error.
+    generator: Any = SimpleNamespace(default_batch_size=4, check_techniques=lambda _techniques: None)
     work = calibrate(generator, SimpleNamespace(), "embedding", plan=Plan(prompts=("a doctor",), seeds=2))
     with pytest.raises(UserError, match="2 pictures are too few at each strength"):
         next(work)

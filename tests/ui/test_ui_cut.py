@@ -21,7 +21,7 @@ from fairgen.runs import AuditRecord, SessionRecord, read_run
 from fairgen.steering import Steering
 from fairgen.steering.request import Request
 from fairgen.targets import spec_from_shares
-from fairgen.ui.work.audit import begin_audit, checked_plan, go_on_audit, order_audit
+from fairgen.ui.work.audit import AUDIT, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import AS_IT_IS, Limits
@@ -43,6 +43,7 @@ OPTIONS: dict[str, Any] = {
 VAE = "another-vae.safetensors"
 TARGET = spec_from_shares({"light": 0.5, "medium": 0.25, "dark": 0.25}, scale="lmd3")
 SEED, TRIES, STRENGTH = 1234567, 3, 0.8
+ARMS = ["none", "prompt"]
 
 
 @dataclass
@@ -176,21 +177,43 @@ def test_a_set_that_was_cut_keeps_all_that_was_chosen(tmp_path: Path, models: Pa
     assert pictures(found) == pictures(straight)
 
 
+def begun_audit(services: Services) -> tuple[UserRun, Work]:
+    """An audit, made until it is done or cut."""
+    prompts = "a nurse\na judge"
+    options = services.engine.check_options(OPTIONS)
+    plan = checked_plan(services, prompts, TARGET, 4, ARMS, SEED)
+    run = begin_audit(services, "ann", plan, prompts, "by-hand", "mine.yaml", options)
+    doubles(services).run = run
+    doubles(services).known.set()
+    return run, order_audit(services, run, plan, "mine.yaml", options)
+
+
+@pytest.mark.parametrize("what", ["jobs", "audit"])
+def test_the_end_is_told_once_the_report_is_written(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Also to a page that is opened while the report is written."""
+    reached, may = threading.Event(), threading.Event()
+
+    def write(_run: UserRun) -> None:
+        reached.set()
+        assert may.wait(60)
+
+    monkeypatch.setattr(f"fairgen.ui.work.{what}.write_run_report", write)
+    services = started(models, tmp_path / "runs")
+    run, arm = (begun_set(services), STEERED) if what == "jobs" else (begun_audit(services)[0], AUDIT)
+    work = services.workshop.of(run)[arm]
+    assert reached.wait(60)
+    assert work.state.state == "sampling"
+    may.set()
+    assert ended(work).state.state == "done"
+
+
 def test_an_audit_that_was_cut_keeps_all_that_was_chosen(tmp_path: Path, models: Path) -> None:
-    prompts, arms = "a nurse\na judge", ["none", "prompt"]
-
-    def order(services: Services) -> tuple[UserRun, Work]:
-        options = services.engine.check_options(OPTIONS)
-        plan = checked_plan(services, prompts, TARGET, 4, arms, SEED)
-        run = begin_audit(services, "ann", plan, prompts, "by-hand", "mine.yaml", options)
-        doubles(services).run = run
-        doubles(services).known.set()
-        return run, order_audit(services, run, plan, "mine.yaml", options)
-
-    straight, work = order(started(models, tmp_path / "whole"))
+    straight, work = begun_audit(started(models, tmp_path / "whole"))
     assert ended(work).state.state == "done"
     before = started(models, tmp_path / "cut", batches=2)
-    run, work = order(before)
+    run, work = begun_audit(before)
     assert ended(work).state.state == "stopped"
     before.workshop.close()
     after = started(models, tmp_path / "cut")
@@ -201,7 +224,7 @@ def test_an_audit_that_was_cut_keeps_all_that_was_chosen(tmp_path: Path, models:
     audit = read_run(found.folder).audit
     assert isinstance(audit, AuditRecord)
     assert audit.model.options == OPTIONS | {"vae": VAE}
-    assert (audit.seed, audit.arms) == (SEED, arms)
+    assert (audit.seed, audit.arms) == (SEED, ARMS)
     assert [spec["target"] for spec in audit.specs.values()] == [TARGET.target]
     assert len(pictures(found)) >= 16
     assert pictures(found) == pictures(straight)

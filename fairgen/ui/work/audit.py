@@ -317,11 +317,15 @@ def _run_audit(
     """Yields the state now and then; the report is written at its end, and when it is stopped."""
     yield state
     told = 0.0
+    finished: AuditFinished | None = None
     events = services.engine.audit(plan, model, run.folder, left, options)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
+            if isinstance(event, AuditFinished):
+                finished = event  # told once the report is written: pages that come meanwhile look as well
+                continue
             state.apply(event)
-            if run.stop.is_set() and state.state != "done":
+            if run.stop.is_set():
                 state.state = "stopped"
                 break
             # The page need not be told of every picture.
@@ -330,6 +334,8 @@ def _run_audit(
                 yield state
     if any(arm.made or arm.summaries for arm in state.arms.values()):
         write_run_report(run)
+    if finished is not None:
+        state.apply(finished)
     yield state
 
 

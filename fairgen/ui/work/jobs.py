@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fairgen.errors import UserError
-from fairgen.loop.events import Replayed
+from fairgen.loop.events import Finished, Replayed
 from fairgen.runs import RUN_FILE, SessionRun
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.engine import Engine
@@ -103,9 +103,11 @@ def _made(services: Services, live: LiveSet, job: Job, left: SessionRun | None) 
     live.state = "waiting" if services.engine.ready else "loading"
     try:
         yield live
-        yield from _sampled(services, live, job, left)
+        finished = yield from _sampled(services, live, job, left)
         if live.pictures:
             write_run_report(live.run)
+        if finished is not None:
+            live.apply(finished)
     except UserError as error:
         live.state, live.error = "failed", str(error)
     except Exception:  # a page that stands still would hide it
@@ -119,10 +121,14 @@ def unsteered(job: Job) -> Job:
     return replace(job, steering="none")
 
 
-def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | None) -> Iterator[LiveSet]:
+def _sampled(
+    services: Services, live: LiveSet, job: Job, left: SessionRun | None
+) -> Generator[LiveSet, None, Finished | None]:
+    """Returns the end, to be told once the report is written: pages that come meanwhile look as well."""
     if live.run.stop.is_set():
         live.state = "stopped"
-        return
+        return None
+    finished: Finished | None = None
     events = services.engine.session(
         job.model,
         job.prompt,
@@ -139,13 +145,16 @@ def _sampled(services: Services, live: LiveSet, job: Job, left: SessionRun | Non
     )
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
+            if isinstance(event, Finished):
+                finished = event
+                continue
             live.apply(event)
-            if live.run.stop.is_set() and live.running:
+            if live.run.stop.is_set():
                 live.state = "stopped"
-                return
-            # The end is told once the report is written; what was there before the stop is shown already.
-            if live.running and not isinstance(event, Replayed):
+                return None
+            if not isinstance(event, Replayed):  # what was there before the stop is shown already
                 yield live
+    return finished
 
 
 def write_run_report(run: RunFolder) -> None:
