@@ -96,7 +96,12 @@ def wire_models(
         # Without the sizes: a list that gets its choices anew opens, though nobody asked for it.
         yield from (facts for facts, _ in look(*given))
 
-    changes = [sampling.scheduler.change, sampling.size.change]
+    changes = [
+        sampling.scheduler.change,
+        sampling.size.change,
+        sampling.steps.change,
+        sampling.guidance.change,
+    ]
     changes += [field.blur for field in (sampling.negative, sampling.steps, sampling.guidance)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
