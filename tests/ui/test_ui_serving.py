@@ -51,6 +51,28 @@ def test_a_server_that_others_can_reach_asks_for_auth(tmp_path: Path, options: l
     assert not list(tmp_path.iterdir())
 
 
+HALF_IMPORTED = """
+import sys, types
+from fairgen.ui.work.engine import Engine
+
+Engine.load = Engine.reader = lambda *_: None
+Engine(("another",)).preload().join()
+from gradio.utils import MatplotlibBackendMananger
+
+sys.modules["matplotlib.pyplot"] = types.ModuleType("matplotlib.pyplot")  # as another thread begins to import it
+with MatplotlibBackendMananger():
+    pass
+"""
+
+
+@pytest.mark.parametrize("backend", ["", "Agg", "svg"])
+def test_a_request_is_answered_while_pyplot_is_being_imported(tmp_path: Path, backend: str) -> None:
+    env = environment() | {"MPLBACKEND": backend}
+    command = [sys.executable, "-c", HALF_IMPORTED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
     import socket
 
