@@ -41,7 +41,7 @@ def test_sentences_state_what_was_measured(name: str) -> None:
 
 def test_every_mark_and_every_file_of_figures_is_in_the_list() -> None:
     listed = {(table.page, table.mark) for piece in INDEX.pieces.values() for table in piece.tables}
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "assets/embedded/README.md", *sorted((ROOT / "docs").glob("*.md"))]
     marked = {
         (str(page.relative_to(ROOT)), mark)
         for page in pages

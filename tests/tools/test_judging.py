@@ -18,10 +18,11 @@ from fairgen.scoring.twins import Likeness
 from fairgen.steering.request import Request
 from skin_tone import ToneReading
 from tests.doubles.session_doubles import reading_of
-from tools.portraits import classifier, judge, nearness
+from tools.portraits import classifier, judge, nearness, sampled
 from tools.portraits.compare import compare
 from tools.portraits.contexts import CONTEXTS
 from tools.portraits.evaluate import jobs_of, tone_figures
+from tools.portraits.export import card
 from tools.portraits.known_bias import prompt_of
 from tools.portraits.renders import load_renders, shards_of
 from tools.portraits.skin import TONE_WORDS, tone_range
@@ -291,7 +292,7 @@ class BlockReader:
 def painter(monkeypatch: pytest.MonkeyPatch) -> Painter:
     painter = Painter()
     monkeypatch.setattr(judge, "settled", lambda *_: painter)
-    monkeypatch.setattr(judge, "SkinToneReader", BlockReader)
+    monkeypatch.setattr(sampled, "SkinToneReader", BlockReader)
     monkeypatch.setattr(judge, "_megabytes", lambda _: 35.0)
     monkeypatch.setattr(judge, "likeness", lambda *_: Likeness(0.02, 1.5))
     monkeypatch.setattr(judge, "_TIMED", 1)
@@ -327,6 +328,9 @@ def test_a_measurement_in_pieces_is_whole(data: Path, tmp_path: Path, painter: P
     for name in ("unsteered", "words", "closest"):
         with Image.open(out / f"{name}.png") as sheet:
             assert sheet.width > SIDE
+    page = card(report, "In no time.", 35.0, 16)
+    assert "| CEO | high | +58 ± 9 | +50 |" in page
+    assert "| very dark skin | -72 to -54 |" in page
     rows = {row[0]: row for row in compare(out / "judge.json", out / "judge.json")}
     assert rows["face found"][2:] == ("100.0%", "100.0%", "yes")
     assert rows["Frechet distance to held-out renders"][4] == "NO", "no third less than itself"

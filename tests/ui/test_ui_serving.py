@@ -59,7 +59,8 @@ Engine.load = Engine.reader = lambda *_: None
 Engine(("another",)).preload().join()
 from gradio.utils import MatplotlibBackendMananger
 
-sys.modules["matplotlib.pyplot"] = types.ModuleType("matplotlib.pyplot")  # as another thread begins to import it
+# As while another thread imports it:
+sys.modules["matplotlib.pyplot"] = types.ModuleType("matplotlib.pyplot")
 with MatplotlibBackendMananger():
     pass
 """

@@ -16,10 +16,10 @@ from fairgen.common.documents import write_document
 from fairgen.models.description import write_checksums
 from fairgen.models.known_bias import KNOWN_BIAS_FILE
 
+from .card_tones import card_tones
 from .contexts import OTHERS, UNIFORM_SHARE
 from .known_bias import known_bias
 from .portrait import NEUTRAL_SHARE
-from .skin import TONE_WORDS, clear_range
 
 _MOST_MEGABYTES = 45
 
@@ -85,7 +85,7 @@ def card(report: dict[str, Any], training: str, megabytes: float, latent_channel
         megabytes=megabytes,
         latent_channels=latent_channels,
         others=[context.phrase for context in OTHERS],
-        tones=[(word, *clear_range(k)) for k, word in enumerate(TONE_WORDS)],
+        tones=card_tones(report),
         neutral_share=f"{NEUTRAL_SHARE:g}",
         uniform_share=f"{UNIFORM_SHARE:g}",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,16 @@ from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.scoring.twins import likeness
 from fairgen.steering.request import Request
-from skin_tone import SkinToneReader
 from skin_tone.faces import FaceFinder
 
 from .classifier import SIDE, ContextNet, load_classifier, look, split
 from .contexts import CONTEXTS
-from .evaluate import Reading, jobs_of, read, save_report, save_sheet, settled, tone_figures
+from .evaluate import Reading, jobs_of, save_report, save_sheet, settled, tone_figures
 from .nearness import Space, copies, frechet_beside_floor, nearest, small_pixels
 from .renders import Pictures, Renders, load_renders, resized
+from .sampled import BATCH, Sampled
 from .skin import TONE_WORDS
 
-BATCH = 8
 _PAIRS = 12
 _LOADS = 3
 _TIMED = 5
@@ -86,6 +85,7 @@ class Judge:
         self.held_out_apart = held_out is not None
         self.generator = settled(model, steps, guidance, device)
         self.jobs = jobs_of(self.amount.each, self.amount.tries, self.amount.seed)
+        self.sampled = Sampled(self.generator, self.jobs, out)
         self._begin()
 
     def _begin(self) -> None:
@@ -112,45 +112,18 @@ class Judge:
         """
         start = time.monotonic()
         speed = self._speed()
-        for i in track(range(0, len(self.jobs), BATCH), "pictures"):
-            self._make(range(i, min(i + BATCH, len(self.jobs))))
-            if piece_minutes is not None and time.monotonic() - start > piece_minutes * 60:
-                return None
-        readings = self._read()
-        if piece_minutes is not None and time.monotonic() - start > piece_minutes * 60:
+
+        def enough() -> bool:
+            return piece_minutes is not None and time.monotonic() - start > piece_minutes * 60
+
+        if not self.sampled.make(enough):
+            return None
+        readings = self.sampled.read()
+        if enough():
             return None
         report = self._measure(readings, speed)
         save_report(report, self.out / "judge.json")
         return report
-
-    def _path(self, place: int) -> Path:
-        return self.out / "pictures" / f"{place:05d}.png"
-
-    def _make(self, places: Sequence[int]) -> None:
-        if all(self._path(place).exists() for place in places):
-            return
-        requests = [Request(self.jobs[place].prompt, self.jobs[place].seed) for place in places]
-        self._path(0).parent.mkdir(exist_ok=True)
-        for place, picture in zip(places, self.generator.generate(requests), strict=True):
-            temporary = self._path(place).with_suffix(".tmp")
-            picture.save(temporary, format="png")
-            temporary.replace(self._path(place))
-
-    def _picture(self, place: int) -> Image.Image:
-        with Image.open(self._path(place)) as picture:
-            return picture.convert("RGB")
-
-    def _read(self) -> list[Reading]:
-        path = self.out / "readings.jsonl"
-        lines = path.read_text().splitlines(True) if path.exists() else []
-        found = [Reading(**json.loads(line)) for line in lines if line.endswith("\n")]
-        with SkinToneReader() as reader, path.open("w") as file:
-            file.writelines(json.dumps(asdict(one)) + "\n" for one in found)
-            for place in track(range(len(found), len(self.jobs)), "readings"):
-                found.append(read(reader, self._picture(place)))
-                file.write(json.dumps(asdict(found[-1])) + "\n")
-                file.flush()
-        return found
 
     def _speed(self) -> dict[str, Any]:
         """Medians of seconds to load (the libraries being there already) and of seconds a picture.
@@ -183,7 +156,7 @@ class Judge:
 
     def _measure(self, readings: list[Reading], speed: dict[str, Any]) -> dict[str, Any]:
         net, figures = load_classifier(self.classifier, self.device)
-        made = [self._picture(place) for place in range(len(self.jobs))]
+        made = [self.sampled.picture(place) for place in range(len(self.jobs))]
         info = self.generator.info
         pictures = np.stack([resized(np.asarray(picture), SIDE) for picture in made])
         held_out = load_renders(self.judge, SIDE)

@@ -100,8 +100,8 @@ class Engine:
         # Libraries warn while they are imported; silencing is not safe between threads, so it is done here.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "The 'alias' attribute with value")  # Gradio's own endpoints
-        # Gradio sets matplotlib's backend to "agg" at each request, which fails while the reader imports pyplot
-        # in another thread, unless it is set so already, letter by letter: "Agg" would be another.
+        # Gradio sets matplotlib's backend to "agg" at each request, which fails while the reader imports
+        # pyplot in another thread, unless it is set so already, letter by letter: "Agg" would be another.
         if "matplotlib" not in sys.modules:
             os.environ["MPLBACKEND"] = "agg"
 
