@@ -10,7 +10,6 @@ The test is the one over prompts, `fairgen.stats.paired_rarefied`, as `fairgen c
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
@@ -24,6 +23,7 @@ from rich.progress import track
 
 from fairgen import stats
 from fairgen.scoring.compare import PART
+from tools.figures.stamp import write_figures
 
 Vector = NDArray[np.float64]
 Row = dict[str, Any]
@@ -89,9 +89,7 @@ def main(sets: int = 200, workers: int = 2) -> None:
     text = table(rows)
     print(text)
     page_tables.put("compare", text, _HERE.parent / "docs" / "statistics.md")
-    lines = ",\n".join(map(json.dumps, rows))
-    document = f'{{"command": {json.dumps(_COMMAND)}, "rows": [\n{lines}\n]}}\n'
-    (_HERE / "comparisons.json").write_text(document, encoding="utf-8")
+    write_figures(_HERE / "comparisons.json", {"command": _COMMAND, "rows": rows}, [], flat=True)
 
 
 if __name__ == "__main__":

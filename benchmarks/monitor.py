@@ -32,6 +32,7 @@ from fairgen.common.files import write_text
 from fairgen.scoring.monitored import Levels
 from fairgen.stats.sequential import ChangeProcess, EProcess, ShareBox, change_bins, reading_box
 from skin_tone.confusion import confusion
+from tools.figures.stamp import READERS, write_figures
 
 Vector = NDArray[np.float64]
 Classes = NDArray[np.int8]
@@ -378,9 +379,12 @@ def main(quick: bool = False, workers: int = 2, streams: int = STREAMS) -> None:
         if not quick:
             page_tables.put(name, text, _PAGE)
     if not quick:
-        head = json.dumps({"command": f"{_COMMAND} --streams {streams}", "cusum_line": line})[:-1]
-        lines = ",\n".join(json.dumps(_counted(row)) for row in rows)
-        write_text(_HERE / "monitor.json", f'{head}, "rows": [\n{lines}\n]}}\n')
+        document = {
+            "command": _COMMAND if streams == STREAMS else f"{_COMMAND} --streams {streams}",
+            "cusum_line": line,
+            "rows": [_counted(row) for row in rows],
+        }
+        write_figures(_HERE / "monitor.json", document, [READERS], flat=True)
 
 
 def _counted(row: Row) -> Row:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairgen.bench.tables import TextTable
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return TextTable("", tuple(titles), tuple(map(tuple, rows))).markdown()
 
 
 def put(name: str, text: str, page: Path = PAGE) -> None:

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fairgen import stats
+from tools.figures.stamp import write_figures
 
 Vector = NDArray[np.float64]
 Row = dict[str, Any]
@@ -315,12 +316,7 @@ def main(quick: bool = False, only: str | None = None, workers: int = 2) -> None
         if not quick:
             page_tables.put(name, text, _PAGE)
     if not quick:
-        lines = [
-            f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, found)) + "\n]"
-            for name, found in rows.items()
-        ]
-        text = f'{{"command": {json.dumps(_COMMAND)}, "rows": {{\n' + ",\n".join(lines) + "\n}}\n"
-        file.write_text(text, encoding="utf-8")
+        write_figures(file, {"command": _COMMAND, "rows": rows}, [], flat=True)
 
 
 if __name__ == "__main__":

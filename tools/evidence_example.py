@@ -1,9 +1,10 @@
-"""Makes the evidence pack under docs/ again: the embedded model audited on nine prompts, packed and signed.
+"""Makes the evidence packs under docs/ again, signed: the embedded model audited on nine prompts, and with
+--audit the run of benchmarks/occupations.py, which has 36.
 
-    python -m tools.evidence_example FOLDER [--out docs/evidence-of-the-embedded-model]
+    python -m tools.evidence_example FOLDER [--audit WORK/occupations/run] [--docs docs]
 
-FOLDER takes the authority, the approved spec and the run; what is there already is used again. The key stays
-in FOLDER: only the root certificate and the pack go into --out.
+FOLDER takes the authority, the approved spec and the run of nine prompts; what is there already is used.
+The key stays in FOLDER: only the root certificate and the packs go into --docs.
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ def main() -> None:
     """Make what is missing, then the pack."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evidence-of-the-embedded-model")
+    parser.add_argument("--audit", type=Path)
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     given = parser.parse_args()
-    out = given.out.resolve()
+    out = given.docs.resolve() / "evidence-of-the-embedded-model"
+    audit = given.audit.resolve() if given.audit else None
     given.folder.mkdir(parents=True, exist_ok=True)
     os.chdir(given.folder)  # a run file holds the path that was given for it: no path of this machine
     authority, spec, run = Path("authority"), Path("uniform-ita6.yaml"), Path("embedded-model")
@@ -60,8 +63,12 @@ def main() -> None:
         _fairgen("audit", *asked, "--steering", "none,embedding", "--out", str(run), *sign)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(authority / "root.pem", out / "roots.pem")
-    thin = ["--pictures", "thin", "--max-mb", "0.95"]
-    print(_fairgen("evidence", str(run), "-o", str(out / "pack.zip"), "--force", *thin, *sign))
+    packs = [(run, out / "pack.zip", "0.95")]
+    if audit is not None:
+        packs.append((audit, out.with_name("audit-of-the-embedded-model") / "pack.zip", "4"))
+    for folder, pack, size in packs:
+        thin = ["--pictures", "thin", "--max-mb", size]
+        print(_fairgen("evidence", str(folder), "-o", str(pack), "--force", *thin, *sign))
 
 
 def _fairgen(*arguments: str) -> str:

@@ -114,7 +114,7 @@ def pack(
             model_card=model_card,
             created_at=created_at,
         )
-    written = with_progress(plan.write(out), "Packing", plan.total)
+    written = with_progress(plan.write(out), "Packing", plan.total, unit="MB", of=1_000_000)
     if as_json:
         document = {
             "pack": str(written.path),
@@ -160,7 +160,7 @@ def check(
     """
     from fairgen.evidence import check_pack, pack_size
 
-    found = with_progress(check_pack(path, trust), "Checking", pack_size(path))
+    found = with_progress(check_pack(path, trust), "Checking", pack_size(path), unit="MB", of=1_000_000)
     if as_json:
         document = {
             "pack": str(path),

@@ -47,9 +47,11 @@ def telling(label: str, clock: Callable[[], float] = time.monotonic) -> Iterator
     yield tell
 
 
-def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
+def with_progress(
+    work: Work[int, None, _T], label: str, total: int, *, unit: str = "pictures", of: int = 1
+) -> _T:
     """Run work that yields how much it did, under a progress bar; its result. Ctrl-C keeps nothing. Where
-    standard error is no terminal, a line comes now and then.
+    standard error is no terminal, a line comes now and then, in a ``unit`` that has ``of`` steps of the work.
     """
     from rich.progress import Progress
 
@@ -67,7 +69,7 @@ def with_progress(work: Work[int, None, _T], label: str, total: int) -> _T:
                     most = max(total, done)
                     progress.update(task, completed=done, total=most)
                     if tell is not None:
-                        tell(f"{done:,} of {most:,} pictures")
+                        tell(f"{done // of:,} of {most // of:,} {unit}")
                 except StopIteration as stop:
                     result: _T = stop.value
                     return result
