@@ -57,7 +57,7 @@ def monitor(
         show_default=False,
     ),
     by_folder: bool = typer.Option(False, "--by-folder", help="Each folder in the folder is a context."),
-    every: int = typer.Option(1, "--every", help="Look at every so many pictures only."),
+    every: int = typer.Option(1, "--every", help="Look at every so many pictures of each context only."),
     once: bool = typer.Option(False, "--once", help="Look at what is there, and end."),
     stop: bool = typer.Option(False, "--stop", help="End at the first alarm."),
     interval: float = typer.Option(2.0, "--interval", help="Seconds between looks at a folder or run."),

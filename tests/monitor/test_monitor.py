@@ -161,6 +161,21 @@ def test_sampling_looks_at_every_nth_and_says_so(spec: FairnessSpec, tmp_path: P
     assert (found.offered, found.read) == (50, 5)
 
 
+def test_contexts_that_take_turns_are_all_sampled(spec: FairnessSpec) -> None:
+    with plain(spec, every=2, contexts=2) as monitor:
+        for number in range(20):
+            monitor.observe(reading("tan"), "ab"[number % 2])
+        assert [(found.offered, found.read) for found in monitor.figures()] == [(10, 5), (10, 5)]
+
+
+def test_an_id_may_look_like_those_that_are_given_to_pictures_without_one(spec: FairnessSpec) -> None:
+    with plain(spec) as monitor:
+        monitor.observe(reading("tan"), id="#2")
+        for _ in range(3):
+            assert monitor.observe(reading("tan")) is not None
+        assert monitor.figures()[0].read == 4
+
+
 def test_pictures_that_are_not_read_are_counted_by_reason_and_by_tone(spec: FairnessSpec) -> None:
     with plain(spec) as monitor:
         monitor.observe(ToneReading(abstained="no_face"))
