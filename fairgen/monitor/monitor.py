@@ -95,7 +95,7 @@ class Monitor:
         self.error, self.levels = self.rules.error, self.rules.levels
         self.reader_name = reader if isinstance(reader, str) else "none" if reader is None else "your own"
         self._reader = None if reader is None else PictureReader(reader, spec.scale)
-        self._guard = RLock()
+        self._guard, self._settled = RLock(), False
         self._watches: dict[str, ContextWatch] = {}
         self.settings: dict[str, Any] = {
             "target": spec.content_hash(),
@@ -158,7 +158,8 @@ class Monitor:
             None where the id was seen before.
 
         Raises:
-            UserError: the monitor takes readings alone, or a context has two targets.
+            UserError: the monitor takes readings alone, a context has two targets, or another version of the
+                reader read what came before.
         """
         from skin_tone import ToneReading
 
@@ -171,6 +172,7 @@ class Monitor:
                 return tone_of(what, self.spec.scale)
             if self._reader is None:
                 raise UserError("This monitor takes readings alone: give it a reader for pictures.")
+            self._settle_reader()
             return self._reader.read(what)
 
         return self.take(look, context, prompt=prompt, id=id, path=path)
@@ -203,6 +205,18 @@ class Monitor:
             if done.alarms:
                 self._tell()
         return done
+
+    def _settle_reader(self) -> None:
+        """A newer fairgen may read otherwise under the same name, and that would look like a change."""
+        from fairgen.evidence.identity import reader_identity
+        from fairgen.scoring.verify import READERS
+
+        if self._settled or self.reader_name not in READERS:
+            return
+
+        found = reader_identity()
+        self.store.settle("version_of_the_reader", f"{found.identity}, mediapipe {found.mediapipe}")
+        self._settled = True
 
     def _where(self, context: str | None, prompt: str | None) -> tuple[str, dict[str, float]]:
         """Name and target of the context of a picture."""
