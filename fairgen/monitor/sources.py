@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,7 @@ class Offer:
         tone: what was read from it already, or None.
         context: name of its stream, or None.
         prompt: what it was made of, or None.
-        waiting: pictures that wait behind it, as far as is known.
+        waiting: pictures that wait behind it, as far as is known; of lines, about as many as the pipe holds.
     """
 
     id: str | None
@@ -164,7 +166,23 @@ def line_offers(lines: IO[bytes], classes: list[str]) -> Iterator[Offer]:
                     f"{', '.join(classes)}."
                 )
         tone = None if line.picture else Tone(line.tone, line.abstained, line.estimate)
-        yield Offer(line.id, line.picture, tone, line.context, line.prompt)
+        waiting = _in_pipe(lines) // len(raw) if line.picture else 0
+        yield Offer(line.id, line.picture, tone, line.context, line.prompt, waiting)
+
+
+def _in_pipe(lines: IO[bytes]) -> int:
+    """Bytes that wait in a pipe; 0 where it is none, or the system does not say."""
+    try:
+        import fcntl
+        import termios
+
+        if not stat.S_ISFIFO(os.fstat(lines.fileno()).st_mode):
+            return 0
+        found = array("i", [0])
+        fcntl.ioctl(lines.fileno(), termios.FIONREAD, found)
+    except (ImportError, OSError):  # Windows; no file at all
+        return 0
+    return found[0]
 
 
 def _wrong(error: Exception) -> str:

@@ -61,6 +61,20 @@ def test_folders_may_be_contexts_and_what_waits_is_counted(tmp_path: Path) -> No
     assert [offer.waiting for offer in offers] == [2, 1, 0]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="nobody says there how much a pipe holds")
+def test_pictures_that_wait_in_a_pipe_are_counted(tmp_path: Path) -> None:
+    line = b'{"picture": "%04d.png"}\n'
+    taken, given = os.pipe()
+    with os.fdopen(taken, "rb", buffering=len(line % 0)) as lines, os.fdopen(given, "wb") as product:
+        product.write(b"".join(line % number for number in range(100)))
+        product.flush()
+        offers = line_offers(lines, CLASSES)
+        assert [next(offers).waiting for _ in range(3)] == [99, 98, 97]
+    (tmp_path / "lines").write_bytes(line % 0 + line % 1)
+    with (tmp_path / "lines").open("rb") as lines:  # a file is no product that waits
+        assert next(line_offers(lines, CLASSES)).waiting == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
 def test_names_that_are_no_text_are_watched_too(tmp_path: Path) -> None:
     file = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff.png")
