@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -215,12 +216,25 @@ def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) ->
             say("note", f"Spec {spec.name}: not approved by anybody.")
         elif spec.same is not False:
             say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+        if late := _approved_late(spec, facts):
+            say("note", late)
     for one in facts:
         if one.other_specs:
             say(
                 "fault",
                 f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names.",
             )
+
+
+def _approved_late(spec: SpecStatement, facts: list[RunFacts]) -> str | None:
+    """A run that holds an approval from its first line cannot be older; a day more is left to time zones."""
+    if spec.approval != "approved" or spec.content_hash is None or spec.approved_on is None:
+        return None
+    day = date.fromisoformat(spec.approved_on)
+    begun = min(one.figures.created_at for one in facts if one.run.name in spec.runs).date()
+    if day <= begun + timedelta(days=1):
+        return None
+    return f"Spec {spec.name}: the approval is dated {day}, and a run that used it was begun on {begun}."
 
 
 def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> None:

@@ -409,3 +409,12 @@ def test_an_untouched_pack_signed_again_holds(
 ) -> None:
     assert checked(insider.forged(pack, tmp_path / "same.zip", lambda files: None), roots).faults == []
     assert (tmp_path / "same.zip").read_bytes() == pack.read_bytes()
+
+
+def test_an_approval_from_after_the_pictures(pack: Path, insider: Insider, tmp_path: Path) -> None:
+    def dated_later(files: Files) -> None:
+        data = files[run_file(files)].replace(b'"approved_on":"2026-11-27"', b'"approved_on":"2126-11-27"')
+        files[run_file(files)] = edited_records(data, lambda record: None)
+
+    found = checked(insider.forged(pack, tmp_path / "forged.zip", dated_later))
+    assert any("the approval is dated 2126-11-27, and a run" in one.text for one in found.findings)
