@@ -214,6 +214,7 @@ def test_the_page_shows_alarms_without_script_or_network(run: Any) -> None:
     run(stream, "-", "--page", "page.html")
     page = Path("page.html").read_text(encoding="utf-8")
     assert "1 of 1 context has alarmed" in page
+    assert "Reader of pictures that came without a reading: calibrated" in page  # it read none of these
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert "<b>chat" not in page
