@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,10 @@ READ_AT = 4096
 """Longest side in pixels at which a picture is read; larger ones are scaled down first."""
 
 # Pillow's decoders answer broken files with any of these.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError)
+_BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 
 
 def open_picture(path: Path) -> Image.Image:

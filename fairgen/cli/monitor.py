@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PAGE_SECONDS = 60.0
 _BEHIND = 50
+_ENOUGH = 20
+"""Pictures after which it is known how many a second are read."""
 
 
 def monitor(
@@ -57,7 +59,7 @@ def monitor(
         show_default=False,
     ),
     by_folder: bool = typer.Option(False, "--by-folder", help="Each folder in the folder is a context."),
-    every: int = typer.Option(1, "--every", help="Look at every so many pictures only."),
+    every: int = typer.Option(1, "--every", help="Look at every so many pictures of each context only."),
     once: bool = typer.Option(False, "--once", help="Look at what is there, and end."),
     stop: bool = typer.Option(False, "--stop", help="End at the first alarm."),
     interval: float = typer.Option(2.0, "--interval", help="Seconds between looks at a folder or run."),
@@ -203,7 +205,7 @@ class _Watch:
     def __init__(self, as_json: bool, webhook: str | None) -> None:
         self._json, self._webhook, self._console = as_json, webhook, common.stderr()
         self.waiting = 0
-        self._began, self._read, self._told_behind = time.monotonic(), 0, 0
+        self._began, self._read, self._told_behind = 0.0, 0, 0
 
     def say(self, text: str) -> None:
         self._console.print(one_line(text), markup=False, soft_wrap=True)
@@ -217,20 +219,23 @@ class _Watch:
             done = watching.take(lambda: tone, offer.context, prompt=offer.prompt, id=offer.id, path=path)
         if done is not None and done.problem:
             self.say(f"not opened: {offer.path}: {done.problem}")
+        if not self._read:
+            self._began = time.monotonic()  # the first picture had to wait for the models
         self._read += 1
         self.waiting = offer.waiting
-        self._behind(watching.every)
+        self._behind(watching)
 
-    def _behind(self, every: int) -> None:
+    def _behind(self, watching: Monitor) -> None:
         """Say so where more and more pictures wait."""
         from fairgen.monitor.words import backlog_sentence
 
         if self.waiting < _BEHIND:
             self._told_behind = 0
-        elif self.waiting >= max(_BEHIND, 2 * self._told_behind):
+        elif self._read > _ENOUGH and self.waiting >= max(_BEHIND, 2 * self._told_behind):
             self._told_behind = self.waiting
-            rate = self._read / max(time.monotonic() - self._began, 1e-9)
-            self.say(backlog_sentence(self.waiting, rate, every))
+            rate = (self._read - 1) / max(time.monotonic() - self._began, 1e-9)
+            quicker = watching.reader_name == "calibrated"
+            self.say(backlog_sentence(self.waiting, rate, watching.every, quicker=quicker))
 
     def tell(self, alarm: Alarm) -> None:
         from fairgen.monitor.webhook import post_alarm

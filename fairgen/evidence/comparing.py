@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["first_difference", "json_of"]
+__all__ = ["first_difference", "json_of", "one_sided"]
 
 _NEAR = 1e-9
 """Figures of two machines may differ by so much, relative or absolute: sums in another order."""
@@ -31,6 +31,20 @@ def first_difference(
         common: keys that only one side has do not count: versions differ in them.
     """
     return next(_differences(stated, found, "", ignored, common), None)
+
+
+def one_sided(stated: Any, found: Any, at: str = "") -> Iterator[str]:
+    """Keys that only one of two JSON values has: "arms.1.tv"."""
+    if isinstance(stated, dict) and isinstance(found, dict):
+        for key in dict.fromkeys([*stated, *found]):
+            place = f"{at}.{key}" if at else key
+            if key in stated and key in found:
+                yield from one_sided(stated[key], found[key], place)
+            else:
+                yield place
+    elif isinstance(stated, list) and isinstance(found, list):
+        for number, pair in enumerate(zip(stated, found, strict=False)):
+            yield from one_sided(*pair, f"{at}.{number}" if at else str(number))
 
 
 def _differences(stated: Any, found: Any, at: str, ignored: frozenset[str], common: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fairgen.evidence.facts import RunFacts
 from fairgen.evidence.inputs import Inputs
+from fairgen.runs import ModelInfo
 from fairgen.scoring.figures import ReportedArm
 
 __all__ = ["SCHEMA_VERSION", "eval_record"]
@@ -35,22 +36,29 @@ def eval_record(one: RunFacts, inputs: Inputs) -> dict[str, Any]:
             },
         },
         "eval_library": {"name": "fairgen", "version": figures.run_fairgen},
-        "model_info": {
-            "name": model.short_name,
-            "id": model.short_name,
-            "inference_engine": {"name": "diffusers", "version": model.versions.get("diffusers", "unknown")},
-            "additional_details": {
-                "deployment_type": "self_deployed",
-                "model_availability": "open_weights" if model.source in ("embedded", "hub") else "unknown",
-                "fingerprint": model.fingerprint,
-                "pipeline": model.pipeline,
-                "scheduler": model.scheduler,
-                "steps": str(model.steps),
-                "guidance_scale": str(model.guidance_scale),
-            },
-        },
+        "model_info": _model(model),
         "evaluation_results": [_arm(one, arm) for arm in figures.arms if arm.tv is not None],
     }
+
+
+def _model(model: ModelInfo) -> dict[str, Any]:
+    about: dict[str, Any] = {"name": model.short_name, "id": model.short_name}
+    details = {"fingerprint": model.fingerprint}
+    if model.source == "api":  # who runs it, and with what, is not known here
+        deployment = "unknown"
+    else:
+        deployment = "self_deployed"
+        version = model.versions.get("diffusers", "unknown")
+        about["inference_engine"] = {"name": "diffusers", "version": version}
+        details |= {
+            "pipeline": model.pipeline,
+            "scheduler": model.scheduler,
+            "steps": str(model.steps),
+            "guidance_scale": str(model.guidance_scale),
+        }
+    availability = "open_weights" if model.source in ("embedded", "hub") else "unknown"
+    details |= {"deployment_type": deployment, "model_availability": availability}
+    return about | {"additional_details": details}
 
 
 def _arm(one: RunFacts, arm: ReportedArm) -> dict[str, Any]:

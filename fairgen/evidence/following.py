@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from PIL import Image
 from fairgen._version import __version__
 from fairgen.errors import UserError
 from fairgen.evidence.approvals import SpecStatement, spec_statements
-from fairgen.evidence.comparing import first_difference, json_of
+from fairgen.evidence.archive import unsafe_name
+from fairgen.evidence.comparing import first_difference, json_of, one_sided
 from fairgen.evidence.computed import INDEX, Computed, compute
 from fairgen.evidence.facts import RunFacts, facts_of
 from fairgen.evidence.identity import ReaderIdentity, software_hash
@@ -37,8 +39,11 @@ _DOCUMENTS = (
 )
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
+_CORE = frozenset({"arms", "kind", "prompts", "schema_version", "specs"})
+"""What figures of any version state."""
 _NAMED = 5
 _ODD = (
+    ArithmeticError,
     ValueError,
     LookupError,
     TypeError,
@@ -121,6 +126,12 @@ def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | Non
             faults = [fault.text for fault in check_run(run.folder).faults if fault.run_file is not None]
             for text in faults[:_NAMED] or [str(error)]:
                 say("fault", f"Run {run.title}: {text}")
+            return None
+        if outside := [file for file in one.pictures if unsafe_name(file)]:
+            say(
+                "fault",
+                f"Run {run.title}: a record names a picture at {outside[0]!r}, which is no place in it.",
+            )
             return None
         checked = check_run(run.folder, left_out=one.left_out)
         for fault in checked.faults[:_NAMED]:
@@ -205,12 +216,25 @@ def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) ->
             say("note", f"Spec {spec.name}: not approved by anybody.")
         elif spec.same is not False:
             say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+        if late := _approved_late(spec, facts):
+            say("note", late)
     for one in facts:
         if one.other_specs:
             say(
                 "fault",
                 f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names.",
             )
+
+
+def _approved_late(spec: SpecStatement, facts: list[RunFacts]) -> str | None:
+    """A run that holds an approval from its first line cannot be older; a day more is left to time zones."""
+    if spec.approval != "approved" or spec.content_hash is None or spec.approved_on is None:
+        return None
+    day = date.fromisoformat(spec.approved_on)
+    begun = min(one.figures.created_at for one in facts if one.run.name in spec.runs).date()
+    if day <= begun + timedelta(days=1):
+        return None
+    return f"Spec {spec.name}: the approval is dated {day}, and a run that used it was begun on {begun}."
 
 
 def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> None:
@@ -231,7 +255,16 @@ def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> 
         say("fault", f"In all, {wrong:,} files state what does not follow from the pack.")
     if wrong:
         return
-    say("holds", "The figures were computed anew from the run files, and are the ones stated.")
+    partly = [] if same_software else list(_not_compared(computed, folder))
+    if partly:
+        say(
+            "holds",
+            "Figures that the pack and this software both state were computed anew, and are the same.",
+        )
+        more = f", and {len(partly) - 1:,} more" if len(partly) > 1 else ""
+        say("note", f"Stated by the pack or by this software alone, and not compared: {partly[0]}{more}.")
+    else:
+        say("holds", "The figures were computed anew from the run files, and are the ones stated.")
     if same_software:
         say("holds", "Reports, tables, lists and the page on top were made anew, and are the same.")
     else:
@@ -243,6 +276,13 @@ def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> 
         )
 
 
+def _not_compared(computed: Computed, folder: Path) -> Iterator[str]:
+    for path, content in computed.files.items():
+        if path.startswith("figures/"):
+            for key in one_sided(json_of((folder / path).read_bytes()), json_of(content)):
+                yield f"{key} of {path}"
+
+
 def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> Iterator[str]:
     if stated == content:
         return
@@ -250,7 +290,7 @@ def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> I
         if same_software:
             where = first_difference(json_of(stated), json_of(content))
         else:
-            where = first_difference(json_of(stated), json_of(content), _OF_THE_WRITER, common=True)
+            where = _differs_elsewhere(json_of(stated), json_of(content))
         if where is not None:
             yield f"{path} does not state the figures of its run: {where}."
         elif same_software and json_of(stated) is None:
@@ -275,6 +315,13 @@ def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> I
         yield f"{path} was edited: it is not the page that the pack gives."
     else:
         yield f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
+
+
+def _differs_elsewhere(stated: Any, found: Any) -> str | None:
+    """As `first_difference`, where another version may have stated more or less than this one."""
+    if not isinstance(stated, dict) or not stated.keys() >= _CORE:
+        return f"it lacks one of {', '.join(sorted(_CORE))}"
+    return first_difference(stated, found, _OF_THE_WRITER, common=True)
 
 
 def _line(stated: bytes, content: bytes) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from fairgen.common.documents import Part
 from fairgen.errors import UserError
@@ -70,7 +69,7 @@ class Manifest(Part):
     software: str = Field(
         pattern=_HASH, description="'sha256:<hex>' over the code of fairgen and skin_tone that wrote the pack"
     )
-    created_at: datetime
+    created_at: AwareDatetime
     note: str = (
         "Evidence about pictures that a generative model made. It says what was measured, and leaves the "
         "judgement to who reads it. Skin tone is what a picture shows: not race, not ethnicity."

@@ -8,6 +8,7 @@ from typing import Literal
 
 from fairgen.errors import UserError
 from fairgen.evidence.facts import RunFacts
+from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 from fairgen.provenance.reading import MarkReader, Marks
 from fairgen.runs import PictureRecord, RunReader, SessionRecord
 
@@ -23,7 +24,7 @@ def check_marks(one: RunFacts, say: Say) -> None:
         return
     reader = MarkReader()
     wrong: list[str] = []
-    marked = credited = unchecked = 0
+    looked = credited = unchecked = 0
     for session in RunReader(one.run.folder).sessions():
         moved = {fill.index: fill.file for fill in session.fills}
         for picture in session.pictures:
@@ -35,7 +36,7 @@ def check_marks(one: RunFacts, say: Say) -> None:
                 continue  # `check_run` named it
             if problem := _problem(marks, picture, session.record):
                 wrong.append(f"{file} {problem}")
-            marked += marks.provenance is not None
+            looked += 1
             credited += marks.credentials.state in ("trusted", "valid")
             unchecked += marks.credentials.state == "unchecked"
     for text in wrong[:_NAMED]:
@@ -43,8 +44,9 @@ def check_marks(one: RunFacts, say: Say) -> None:
     if wrong:
         return
     more = f", and {credited:,} have intact content credentials" if credited else ""
-    if marked:
-        say("holds", f"Run {one.run.title}: {marked:,} pictures say of themselves what was recorded{more}.")
+    if looked:
+        said = "say that a model made them, and of themselves what was recorded"
+        say("holds", f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
     if unchecked:
         say("note", "Content credentials of pictures were not checked: that needs fairgen[c2pa].")
 
@@ -62,8 +64,8 @@ def _problem(marks: Marks, picture: PictureRecord, session: SessionRecord) -> st
         return f"was changed after it was signed ({marks.credentials.problem})"
     if session.signer is not None and marks.credentials.state == "none":
         return "carries no content credentials, though its set was signed"
-    if own is None:
-        return None
+    if own is None or marks.source_type != TRAINED_ALGORITHMIC_MEDIA:
+        return "does not say that a model made it, as fairgen has every picture say"
     said = (own.session, own.seed, own.prompt, own.spec_hash)
     recorded = (picture.session, picture.seed, picture.prompt, session.spec_hash)
     if said != recorded:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, TIMESTAMP, Manifest
+from fairgen.runs import SignerRecord
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -36,33 +37,53 @@ def check_signed(
     if manifest.signer is None:
         say("note", "The pack is not signed: anybody could have written it.")
         return
-    from fairgen.provenance.documents import check_signature, read_chain, read_roots, require_cryptography
+    from fairgen.provenance.documents import read_roots, require_cryptography
 
     require_cryptography("Checking a signed pack")
-    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     roots = read_roots(trust) if trust else []
+    # Whoever wrote the pack chose its certificates: their parts are decoded late, and may be broken.
+    try:
+        _check(manifest, manifest.signer, folder, signature, stamp, roots, say)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        say("fault", f"The signature cannot be checked: a certificate in the pack is broken ({error}).")
+
+
+def _check(
+    manifest: Manifest,
+    signer: SignerRecord,
+    folder: Path,
+    signature: bytes | None,
+    stamp: bytes | None,
+    roots: list[Certificate],
+    say: Say,
+) -> None:
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    from fairgen.provenance.documents import check_signature, read_chain
+
     try:
         chain = read_chain((folder / CHAIN).read_bytes())
     except (OSError, ValueError):
         say("fault", f"{CHAIN} holds no certificate, so the signature cannot be checked.")
         return
     fingerprint = f"sha256:{chain[0].fingerprint(SHA256()).hex()}"
-    if fingerprint != manifest.signer.fingerprint:
+    if fingerprint != signer.fingerprint:
         say("fault", f"{CHAIN} is of another signer than the one that the manifest names.")
         return
     subject = chain[0].subject.rfc4514_string()
     if signature is None:
         say("fault", f"The manifest names a signer, {subject}, and there is no whole {SIGNATURE}.")
         return
-    if not check_signature(manifest.to_bytes(), signature, chain[0], manifest.signer.algorithm):
+    if not check_signature(manifest.to_bytes(), signature, chain[0], signer.algorithm):
         say(
             "fault",
             f"The signature is wrong: {MANIFEST} or {SIGNATURE} was changed, or another key signed it.",
         )
         return
     said = (subject, chain[0].issuer.rfc4514_string(), chain[0].not_valid_after_utc)
-    if said != (manifest.signer.subject, manifest.signer.issuer, manifest.signer.not_after):
+    if said != (signer.subject, signer.issuer, signer.not_after):
         say("fault", "The manifest says of its signer what the certificate does not.")
     say("holds", f"The manifest is signed by {subject}, certificate {fingerprint}.")
     when = _time(manifest, signature, stamp, roots, say)

@@ -64,7 +64,7 @@ class Monitor:
         level: chance that it ever alarms though all contexts are on target and none changes, in (0, 1).
         contexts: how many contexts share that chance. A context beyond them warns, but cannot alarm. Default:
             the contexts of the spec and one for the rest, or 1.
-        every: look at every so many pictures only, 1 or more.
+        every: look at every so many pictures of a context only, 1 or more.
         on_alarm: is called with every alarm, after it was written down; after a crash in between, once more.
 
     Raises:
@@ -95,7 +95,7 @@ class Monitor:
         self.error, self.levels = self.rules.error, self.rules.levels
         self.reader_name = reader if isinstance(reader, str) else "none" if reader is None else "your own"
         self._reader = None if reader is None else PictureReader(reader, spec.scale)
-        self._guard = RLock()
+        self._guard, self._settled = RLock(), False
         self._watches: dict[str, ContextWatch] = {}
         self.settings: dict[str, Any] = {
             "target": spec.content_hash(),
@@ -158,7 +158,8 @@ class Monitor:
             None where the id was seen before.
 
         Raises:
-            UserError: the monitor takes readings alone, or a context has two targets.
+            UserError: the monitor takes readings alone, a context has two targets, or another version of the
+                reader read what came before.
         """
         from skin_tone import ToneReading
 
@@ -171,6 +172,7 @@ class Monitor:
                 return tone_of(what, self.spec.scale)
             if self._reader is None:
                 raise UserError("This monitor takes readings alone: give it a reader for pictures.")
+            self._settle_reader()
             return self._reader.read(what)
 
         return self.take(look, context, prompt=prompt, id=id, path=path)
@@ -189,7 +191,9 @@ class Monitor:
         with self._guard:
             if id is not None and self.store.knows(id):
                 return None
-            skipped = self.store.counted("offered") % self.every != 0
+            # By the context's own count: streams that take turns would hide each other from a common one.
+            watch = self._watches.get(name)
+            skipped = (watch.offered if watch else 0) % self.every != 0
             tone = None if skipped else look()
             try:
                 with self.store.transaction():
@@ -201,6 +205,18 @@ class Monitor:
             if done.alarms:
                 self._tell()
         return done
+
+    def _settle_reader(self) -> None:
+        """A newer fairgen may read otherwise under the same name, and that would look like a change."""
+        from fairgen.evidence.identity import reader_identity
+        from fairgen.scoring.verify import READERS
+
+        if self._settled or self.reader_name not in READERS:
+            return
+
+        found = reader_identity()
+        self.store.settle("version_of_the_reader", f"{found.identity}, mediapipe {found.mediapipe}")
+        self._settled = True
 
     def _where(self, context: str | None, prompt: str | None) -> tuple[str, dict[str, float]]:
         """Name and target of the context of a picture."""
@@ -222,7 +238,7 @@ class Monitor:
             )
         self._watches[name] = watch
         offered = self.store.count("offered")
-        identity = id if id is not None else f"#{offered + 1}"
+        identity = self._new_id(offered + 1) if id is None else id
         watch.offered += 1
         number: int | None = None
         alarms: list[Alarm] = []
@@ -236,7 +252,7 @@ class Monitor:
             alarms = self._crossed(watch, identity)
         read = None if tone is None else tone.tone
         reason = "skipped" if tone is None else "unreadable" if tone.problem else tone.abstained
-        file = None if path is None else str(Path(path).absolute())  # who looks may be in another folder
+        file = None if path is None or not _is_text(path) else str(Path(path).absolute())  # from any folder
         self.store.add_picture(SeenPicture(identity, number, read, file), name, reason, time.time())
         for alarm in alarms:
             self.store.add_alarm(alarm)
@@ -244,6 +260,13 @@ class Monitor:
         return Observed(
             name, number, read, tone is None, None if tone is None else tone.problem, tuple(alarms)
         )
+
+    def _new_id(self, number: int) -> str:
+        """For a picture that came without one."""
+        found = f"#{number}"
+        while self.store.knows(found):  # somebody else calls pictures so
+            found = f"#{found}"
+        return found
 
     def _crossed(self, watch: ContextWatch, id: str) -> list[Alarm]:
         """Lines that the last picture of a context crossed and none before it did."""
@@ -293,6 +316,11 @@ class Monitor:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written down; on Linux, names of files may be any bytes."""
+    return path.encode("utf-8", "ignore").decode() == path
 
 
 def _reader_error(given: str, reader: Any, spec: FairnessSpec) -> ReaderError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +34,7 @@ class Offer:
         tone: what was read from it already, or None.
         context: name of its stream, or None.
         prompt: what it was made of, or None.
-        waiting: pictures that wait behind it, as far as is known.
+        waiting: pictures that wait behind it, as far as is known; of lines, about as many as the pipe holds.
     """
 
     id: str | None
@@ -69,7 +72,7 @@ def folder_offers(
             except FileNotFoundError:
                 continue  # gone between listing and looking
             inside = file.relative_to(folder)
-            identity = f"{inside.as_posix()}:{said.st_size}:{said.st_mtime_ns}"
+            identity = f"{_readable(inside.as_posix())}:{said.st_size}:{said.st_mtime_ns}"
             if clock() - said.st_mtime >= SETTLED and not known(identity):
                 found.append((said.st_mtime_ns, inside, identity))
     except OSError as error:
@@ -78,8 +81,13 @@ def folder_offers(
         ) from error
     found.sort()
     for number, (_, inside, identity) in enumerate(found):
-        context = inside.parts[0] if by_folder and len(inside.parts) > 1 else None
+        context = _readable(inside.parts[0]) if by_folder and len(inside.parts) > 1 else None
         yield Offer(identity, folder / inside, context=context, waiting=len(found) - number - 1)
+
+
+def _readable(name: str) -> str:
+    r"""A name as text. On Linux it may be any bytes; those that are no UTF-8 become ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def run_offers(folder: Path, known: Callable[[str], bool], scale: str) -> Iterator[Offer]:
@@ -158,7 +166,23 @@ def line_offers(lines: IO[bytes], classes: list[str]) -> Iterator[Offer]:
                     f"{', '.join(classes)}."
                 )
         tone = None if line.picture else Tone(line.tone, line.abstained, line.estimate)
-        yield Offer(line.id, line.picture, tone, line.context, line.prompt)
+        waiting = _in_pipe(lines) // len(raw) if line.picture else 0
+        yield Offer(line.id, line.picture, tone, line.context, line.prompt, waiting)
+
+
+def _in_pipe(lines: IO[bytes]) -> int:
+    """Bytes that wait in a pipe; 0 where it is none, or the system does not say."""
+    try:
+        import fcntl
+        import termios
+
+        if not stat.S_ISFIFO(os.fstat(lines.fileno()).st_mode):
+            return 0
+        found = array("i", [0])
+        fcntl.ioctl(lines.fileno(), termios.FIONREAD, found)
+    except (ImportError, OSError):  # Windows; no file at all
+        return 0
+    return found[0]
 
 
 def _wrong(error: Exception) -> str:

@@ -211,11 +211,30 @@ class Store:
         if wanted is not None:
             for name, value in wanted.items():
                 if found.get(name) != value:
-                    raise UserError(
-                        f"{self.path} was begun with another {name.replace('_', ' ')}: what it holds would "
-                        "mean something else. Give the same again, or name another --state."
-                    )
+                    raise self._begun_with_another(name)
         return found
+
+    def _begun_with_another(self, name: str) -> UserError:
+        return UserError(
+            f"{self.path} was begun with another {name.replace('_', ' ')}: what it holds would "
+            "mean something else. Give the same again, or name another --state."
+        )
+
+    def settle(self, name: str, value: str) -> None:
+        """A setting that is known late, and must stay the same from then on.
+
+        Raises:
+            UserError: the state was begun with another, or the disk refuses.
+        """
+        before = self.settings.get(name)
+        if before == value:
+            return
+        if before is not None:
+            raise self._begun_with_another(name)
+        settings = {**self.settings, name: value}
+        with self.transaction():
+            self._db.execute("UPDATE settings SET value = ?", (json.dumps(settings),))
+        self.settings = settings
 
     @contextmanager
     def reading(self) -> Iterator[None]:

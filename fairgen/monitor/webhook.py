@@ -30,7 +30,8 @@ def check_webhook(url: str) -> str:
 def post_alarm(url: str, alarm: Alarm) -> str | None:
     """Send an alarm as JSON (POST); None, or why it did not arrive. No redirect is followed.
 
-    The object holds the fields of `Alarm` and ``text``, a sentence: no picture, no path.
+    The object holds the fields of `Alarm` and ``text``, a sentence, and no picture. The id of a picture in a
+    folder holds its name.
     """
     import urllib3
 

@@ -37,12 +37,11 @@ def context_line(found: ContextFigures) -> str:
     )
 
 
-def backlog_sentence(waiting: int, rate: float, every: int) -> str:
-    """What to do where pictures come faster than they are read."""
-    return (
-        f"Behind: {waiting} pictures wait, {rate:.1f} a second are read. Look at fewer (--every {2 * every}, "
-        "with a new --state), use the quicker reader (--reader second), or give it more cores."
-    )
+def backlog_sentence(waiting: int, rate: float, every: int, *, quicker: bool) -> str:
+    """What to do where pictures come faster than they are read; ``quicker``: there is a reader that is."""
+    ways = [f"look at fewer (--every {2 * every}, with a new --state)"]
+    ways += ["use the quicker reader (--reader second, with a new --state)"] if quicker else []
+    return f"Behind: {waiting} pictures wait, {rate:.1f} a second are read. To keep up, {', or '.join(ways)}."
 
 
 def _pictures(number: int) -> str:

@@ -256,6 +256,25 @@ def marks_swapped(files: Files) -> None:
     files[name] = held.getvalue()
 
 
+def marks_removed(files: Files) -> None:
+    """The same pixels, and nothing else."""
+    name = pictures_of(files)[0]
+    with Image.open(io.BytesIO(files[name])) as image:
+        held = io.BytesIO()
+        Image.frombytes(image.mode, image.size, image.tobytes()).save(held, "PNG")
+    files[name] = held.getvalue()
+
+
+def picture_elsewhere(files: Files) -> None:
+    """A record that names a file of whoever checks."""
+
+    def change(record: dict[str, object]) -> None:
+        if record["type"] == "picture" and record["session"] == "01-a-doctor.none" and record["index"] == 0:
+            record["file"] = "../../../somewhere/else.png"
+
+    files[run_file(files)] = edited_records(files[run_file(files)], change)
+
+
 def picture_removed(files: Files) -> None:
     del files[pictures_of(files)[0]]
 
@@ -351,6 +370,8 @@ def computed_removed(files: Files) -> None:
         (picture_repainted, "does not show what was recorded"),
         (picture_bomb, "cannot be computed anew"),
         (marks_swapped, "says of itself another set, seed, prompt or spec"),
+        (marks_removed, "does not say that a model made it"),
+        (picture_elsewhere, "somewhere/else.png', which is no place in it"),
         (picture_removed, "is gone, though the pack states all pictures"),
         (picture_added, "extra.png belongs to nothing in the pack"),
         (spec_changed_after_approval, "the approval is of an earlier version of it"),
@@ -388,3 +409,12 @@ def test_an_untouched_pack_signed_again_holds(
 ) -> None:
     assert checked(insider.forged(pack, tmp_path / "same.zip", lambda files: None), roots).faults == []
     assert (tmp_path / "same.zip").read_bytes() == pack.read_bytes()
+
+
+def test_an_approval_from_after_the_pictures(pack: Path, insider: Insider, tmp_path: Path) -> None:
+    def dated_later(files: Files) -> None:
+        data = files[run_file(files)].replace(b'"approved_on":"2026-11-27"', b'"approved_on":"2126-11-27"')
+        files[run_file(files)] = edited_records(data, lambda record: None)
+
+    found = checked(insider.forged(pack, tmp_path / "forged.zip", dated_later))
+    assert any("the approval is dated 2126-11-27, and a run" in one.text for one in found.findings)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from fairgen.evidence import manifest_schema
+from fairgen.evidence import manifest_schema, plan_pack
 from fairgen.evidence.comparing import first_difference
+from fairgen.evidence.every_eval_ever import eval_record
 from fairgen.evidence.manifest import MANIFEST
 from tests.doubles.evidence_packs import Insider, files_in
 from tests.evidence.conftest import checked
@@ -39,9 +41,25 @@ def test_compliance_trestle_reads_the_oscal_document(pack: Path, tmp_path: Path)
         assert link.href in files
 
 
+def _eval_schema() -> dict[str, Any]:
+    path = ROOT / "tests/fixtures/every_eval_ever/eval.schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return schema
+
+
+def test_a_model_behind_an_api_is_not_said_to_run_here(run: Path) -> None:
+    plan = plan_pack([run])
+    (one,) = plan.facts
+    one.models[0] = one.models[0].model_copy(update={"source": "api", "steps": None})
+    record = eval_record(one, plan.inputs)
+    jsonschema.Draft7Validator(_eval_schema()).validate(record)
+    assert "inference_engine" not in record["model_info"]
+    assert record["model_info"]["additional_details"]["deployment_type"] == "unknown"
+
+
 def test_the_schema_of_every_eval_ever_accepts_the_record(pack: Path) -> None:
     files = files_in(pack)
-    schema = json.loads((ROOT / "tests/fixtures/every_eval_ever/eval.schema.json").read_text("utf-8"))
+    schema = _eval_schema()
     record = json.loads(files["every-eval-ever/small-audit.json"])
     jsonschema.Draft7Validator(schema).validate(record)
     figures = json.loads(files["figures/small-audit.json"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -12,8 +14,9 @@ import pytest
 from fairgen import cli
 from fairgen.evidence import archive
 from fairgen.evidence.archive import ArchiveWriter, unsafe_name
-from fairgen.evidence.manifest import MANIFEST
-from tests.doubles.evidence_packs import files_in, write_files
+from fairgen.evidence.manifest import CHAIN, MANIFEST, Manifest
+from tests.doubles.evidence_packs import Insider, files_in, write_files
+from tests.evidence.conftest import checked
 
 
 def _zip(path: Path, names: list[str], content: bytes = b"x", method: int = zipfile.ZIP_STORED) -> None:
@@ -94,6 +97,12 @@ def field_missing(path: Path, pack: Path) -> None:
     write_files(path, files)
 
 
+def time_of_nowhere(path: Path, pack: Path) -> None:
+    files = files_in(pack)
+    files[MANIFEST] = files[MANIFEST].replace(b"T12:00:00Z", b"T12:00:00")
+    write_files(path, files)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -113,6 +122,7 @@ def field_missing(path: Path, pack: Path) -> None:
         (another_kind, "is of another kind"),
         (newer, "install a newer fairgen"),
         (field_missing, "is no evidence pack: manifest.json"),
+        (time_of_nowhere, "manifest.json, created_at"),
     ],
 )
 def test_one_sentence(
@@ -165,3 +175,32 @@ def test_a_pack_that_would_grow_too_large(tmp_path: Path, monkeypatch: pytest.Mo
     with (tmp_path / "a.zip").open("w+b") as file, pytest.raises(UserError, match="four gigabytes"):
         for _ in ArchiveWriter(file).add("a.bin", b"x" * 2000, deflate=False):
             pass
+
+
+@pytest.mark.parametrize(
+    ("part", "broken"),
+    [
+        (b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x09"),  # another curve
+        (b"\x0c\x0bTest Signer", b"\x0c\x0bTest Sign\xff\xff"),  # a name that is no text
+    ],
+)
+def test_certificates_that_cannot_be_decoded(
+    part: bytes, broken: bytes, pack: Path, insider: Insider, tmp_path: Path
+) -> None:
+    files = files_in(pack)
+    der = ssl.PEM_cert_to_DER_cert(
+        files[CHAIN].decode().partition("-----END")[0] + "-----END CERTIFICATE-----\n"
+    )
+    assert part in der
+    der = der.replace(part, broken)
+    files[CHAIN] = ssl.DER_cert_to_PEM_cert(der).encode()
+
+    def change(manifest: Manifest) -> Manifest:
+        assert manifest.signer is not None
+        named = manifest.signer.model_copy(
+            update={"fingerprint": f"sha256:{hashlib.sha256(der).hexdigest()}"}
+        )
+        return manifest.model_copy(update={"signer": named})
+
+    insider.write(tmp_path / "odd.zip", files, change)
+    assert "a certificate in the pack is broken" in "\n".join(checked(tmp_path / "odd.zip").faults)

@@ -18,7 +18,7 @@ from fairgen.evidence.inputs import environment
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, Manifest
 from fairgen.provenance.documents import DocumentSigner
 from tests.doubles.c2pa_authority import config
-from tests.doubles.evidence_packs import WHEN, files_in
+from tests.doubles.evidence_packs import WHEN, Insider, files_in
 from tests.doubles.fake_run import write_fake_run
 from tests.evidence.conftest import checked
 
@@ -211,3 +211,27 @@ def test_that_ray_is_imported_changes_nothing() -> None:
     code = "from fairgen.evidence.inputs import environment as e; a = e(); import ray; print(e() == a)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["True"], done.stderr
+
+
+def _as_other_software(manifest: Manifest) -> Manifest:
+    return manifest.model_copy(update={"software": "sha256:" + "0" * 64})
+
+
+@pytest.mark.parametrize(
+    ("kept", "state", "said"),
+    [
+        ((), "fault", "does not state the figures of its run: it lacks one of arms"),
+        (("arms", "kind", "prompts", "schema_version", "specs"), "note", "not compared: fairgen of figures/"),
+    ],
+)
+def test_figures_left_out_in_the_name_of_other_software(
+    kept: tuple[str, ...], state: str, said: str, pack: Path, insider: Insider, tmp_path: Path
+) -> None:
+    files = files_in(pack)
+    name = "figures/small-audit.json"
+    document = json.loads(files[name])
+    files[name] = json.dumps({key: document[key] for key in kept}).encode()
+    insider.write(tmp_path / "forged.zip", files, _as_other_software)
+    found = checked(tmp_path / "forged.zip").findings
+    assert said in "\n".join(one.text for one in found if one.state == state)
+    assert not any("are the ones stated" in one.text for one in found)

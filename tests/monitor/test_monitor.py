@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from fairgen.errors import UserError
+from fairgen.evidence import identity
+from fairgen.evidence.identity import reader_identity
 from fairgen.monitor import Alarm, Monitor
-from fairgen.monitor.reading import Tone
+from fairgen.monitor.reading import PictureReader, Tone
 from fairgen.targets import FairnessSpec, load_spec, spec_from_shares
 from skin_tone import SCALES, ToneReading
 
@@ -161,6 +163,21 @@ def test_sampling_looks_at_every_nth_and_says_so(spec: FairnessSpec, tmp_path: P
     assert (found.offered, found.read) == (50, 5)
 
 
+def test_contexts_that_take_turns_are_all_sampled(spec: FairnessSpec) -> None:
+    with plain(spec, every=2, contexts=2) as monitor:
+        for number in range(20):
+            monitor.observe(reading("tan"), "ab"[number % 2])
+        assert [(found.offered, found.read) for found in monitor.figures()] == [(10, 5), (10, 5)]
+
+
+def test_an_id_may_look_like_those_that_are_given_to_pictures_without_one(spec: FairnessSpec) -> None:
+    with plain(spec) as monitor:
+        monitor.observe(reading("tan"), id="#2")
+        for _ in range(3):
+            assert monitor.observe(reading("tan")) is not None
+        assert monitor.figures()[0].read == 4
+
+
 def test_pictures_that_are_not_read_are_counted_by_reason_and_by_tone(spec: FairnessSpec) -> None:
     with plain(spec) as monitor:
         monitor.observe(ToneReading(abstained="no_face"))
@@ -237,6 +254,24 @@ def test_a_state_of_other_settings_or_in_use_is_refused(spec: FairnessSpec, tmp_
         plain(spec, tmp_path / "other.sqlite")
     with pytest.raises(UserError, match="is a folder"):
         plain(spec, tmp_path)
+
+
+def test_a_state_is_of_one_version_of_the_reader(
+    spec: FairnessSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer fairgen may read otherwise: that is no change of the stream."""
+    monkeypatch.setattr(PictureReader, "read", lambda self, picture: Tone("tan"))
+    picture, state = Image.new("RGB", (8, 8)), tmp_path / "s.sqlite"
+    for _ in range(2):
+        with Monitor(spec, state=state) as monitor:
+            monitor.observe(picture)
+    other = reader_identity().model_copy(update={"identity": "sha256:" + "0" * 64})
+    monkeypatch.setattr(identity, "reader_identity", lambda: other)
+    with Monitor(spec, state=state) as monitor:
+        monitor.observe(reading("dark"))  # which this reader did not read
+        with pytest.raises(UserError, match="begun with another version of the reader"):
+            monitor.observe(picture)
+        assert monitor.figures()[0].offered == 3
 
 
 @pytest.mark.parametrize("more", [{"level": 0.0}, {"level": 1.0}, {"every": 0}, {"contexts": -1}])

@@ -193,12 +193,28 @@ def test_a_webhook_is_told_of_each_alarm_and_a_dead_one_is_no_end(run: Any) -> N
     assert "The webhook was not told" in err
 
 
+@pytest.mark.parametrize(("reader", "quicker"), [("calibrated", True), ("second", False)])
+def test_it_says_how_many_pictures_wait_and_what_to_do(
+    reader: str, quicker: bool, run: Any, tmp_path: Path
+) -> None:
+    for number in range(100):
+        file = tmp_path / "served" / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"no picture, so that no model is needed")
+        os.utime(file, (1e9, 1e9))
+    err = run(b"", "served", "--once", "--reader", reader)[2]
+    (said,) = re.findall(r"Behind: 79 pictures wait, [\d.]+ a second are read\. (.*)", err)
+    assert "--every 2" in said
+    assert ("--reader second" in said) == quicker
+
+
 def test_the_page_shows_alarms_without_script_or_network(run: Any) -> None:
     name = '"context": "<b>chat</b>", '
     stream = lines(300, OFF).replace(b'"tone"', name.encode() + b'"tone"')
     run(stream, "-", "--page", "page.html")
     page = Path("page.html").read_text(encoding="utf-8")
     assert "1 of 1 context has alarmed" in page
+    assert "Reader of pictures that came without a reading: calibrated" in page  # it read none of these
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert "<b>chat" not in page

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from fairgen.errors import UserError
+from fairgen.monitor import Monitor
+from fairgen.monitor.reading import Tone
 from fairgen.monitor.sources import folder_offers, line_offers, run_offers
 from fairgen.runs import read_run
+from fairgen.targets import load_spec
 from tests.doubles.fake_run import write_fake_run
 
 CLASSES = ["light", "medium", "dark"]
@@ -56,6 +59,37 @@ def test_folders_may_be_contexts_and_what_waits_is_counted(tmp_path: Path) -> No
         (None, "3.png"),
     }
     assert [offer.waiting for offer in offers] == [2, 1, 0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nobody says there how much a pipe holds")
+def test_pictures_that_wait_in_a_pipe_are_counted(tmp_path: Path) -> None:
+    line = b'{"picture": "%04d.png"}\n'
+    taken, given = os.pipe()
+    with os.fdopen(taken, "rb", buffering=len(line % 0)) as lines, os.fdopen(given, "wb") as product:
+        product.write(b"".join(line % number for number in range(100)))
+        product.flush()
+        offers = line_offers(lines, CLASSES)
+        assert [next(offers).waiting for _ in range(3)] == [99, 98, 97]
+    (tmp_path / "lines").write_bytes(line % 0 + line % 1)
+    with (tmp_path / "lines").open("rb") as lines:  # a file is no product that waits
+        assert next(line_offers(lines, CLASSES)).waiting == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_names_that_are_no_text_are_watched_too(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff.png")
+    try:
+        put(file, 10)
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    (offer,) = folder_offers(tmp_path, lambda _: False, by_folder=True, clock=lambda: NOW)
+    assert offer.path == file
+    assert (offer.context, str(offer.id).split(":")[0]) == (r"caf\xe9", r"caf\xe9/\xff.png")
+    with Monitor(load_spec("uniform"), reader=None, reader_error="none") as monitor:
+        tan = Tone("tan")
+        done = monitor.take(lambda: tan, offer.context, id=offer.id, path=str(offer.path))
+        assert done is not None
+        assert monitor.knows(str(offer.id))
 
 
 def test_a_run_offers_first_attempts_with_what_was_read(tmp_path: Path) -> None:

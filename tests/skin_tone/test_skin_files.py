@@ -35,11 +35,25 @@ def _svg(path: Path) -> None:
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', encoding="utf-8")
 
 
+def _avif_without_a_picture(path: Path) -> None:
+    _portrait().save(path, "AVIF")
+    path.write_bytes(path.read_bytes().replace(b"pitm", b"skip", 1))
+
+
+def _odd_exif(path: Path) -> None:
+    """A width that is a text, beside an orientation."""
+    width, turned = b"\x01\0\0\x02\0\0\0\x02x\0\0\0", b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + width + turned + bytes(4)
+    Image.new("RGB", (8, 8)).save(path, "JPEG", exif=exif)
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [
         (lambda p: p.write_bytes(b""), "no picture"),
         (_cut_short, "cut short"),
+        (_avif_without_a_picture, "broken"),
+        (_odd_exif, "broken"),
         (_svg, "no picture"),
         (lambda p: p.mkdir(), "folder"),
         (lambda p: Image.new("1", (10_001, 10_000)).save(p, "PNG"), "million"),
