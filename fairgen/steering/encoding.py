@@ -122,7 +122,8 @@ class EncodeCall:
 
     def _slots(self, plain: Any, singles: Singles) -> list[Slot]:
         counts = {self._request.count, len(self._request.blends)}
-        return list(slots(plain, singles[0, None], counts))
+        toned = [tree for (place, anchor), tree in singles.items() if place == 0 and anchor is not None]
+        return list(slots(plain, singles[0, None], counts, toned=toned))
 
     def _singles(self, plain: Any) -> Singles:
         """(prompt, anchor or None) -> the encoding of that prompt alone."""
