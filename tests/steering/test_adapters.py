@@ -116,6 +116,22 @@ def test_perturbed_attention() -> None:
             acts(pipe, name, technique, unlike, guidance_scale=scale, pag_scale=3.0)
 
 
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_perturbed_attention_by_a_callback(scale: float) -> None:
+    """The conditional rows are there twice, and both are toned; the negative prompt's stay, though equal."""
+    name = "StableDiffusionPAGPipeline"
+    pipe = t2i.make(name)
+    more: dict[str, Any] = {"guidance_scale": scale, "pag_scale": 3.0, "num_inference_steps": 4}
+    more["negative_prompt"] = PROMPT
+    by: dict[str, Any] = {"callback_on_step_end": ToneGuidance(pipe, strength=1.0)}
+    by["callback_on_step_end_tensor_inputs"] = by["callback_on_step_end"].tensor_inputs
+    called = t2i.sample(name, pipe, [PROMPT], **by, **more)
+    with ToneGuidance(pipe, strength=1.0, start=0.2):
+        block = t2i.sample(name, pipe, [PROMPT], **more)
+    assert torch.allclose(called, block, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(called, t2i.sample(name, pipe, [PROMPT], **more), atol=1e-2)
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_group_offloading_slicing_and_tiling(sd: Any, technique: str) -> None:
     sd.vae.enable_tiling()
