@@ -98,6 +98,22 @@ def test_an_adapter_that_is_loaded_within_the_block(sd: Any) -> None:
     assert torch.allclose(steered[1], t2i.sample(SD, sd, [DARK] * 2)[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_encoder_that_changes_within_the_block(count: int) -> None:
+    """Kept encodings are told from new ones where prompts stand in a list too (Z-Image)."""
+    name = "ZImagePipeline"
+    pipe = t2i.make(name)
+    with ToneGuidance(pipe, strength=1.0):
+        t2i.sample(name, pipe, [PROMPT] * count)
+        with torch.no_grad():
+            for weight in pipe.text_encoder.parameters():
+                weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        steered = t2i.sample(name, pipe, [PROMPT] * count)
+    toned = t2i.sample(name, pipe, [DARK] * count)
+    effect = float((toned - t2i.sample(name, pipe, [PROMPT] * count)).abs().max())
+    assert float((steered - toned).abs().max()) <= 1e-3 * effect
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 @pytest.mark.parametrize("name", [SD, "StableDiffusion3Pipeline", "SanaPipeline"])
 def test_fused_projections(name: str, technique: str) -> None:
