@@ -85,7 +85,9 @@ def _put_loras(pipe: Any, loras: Sequence[LoraFile]) -> dict[str, str]:
                 "of model."
             )
         names.append(name)
-        found[f"lora {path.name} x {lora.weight:g}"] = f"sha256:{file_hash(path)}"
+        told = f"lora {path.name} x {lora.weight:g}"
+        # Files of one name from several folders: diffusers calls every LoRA that it saves the same.
+        found[f"{told} ({place})" if told in found else told] = f"sha256:{file_hash(path)}"
     pipe.set_adapters(names, [lora.weight for lora in loras])
     return found
 
@@ -144,7 +146,8 @@ def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
                 trust_remote_code=False,
                 torch_dtype=dtype,
             )
-            hashes = {f"vae/{file.name}": f"sha256:{file_hash(file)}" for file in files}
+            told = [path / "config.json", *files]
+            hashes = {f"vae/{file.name}": f"sha256:{file_hash(file)}" for file in told}
         else:
             contents = read_contents(path, "VAE")
             if contents.kind not in ("autoencoder", "checkpoint"):

@@ -13,6 +13,7 @@ from PIL import Image
 from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
+from fairgen.models.reading import text_tokenizer
 from fairgen.runs import ModelInfo
 from fairgen.steering import registry
 from fairgen.steering.calibration import Calibration, calibration_in
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
     from fairgen.steering.memory import Memory
 
 
-_OWN = ("prompt", "generator", "num_inference_steps", "output_type", "num_images_per_prompt", "return_dict")
+_OWN = (
+    "prompt",
+    "generator",
+    "latents",
+    "num_inference_steps",
+    "output_type",
+    "num_images_per_prompt",
+    "return_dict",
+)
 """Arguments of a pipeline's call that fairgen gives itself."""
+_ONE_PROMPT = ("AmusedPipeline", "DreamLiteMobilePipeline", "PRXPipeline", "PRXPixelPipeline")
+"""Pipelines that fail with several prompts or generators in a call, whatever their annotations say."""
 
 
 _ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[str]")
@@ -88,11 +99,20 @@ class DiffusersModel:
         return made
 
     def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        from fairgen.steering.guidance import given_embeddings
+
         own = sorted(set(arguments) & set(_OWN))
         if own:
             raise UserError(
                 f"{', '.join(own)} of {self.info.pipeline} is set by fairgen: give FairPipeline the prompt, "
                 "the seed, the steps and the number of pictures."
+            )
+        embeddings = sorted(given_embeddings(arguments))
+        if embeddings:
+            raise UserError(
+                f"A set is made from its prompt, which {self.info.pipeline} would not read beside "
+                f"{', '.join(embeddings)}: leave these out, or steer single calls with "
+                "fairgen.ToneGuidance(..., encode=...)."
             )
         unknown = sorted(set(arguments) - set(self._accepts))
         if unknown:  # what pipelines take beside their own arguments, they leave unread
@@ -116,7 +136,8 @@ class DiffusersModel:
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Raise `UserError` for a prompt that the model would cut short: its tone word would be lost."""
         names = ("tokenizer", "tokenizer_2", "tokenizer_3")
-        tokenizers = [found for name in names if (found := getattr(self.pipe, name, None)) is not None]
+        found = [getattr(self.pipe, name, None) for name in names]
+        tokenizers = [text_tokenizer(one) for one in found if one is not None]
         if not tokenizers:
             return
         # Where a pipeline has several text encoders, the one that reads furthest counts.
@@ -183,12 +204,22 @@ class DiffusersModel:
 
     @property
     def _takes_one(self) -> bool:
-        """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), or its
-        scheduler draws noise that depends on the whole batch.
+        """Whether pictures are sampled one at a time: the pipeline takes one prompt (DreamLite), its
+        scheduler draws noise that depends on the whole batch, or so does what it makes of a picture.
         """
         prompt = self._accepts.get("prompt")
         one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
-        return one or self._draws_elsewhere
+        return (
+            one or self.info.pipeline in _ONE_PROMPT or self._draws_elsewhere or self._begins_with_a_picture
+        )
+
+    @property
+    def _begins_with_a_picture(self) -> bool:
+        """Whether one picture is given for the whole batch, and encoded with the noise of the batch's first
+        one (inpainting), or wanted again for each prompt (T2I adapters).
+        """
+        shared = "Adapter" in self.info.pipeline or {"strength", "mask_image"} & set(self._accepts)
+        return bool(shared) and any("image" in n and "ip_adapter" not in n for n in self._arguments)
 
     @property
     def _draws_elsewhere(self) -> bool:
@@ -252,7 +283,8 @@ class DiffusersModel:
             arguments["callback_on_step_end"] = self._tell_step
         try:
             with quiet_libraries(), self._noise_of(batch[0].seed), self._guidance(batch, steering):
-                output = self.pipe(**arguments, **_per_picture(extra, len(batch)))
+                more = extra if self._takes_one else _per_picture(extra, len(batch))
+                output = self.pipe(**arguments, **more)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(
                 f"{len(batch)} pictures at once do not fit into the memory of {self.info.device}: use a "
@@ -276,7 +308,14 @@ class DiffusersModel:
 
 
 def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:
-    return {name: [value] * count if isinstance(value, str) else value for name, value in extra.items()}
+    """The arguments; texts, and embeddings of one (``negative_prompt_embeds``), again for each picture."""
+    made = dict(extra)
+    for name, value in extra.items():
+        if isinstance(value, str):
+            made[name] = [value] * count
+        elif "prompt" in name and hasattr(value, "shape") and value.shape[:1] == (1,):
+            made[name] = value.repeat(count, *[1] * (value.ndim - 1))
+    return made
 
 
 def _pictures(output: Any, name: str) -> Sequence[Image.Image]:

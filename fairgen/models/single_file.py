@@ -100,33 +100,39 @@ class SingleFile:
         Raises:
             UserError: the file and its base do not fit together, or the file lacks weights.
         """
-        import diffusers
         import torch
+        from diffusers.loaders.single_file_utils import SingleFileComponentError
 
-        chosen = getattr(torch, dtype)
+        try:
+            pipe = self._loaded(getattr(torch, dtype))
+        except SingleFileComponentError as error:  # of none of a part's names there are weights
+            raise self._incomplete("the weights of a part") from error
+        except NotImplementedError as error:  # of torch: what was not there cannot be converted
+            raise self._incomplete("weights") from error
+        self._check_whole(pipe)
+        return self._with_prediction(pipe)
+
+    def _loaded(self, chosen: Any) -> Any:
+        """The pipeline as diffusers loads it; ``chosen``: the precision."""
+        import diffusers
+
         with self.base.without_pickles() as folder:
             parts = {part: _part(folder, self.base, part, chosen) for part in self._lent}
             if self._contents.kind == "gguf":
                 parts[self._denoiser] = self._quantised(folder, chosen)
                 loader: Any = diffusers.DiffusionPipeline
-                pipe = loader.from_pretrained(
+                return loader.from_pretrained(
                     str(folder), use_safetensors=True, local_files_only=True, torch_dtype=chosen, **parts
                 )
-            else:
-                kind: Any = getattr(diffusers, self.base.pipeline_class)
-                if not hasattr(kind, "from_single_file"):
-                    raise UserError(
-                        f"A {kind.__name__} cannot be opened from a single file: give a folder in "
-                        "diffusers' format."
-                    )
-                try:
-                    pipe = kind.from_single_file(
-                        str(self.path), config=str(folder), local_files_only=True, torch_dtype=chosen, **parts
-                    )
-                except NotImplementedError as error:  # of torch: what was not there cannot be converted
-                    raise self._incomplete("weights") from error
-        self._check_whole(pipe)
-        return self._with_prediction(pipe)
+            kind: Any = getattr(diffusers, self.base.pipeline_class)
+            if not hasattr(kind, "from_single_file"):
+                raise UserError(
+                    f"A {kind.__name__} cannot be opened from a single file: give a folder in diffusers' "
+                    "format."
+                )
+            return kind.from_single_file(
+                str(self.path), config=str(folder), local_files_only=True, torch_dtype=chosen, **parts
+            )
 
     def _holds(self, part: str) -> bool:
         """Whether the file has this part."""

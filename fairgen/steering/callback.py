@@ -71,6 +71,8 @@ class CallbackSteering:
                 f"A callback acts after the first step, and {self._name} was called with one step only: "
                 "use a with block."
             )
+        # Perturbed-attention guidance has the conditional rows twice.
+        self._blocks = 2 if getattr(pipe, "do_perturbed_attention_guidance", False) else 1
         given = _call_of(pipe)
         self._pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
         if any(guidance.strengths):
@@ -122,7 +124,7 @@ class CallbackSteering:
             found = False
             for name in self._names:
                 before = changed[name]
-                after = _swapped(before, plain, toned, acts=acts)
+                after = _swapped(before, plain, toned, self._blocks, acts=acts)
                 if after is not None:
                     changed[name], found = after, True
                     break
@@ -136,19 +138,20 @@ class CallbackSteering:
 
 
 def _swapped(
-    tensor: torch.Tensor, plain: torch.Tensor, toned: torch.Tensor, *, acts: bool
+    tensor: torch.Tensor, plain: torch.Tensor, toned: torch.Tensor, blocks: int, *, acts: bool
 ) -> torch.Tensor | None:
-    """The tensor with its block of conditional rows toned, or plain again; None if it has no such block."""
+    """The tensor with its ``blocks`` of conditional rows toned, or plain again; None if it has no such."""
     if toned.shape != plain.shape or tensor.shape[1:] != plain.shape[1:] or len(tensor) < len(plain):
         return None
-    # Unconditional rows stand before the conditional ones, so the last block that fits is taken.
+    new = tensor.clone()
+    left = blocks
+    # Unconditional rows stand before the conditional ones, so the last blocks that fit are taken.
     for begin in range(len(tensor) - len(plain), -1, -len(plain)):
         block = tensor[begin : begin + len(plain)]
-        if any(_alike(block, known.to(block.device, block.dtype)) for known in (plain, toned)):
-            new = tensor.clone()
+        if left and any(_alike(block, known.to(block.device, block.dtype)) for known in (plain, toned)):
             new[begin : begin + len(plain)] = (toned if acts else plain).to(block.device, block.dtype)
-            return new
-    return None
+            left -= 1
+    return new if left < blocks else None
 
 
 def _alike(first: torch.Tensor, second: torch.Tensor) -> bool:

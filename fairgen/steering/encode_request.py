@@ -115,11 +115,12 @@ class EncodeRequest:
         letters.
         """
         word = None if anchor is None else self.pictures.anchors[anchor][1]
-        return {
+        made = {
             name: self._of_prompt(name, value, place, word, ending)
             for name, value in self.arguments.items()
             if name != "self"
         }
+        return own_lists(made)
 
     def _of_prompt(self, name: str, value: Any, place: int, word: str | None, ending: str) -> Any:
         """An argument as it is for one prompt alone."""

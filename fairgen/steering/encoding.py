@@ -122,7 +122,8 @@ class EncodeCall:
 
     def _slots(self, plain: Any, singles: Singles) -> list[Slot]:
         counts = {self._request.count, len(self._request.blends)}
-        return list(slots(plain, singles[0, None], counts))
+        toned = [tree for (place, anchor), tree in singles.items() if place == 0 and anchor is not None]
+        return list(slots(plain, singles[0, None], counts, toned=toned))
 
     def _singles(self, plain: Any) -> Singles:
         """(prompt, anchor or None) -> the encoding of that prompt alone."""
@@ -160,14 +161,16 @@ class EncodeCall:
     def _stale(self, plain: Any, singles: Singles) -> bool:
         """Whether a kept encoding of a plain prompt is no longer what the pipeline makes of it."""
         for slot in self._slots(plain, singles):
+            value, alone = at(plain, slot.path), at(singles[0, None], slot.path)
+            if isinstance(value, list) and len(value) and len(alone) and hasattr(value[0], "shape"):
+                if _moved(value[0], alone[0]):
+                    return True
+                continue
             if slot.axis is None or slot.whole:
                 continue
-            value, alone = at(plain, slot.path), at(singles[0, None], slot.path)
             if not value.is_floating_point() or other_axes(value, slot.axis) != other_axes(alone, slot.axis):
                 continue
-            mine, kept = value.select(slot.axis, 0).float(), alone.select(slot.axis, 0).float()
-            bound = _CHANGED.get(str(value.dtype), _CHANGED_HALF)
-            if float((mine - kept).norm()) > bound * max(1e-6, float(mine.norm())):
+            if _moved(value.select(slot.axis, 0), alone.select(slot.axis, 0)):
                 return True
         return False
 
@@ -176,3 +179,11 @@ class EncodeCall:
             f"The prompt is too long for {self._request.name}: the tone words at its end are cut off, in "
             "whole or in part. Shorten it, or raise max_sequence_length."
         )
+
+
+def _moved(now: Any, kept: Any) -> bool:
+    """Whether an encoding is another than the one that was kept, by more than rounding."""
+    if now.shape != kept.shape or not now.is_floating_point():
+        return False
+    bound = _CHANGED.get(str(now.dtype), _CHANGED_HALF)
+    return float((now.float() - kept.float()).norm()) > bound * max(1e-6, float(now.float().norm()))

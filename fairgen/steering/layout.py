@@ -39,18 +39,24 @@ def length_matters(name: str) -> bool:
     return name.startswith(_LENGTH_MATTERS)
 
 
-def slots(value: Any, single: Any, counts: set[int], path: Path = ()) -> Iterator[Slot]:
-    """Every part of what was returned; ``single``: for one prompt alone; ``counts``: of rows there may be."""
+def slots(
+    value: Any, single: Any, counts: set[int], path: Path = (), toned: Sequence[Any] = ()
+) -> Iterator[Slot]:
+    """Every part of what was returned; ``single``: for one prompt alone; ``counts``: of rows there may be;
+    ``toned``: as ``single``, with tone words.
+    """
     if isinstance(value, list | tuple) and isinstance(single, list | tuple):
-        if len(value) != len(single):
+        if len(value) != len(single) or (
+            isinstance(value, list) and any(_of_other_lengths(single, other) for other in toned)
+        ):
             yield Slot(path)
             return
         for place, (inner, other) in enumerate(zip(value, single, strict=True)):
-            yield from slots(inner, other, counts, (*path, place))
+            yield from slots(inner, other, counts, (*path, place), _inside(toned, place))
     elif isinstance(value, Mapping) and isinstance(single, Mapping):
         for key in value:
             if key in single:
-                yield from slots(value[key], single[key], counts, (*path, key))
+                yield from slots(value[key], single[key], counts, (*path, key), _inside(toned, key))
     elif hasattr(value, "shape") and hasattr(single, "shape"):
         if _is_cumulative(value, single):
             yield Slot(path, cumulative=True)
@@ -59,6 +65,23 @@ def slots(value: Any, single: Any, counts: set[int], path: Path = ()) -> Iterato
             yield Slot(path, axis, whole=axis is None)
     elif value is not None and single is not None:
         yield Slot(path, whole=True)
+
+
+def _inside(trees: Sequence[Any], key: Any) -> list[Any]:
+    """What stands at a key of each tree that has it."""
+    within = [tree for tree in trees if isinstance(tree, Mapping | list | tuple)]
+    return [tree[key] for tree in within if (key in tree if isinstance(tree, Mapping) else key < len(tree))]
+
+
+def _of_other_lengths(single: Sequence[Any], toned: Any) -> bool:
+    """Whether these lists hold a tensor for each prompt, whose first axis is the tokens' and not the rows':
+    a call with one prompt returns a list that is no longer than that of a prompt alone.
+    """
+    if not isinstance(toned, list) or len(toned) != len(single):
+        return False
+    pairs = list(zip(single, toned, strict=True))
+    tensors = all(hasattr(mine, "shape") and hasattr(other, "shape") for mine, other in pairs)
+    return tensors and any(mine.shape[:1] != other.shape[:1] for mine, other in pairs)
 
 
 def is_toned(slot: Slot, singles: Singles) -> bool:

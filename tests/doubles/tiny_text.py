@@ -160,9 +160,9 @@ class Processor:
         found = self.tokenizer.apply_chat_template(messages, **given)
         return [found] if given.get("tokenize") and isinstance(messages[0], dict) else found
 
-    def __call__(self, text: Any = None, **given: Any) -> Any:
-        """The tokens of a text."""
-        given.pop("images", None)
+    def __call__(self, images: Any = None, text: Any = None, **given: Any) -> Any:
+        """The tokens of a text; a true one takes pictures first."""
+        assert images is None
         found = self.tokenizer(text, **given)
         return found
 

@@ -63,6 +63,7 @@ def test_another_autoencoder_from_a_file_of_any_layout_or_a_folder(
         assert (pictures(model) == first).all()
     assert "vae/diffusion_pytorch_model.safetensors" in plain.info.weights
     assert [n for n in made[1].info.weights if n.startswith("vae/")] == ["vae/original.safetensors"]
+    assert "vae/config.json" in made[0].info.weights  # its scale changes pictures too
 
 
 def test_an_autoencoder_that_does_not_fit_is_refused(tiny: Path, vae: Any, tmp_path: Path) -> None:

@@ -44,6 +44,23 @@ def test_arguments_of_the_call_are_passed_through_and_recorded() -> None:
         plain.called_with({"colour": 1})
     with pytest.raises(UserError, match="generator of StableDiffusionPipeline is set by fairgen"):
         plain.called_with({"generator": None})
+    with pytest.raises(UserError, match="latents of StableDiffusionPipeline is set by fairgen"):
+        plain.called_with({"latents": torch.zeros(1, 4, 8, 8)})
+
+
+def test_embeddings_instead_of_a_negative_prompt_and_of_a_prompt() -> None:
+    pipe = t2i.make("StableDiffusionPipeline")
+    with torch.no_grad():
+        rows = pipe.encode_prompt("a blurry photo", "cpu", 1, False)[0]
+    plain = wrap_pipeline(pipe, steps=2, height=16, width=16, guidance_scale=4.0)
+    words = plain.called_with({"negative_prompt": "a blurry photo"})
+    numbers = plain.called_with({"negative_prompt_embeds": rows})
+    made = numbers.generate(requests(0.0, 1.0), Steering("embedding"))
+    wanted = words.generate(requests(0.0, 1.0), Steering("embedding"))
+    assert all(same(one, other) for one, other in zip(made, wanted, strict=True))
+    assert not same(made[0], plain.generate(requests(0.0))[0])
+    with pytest.raises(UserError, match="would not read beside prompt_embeds: leave these out"):
+        plain.called_with({"prompt_embeds": rows})
 
 
 def test_a_control_picture_reaches_the_pipeline() -> None:
@@ -63,10 +80,48 @@ def test_strength_0_is_sampled_apart_where_padding_would_change_it() -> None:
         assert not same(made[1], plain[1])
 
 
-def test_pipelines_that_take_one_prompt_at_a_time() -> None:
-    made = model("DreamLitePipeline").generate(requests(0.0, 0.0, 1.0), Steering("embedding"))
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("AmusedPipeline", {}),
+        ("DreamLiteMobilePipeline", {}),
+        ("DreamLitePipeline", {"negative_prompt": "a blurry photo"}),
+        ("PRXPipeline", {"negative_prompt": "a blurry photo", "use_resolution_binning": False}),
+        ("StableDiffusionAdapterPipeline", {"image": t2i.picture()}),
+    ],
+)
+def test_pipelines_that_take_one_prompt_at_a_time(name: str, more: dict[str, Any]) -> None:
+    made = model(name).called_with(more).generate(requests(0.0, 0.0, 1.0), Steering("embedding"))
     assert len(made) == 3
     assert not same(made[0], made[1])
+
+
+def test_what_is_made_of_a_picture_depends_on_no_other_picture() -> None:
+    """Inpainting draws noise when it encodes the picture, for a whole batch from its first generator."""
+    from diffusers import StableDiffusionInpaintPipeline
+
+    parts = t2i.make("StableDiffusionPipeline").components
+    bare = wrap_pipeline(
+        StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False), steps=3, height=16, width=16
+    )
+    shown = {"image": t2i.picture(), "mask_image": t2i.picture().convert("L")}
+    pipe, asked = bare.called_with(shown), requests(0.0, 1.0, 0.0)
+    together = pipe.generate(asked, Steering("embedding"))
+    for request, picture in zip(asked, together, strict=True):
+        assert same(pipe.generate([request], Steering("embedding"))[0], picture)
+
+
+@pytest.mark.parametrize("name", ["Kandinsky5T2IPipeline", "Flux2Pipeline"])
+def test_the_words_of_a_prompt_are_counted_by_the_tokenizer_of_a_processor(name: str) -> None:
+    from tests.doubles.tiny_text import Processor
+
+    pipe = t2i.make(name)
+    if not isinstance(pipe.tokenizer, Processor):
+        pipe.tokenizer = Processor()
+    made = wrap_pipeline(pipe, height=64, width=64)
+    made.check_prompts([PROMPT])
+    with pytest.raises(UserError, match="is too long for this model"):
+        made.check_prompts([PROMPT * 400])
 
 
 @pytest.mark.parametrize("options", [{"stochastic_sampling": True}, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from fairgen.errors import UserError
 from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.folder import file_hash
 from fairgen.steering import Steering
 from fairgen.steering.request import Request
 from tests.doubles import original_layout
@@ -36,6 +38,17 @@ def test_several_loras_act_together(tiny: Path, loras: list[Path]) -> None:
     recorded = {name for name in both.info.weights if name.startswith("lora")}
     assert recorded == {"lora pytorch_lora_weights.safetensors x 0.8", "lora kohya.safetensors x 0.4"}
     assert both.info.options["lora"][1] == {"file": str(loras[1]), "weight": 0.4}
+
+
+def test_files_of_one_name_are_recorded_each(tiny: Path, loras: list[Path], tmp_path: Path) -> None:
+    files = [tmp_path / folder / "pytorch_lora_weights.safetensors" for folder in "ab"]
+    for file, lora in zip(files, loras, strict=True):
+        file.parent.mkdir()
+        shutil.copy(lora, file)
+    both = opened(tiny, lora=[str(file) for file in files])
+    recorded = {name: value for name, value in both.info.weights.items() if name.startswith("lora")}
+    assert set(recorded.values()) == {f"sha256:{file_hash(lora)}" for lora in loras}
+    assert len({both.info.fingerprint, opened(tiny, lora=str(files[1])).info.fingerprint}) == 2
 
 
 @pytest.mark.parametrize("technique", ["embedding", "semantic"])

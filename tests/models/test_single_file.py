@@ -149,6 +149,17 @@ def test_a_gguf_denoiser_and_the_rest_from_its_base(tmp_path: Path) -> None:
     for one, other in zip(pictures(single), pictures(folder), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
     assert {"denoiser.gguf", "base/vae/diffusion_pytorch_model.safetensors"} <= set(single.info.weights)
+    foreign = gguf.GGUFWriter(str(tmp_path / "foreign.gguf"), "llama")
+    foreign.add_tensor("blk.0.attn_q.weight", np.zeros((4, 4), np.float32))
+    foreign.write_header_to_file()
+    foreign.write_kv_data_to_file()
+    foreign.write_tensors_to_file()
+    foreign.close()
+    whole = (tmp_path / "denoiser.gguf").read_bytes()
+    (tmp_path / "none.gguf").write_bytes(whole[:8] + bytes(8) + whole[16:])  # so many tensors
+    for name in ("foreign.gguf", "none.gguf"):
+        with pytest.raises(UserError, match="it is another kind of model than its base"):
+            load_diffusers(str(tmp_path / name), "cpu", **settings)
 
 
 def test_gguf_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

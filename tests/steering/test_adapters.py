@@ -98,6 +98,22 @@ def test_an_adapter_that_is_loaded_within_the_block(sd: Any) -> None:
     assert torch.allclose(steered[1], t2i.sample(SD, sd, [DARK] * 2)[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_encoder_that_changes_within_the_block(count: int) -> None:
+    """Kept encodings are told from new ones where prompts stand in a list too (Z-Image)."""
+    name = "ZImagePipeline"
+    pipe = t2i.make(name)
+    with ToneGuidance(pipe, strength=1.0):
+        t2i.sample(name, pipe, [PROMPT] * count)
+        with torch.no_grad():
+            for weight in pipe.text_encoder.parameters():
+                weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        steered = t2i.sample(name, pipe, [PROMPT] * count)
+    toned = t2i.sample(name, pipe, [DARK] * count)
+    effect = float((toned - t2i.sample(name, pipe, [PROMPT] * count)).abs().max())
+    assert float((steered - toned).abs().max()) <= 1e-3 * effect
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 @pytest.mark.parametrize("name", [SD, "StableDiffusion3Pipeline", "SanaPipeline"])
 def test_fused_projections(name: str, technique: str) -> None:
@@ -114,6 +130,22 @@ def test_perturbed_attention() -> None:
         unlike = t2i.sample(name, pipe, [PROMPT] * 2, guidance_scale=scale, pag_scale=0.0)
         for technique in TECHNIQUES:
             acts(pipe, name, technique, unlike, guidance_scale=scale, pag_scale=3.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_perturbed_attention_by_a_callback(scale: float) -> None:
+    """The conditional rows are there twice, and both are toned; the negative prompt's stay, though equal."""
+    name = "StableDiffusionPAGPipeline"
+    pipe = t2i.make(name)
+    more: dict[str, Any] = {"guidance_scale": scale, "pag_scale": 3.0, "num_inference_steps": 4}
+    more["negative_prompt"] = PROMPT
+    by: dict[str, Any] = {"callback_on_step_end": ToneGuidance(pipe, strength=1.0)}
+    by["callback_on_step_end_tensor_inputs"] = by["callback_on_step_end"].tensor_inputs
+    called = t2i.sample(name, pipe, [PROMPT], **by, **more)
+    with ToneGuidance(pipe, strength=1.0, start=0.2):
+        block = t2i.sample(name, pipe, [PROMPT], **more)
+    assert torch.allclose(called, block, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(called, t2i.sample(name, pipe, [PROMPT], **more), atol=1e-2)
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
