@@ -307,7 +307,7 @@ def test_a_measurement_in_pieces_is_whole(data: Path, tmp_path: Path, painter: P
     amount = judge.Amount(each=2, tries=1)
     assert judge.Judge("m", net, data, out, amount=amount).run(piece_minutes=0) is None
     begun = len(list((out / "pictures").glob("*.png")))
-    assert begun == judge.BATCH
+    assert begun == sampled.BATCH
     painter.made = 0
     report = judge.Judge("m", net, data, out, amount=amount).run()
     assert report is not None
