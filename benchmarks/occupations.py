@@ -9,6 +9,7 @@ README's first screen is the top of that page.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,11 +37,13 @@ def main(
 ) -> None:
     """Run the audit, make its report, and put both into docs/."""
     hold_work(work, _OF)
-    run = work / "run"
+    run = work / "embedded-model"
+    # From the folder that it lies in: a run file holds the path that was given for it.
+    how = ["--workers", str(workers)] if workers else []
     if not (run / "run.jsonl").exists():
-        _fairgen("audit", "--out", str(run), *(["--workers", str(workers)] if workers else []))
+        _fairgen("audit", "--out", run.name, *how, cwd=work)
     elif not (run / "report.json").exists():
-        _fairgen("audit", "--resume", str(run), *(["--workers", str(workers)] if workers else []))
+        _fairgen("audit", "--resume", run.name, *how, cwd=work)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         _fairgen("report", str(run), "--pictures", "thin", "--single-file", "--out", str(made))
@@ -56,8 +59,9 @@ def main(
     write_figures(_HERE / "occupations.json", document, _OF)
 
 
-def _fairgen(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "fairgen", *arguments])
+def _fairgen(*arguments: str, cwd: Path | None = None) -> None:
+    search = os.environ | {"PYTHONPATH": str(_HERE.parent)}
+    done = subprocess.run([sys.executable, "-m", "fairgen", *arguments], cwd=cwd, env=search)
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -1,7 +1,7 @@
 """Makes the evidence packs under docs/ again, signed: the embedded model audited on nine prompts, and with
 --audit the run of benchmarks/occupations.py, which has 36.
 
-    python -m tools.evidence_example FOLDER [--audit WORK/occupations/run] [--docs docs]
+    python -m tools.evidence_example FOLDER [--audit WORK/occupations/embedded-model] [--docs docs]
 
 FOLDER takes the authority, the approved spec and the run of nine prompts; what is there already is used.
 The key stays in FOLDER: only the root certificate and the packs go into --docs.
