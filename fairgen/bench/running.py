@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +138,6 @@ def _keep(bench: Bench, job: Job, done: _Done) -> None:
 
 
 def _spawn() -> Any:
-    import multiprocessing
-
     return multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
 
 
@@ -146,9 +147,21 @@ _OPENED = contextlib.ExitStack()
 """Keeps that bench's readers open for as long as the process lives."""
 
 
+def end_with_parent() -> None:
+    """A worker process ends when the one that began it is gone, however that one ended."""
+
+    def watch(parent: BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=watch, args=(parent,), daemon=True).start()
+
+
 def _begin(setup: Setup) -> None:
     import torch
 
+    end_with_parent()
     # Ctrl-C reaches every process of the terminal; only the first one has something to say.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     torch.set_num_threads(1)

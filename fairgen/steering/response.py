@@ -27,9 +27,17 @@ _PRIOR = 0.12
 _LEAST_SPREAD = 3.0
 """Degrees of ITA; keeps a curve that was measured on few pictures from claiming certainty."""
 _ENOUGH = 0.98
-"""Of strengths whose chance of a hit is this share of the best one's or more, the one nearest to 0 is taken:
-it changes the picture least."""
+"""Strengths whose chance of a hit is this share of the best one's or more are as good as that one."""
 _NO_CHANCE = 0.02
+_OTHER_EYES = 10.0
+"""Degrees of ITA, standard deviation: how far another reader of the same picture may be from ours.
+
+The second reader, on pictures of the embedded model, is 8 off on average, with a deviation of 11. Of the good
+strengths one is taken that is good for such a reader too: at the edge of a class, what one reader calls dark
+the next one calls brown.
+"""
+_NEARLY_ALL = 0.995
+"""As `_ENOUGH`, for such a reader. Of what is left, the strength nearest to 0 changes the picture least."""
 
 
 class DoseResponse(BaseModel):
@@ -101,8 +109,12 @@ class PromptResponse:
         self._means, self._deviations = curve.mean(at), curve.deviation(at)
         edges = np.array([np.inf, *self.scale.borders, -np.inf])
         # Strengths x offsets x classes; the borders fall, so the upper edge comes first.
-        below = ndtr((edges - self._means[..., None]) / self._deviations[..., None])
-        self._chances = below[..., :-1] - below[..., 1:]
+        self._chances = self._within(edges, self._deviations)
+        self._seen_by_others = self._within(edges, np.hypot(self._deviations, _OTHER_EYES))
+
+    def _within(self, edges: Floats, deviations: Floats) -> Floats:
+        below = ndtr((edges - self._means[..., None]) / deviations[..., None])
+        return np.asarray(below[..., :-1] - below[..., 1:])
 
     @property
     def strengths(self) -> Floats:
@@ -128,20 +140,32 @@ class PromptResponse:
 
     def chances(self) -> Floats:
         """(strengths, classes): probability of each class at each of `strengths`."""
-        return np.asarray(np.einsum("sbc,b->sc", self._chances, self._weights()))
+        return self._averaged(self._chances)
+
+    def _averaged(self, chances: Floats) -> Floats:
+        return np.asarray(np.einsum("sbc,b->sc", chances, self._weights()))
 
     def strength(self, wanted: str) -> tuple[float, float]:
-        """The strength that most likely gives the class, and that likelihood."""
-        chance = self.chances()[:, self.scale.classes.index(wanted)]
-        good = np.flatnonzero(chance >= _ENOUGH * chance.max())
-        best = (
-            good[np.argmin(np.abs(self._grid[good]))] if chance.max() > _NO_CHANCE else self._nearest(wanted)
-        )
+        """A strength that gives the class as likely as any does, for other readers too; and its chance."""
+        place = self.scale.classes.index(wanted)
+        chance = self.chances()[:, place]
+        if chance.max() <= _NO_CHANCE:
+            best = self._nearest(place)
+        else:
+            good = chance >= _ENOUGH * chance.max()
+            # Past the toned prompts themselves (1) only as far as our own reader needs it.
+            reach = max(1.0, np.abs(self._grid[good]).min())
+            others = self._averaged(self._seen_by_others)[:, place]
+            others[~good | (np.abs(self._grid) > reach + 0.005)] = 0
+            best = self._mildest(others >= _NEARLY_ALL * others.max())
         return round(float(self._grid[best]), 2), float(chance[best])
 
-    def _nearest(self, wanted: str) -> int:
+    def _mildest(self, good: NDArray[np.bool_]) -> int:
+        places = np.flatnonzero(good)
+        return int(places[np.argmin(np.abs(self._grid[places]))])
+
+    def _nearest(self, place: int) -> int:
         """Where no strength reaches the class: the one whose mean ITA comes nearest to it."""
-        place = self.scale.classes.index(wanted)
         edges = [90.0, *self.scale.borders, -90.0]
         means = self._means @ self._weights()
         gap = np.maximum(means - edges[place], 0) + np.maximum(edges[place + 1] - means, 0)

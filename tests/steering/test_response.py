@@ -165,6 +165,41 @@ def test_a_class_out_of_reach_gets_what_comes_nearest() -> None:
     assert response.strength("dark")[0] > 0.9
 
 
+@pytest.mark.parametrize(("wanted", "edge"), [("very_light", 55.0), ("dark", -30.0)])
+def test_classes_at_the_ends_are_met_well_inside(wanted: str, edge: float) -> None:
+    """A reader that is off by some degrees names the same class; no picture changes more than that needs."""
+    far = DoseResponse(
+        strengths=(-1.2, -0.6, -0.3, 0.3, 0.6, 1.2),
+        ita=(90.0, 70.0, 30.0, -10.0, -60.0, -80.0),
+        spread=(4.0,) * 6,
+    )
+    response = PromptResponse(far, "ita6")
+    for _ in range(3):
+        for strength in (-0.6, 0.6):
+            response.observe(strength, float(far.mean(np.array(strength))), 3.0)  # no bias of its own
+    strength, chance = response.strength(wanted)
+    ita = float(far.mean(np.array(strength)))
+    assert chance >= 0.98
+    assert 15 < abs(ita - edge) < 32
+    assert abs(strength) <= 1
+
+
+def test_beyond_the_toned_prompts_only_what_our_own_reader_needs() -> None:
+    near = DoseResponse(strengths=(-1.2, 0.3, 1.2), ita=(58.0, 0.0, -42.0), spread=(3.0, 3.0, 3.0))
+    response = PromptResponse(near, "ita6")
+    assert response.strength("very_light")[0] < -1  # 55 is reached there only
+    assert response.strength("dark")[0] == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("scale", ["ita6", "monk10", "lmd3"])
+def test_other_readers_cost_our_own_next_to_nothing(scale: str) -> None:
+    response = PromptResponse(CURVE, scale)
+    best = response.chances().max(0)
+    for name, most in zip(SCALES[scale].classes, best, strict=True):
+        if most > 0.02:
+            assert response.strength(name)[1] >= 0.97 * most
+
+
 def test_calibration_measures_curve_and_start() -> None:
     found, made = measured(SteeredGenerator())
     assert made == SHORT.pictures

@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from fairgen._version import __version__
+from fairgen.common.documents import read_document
 from fairgen.common.files import write_text
 from fairgen.common.resources import embedded_model_dir
 from fairgen.models.folder import find_model
 from fairgen.runs import fingerprint_of
+from fairgen.steering.calibration import Calibration
+from fairgen.steering.response import PromptResponse
 from skin_tone.identity import identity
+from skin_tone.scales import SCALES
 
 MODEL = "embedded model"
 CALIBRATIONS = "calibrations"
@@ -33,17 +37,31 @@ _PACKAGES = ("torch", "diffusers", "transformers", "mediapipe", "numpy", "scikit
 def identities() -> dict[str, str]:
     """What ships: name -> 'sha256:<hex>'.
 
-    The embedded model's is the fingerprint that `fairgen model info` prints.
+    The embedded model's is the fingerprint that `fairgen model info` prints. The calibrations' is of their files
+    and of the strengths that are chosen by them: figures are stale when either changes.
     """
     folder = find_model("embedded")
     held = hashlib.sha256()
     for path in sorted((embedded_model_dir() / "calibrations").glob("*.json")):
         held.update(path.name.encode() + b"\0" + path.read_bytes())
+        held.update(json.dumps(_chosen(read_document(path, Calibration, "calibration"))).encode())
     return {
         MODEL: fingerprint_of(folder.weight_hashes() | folder.other_hashes()),
         CALIBRATIONS: f"sha256:{held.hexdigest()}",
         READERS: identity(),
     }
+
+
+def _chosen(calibration: Calibration) -> dict[str, list[list[float]]]:
+    """Scale -> the strengths of its classes: before any picture, and after three that came out 10 degrees darker."""
+    chosen = {}
+    for scale in sorted(SCALES):
+        response = PromptResponse(calibration.curve, scale)
+        chosen[scale] = [[response.strength(name)[0] for name in response.scale.classes]]
+        for strength, ita in zip(calibration.curve.strengths[::3], calibration.curve.ita[::3], strict=True):
+            response.observe(strength, ita - 10, 5.0)
+        chosen[scale].append([response.strength(name)[0] for name in response.scale.classes])
+    return chosen
 
 
 def stamp(of: Sequence[str]) -> dict[str, Any]:
