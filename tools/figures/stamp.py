@@ -37,8 +37,8 @@ _PACKAGES = ("torch", "diffusers", "transformers", "mediapipe", "numpy", "scikit
 def identities() -> dict[str, str]:
     """What ships: name -> 'sha256:<hex>'.
 
-    The embedded model's is the fingerprint that `fairgen model info` prints. The calibrations' is of their files
-    and of the strengths that are chosen by them: figures are stale when either changes.
+    The embedded model's is the fingerprint that `fairgen model info` prints. The calibrations' is of their
+    files and of the strengths that are chosen by them: figures are stale when either changes.
     """
     folder = find_model("embedded")
     held = hashlib.sha256()
@@ -53,7 +53,7 @@ def identities() -> dict[str, str]:
 
 
 def _chosen(calibration: Calibration) -> dict[str, list[list[float]]]:
-    """Scale -> the strengths of its classes: before any picture, and after three that came out 10 degrees darker."""
+    """Scale -> its classes' strengths: before any picture, and after three that came out 10 degrees darker."""
     chosen = {}
     for scale in sorted(SCALES):
         response = PromptResponse(calibration.curve, scale)
