@@ -53,7 +53,7 @@ def identities() -> dict[str, str]:
 
 
 def _chosen(calibration: Calibration) -> dict[str, list[list[float]]]:
-    """Scale -> its classes' strengths: before any picture, and after three that came out 10 degrees darker."""
+    """Scale -> its classes' strengths: at first, and after three pictures that came out 10 degrees darker."""
     chosen = {}
     for scale in sorted(SCALES):
         response = PromptResponse(calibration.curve, scale)
