@@ -58,6 +58,15 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         _option(None, "--height", help="Of the pictures, pixels; else the model's."),
     ),
     "width": (int | None, _option(None, "--width", help="Likewise.")),
+    "vary": (
+        list[str] | None,
+        _option(
+            None,
+            "--vary",
+            help="Variations of the picture with this SEED: all begin near its noise. If it was a variation "
+            "itself, give the seed that it was made near to first.",
+        ),
+    ),
     "dtype": (
         str | None,
         _option(None, "--dtype", help="float32, float16 or bfloat16; by default what fits."),

@@ -13,6 +13,7 @@ from PIL import Image
 from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
+from fairgen.models.near_noise import check_varies, near_noise
 from fairgen.models.reading import text_tokenizer
 from fairgen.runs import ModelInfo
 from fairgen.steering import registry
@@ -262,6 +263,13 @@ class DiffusersModel:
             torch.manual_seed(seed)
             yield
 
+    def _varied(self, extra: Mapping[str, Any]) -> Sequence[int]:
+        """Seeds of the picture that the pictures are variations of."""
+        seeds: Sequence[int] = self.info.options.get("vary", ())
+        if seeds:
+            check_varies(self.pipe, list(extra))
+        return seeds
+
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
@@ -282,7 +290,12 @@ class DiffusersModel:
         if self.watcher is not None and "callback_on_step_end" in self._accepts:
             arguments["callback_on_step_end"] = self._tell_step
         try:
-            with quiet_libraries(), self._noise_of(batch[0].seed), self._guidance(batch, steering):
+            with (
+                quiet_libraries(),
+                self._noise_of(batch[0].seed),
+                near_noise(self.pipe, self._varied(extra)),
+                self._guidance(batch, steering),
+            ):
                 more = extra if self._takes_one else _per_picture(extra, len(batch))
                 output = self.pipe(**arguments, **more)
         except (torch.OutOfMemoryError, MemoryError) as error:

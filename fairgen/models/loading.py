@@ -20,6 +20,7 @@ from fairgen.models.fingerprint import fingerprints, setting_hashes
 from fairgen.models.folder import ModelFolder, find_model, looks_like_file
 from fairgen.models.kinds import kind_of
 from fairgen.models.memory import place
+from fairgen.models.near_noise import check_varies
 from fairgen.models.options import ModelOptions, is_settings, read_settings
 from fairgen.models.reading import check_reads_prompts
 from fairgen.models.settings import SamplingSettings
@@ -87,6 +88,8 @@ def load_diffusers(
         dtype = _dtype(source, where) if chosen.dtype == "auto" else chosen.dtype
         pipe, weights = _load(source, model, where, dtype, chosen)
         check_reads_prompts(pipe, model)
+        if chosen.vary:
+            check_varies(pipe)
     folder = source if isinstance(source, ModelFolder) else None
     settings = SamplingSettings.build(
         pipe,

@@ -74,6 +74,12 @@ class ModelOptions(_Part):
     guidance_scale: float | None = Field(default=None, description="0-100")
     height: int | None = Field(default=None, description="pixels")
     width: int | None = Field(default=None, description="pixels")
+    vary: tuple[int, ...] = Field(
+        default=(),
+        max_length=100,
+        description="seed of a picture: all pictures begin near its noise; before it, the seed of the one "
+        "that it was itself a variation of, and so on",
+    )
     dtype: str = "auto"
     offload: str = Field(default="none", description="'model', 'sequential' or 'group': for small cards")
     compile: bool = Field(default=False, description="compile the denoiser (torch.compile)")
@@ -96,6 +102,16 @@ class ModelOptions(_Part):
         if not isinstance(value, list | tuple):
             return value
         return tuple(kind.parse(str(one)) if isinstance(one, str | Path) else one for one in value)
+
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        seeds = [value] if isinstance(value, int | str) else value
+        if isinstance(seeds, list | tuple) and not all(
+            re.fullmatch(r"\d{1,20}", str(seed)) and int(seed) < 2**64 for seed in seeds
+        ):
+            raise ValueError("a seed is a whole number from 0 to 18446744073709551615")
+        return seeds
 
     @field_validator("base", "vae", mode="before")
     @classmethod
@@ -141,6 +157,9 @@ class ModelOptions(_Part):
                 found.append(flag)
             elif isinstance(value, list):
                 for one in value:
+                    if isinstance(one, int):
+                        found += [flag, str(one)]
+                        continue
                     ending = one.get("weight", one.get("token"))
                     found += [flag, one["file"] if ending is None else f"{one['file']}:{ending}"]
             else:

@@ -6,12 +6,13 @@ import copy
 
 from fairgen.models.additions import put_on
 from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.near_noise import check_varies
 from fairgen.models.options import ModelOptions
 from fairgen.models.settings import SamplingSettings
 
 __all__ = ["SAMPLING", "resampled"]
 
-SAMPLING = ("negative_prompt", "steps", "guidance_scale", "height", "width", "scheduler")
+SAMPLING = ("negative_prompt", "steps", "guidance_scale", "height", "width", "scheduler", "vary")
 """Fields of `ModelOptions` that change how a model samples and not what is loaded."""
 
 
@@ -29,6 +30,8 @@ def resampled(model: DiffusersModel, options: ModelOptions) -> DiffusersModel:
     if not given:
         return model
     chosen, pipe, info = ModelOptions.model_validate(given), model.pipe, model.info
+    if chosen.vary:
+        check_varies(pipe)
     weights = info.weights
     if chosen.scheduler is not None:
         pipe = copy.copy(pipe)  # the parts are shared; only the scheduler is its own

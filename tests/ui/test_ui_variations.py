@@ -9,12 +9,13 @@ import pytest
 
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
-from fairgen.runs import PictureRecord
+from fairgen.runs import PictureRecord, SessionRecord
 from fairgen.targets import load_spec
 from fairgen.ui.parts.picker import title
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.variations import VARIATIONS, like
 from fairgen.ui.work.visits import UserRun
+from tests.doubles.session_doubles import INFO
 
 NO_SERVICES: Any = None
 """All that is asked of them lies in the run."""
@@ -32,7 +33,7 @@ def run_with(job: Job, measured: list[str | None], folder: Path) -> UserRun:
 
 
 def _read(index: int, tone: str | None) -> dict[str, Any]:
-    return {"index": index, "measured": tone}
+    return {"index": index, "measured": tone, "seed": 100 + index}
 
 
 @pytest.mark.parametrize(("steering", "then"), [("semantic", "semantic"), ("none", "auto")])
@@ -49,6 +50,16 @@ def test_variations_keep_all_but_target_count_and_seed(tmp_path: Path, steering:
     assert made.steering == then
     kept = ("prompt", "tries", "model", "strength", "options")
     assert [getattr(made, name) for name in kept] == [getattr(job, name) for name in kept]
+
+
+@pytest.mark.parametrize(("pipeline", "near"), [("StableDiffusionPipeline", True), ("images API", False)])
+def test_variations_begin_near_the_picture_s_noise(tmp_path: Path, pipeline: str, near: bool) -> None:
+    """Where the model can begin there; a variation's own first picture comes before it."""
+    job = Job("a nurse", load_spec("uniform"), 2, "auto", 7, 3, "a-model", 1.0, ModelOptions(vary=(5,)))
+    run = run_with(job, ["tan"], tmp_path)
+    made: dict[str, Any] = {"model": INFO.model_copy(update={"pipeline": pipeline})}
+    run.sets["steered"].record = SessionRecord.model_construct(**made)
+    assert like(NO_SERVICES, run, 0).options.vary == ((5, 100) if near else (5,))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ OPEN_TO_VISITORS = (
     "width",
     "scheduler",
     "lora",
+    "vary",
 )
 """Fields of `ModelOptions` that a visitor may give."""
 _MOST_STEPS = 150

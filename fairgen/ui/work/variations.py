@@ -1,4 +1,4 @@
-"""More pictures like one that a visitor has opened: a set of its own, by what the one was made with."""
+"""Variations of a picture that a visitor has opened: a set of its own, by what the one was made with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 
 from fairgen.errors import UserError
+from fairgen.models.near_noise import varies
 from fairgen.steering.registry import AUTO, NONE
 from fairgen.targets import spec_from_shares
 from fairgen.ui.work.job import Job
@@ -22,10 +23,8 @@ VARIATIONS = 4
 
 def like(services: Services, run: UserRun, index: object) -> Job:
     """The order for `VARIATIONS` pictures like one of a run's set: its prompt, model and settings, its tone
-    as the only one of the target, and a new seed.
-
-    Near-by noise would keep more of the picture, but no model is asked for noise: the contract has a seed,
-    which the run file holds, so that every picture can be made again.
+    as the only one of the target, and noise near its own. A model that cannot begin there (one behind an API)
+    gets new seeds alone.
 
     Args:
         services: the server's.
@@ -49,8 +48,11 @@ def like(services: Services, run: UserRun, index: object) -> Job:
         about=f"Pictures like one that was read as {scale.labels[picture.measured]}.",
         why="Somebody asked for more pictures like one of an earlier set.",
     )
+    near = live.record is not None and varies(live.record.model)
+    seeds = (*job.options.vary, picture.seed) if near else job.options.vary
     return replace(
         job,
+        options=job.options.model_copy(update={"vary": seeds}),
         spec=spec,
         count=VARIATIONS,
         seed=secrets.randbelow(2**32),
