@@ -120,8 +120,8 @@ def _nist(known: _Facts) -> list[CrosswalkRow]:
         ),
         _row(
             _NIST, "MS-4.2-004", "Overrides of the system's decisions are recorded", "partly", "records/",
-            "Places filled against the plan, steering that stayed off, sets that were moved aside, in "
-            "their order. "
+            "Places filled against the plan, steering that stayed off, specs that were edited or approved "
+            "again between sets, sets that were moved aside, in their order. "
             "What people did outside fairgen is not known to it.",
         ),
     ]  # fmt: skip
