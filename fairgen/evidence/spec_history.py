@@ -49,12 +49,16 @@ def _decisions(facts: list[RunFacts]) -> Iterator[tuple[RunFacts, Decision]]:
 
 
 def _in_order(facts: list[RunFacts]) -> list[tuple[RunFacts, SpecUse]]:
-    """By when the set began; within a run by its lines, whatever its clock said."""
-    keyed: list[tuple[datetime, RunFacts, SpecUse]] = []
+    """By when the set began, in the same second by the spec's version; within a run by its lines, whatever
+    its clock said.
+    """
+    keyed: list[tuple[tuple[datetime, int], RunFacts, SpecUse]] = []
     for one in facts:
-        latest: datetime | None = None
+        latest: tuple[datetime, int] | None = None
         for use in one.uses:
-            latest = use.began if latest is None else max(latest, use.began)
+            version = use.document.get("version")
+            own = (use.began, version if isinstance(version, int) else 0)
+            latest = own if latest is None else max(latest, own)
             keyed.append((latest, one, use))
     return [(one, use) for _, one, use in sorted(keyed, key=lambda entry: entry[0])]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fairgen.evidence import plan_pack
-from fairgen.evidence.spec_history import FIRST
+from fairgen.evidence.facts import SpecUse
+from fairgen.evidence.spec_history import FIRST, _in_order
 from fairgen.loop.session import run_session
 from fairgen.targets import FairnessSpec, load_spec
 from tests.doubles.evidence_packs import WHEN, Files, Insider, edited_records, files_in
@@ -81,6 +83,20 @@ def test_a_check_notes_them_and_finds_no_fault_in_them(mixed: Path) -> None:
     assert "Set b, spec approved again: uniform-ita6 version 1" in notes
     assert "; 1 more change of specs. " in notes
     assert "Spec uniform-ita6: not approved by anybody" in notes  # a set was made before it was
+
+
+def test_runs_are_put_together_by_time_then_version_and_keep_their_lines() -> None:
+    early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+
+    def run(*uses: tuple[int, datetime, int]) -> Any:
+        return SimpleNamespace(uses=[SpecUse(n, "s", at, "", {"version": v}) for n, at, v in uses])
+
+    runs = [
+        run((5, late, 1), (6, early, 3)),
+        run((3, early, 2), (4, early, 1)),
+        run((1, early, 1), (2, early, 1)),
+    ]
+    assert [use.line for _, use in _in_order(runs)] == [1, 2, 3, 4, 5, 6]
 
 
 def approved_by_another(files: Files) -> None:
