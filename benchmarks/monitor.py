@@ -22,10 +22,11 @@ import monitor_streams
 import numpy as np
 import page_tables
 import typer
+from monitor_shifts import DISTANCES, HALVED, WAYS, fixed_sample, halves, knowing, moved
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from scipy.stats import chi2, ncx2
+from scipy.stats import chi2
 from simulations import BY_HAND
 
 from fairgen.common.files import write_text
@@ -45,6 +46,7 @@ LENGTH, STREAMS, BLOCK = 100_000, 2_000, 250
 LEVELS = Levels()
 CHANGES = (0, 1_000, 10_000)
 """Pictures on target before the stream leaves it."""
+KNOWING = ("knows the shift", "knows all but which")
 FASTEST = 30
 """Chi-square tests are repeated from this picture on: below, expected counts are too small."""
 
@@ -65,17 +67,6 @@ TARGETS = (
     Target("six even, read with the reader's errors", (1 / 6,) * 6, reader=True),
 )
 
-WAYS: dict[str, tuple[float, ...]] = {
-    "darkest two to lightest two": (0.5, 0.5, 0, 0, -0.5, -0.5),
-    "tilted to light": (5 / 9, 3 / 9, 1 / 9, -1 / 9, -3 / 9, -5 / 9),
-    "outer four to middle two": (-0.25, -0.25, 0.5, 0.5, -0.25, -0.25),
-    "dark half to light half": (1 / 3, 1 / 3, 1 / 3, -1 / 3, -1 / 3, -1 / 3),
-    "every second class": (1 / 3, -1 / 3, 1 / 3, -1 / 3, 1 / 3, -1 / 3),
-}
-"""How mass moves among six even classes, a unit of TV. The last two are the smallest shifts of their TV that
-there are (least chi-square distance), and the last does not follow the order of the scale.
-"""
-DISTANCES = (0.2, 0.15, 0.1)
 READ, VALIDATIONS = (0.3, 0.2, 0.1), (1, 10)
 """Distances with the reader's errors, and sizes of its validation, in shipped ones."""
 
@@ -183,11 +174,6 @@ def cusum_line(block: int, streams: int, length: int) -> Row:
     return {"kind": "cusum", "peaks": peaks}
 
 
-def moved(way: str, tv: float) -> Vector:
-    """Six even classes with ``tv`` moved."""
-    return np.asarray(1 / 6 + tv * np.array(WAYS[way]))
-
-
 def delays(way: str, tv: float, change: int, read: int, streams: int) -> Row:
     """Pictures from the first off-target one to the first alarm, streams that alarmed before left out.
 
@@ -223,12 +209,17 @@ def cusum_delays(way: str, tv: float, change: int, line: float, streams: int) ->
     return {"kind": "cusum delay", "way": way, "tv": tv, "after": change, "line": line, "first": first}
 
 
-def fixed_sample(way: str, tv: float) -> int:
-    """Pictures at which one chi-square test, planned in advance, has a power of one half."""
-    off = moved(way, tv)
-    distance = float(((off - 1 / 6) ** 2 * 6).sum())
-    line = chi2.isf(0.05, 5)
-    return next(n for n in range(5, 10_000) if ncx2.sf(line, 5, n * distance) >= 0.5)
+def possible(way: str, tv: float, streams: int) -> Row:
+    """When tests alarm that know more than a monitor can, on the streams of `delays` off from the start.
+    ``knows all but which``: the distance, and that three classes gain evenly what the others lose.
+    """
+    source, even = rng(3, list(WAYS).index(way), round(tv * 100), 0, 0), np.full(6, 1 / 6)
+    pictures = draw(source, moved(way, tv), streams, round(80 / tv**2))[:, : round(40 / tv**2)]
+    row: Row = {"kind": "possible", "way": way, "tv": tv, "streams": streams}
+    row["knows the shift"] = knowing(pictures, even, moved(way, tv)[None])
+    if way in HALVED:
+        row["knows all but which"] = knowing(pictures, even, halves(tv))
+    return row
 
 
 Task = tuple[str, Callable[..., Row], tuple[Any, ...]]
@@ -255,6 +246,7 @@ def tasks(scale: float, streams: int) -> list[Task]:
         for tv in READ
         for way in list(WAYS)[:1]
     ]
+    found += [(f"possible-{way}-{tv}", possible, (way, tv, some)) for tv in DISTANCES for way in WAYS]
     found.append(("cusum", cusum_line, (0, 2 * BLOCK, length)))
     return found + [
         (f"on-target-{number}-{block}", on_target, (number, block, BLOCK, length))
@@ -311,12 +303,16 @@ def delay_tables(rows: list[Row]) -> tuple[str, str]:
     any_test = ("target", "change")
     by = {(r["way"], r["tv"], r["after"], r["reader"]): r for r in rows if r["kind"] == "delay"}
     cusum = {(r["way"], r["tv"], r["after"]): r for r in rows if r["kind"] == "cusum delay"}
+    best = {(r["way"], r["tv"]): r for r in rows if r["kind"] == "possible"}
     cells, read = [], []
     for tv in DISTANCES:
         for way in WAYS:
             start = by[way, tv, 0, 0]
-            line = [f"{tv:.2f}", way]
-            line += [text(_median(by[way, tv, change, 0], any_test, change)) for change in CHANGES]
+            ours = [text(_median(by[way, tv, change, 0], any_test, change)) for change in CHANGES]
+            known = [
+                text(_median(best[way, tv], (name,), 0)) if name in best[way, tv] else "–" for name in KNOWING
+            ]
+            line = [f"{tv:.2f}", way, ours[0], *known, *ours[1:]]
             line += [text(_median(by[way, tv, 1_000, 0], ("change",), 1_000))]
             line += [text(_median(cusum[way, tv, change], ("first",), change)) for change in CHANGES[:2]]
             line += [text(_median(start, ("chi-square every 1",), 0)), str(fixed_sample(way, tv))]
@@ -333,7 +329,10 @@ def delay_tables(rows: list[Row]) -> tuple[str, str]:
             )
     titles = ("TV", "what moved", *(f"after {c:,} on target" if c else "from the start" for c in CHANGES))
     others = ("“changed” alone, after 1,000", "CUSUM, start", "CUSUM, after 1,000")
-    exact = page_tables.table((*titles, *others, "chi-square each picture", "one planned test"), cells)
+    ideal = ("knows the shift", "knows all but which classes")
+    exact = page_tables.table(
+        (*titles[:3], *ideal, *titles[3:], *others, "chi-square each picture", "one planned test"), cells
+    )
     return exact, page_tables.table((*titles[:2], "validated on faces", *titles[2:4], others[0]), read)
 
 

@@ -19,6 +19,7 @@ from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
+    from fairgen.monitor.kept_page import KeptPage
     from fairgen.monitor.monitor import Alarm, Monitor
     from fairgen.monitor.sources import Offer
     from fairgen.targets import FairnessSpec
@@ -117,14 +118,11 @@ def monitor(
             + (f"; one picture in {every} is looked at" if every > 1 else "")
         )
         stack.enter_context(_ended_by_signal())
+        offers = _offers(kind, source, declared, watching, by_folder, once, interval)
         try:
-            _follow(
-                watching,
-                watch,
-                _offers(kind, source, declared, watching, by_folder, once, interval),
-                stop,
-                page,
-            )
+            with ExitStack() as keeping:
+                kept = None if page is None else keeping.enter_context(_kept(watching, page, watch))
+                _follow(watching, watch, offers, stop, kept)
         except KeyboardInterrupt:
             watch.say("Ended; with the same --state it goes on from here.")
         if page is not None:
@@ -134,6 +132,15 @@ def monitor(
         alarmed = watching.alarmed
     if alarmed:
         raise typer.Exit(3)
+
+
+def _kept(watching: Monitor, page: Path, watch: _Watch) -> KeptPage:
+    from fairgen.monitor.kept_page import KeptPage
+
+    def failed(error: UserError) -> None:
+        watch.say(f"The page was not written: {error}")
+
+    return KeptPage(watching, page, seconds=_PAGE_SECONDS, failed=failed)
 
 
 def _kind(source: str) -> str:
@@ -182,19 +189,16 @@ def _offers(
 
 
 def _follow(
-    watching: Monitor, watch: _Watch, offers: Iterator[Offer | None], stop: bool, page: Path | None
+    watching: Monitor, watch: _Watch, offers: Iterator[Offer | None], stop: bool, page: KeptPage | None
 ) -> None:
-    from fairgen.monitor.page import write_page
-
-    written = time.monotonic()
     for offer in offers:
+        if offer is None:
+            continue
         raised = len(watching.raised)
-        if offer is not None:
-            watch.take(watching, offer)
+        watch.take(watching, offer)
         new = watching.raised[raised:]
-        if page is not None and (new or time.monotonic() - written >= _PAGE_SECONDS):
-            write_page(watching, page)
-            written = time.monotonic()
+        if page is not None:
+            page.taken(alarm=bool(new))
         if stop and any(alarm.level == "alarm" for alarm in new):
             return
 

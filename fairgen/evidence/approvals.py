@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from fairgen.common.documents import Part
-from fairgen.evidence.facts import RunFacts
+from fairgen.evidence.facts import RunFacts, document_hash
 from fairgen.report.declaration import declaration
-from fairgen.targets import Approval, FairnessSpec
+from fairgen.targets import Approval
 from fairgen.targets.approval import approval_state, approval_text
 
 __all__ = ["SpecStatement", "spec_statements"]
+
+
+_STRENGTH: tuple[Approval, ...] = ("void", "unapproved", "approved")
 
 
 class SpecStatement(Part):
@@ -45,7 +47,9 @@ class SpecStatement(Part):
 
 
 def spec_statements(facts: list[RunFacts]) -> list[SpecStatement]:
-    """One statement a spec, in the order in which the runs use them."""
+    """One statement a spec, in the order in which the runs use them. Where its approval changed while they
+    were made, the weakest counts.
+    """
     found: dict[str, SpecStatement] = {}
     for one in facts:
         for key, document in one.figures.specs.items():
@@ -53,11 +57,17 @@ def spec_statements(facts: list[RunFacts]) -> list[SpecStatement]:
                 found[key] = found[key].model_copy(update={"runs": [*found[key].runs, one.run.name]})
                 continue
             found[key] = _statement(key, document, one.run.name)
+        for use in one.uses:
+            known = found.get(use.content)
+            if known is not None and known.document != use.document:
+                new = _statement(use.content, use.document, one.run.name)
+                if _STRENGTH.index(new.approval) < _STRENGTH.index(known.approval):
+                    found[use.content] = new.model_copy(update={"runs": known.runs})
     return list(found.values())
 
 
 def _statement(key: str, document: dict[str, Any], run: str) -> SpecStatement:
-    content = _content_hash(document)
+    content = document_hash(document)
     # The hash of the document counts: a run file could name any.
     used = content or key
     by, on, signed = (document.get(name) for name in ("approved_by", "approved_on", "approved_hash"))
@@ -79,10 +89,3 @@ def _statement(key: str, document: dict[str, Any], run: str) -> SpecStatement:
         runs=[run],
         document=document,
     )
-
-
-def _content_hash(document: dict[str, Any]) -> str | None:
-    try:
-        return FairnessSpec.model_validate_json(json.dumps(document)).content_hash()
-    except ValidationError:
-        return None

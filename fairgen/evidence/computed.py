@@ -17,6 +17,7 @@ from fairgen.evidence.inputs import Inputs
 from fairgen.evidence.limits import limits
 from fairgen.evidence.oscal import oscal_document
 from fairgen.evidence.page import index_page
+from fairgen.evidence.spec_history import with_spec_decisions
 from fairgen.report.audit_page import write_audit_page
 from fairgen.report.gallery import Gallery
 from fairgen.runs import RUN_FILE
@@ -47,6 +48,7 @@ def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
         scratch: a folder for pages while they are made.
     """
     files: dict[str, bytes] = {}
+    facts = with_spec_decisions(facts)
     for one in facts:
         run = one.run
         page = scratch / f"{run.name}.html"

@@ -6,7 +6,8 @@ aid: nothing here says that a requirement is met.
 
 Sources: NIST AI 600-1 (July 2024), suggested actions; Regulation (EU) 2024/1689, Article 50(2); ISO/IEC TS
 12791:2024, whose table of contents is public; UL 3115, whose text is not public: only the domains that UL
-Solutions names in public.
+Solutions names in public (www.ul.com, interview with R. Slone, May 2026), and robustness, which it does not
+name there and reports about the document do.
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ def _nist(known: _Facts) -> list[CrosswalkRow]:
         ),
         _row(
             _NIST, "MS-4.2-004", "Overrides of the system's decisions are recorded", "partly", "records/",
-            "Places filled against the plan, steering that stayed off, sets that were moved aside, in "
-            "their order. "
+            "Places filled against the plan, steering that stayed off, specs that were edited or approved "
+            "again between sets, sets that were moved aside, in their order. "
             "What people did outside fairgen is not known to it.",
         ),
     ]  # fmt: skip
@@ -196,5 +197,9 @@ def _ul(known: _Facts) -> list[CrosswalkRow]:
         _row(_UL, "Security", "Security controls", "partly" if known.signed_pack else "not covered",
              "manifest.json" if known.signed_pack else "",
              f"Only that the evidence itself is signed. {closed}" if known.signed_pack else closed),
+        _row(_UL, "Robustness", "Robustness and reliability", "partly", "figures/ report/ reader/",
+             "Only how far shares vary over seeds and prompts, and how the reader errs by tone and light. "
+             "Nothing about adversarial or reworded prompts, or drift. Only reports about the document name "
+             f"this domain. {closed}"),
         _row(_UL, "Privacy", "Privacy protections", "not covered", "", closed),
     ]  # fmt: skip

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+from pydantic import ValidationError
 
 from fairgen.evidence.inputs import PackRun
 from fairgen.report.tables import PICTURES, csv_cell, csv_text, picture_rows, set_columns, set_rows
@@ -25,8 +29,9 @@ from fairgen.runs import (
 from fairgen.runs.lines import examined
 from fairgen.scoring.collect import Collected, collect
 from fairgen.scoring.figures import ReportFigures
+from fairgen.targets import FairnessSpec
 
-__all__ = ["Decision", "RunFacts", "facts_of"]
+__all__ = ["Decision", "RunFacts", "SpecUse", "document_hash", "facts_of"]
 
 _LEFT_OUT = (
     "session", "prompt", "arm", "index", "slot", "attempt", "seed", "asked_for", "measured", "why", "file",
@@ -51,6 +56,28 @@ class Decision:
         return self.what.startswith("note")
 
 
+@dataclass(frozen=True)
+class SpecUse:
+    """A set whose spec is another document than that of the set before it in the run with a spec of its name.
+
+    Attributes:
+        line: of the set's record. session: the set. began: when.
+        content: hash of the document's content; the hash that the record names, where this version of fairgen
+            cannot read the document.
+    """
+
+    line: int
+    session: str
+    began: datetime
+    content: str
+    document: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The spec's."""
+        return str(self.document.get("name", "by hand"))
+
+
 @dataclass
 class RunFacts:
     """What one run says, beside its own file.
@@ -61,7 +88,9 @@ class RunFacts:
             the records.
         reasons: why pictures are in no set, in words -> how many.
         without_hash: pictures whose record holds no hash of the pixels.
-        other_specs: sets whose record holds another document than the first one with the same hash.
+        other_specs: sets whose record holds another spec than the hash that it names, which an earlier record
+            names too.
+        uses: of specs, in the order of the records.
     """
 
     run: PackRun
@@ -75,6 +104,7 @@ class RunFacts:
     left_out_csv: str
     models: list[ModelInfo] = field(default_factory=list)
     other_specs: list[str] = field(default_factory=list)
+    uses: list[SpecUse] = field(default_factory=list)
 
     @property
     def figures(self) -> ReportFigures:
@@ -110,8 +140,7 @@ def facts_of(run: PackRun) -> RunFacts:
     pictures: dict[tuple[str, int], str] = {}
     decisions: list[Decision] = []
     models: dict[str, ModelInfo] = {}
-    specs: dict[str, dict[str, Any]] = dict(collected.figures.specs)
-    other_specs: list[str] = []
+    specs = _Specs({key: [document] for key, document in collected.figures.specs.items()})
     without_hash = lines = 0
     with (run.folder / RUN_FILE).open("rb") as file:
         for line in examined(file):
@@ -120,8 +149,7 @@ def facts_of(run: PackRun) -> RunFacts:
             lines, record = line.number, line.record
             if isinstance(record, SessionRecord):
                 models.setdefault(record.model.fingerprint, record.model)
-                if specs.setdefault(record.spec_hash, record.spec) != record.spec:
-                    other_specs.append(record.session)
+                specs.watch(line.number, record)
             if isinstance(record, PictureRecord) and record.file is not None:
                 pictures[record.session, record.index] = record.file
                 without_hash += record.pixels is None
@@ -140,8 +168,45 @@ def facts_of(run: PackRun) -> RunFacts:
         tables.pictures.getvalue(),
         tables.left_out.getvalue(),
         list(models.values()),
-        other_specs,
+        specs.others,
+        specs.uses,
     )
+
+
+def document_hash(document: dict[str, Any]) -> str | None:
+    """Hash of the content of a spec; None: this version of fairgen cannot read it."""
+    try:
+        return FairnessSpec.model_validate_json(json.dumps(document)).content_hash()
+    except ValidationError:
+        return None
+
+
+@dataclass
+class _Specs:
+    """Specs while the records are read.
+
+    Attributes:
+        known: hash -> documents that were found to have that content. uses, others: as in `RunFacts`.
+    """
+
+    known: dict[str, list[dict[str, Any]]]
+    uses: list[SpecUse] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    _last: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def watch(self, line: int, record: SessionRecord) -> None:
+        documents = self.known.setdefault(record.spec_hash, [record.spec])
+        if record.spec not in documents:
+            # The same content may be approved later, and its citations looked up again.
+            if document_hash(record.spec) != record.spec_hash:
+                self.others.append(record.session)
+            else:
+                documents.append(record.spec)
+        name = str(record.spec.get("name"))
+        if self._last.get(name) != record.spec:
+            self._last[name] = record.spec
+            content = document_hash(record.spec) or record.spec_hash
+            self.uses.append(SpecUse(line, record.session, record.started_at, content, record.spec))
 
 
 def _decided(line: int, record: SessionRecord | FillRecord | Summary) -> Iterator[Decision]:

@@ -24,6 +24,7 @@ from fairgen.evidence.identity import ReaderIdentity, software_hash
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
 from fairgen.evidence.marks import check_marks
+from fairgen.evidence.spec_history import spec_changes
 from fairgen.runs import RUN_FILE, check_run
 
 __all__ = ["check_contents"]
@@ -218,6 +219,13 @@ def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) ->
             say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
         if late := _approved_late(spec, facts):
             say("note", late)
+    if changes := spec_changes(facts):
+        first, more = changes[0], len(changes) - 1
+        rest = f"; {more:,} more {'change' if more == 1 else 'changes'} of specs" if more else ""
+        say(
+            "note",
+            f"Set {first.session}, {first.what}: {first.detail}{rest}. Records of decisions list each.",
+        )
     for one in facts:
         if one.other_specs:
             say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ __all__ = [
     "card_of",
     "environment",
     "find_runs",
+    "installed_files",
     "validation_files",
 ]
 
@@ -41,6 +43,8 @@ ABROAD = "reader/other-generators.json"
 _SITES = {"site-packages", "dist-packages"}
 _BENCHMARKS = {RENDERS: "reader_confusion.json", ABROAD: "reader_abroad.json"}
 _CARD_BYTES = 1 << 20
+_OF_THE_INSTALLER = {"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
+"""Files beside RECORD that pip and uv add to what a wheel brings."""
 
 
 @dataclass(frozen=True)
@@ -171,20 +175,51 @@ def _sha256(path: Path) -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """The packages that are installed here: name -> version; and Python and the system."""
+    """Python, the system and the packages installed here: name -> version, and name -> `installed_files`."""
     # Ray and setuptools, once imported, put folders of theirs on the path: copies they keep for themselves.
     places = [place for place in sys.path if _SITES.isdisjoint(Path(place).parent.parts)]
     packages: dict[str, str] = {}
+    files: dict[str, str | None] = {}
     for found in metadata.distributions(path=places):
         if name := found.metadata["Name"]:
-            packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), found.version)
+            key = re.sub(r"[-_.]+", "-", name).lower()
+            if key not in packages:
+                packages[key], files[key] = found.version, installed_files(found)
     return {
         "of": "the environment in which the pack was written; each model's record says with which "
         "versions of the libraries the pictures were made",
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "packages": dict(sorted(packages.items())),
+        "files": dict(sorted(files.items())),
     }
+
+
+def installed_files(package: metadata.Distribution) -> str | None:
+    """One SHA-256 over the names and hashes of the files that a package's wheel brought.
+
+    They are in the list that its installer wrote: RECORD, by the "Recording installed projects" specification
+    of the Python Packaging User Guide. What the installer adds or rewrites (scripts, compiled files, notes of
+    its own) is left out, so the same wheel gives the same hash on every machine. The files are not read.
+
+    Returns:
+        ``sha256:<hex>`` of the lines "path,hash", sorted, each ended by a line feed; None: no list of hashes.
+    """
+    text = package.read_text("RECORD")
+    if not text:
+        return None
+    lines = sorted(
+        f"{row[0]},{row[1]}\n"
+        for row in csv.reader(text.splitlines())
+        if len(row) == 3 and _of_the_wheel(*row[:2])
+    )
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}" if lines else None
+
+
+def _of_the_wheel(path: str, digest: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    noted = folder.endswith(".dist-info") and name in _OF_THE_INSTALLER
+    return bool(digest) and not path.startswith(("..", "/")) and not path.endswith(".pyc") and not noted
 
 
 def validation_files() -> dict[str, dict[str, Any]]:

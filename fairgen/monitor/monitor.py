@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
@@ -294,6 +295,12 @@ class Monitor:
         """Every context, in order of appearance."""
         with self._guard:
             return list(self._watches.values())
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """No picture is taken in by another thread while the block runs: what it reads is of one moment."""
+        with self._guard:
+            yield
 
     def pictures_about(self, alarm: Alarm) -> list[SeenPicture]:
         """As `Store.pictures_about`."""

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from fairgen import cli
 from fairgen.errors import UserError
 from fairgen.evidence import PackPlan, plan_pack
-from fairgen.evidence.inputs import environment
+from fairgen.evidence.inputs import environment, installed_files
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, Manifest
 from fairgen.provenance.documents import DocumentSigner
 from tests.doubles.c2pa_authority import config
@@ -61,6 +62,8 @@ def test_what_is_in_it(pack: Path, run: Path) -> None:
     assert lines == sorted(lines)
     environment = json.loads(files["environment.json"])
     assert environment["packages"]["pydantic"]
+    assert environment["files"]["pydantic"].startswith("sha256:")
+    assert environment["files"].keys() == environment["packages"].keys()
     confusion = json.loads(files["reader/confusion-on-renders.json"])
     assert set(confusion["called"]) == {"neutral", "careless"}
     assert sum(confusion["called"]["neutral"]["ita6"]["dark"].values()) > 0
@@ -205,6 +208,30 @@ def test_what_a_package_keeps_for_itself_is_no_package_of_the_environment(
     found = environment()["packages"]
     assert "installed" in found
     assert found.keys().isdisjoint({"inside", "inside-2"})
+
+
+def test_the_hash_of_a_package_is_of_its_wheel_and_not_of_who_installed_it(tmp_path: Path) -> None:
+    def installed(place: str, *lines: str) -> str | None:
+        folder = tmp_path / place / "it-1.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text("Name: it\nVersion: 1\n")
+        if lines:
+            (folder / "RECORD").write_text("".join(f"{line}\n" for line in lines))
+        return installed_files(Distribution.at(folder))
+
+    wheel = ('"it/a,b.py",sha256=aa,1', "it/c.py,sha256=cc,2", "it-1.dist-info/METADATA,sha256=dd,3")
+    added = (
+        "../../../bin/it,sha256=ee,4",
+        "it/__pycache__/c.cpython-311.pyc,,",
+        "it-1.dist-info/INSTALLER,sha256=ff,4",
+        "it-1.dist-info/RECORD,,",
+    )
+    found = installed("wheel", *wheel, "it-1.dist-info/RECORD,,")
+    assert found
+    assert installed("here", *reversed(wheel), *added) == found
+    assert installed("changed", *wheel[:1], "it/c.py,sha256=c0,2", *wheel[2:]) not in (found, None)
+    assert installed("less", *wheel[1:]) not in (found, None)
+    assert installed("no-list") is None
 
 
 def test_that_ray_is_imported_changes_nothing() -> None:

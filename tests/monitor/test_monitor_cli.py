@@ -24,8 +24,11 @@ import numpy as np
 import pytest
 
 from fairgen import cli
+from fairgen.errors import UserError
 from fairgen.monitor import Monitor
+from fairgen.monitor.kept_page import KeptPage
 from fairgen.monitor.metrics import metrics_text, serving
+from fairgen.monitor.page import write_page
 from fairgen.monitor.reading import Tone
 from fairgen.targets import load_spec
 from skin_tone import SCALES
@@ -44,8 +47,9 @@ def lines(count: int, shares: tuple[float, ...] = (1 / 6,) * 6, seed: int = 0) -
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.chdir(tmp_path)
 
-    def command(stdin: bytes, *args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    def command(stdin: bytes | io.BytesIO, *args: str) -> tuple[int, str, str]:
+        given = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
         code = cli.run(["monitor", *args])
         out, err = capsys.readouterr()
         return code, out, err
@@ -220,6 +224,50 @@ def test_the_page_shows_alarms_without_script_or_network(run: Any) -> None:
     assert "<b>chat" not in page
     assert "&lt;b&gt;chat" in page
     assert page.count('class="here"') == 1
+
+
+def test_the_page_is_brought_up_to_date_while_standard_input_is_silent(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, whole, seen = Path("page.html"), threading.Event(), list[str]()
+
+    def written(monitor: Monitor, path: Path) -> None:
+        write_page(monitor, path)
+        if sum(context.offered for context in monitor.figures()) == 3:
+            whole.set()
+
+    class Silent(io.BytesIO):
+        def readline(self, most: int | None = -1) -> bytes:
+            if line := super().readline(most):
+                return line
+            assert whole.wait(60), "the page stayed behind"
+            seen.append(page.read_text(encoding="utf-8"))
+            return b""
+
+    monkeypatch.setattr("fairgen.cli.monitor._PAGE_SECONDS", 0.02)
+    monkeypatch.setattr("fairgen.monitor.kept_page.write_page", written)
+    code, out, _ = run(Silent(lines(3)), "-", "--page", str(page))
+    assert code == 0
+    assert "3 read of 3 offered" in out
+    assert len(seen) == 1
+    assert "3 read" in seen[0]
+
+
+def test_a_page_that_cannot_be_written_while_nothing_comes_is_said_at_once(tmp_path: Path) -> None:
+    said, told = list[UserError](), threading.Event()
+
+    def failed(error: UserError) -> None:
+        said.append(error)
+        told.set()
+
+    with (
+        Monitor(load_spec("uniform"), reader=None, reader_error="none") as monitor,
+        KeptPage(monitor, tmp_path, seconds=0.01, failed=failed) as kept,
+    ):
+        assert told.wait(60)
+        with pytest.raises(UserError):  # and the next picture ends it
+            kept.taken(alarm=False)
+    assert str(tmp_path) in str(said[0])
 
 
 def kill_and_finish(tmp_path: Path, kills: int, count: int) -> None:
