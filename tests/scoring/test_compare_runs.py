@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairgen.scoring import compare
+from fairgen.scoring.across import interval_over
 from fairgen.scoring.compare import compare_runs
 from tests.doubles import fake_audit
 from tests.doubles.fake_audit import write_fake_audit
@@ -79,3 +80,10 @@ def test_one_row_of_520_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(compare, "interval_over", lambda *_: None)
     found = compare_runs(Path("first"), Path("second"))
     assert [one.prompt for one in found.sets if one.p_holm is not None and one.p_holm < 0.05] == ["519"]
+
+
+def test_an_interval_over_prompts_is_given_for_ten_or_more() -> None:
+    assert interval_over([0.1] * 9, (0.0, 1.0)) is None
+    found = interval_over([0.1] * 10, (0.0, 1.0))
+    assert found is not None
+    assert found[0] < 0.1 < found[1], "prompts that were not seen may differ"
