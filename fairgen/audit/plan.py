@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairgen.audit.prompts import PromptList, read_prompt_list
+from fairgen.audit.prompts import PromptList, read_prompt_list, repeats
 from fairgen.common.checks import between
-from fairgen.common.text import check_prompt, slug
+from fairgen.common.text import check_prompt, readable, slug
 from fairgen.errors import UserError
 from fairgen.loop.session import (
     MAX_COUNT,
@@ -21,6 +21,7 @@ from fairgen.runs import (
 )
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec, load_spec
+from fairgen.targets.context import normal_prompt
 
 DEFAULT_ARMS = ("none", "prompt", "embedding")
 _SLUG = 48
@@ -92,6 +93,7 @@ def plan_audit(
     made = []
     digits = max(2, len(str(len(listed.entries))))
     by_name: dict[str, FairnessSpec] = {}
+    seen: dict[tuple[str, str], int] = {}
     for place, entry in enumerate(listed.entries):
         own = spec
         if entry.spec is not None:
@@ -100,6 +102,9 @@ def plan_audit(
             own = by_name[entry.spec]
         key = own.content_hash()
         specs[key] = own
+        before = seen.setdefault((normal_prompt(entry.prompt), key), place)
+        if before != place:  # one spec by two names, or named and taken from the command
+            raise UserError(f"{listed.path}, line {entry.line} {repeats(listed.entries[before].line)}.")
         made.append(
             AuditPrompt(
                 name=f"{place + 1:0{digits}}{_folder_words(entry.prompt)}",
@@ -114,7 +119,7 @@ def plan_audit(
         )
     used = {prompt.spec for prompt in made}
     return AuditPlan(
-        listed.path.name,
+        readable(listed.path.name),
         listed.content_hash,
         tuple(made),
         {key: found for key, found in specs.items() if key in used},

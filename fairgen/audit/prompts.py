@@ -14,14 +14,14 @@ import csv
 import hashlib
 import io
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fairgen.common.text import prompt_problem, without_comment
+from fairgen.common.text import as_written, prompt_problem, without_comment
 from fairgen.errors import UserError
+from fairgen.targets.context import normal_prompt
 from fairgen.targets.strict_yaml import YamlProblem, parse
 
 FIELDS = ("prompt", "spec", "count", "seed", "group")
@@ -90,6 +90,11 @@ def read_prompt_list(path: Path) -> PromptList:
     return PromptList(path, entries, f"sha256:{hashlib.sha256(raw).hexdigest()}")
 
 
+def repeats(line: int) -> str:
+    """What is wrong with a prompt that stands in an earlier line too, for the same spec."""
+    return f"repeats the prompt of line {line}: take one of them out"
+
+
 def _refuse(line: int | None, reason: str) -> NoReturn:
     raise _Refused(line, reason)
 
@@ -100,11 +105,11 @@ def _checked(entries: Iterator[PromptEntry]) -> Iterator[PromptEntry]:
         if number > MAX_PROMPTS:
             _refuse(entry.line, f"is prompt {number}: an audit takes {MAX_PROMPTS} at most")
         # Two ways to write one character (NFC, NFD) look alike, and most models are given the same by them.
-        words = unicodedata.normalize("NFC", " ".join(entry.prompt.split())).casefold()
+        words = normal_prompt(entry.prompt)
         # A list in JSON may hold two prompts in one line.
         before = seen.get((words, entry.spec))
         if before is not None:
-            _refuse(entry.line, f"repeats the prompt of line {before}: take one of them out")
+            _refuse(entry.line, repeats(before))
         seen[words, entry.spec] = entry.line
         yield entry
 
@@ -215,7 +220,7 @@ def _whole(at: Mapping[str, int], given: Mapping[str, Any], key: str, low: int, 
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        _refuse(at[key], f"has the {key} {str(value)[:40]!r}: give a whole number from {low} to {high}")
+        _refuse(at[key], f"has the {key} {as_written(value)}: give a whole number from {low} to {high}")
     return value
 
 

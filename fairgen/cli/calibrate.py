@@ -13,7 +13,7 @@ from fairgen.cli import common
 from fairgen.cli.dose_sheet import SCALE, TILE, reach_lines, save_sheet
 from fairgen.cli.opening import opens_a_model
 from fairgen.cli.telling import with_progress
-from fairgen.common.text import read_prompts
+from fairgen.common.text import read_prompts, readable
 from fairgen.errors import UserError
 from fairgen.steering import registry
 
@@ -97,7 +97,11 @@ def calibrate(
         save_sheet(tiles, found, sheet)
     if as_json:
         reach = {one.tone: asdict(one) for one in found.reach(SCALE)}
-        told = found.model_dump(mode="json") | {"monotone": found.monotone, "reach": reach, "file": str(path)}
+        told = found.model_dump(mode="json") | {
+            "monotone": found.monotone,
+            "reach": reach,
+            "file": readable(path),
+        }
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
     _show(found)

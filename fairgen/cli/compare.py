@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.common.text import one_line
+from fairgen.common.text import counted, one_line
 
 if TYPE_CHECKING:
     from fairgen.scoring.compare import Comparison
@@ -68,14 +68,14 @@ def _show(found: Comparison) -> None:
         )
         console.print(
             f"{arm.arm}: mean TV {common.number(arm.tv[0], 3)} and {common.number(arm.tv[1], 3)} over "
-            f"{arm.prompts} prompts; first pass {common.number(arm.first_pass_tv[0], 3)} and "
+            f"{counted(arm.prompts, 'prompt')}; first pass {common.number(arm.first_pass_tv[0], 3)} and "
             f"{common.number(arm.first_pass_tv[1], 3)}, {chance}",
             soft_wrap=True,
         )
     unlikely = sum(one.p_holm is not None and one.p_holm < CHANCE for one in found.sets)
     console.print(
-        f"In {unlikely} of {len(found.sets)} rows chance is no likely explanation of the first-pass "
-        f"difference (p < {CHANCE:g} after Holm's correction).",
+        f"In {unlikely} of {counted(len(found.sets), 'row')} chance is no likely explanation of the "
+        f"first-pass difference (p < {CHANCE:g} after Holm's correction).",
         soft_wrap=True,
     )
     for words, names in (

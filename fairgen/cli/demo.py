@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fairgen.cli import common
+from fairgen.common.text import readable
 from fairgen.errors import UserError
 
 DEMO_PROMPT = "a portrait of a CEO"
@@ -55,7 +56,7 @@ def demo(
             summaries.append((label, watch(events, label.capitalize(), folder)))
     report = write_report(folder).html
     if as_json:
-        document = {name: s.model_dump(mode="json") for name, s in summaries} | {"report": str(report)}
+        document = {name: s.model_dump(mode="json") for name, s in summaries} | {"report": readable(report)}
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     from skin_tone import SCALES

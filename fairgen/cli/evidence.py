@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.core import TyperGroup
 
 from fairgen.cli import common
 from fairgen.cli.telling import with_progress
-from fairgen.common.text import one_line
+from fairgen.common.text import counted, one_line, readable
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def pack(
     written = with_progress(plan.write(out), "Packing", plan.total, unit="MB", of=1_000_000)
     if as_json:
         document = {
-            "pack": str(written.path),
+            "pack": readable(written.path),
             "bytes": written.bytes,
             "files": written.files,
             "pictures": written.pictures,
@@ -128,8 +129,8 @@ def pack(
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     typer.echo(
-        f"Pack: {written.path} ({written.bytes / 1e6:.1f} MB, {written.files:,} files, {written.packed:,} of "
-        f"{written.pictures:,} pictures)"
+        f"Pack: {written.path} ({written.bytes / 1e6:.1f} MB, {counted(written.files, 'file')}, "
+        f"{written.packed:,} of {counted(written.pictures, 'picture')})"
     )
     if written.signer is None:
         typer.echo("Not signed: set FAIRGEN_C2PA_CERT and FAIRGEN_C2PA_KEY, so that changes by others show.")
@@ -137,7 +138,8 @@ def pack(
         stamped = "with a timestamp" if written.stamped else "without a timestamp (see FAIRGEN_C2PA_TSA)"
         typer.echo(one_line(f"Signed by {written.signer}, {stamped}"))
     typer.echo(
-        f"`fairgen evidence check {written.path}` checks it; unpacked, index.html is the page to begin with"
+        f"`fairgen evidence check {shlex.quote(str(written.path))}` checks it; unpacked, index.html is the "
+        "page to begin with"
     )
 
 
@@ -163,7 +165,7 @@ def check(
     found = with_progress(check_pack(path, trust), "Checking", pack_size(path), unit="MB", of=1_000_000)
     if as_json:
         document = {
-            "pack": str(path),
+            "pack": readable(path),
             "holds": not found.faults,
             "findings": [{"state": one.state, "text": one.text} for one in found.findings],
             "manifest": found.manifest.model_dump(mode="json", exclude={"files"}) if found.manifest else None,

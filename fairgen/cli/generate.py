@@ -10,6 +10,7 @@ import typer
 
 from fairgen.cli import common
 from fairgen.cli.opening import opens_a_model
+from fairgen.common.text import counted, readable
 from fairgen.errors import UserError
 from fairgen.steering import registry
 
@@ -78,7 +79,9 @@ def generate(
         summary = watch(events, "Sampling", folder)
     report = write_report(folder).html
     if as_json:
-        typer.echo(json.dumps(summary.model_dump(mode="json") | {"report": str(report)}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(summary.model_dump(mode="json") | {"report": readable(report)}, ensure_ascii=False)
+        )
     else:
         from skin_tone import SCALES
 
@@ -89,7 +92,8 @@ def generate(
         console.print(table)
         console.print(common.distance_line([("measured", summary)]), soft_wrap=True)
         console.print(
-            f"{summary.generated} pictures made for {summary.count} places: {summary.kept} kept, "
+            f"{counted(summary.generated, 'picture')} made for {counted(summary.count, 'place')}: "
+            f"{summary.kept} kept, "
             f"{summary.discarded} discarded, {summary.abstained} not read",
             soft_wrap=True,
         )

@@ -72,8 +72,9 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
     except KeyboardInterrupt:
         if not target:
             raise common.Interrupted("Interrupted while calibrating: nothing was kept.") from None
+        what, their = ("picture", "its reading") if made == 1 else (f"{made} pictures", "their readings")
         raise common.Interrupted(
-            f"Interrupted: the {made} pictures of this session and their readings are kept in {out}; "
+            f"Interrupted: the {what} of this session and {their} are kept in {out}; "
             f"`fairgen report {shlex.quote(str(out))}` shows them."
         ) from None
     raise RuntimeError("the session ended without a summary")

@@ -10,7 +10,7 @@ import typer
 from fairgen.cli import common
 from fairgen.common.text import one_line
 from fairgen.errors import UserError
-from fairgen.models.folder import looks_like_file
+from fairgen.models.folder import looks_like_file, require_utf8
 from fairgen.models.kinds import REMOTE
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def info(
 
     if model.startswith(REMOTE):
         raise UserError(f"{model} is behind an API: nothing is known of it but its name.")
+    require_utf8(model)
     path = Path(model).expanduser()
     if path.is_file() or looks_like_file(model):
         from fairgen.models.file_description import describe_file

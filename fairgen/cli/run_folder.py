@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.common.text import one_line
+from fairgen.common.text import counted, one_line, readable
 
 if TYPE_CHECKING:
     from fairgen.runs import RunCheck
@@ -47,12 +47,12 @@ def check(
         found = check_run(run)
     if as_json:
         document = {
-            "run": str(found.folder),
+            "run": readable(found.folder),
             "faults": [asdict(fault) for fault in found.faults],
             "notes": found.notes,
             "sessions": found.sessions,
             "pictures": found.pictures,
-            "aside": str(done.aside) if done else None,
+            "aside": readable(done.aside) if done else None,
             "mended": [asdict(fault) for fault in done.before.faults] if done else [],
         }
         typer.echo(json.dumps(document))
@@ -60,14 +60,14 @@ def check(
         if done is not None:
             _list(done.before)
             typer.echo(
-                f"Moved to {done.aside}: {_count(len(done.sessions), 'set')} and "
-                f"{_count(len(done.pictures), 'single picture')}, with the run file as it was."
+                f"Moved to {done.aside}: {counted(len(done.sessions), 'set')} and "
+                f"{counted(len(done.pictures), 'single picture')}, with the run file as it was."
             )
             typer.echo(_how_to_go_on(found))
         _list(found)
         typer.echo(
-            f"{_count(found.sessions, 'set')} and {_count(found.pictures, 'picture')} checked: "
-            f"{'nothing is wrong' if not found.faults else _count(len(found.faults), 'fault')}."
+            f"{counted(found.sessions, 'set')} and {counted(found.pictures, 'picture')} checked: "
+            f"{'nothing is wrong' if not found.faults else counted(len(found.faults), 'fault')}."
         )
         if found.faults and not repair:
             typer.echo(f"`fairgen run check {shlex.quote(str(run))} --repair` moves what is broken aside.")
@@ -86,7 +86,3 @@ def _how_to_go_on(found: RunCheck) -> str:
     if found.audit is None:
         return "What was moved can be made again with `fairgen generate`."
     return f"`fairgen audit --resume {shlex.quote(str(found.folder))}` makes it again."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

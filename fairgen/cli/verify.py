@@ -12,7 +12,7 @@ import typer
 
 from fairgen.cli import common
 from fairgen.cli.telling import telling
-from fairgen.common.text import one_line
+from fairgen.common.text import counted, one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _warn(done: Verification) -> None:
         line = one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}")
         warn.print(line, markup=False, soft_wrap=True)
     if len(done.unreadable) == len(done.results):
-        raise UserError(f"None of the {len(done.results)} files could be opened as a picture.")
+        raise UserError("None of the files could be opened as a picture.")
 
 
 def _show(done: Verification, document: dict[str, object]) -> None:
@@ -129,7 +129,7 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
             f"{document['noise_floor_tv']:.3f} "
-            f"for {_so_many(document['count'], 'picture')}; test of a "
+            f"for {counted(sum(done.counts.values()), 'picture')}; test of a "
             f"difference from the target: p = {document['p_value']:.3g} (if the "
             "pictures are independent draws)"
         )
@@ -137,7 +137,7 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print("No skin tone could be read in any picture.")
     reasons = ", ".join(f"{reason_text(code)} ({n})" for code, n in done.abstentions.items())
     console.print(
-        f"{_so_many(document['files'], 'file')}: {document['count']} counted, "
+        f"{counted(len(done.results), 'file')}: {document['count']} counted, "
         f"{document['abstained']} not read",
         end="",
     )
@@ -147,8 +147,3 @@ def _show(done: Verification, document: dict[str, object]) -> None:
         console.print(one_line(note), markup=False, soft_wrap=True)
     says = mark_sentence(done.mark_counts())
     console.print(one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
-
-
-def _so_many(number: object, what: str) -> str:
-    """1 picture, 2 pictures."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

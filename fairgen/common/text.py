@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import unicodedata
@@ -11,7 +12,9 @@ from fairgen.errors import UserError
 
 __all__ = [
     "MAX_PROMPT",
+    "as_written",
     "check_prompt",
+    "counted",
     "isolated",
     "one_line",
     "prompt_problem",
@@ -62,7 +65,21 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
-def readable(path: Path) -> str:
+def counted(number: int, noun: str) -> str:
+    """``1 picture``, ``2 pictures``, ``10,000 pictures``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def as_written(value: object) -> str:
+    """A value of a YAML or JSON document as it stands there, not as Python has it."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return repr(str(value)[:40])
+
+
+def readable(path: str | Path) -> str:
     """A path as text that can be encoded; bytes of a name that are no UTF-8 stand as ``\\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -96,13 +97,13 @@ def find_runs(folders: Sequence[Path]) -> list[PackRun]:
             more = len(checked.faults) - 1
             raise UserError(
                 f"{checked.faults[0].text.rstrip('.')}{f' (and {more:,} more faults)' if more else ''}: "
-                f"`fairgen run check {given}` lists what is wrong. A run is packed as evidence when "
-                "nothing is."
+                f"`fairgen run check {shlex.quote(str(given))}` lists what is wrong. A run is packed as "
+                "evidence when nothing is."
             )
         if ahead_of(folder) or any("was written while" in note for note in checked.notes):
             raise UserError(
                 f"{given} is not finished: sets wait for their turn in it. `fairgen audit --resume "
-                f"{given}` ends it."
+                f"{shlex.quote(str(given))}` ends it."
             )
         if not checked.pictures:
             raise UserError(f"{given} holds no pictures yet: generate into it first.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fairgen.common.text import readable
 from fairgen.errors import UserError
 
 DEFAULTS_FILE = "fairgen.json"
@@ -143,6 +144,14 @@ def _parts(index: dict[str, Any]) -> dict[str, str]:
         for name, entry in index.items()
         if not name.startswith("_") and isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
+
+
+def require_utf8(model: str) -> None:
+    """Raise `UserError` where a path is no UTF-8: libraries cannot open it, nor can a run file name it."""
+    if readable(model) != model:
+        raise UserError(
+            f"The path of the model {readable(model)} is no UTF-8: rename the folders and files in it."
+        )
 
 
 def looks_like_file(model: str) -> bool:

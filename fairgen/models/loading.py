@@ -17,7 +17,7 @@ from fairgen.models.additions import put_on
 from fairgen.models.contract import Model
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.fingerprint import fingerprints, setting_hashes
-from fairgen.models.folder import ModelFolder, find_model, looks_like_file
+from fairgen.models.folder import ModelFolder, find_model, looks_like_file, require_utf8
 from fairgen.models.kinds import kind_of
 from fairgen.models.memory import place
 from fairgen.models.near_noise import check_varies
@@ -58,6 +58,7 @@ def load_model(
         UserError: the model does not exist, cannot be reached, is of the wrong kind, does not fit into
             memory; the device is not there; a value is out of range.
     """
+    require_utf8(model)
     chosen = ModelOptions.of(given)
     chosen = chosen if options is None else chosen.over(options)
     called = name or model

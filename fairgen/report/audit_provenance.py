@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.audit_words import listed
@@ -25,7 +26,7 @@ def kicker(figures: ReportFigures) -> str:
     """The line above the headline."""
     arms = len(figures.arms)
     return (
-        f"fairgen audit report · {len(figures.prompts)} prompts in {arms} {'arm' if arms == 1 else 'arms'} · "
+        f"fairgen audit report · {counted(len(figures.prompts), 'prompt')} in {counted(arms, 'arm')} · "
         f"{listed([m.name for m in figures.models])} · {figures.created_at:%d %B %Y}"
     )
 
@@ -75,7 +76,8 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
         ("Model", listed(models)),
         (
             "Pictures",
-            f"{made:,} made for {sum(s.count for s in figures.sets):,} places in {len(figures.sets)} sets",
+            f"{made:,} made for {counted(sum(s.count for s in figures.sets), 'place')} in "
+            f"{counted(len(figures.sets), 'set')}",
         ),
     ]
 
@@ -132,12 +134,12 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
     command += ["--max-tries", str(audit.max_tries), "--tolerance", f"{audit.tolerance:g}"]
     command += ModelOptions.model_validate(audit.model.options).flags()
     return [
-        ("Prompts", f"{audit.prompts_file}, {len(audit.prompts)} prompts"),
+        ("Prompts", f"{audit.prompts_file}, {counted(len(audit.prompts), 'prompt')}"),
         ("Prompts hash", audit.prompts_hash),
         (
             "Loop",
             f"rounds of {audit.round_size}, at most {audit.max_tries} tries a place, batches of "
-            f"{audit.batch_size}, {audit.side_by_side} prompts side by side",
+            f"{audit.batch_size}, {counted(audit.side_by_side, 'prompt')} side by side",
         ),
         ("Calibrations", "; ".join(f"{arm} {digest}" for arm, digest in audit.calibrations.items())),
         ("Host", machine),
@@ -150,8 +152,9 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
 def _steering(done: Collected, arm: str) -> str:
     sets = [prompt[arm].figures for prompt in done.sets if arm in prompt]
     off = sum(not s.steered for s in sets) if arm != "none" else 0
-    text = f"{label(arm)} (--steering {arm}): {sum(s.generated for s in sets):,} pictures"
-    return text + (f", off for {off} prompts that name a tone themselves" if off else "")
+    text = f"{label(arm)} (--steering {arm}): {counted(sum(s.generated for s in sets), 'picture')}"
+    name = "names a tone itself" if off == 1 else "name a tone themselves"
+    return text + (f", off for {counted(off, 'prompt')} that {name}" if off else "")
 
 
 def _seeds(done: Collected) -> str:
@@ -160,9 +163,9 @@ def _seeds(done: Collected) -> str:
         {shot.seed for prompt in done.sets for s in prompt.values() for shot in (*s.inside, *s.outside)}
     )
     base = f"{audit.seed} for the audit; " if audit else ""
-    return (
-        f"{base}{len(seeds):,} seeds from {seeds[0]} to {seeds[-1]}, each in pictures.csv" if seeds else base
-    )
+    if not seeds:
+        return base
+    return f"{base}{counted(len(seeds), 'seed')} from {seeds[0]} to {seeds[-1]}, each in pictures.csv"
 
 
 @dataclass(frozen=True)

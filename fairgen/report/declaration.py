@@ -56,6 +56,8 @@ def _target_for(chosen: Mapping[str, Any], context: int | None, contexts: int) -
     if not contexts:
         return ""
     if context is None:
+        if contexts == 1:
+            return "any prompt that the spec's context does not name (the default target)"
         return f"any prompt that none of the spec's {contexts} contexts names (the default target)"
     prompts = chosen["prompts"]
     more = len(prompts) - _SHOWN_PROMPTS

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.declaration import declaration, model_rows
@@ -189,7 +190,9 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
         ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),
         (
             "Seeds",
-            f"{head.seed} for the set; {len(seeds)} seeds, {_spell(seeds)}" if seeds else str(head.seed),
+            f"{head.seed} for the set; {counted(len(seeds), 'seed')}, {_spell(seeds)}"
+            if seeds
+            else str(head.seed),
         ),
         ("Started", f"{head.started_at:%Y-%m-%d %H:%M} UTC"),
         ("Signed by", _signed(sessions)),
@@ -212,8 +215,9 @@ def _steering(session: SessionRun) -> str:
     record = session.record
     made = len(session.pictures)
     extra = f", {json.dumps(record.technique, ensure_ascii=False, default=str)}" if record.technique else ""
-    tries = f"at most {record.max_tries} tries a place"
-    return f"{record.steering}: {made} pictures made for {record.count} places, {tries}{extra}"
+    tries = f"at most {record.max_tries} {'try' if record.max_tries == 1 else 'tries'} a place"
+    places = counted(record.count, "place")
+    return f"{record.steering}: {counted(made, 'picture')} made for {places}, {tries}{extra}"
 
 
 def _spell(seeds: list[int]) -> str:

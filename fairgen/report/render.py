@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fairgen.common.files import disk_errors, replacing
+from fairgen.common.text import counted
 from fairgen.report import words
 from fairgen.report.view import Report
 
@@ -57,6 +58,7 @@ def escaping_environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["about"] = words.about
+    environment.filters["counted"] = counted
     environment.filters["sure"] = words.sure
     return environment
 

@@ -142,7 +142,7 @@ class TableWriter:
     in the Parquet file. Use through `table`.
     """
 
-    def __init__(self, columns: Columns, csv_file: IO[str], parquet_file: Path) -> None:
+    def __init__(self, columns: Columns, csv_file: IO[str], parquet_file: IO[bytes]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -187,9 +187,10 @@ def table(folder: Path, name: str, columns: Columns) -> Iterator[TableWriter]:
         disk_errors(csv_path),
         replacing(csv_path) as csv_temporary,
         replacing(parquet_path) as parquet_temporary,
-        csv_temporary.open("w", encoding="utf-8", newline="") as file,
+        csv_temporary.open("w", encoding="utf-8", newline="") as csv_file,
+        parquet_temporary.open("wb") as parquet_file,  # by a path pyarrow takes UTF-8 alone
     ):
-        writer = TableWriter(columns, file, parquet_temporary)
+        writer = TableWriter(columns, csv_file, parquet_file)
         try:
             yield writer
         finally:

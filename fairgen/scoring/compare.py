@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairgen import stats
+from fairgen.common.text import counted, readable
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
 from fairgen.scoring.across import interval_over
@@ -138,7 +139,7 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
     sets = _corrected([_compared(a[key], b[key], draws) for key in same])
     arms = list(dict.fromkeys(one.arm for one in sets))
     return Comparison(
-        runs=(str(first), str(second)),
+        runs=(readable(first), readable(second)),
         arms=[_arm(arm, [(a[key], b[key]) for key in same if key[1] == arm], sets) for arm in arms],
         sets=sets,
         only=([_name(k) for k in a if k not in b], [_name(k) for k in b if k not in a]),
@@ -151,7 +152,7 @@ def _unequal(sets: list[ComparedSet]) -> list[str]:
     rows = [one.prompt for one in sets if one.count[0] != one.count[1]]
     if not rows:
         return []
-    what = "1 row has" if len(rows) == 1 else f"{len(rows)} rows have"
+    what = f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'}"
     return [
         f"{what} another count of pictures in each run. First passes are compared at the smaller count; TV "
         "of the final sets is not comparable: the smaller set is further off by chance."
@@ -172,7 +173,7 @@ def _read(folder: str | Path, problems: list[str]) -> dict[tuple[str, str], _Rea
             raise UserError(f"{folder} holds {_name(key)} more than once: compare runs that hold it once.")
         name = session.record.session
         found[key] = (name, _kept(session, groups.get(name)))
-    problems += [f"{folder}: {problem}" for problem in reader.problems]
+    problems += [f"{readable(folder)}: {problem}" for problem in reader.problems]
     place = {name: number for number, name in enumerate(reader.names)}
     return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: place[item[1][0]])}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.runs import AuditRecord, Distances, PictureRecord, RunReader, SessionRun
 from fairgen.scoring.arms import mean
@@ -108,7 +109,7 @@ def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
     sets = [found[name] for name in reader.names]
     arms = list(dict.fromkeys(one.arm for one in sets))
     return Score(
-        run=str(reader.folder),
+        run=readable(reader.folder),
         spec=spec.name,
         spec_hash=spec.content_hash(),
         scale=spec.scale,

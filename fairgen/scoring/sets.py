@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairgen.common.text import counted
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
 from fairgen.scoring.numbers import distances, set_figures
 from fairgen.targets.approval import approval_state, approval_text
@@ -67,7 +68,9 @@ def summarise(
 def default_target_note(name: str, contexts: int, prompt: str | None) -> str:
     """What to say where a spec has targets for some prompts, and its default one was used instead."""
     why = "no prompt was given" if prompt is None else "none of them names this prompt"
-    return f"The spec {name} has {contexts} contexts; {why}, so its default target was used."
+    if prompt is not None and contexts == 1:
+        why = "it does not name this prompt"
+    return f"The spec {name} has {counted(contexts, 'context')}; {why}, so its default target was used."
 
 
 def fewer_than_classes(target: Mapping[str, float], count: int) -> str | None:
@@ -132,8 +135,8 @@ def _faces(record: SessionRecord, pictures: Sequence[PictureRecord]) -> dict[str
     if all(len(p.readings) < 2 for p in pictures):
         return {}
     read = [r["classes"].get(record.scale) for p in pictures for r in p.readings]
-    counted = Counter(tone for tone in read if tone is not None)
-    return {name: counted[name] for name in record.classes}
+    seen = Counter(tone for tone in read if tone is not None)
+    return {name: seen[name] for name in record.classes}
 
 
 def _crowd(pictures: Sequence[PictureRecord], faces: dict[str, int]) -> list[str]:

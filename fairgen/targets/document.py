@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from fairgen.common.files import replacing
 from fairgen.common.resources import specs_dir
+from fairgen.common.text import as_written
 from fairgen.errors import UserError
 from fairgen.targets.context import Context
 from fairgen.targets.fields import HASH_PATTERN, NAME_PATTERN
@@ -191,7 +191,7 @@ def _reason(kind: type[BaseModel], detail: ErrorDetails, context: dict[str, Any]
         case "missing":
             return "is missing: add it"
         case "literal_error":
-            return f"must be {context['expected']}, not {_as_written(detail['input'])}"
+            return f"must be {context['expected']}, not {as_written(detail['input'])}"
         case "string_pattern_mismatch":
             return _PATTERNS[context["pattern"]]
         case "too_short":
@@ -209,15 +209,6 @@ def _reason(kind: type[BaseModel], detail: ErrorDetails, context: dict[str, Any]
         case _:
             text = detail["msg"].removeprefix("Input ").removeprefix("should ")
             return "must " + text if text != detail["msg"] else "is refused: " + text
-
-
-def _as_written(value: object) -> str:
-    """A value as the document has it, not as Python has it."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return repr(str(value)[:40])
 
 
 _PATTERNS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairgen.common.text import counted
 from fairgen.targets.parts import Citation, Elicitation, Support
 
 __all__ = [
@@ -75,8 +76,9 @@ def declared_support(spec: Mapping[str, Any], context: int | None) -> str:
     if not texts:
         return _text_of(spec)
     bad = sum(text.startswith("unsupported") for text in texts)
-    counted = f"of {len(texts)} contexts that a language model proposed {bad} are unsupported"
-    return "; ".join(part for part in (_text_of(spec), counted) if part)
+    of = f"of {counted(len(texts), 'context')} that a language model proposed {bad}"
+    found = f"{of} {'is' if bad == 1 else 'are'} unsupported"
+    return "; ".join(part for part in (_text_of(spec), found) if part)
 
 
 def support_note(spec: Mapping[str, Any], context: int | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -105,9 +106,10 @@ def test_yaml_json_and_csv_say_the_same(
         ("a.txt", "a \x07 nurse", "line 1 has a prompt that holds line breaks or control characters"),
         ("a.txt", "# [ ]\na nurse", "line 1 has a group"),
         ("a.yaml", "- prompt: a nurse\n  cuont: 3\n", "line 1 has the unknown key 'cuont'"),
-        ("a.yaml", "- prompt: a nurse\n  count: 0\n", "line 2 has the count '0': give a whole number from 1"),
-        ("a.yaml", "- prompt: a nurse\n  seed: -1\n", "line 2 has the seed '-1'"),
-        ("a.yaml", "- prompt: a nurse\n  count: true\n", "line 2 has the count 'True'"),
+        ("a.yaml", "- prompt: a nurse\n  count: 0\n", "line 2 has the count 0: give a whole number from 1"),
+        ("a.yaml", "- prompt: a nurse\n  seed: -1\n", "line 2 has the seed -1"),
+        ("a.yaml", "- prompt: a nurse\n  count: true\n", "line 2 has the count true"),
+        ("a.yaml", "- prompt: a nurse\n  count: [1]\n", "line 2 has the count a list"),
         ("a.yaml", "- prompt: 3\n", "line 1 has a prompt that is no text"),
         ("a.yaml", "- a nurse\n- 3\n", "line 2 must be text"),
         ("a.yaml", "- spec: uniform\n", "line 1 has no key 'prompt'"),
@@ -121,7 +123,7 @@ def test_yaml_json_and_csv_say_the_same(
         ("a.csv", "prompt,count\n\na nurse,many\n", "line 3 has the count 'many'"),
         ("a.csv", "prompt,count\na nurse\n", "line 2 has 1 cells, the header 2"),
         ("a.csv", 'prompt\n"a nurse\n', "is no CSV"),
-        ("a.csv", "prompt,count\na nurse,10001\n", "line 2 has the count '10001'"),
+        ("a.csv", "prompt,count\na nurse,10001\n", "line 2 has the count 10001"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, name: str, text: str, says: str) -> None:
@@ -163,6 +165,27 @@ def test_a_plan_takes_what_the_list_leaves_out_from_the_command(tmp_path: Path) 
     path.write_text("prompt,spec\na doctor,nothing.yaml\n")
     with pytest.raises(UserError, match=r"list\.csv, line 2: There is no spec or file 'nothing\.yaml'"):
         plan_audit(path, load_spec("uniform"))
+
+
+@pytest.mark.parametrize("second", ["uniform-ita6", "", "same.yaml"])
+def test_one_spec_by_two_names_makes_no_two_sets_of_a_prompt(tmp_path: Path, second: str) -> None:
+    (tmp_path / "same.yaml").write_text((specs_dir() / "uniform-ita6.yaml").read_text())
+    path = tmp_path / "list.csv"
+    path.write_text(f"prompt,spec\na doctor,uniform\na cook,\nA  Doctor,{second}\n")
+    with pytest.raises(UserError, match=r"list\.csv, line 4 repeats the prompt of line 2"):
+        plan_audit(path, load_spec("uniform"))
+
+
+def test_a_prompt_may_stand_once_for_each_target(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("prompt,spec\na doctor,uniform\na doctor,\n")
+    assert len(plan_audit(path, load_spec("uniform-lmd3")).prompts) == 2
+
+
+def test_a_list_whose_name_is_no_utf8_is_named_readably(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.write_text("a doctor\n")
+    assert plan_audit(path, load_spec("uniform")).prompts_file == r"caf\xe9.txt"
 
 
 def test_seeds_are_fixed_for_good() -> None:

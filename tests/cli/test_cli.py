@@ -278,7 +278,7 @@ def test_verify_lists_bad_pictures(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_verify_without_a_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     assert cli.run(["verify", str(tmp_path)]) == 2
-    assert "None of the 1 files" in capsys.readouterr().err
+    assert "None of the files" in capsys.readouterr().err
     (tmp_path / "a.png").unlink()
     assert "No pictures in" in _fails(capsys, 2, "verify", str(tmp_path))
 

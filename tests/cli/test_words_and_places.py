@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +13,13 @@ from typing import Any
 import pytest
 
 from fairgen import cli
+from fairgen.cli import audit_live, live
 from fairgen.cli.audit_live import rate
 from fairgen.common.files import write_text
 from fairgen.errors import UserError
 from fairgen.loop.calibrate import Plan, calibrate
+from fairgen.models.loading import load_model
+from tests.doubles.fake_audit import write_fake_audit
 from tests.doubles.fake_run import write_fake_run
 
 
@@ -119,3 +125,54 @@ def test_resume_of_the_run_file_itself_names_its_folder(
     assert f"{run} holds no audit to resume" in capsys.readouterr().err
     assert cli.run(["audit", "--resume", str(tmp_path / "run.jsonl")]) == 2
     assert f"{tmp_path} is no run folder" in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_is_no_utf8_loses_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    run = write_fake_audit(odd / "run", [("a doctor", None)], count=4, arms=("none", "prompt"))
+    assert cli.run(["report", str(run)]) == 0
+    assert (run / "pictures.parquet").stat().st_size > 100
+    for command in (
+        ["score", run],
+        ["compare", run, run],
+        ["run", "check", run],
+        ["evidence", run, "-o", odd / "pack.zip"],
+    ):
+        capfd.readouterr()
+        assert cli.run([*map(str, command), "--json"]) == 0, command
+        told = capfd.readouterr().out
+        assert "caf\\\\xe9" in told
+        json.dumps(json.loads(told), ensure_ascii=False).encode()  # it holds no half of a surrogate pair
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"caf\xe9/a.safetensors", b"\xff.yaml"])
+def test_a_model_whose_path_is_no_utf8_is_refused(name: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="is no UTF-8: rename"):
+        load_model(os.fsdecode(name))
+    assert cli.run(["model", "info", os.fsdecode(name), "--json"]) == 2
+    assert "is no UTF-8: rename" in capsys.readouterr().err
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_fake_audit(tmp_path / "run", [("a doctor", None)], count=1, arms=("none",))
+    assert cli.run(["report", str(run)]) == 0
+    assert cli.run(["score", str(run)]) == 0
+    assert cli.run(["compare", str(run), str(run)]) == 0
+    told = capsys.readouterr().out + (run / "report.html").read_text(encoding="utf-8")
+    assert "1 prompt in 1 arm" in told
+    nouns = "pictures|prompts|places|sets|rows|arms|tries|seeds"
+    assert re.findall(rf"(?<![\d.,])(?<!of )1 (?:{nouns})\b", told) == []
+
+
+def test_a_distance_is_told_once_there_is_one() -> None:
+    assert live._tv({}, {"tan": 1.0}) == ""
+    assert live._tv({"tan": 1}, {"tan": 1.0}) == "TV 0.00"
+    audit: Any = SimpleNamespace(
+        prompts=[SimpleNamespace(count=4)], arms=["none"], session=lambda p, arm: arm
+    )
+    board = audit_live._Board(audit, ())
+    assert audit_live._line(board, 4, 30.0) == "Audit: 0 of 4"
+    board.arms["none"].tvs.append(0.25)
+    assert audit_live._line(board, 4, 30.0) == "Audit: 0 of 4; TV none 0.25"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from fairgen import cli
 from fairgen.errors import UserError
 from fairgen.models.description import describe_model, write_checksums
 from fairgen.models.loading import load_diffusers, wrap_pipeline
+from fairgen.models.reading import check_reads_prompts
 from fairgen.runs import ModelInfo, require_same_model
 from tests.doubles.tiny_pipeline import save_tiny_pipeline
 
@@ -136,6 +138,26 @@ class Alike:
 
     def __call__(self, prompt: str, **_: object) -> Any:
         return type("Encoded", (), {"input_ids": torch.tensor([[0, 0, 1]])})
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "tokenizer_2", "tokenizer_3"])
+def test_each_tokenizer_of_a_model_must_tell_prompts_apart(part: str) -> None:
+    whole = SimpleNamespace(
+        components={name: Apart() for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
+    )
+    check_reads_prompts(whole, "mine")
+    whole.components[part] = Alike()
+    with pytest.raises(UserError, match=f"its {part} lacks its vocabulary"):
+        check_reads_prompts(whole, "mine")
+
+
+class Apart:
+    """A tokenizer that gives each letter a number."""
+
+    model_max_length = 8
+
+    def __call__(self, prompt: str, **_: object) -> Any:
+        return SimpleNamespace(input_ids=torch.tensor([[ord(letter) for letter in prompt]]))
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "scheduler"])

@@ -225,6 +225,8 @@ def test_xmp_of_any_length_ends_no_report(tmp_path: Path, size: int, says: str, 
 def test_names_that_are_no_utf8_are_told_in_every_file(tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
     done = found_in(tmp_path / "found", 1, b"caf\xe9 %d.png")
+    told = json.dumps(done.to_json(), ensure_ascii=False).encode()  # as --json prints it
+    assert rb"caf\\xe9 0.png" in told
     with verification_writer(tmp_path / "out", 1) as writer:
         writer.write(done)
     document = json.loads((tmp_path / "out" / "summary.json").read_bytes())
@@ -266,3 +268,24 @@ def test_a_pipe_in_the_place_of_a_picture_is_lost_and_not_waited_for(tmp_path: P
     os.mkfifo(folder / RUN_FILE)
     with pytest.raises(UserError, match="no run folder"):
         write_report(folder)
+
+
+def test_every_picture_that_is_gone_is_a_problem_of_the_report(tmp_path: Path) -> None:
+    folder = write_fake_audit(tmp_path / "run", PROMPTS[:1], arms=("none",), count=3)
+    for picture in (folder / "faces").iterdir():
+        picture.unlink()
+    (problem,) = json.loads(write_report(folder).json.read_text())["problems"]
+    assert re.match(r"\d+ pictures are gone \(faces/", problem)
+
+
+def test_the_table_of_the_page_about_reports_has_every_arm(tmp_path: Path) -> None:
+    """Also for a list without groups, which a pivot by group leaves out."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "report.md"
+    (example,) = re.findall(r"```python\n(import pandas.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    folder = write_fake_audit(tmp_path, [("a doctor", None)], arms=("none", "prompt"), count=2)
+    write_report(folder, pictures="none")
+    *lines, last = example.replace("runs/audit", str(folder)).strip().splitlines()
+    names: dict[str, Any] = {}
+    exec(compile("\n".join([*lines, f"table = {last}"]), str(page), "exec"), names)
+    assert list(names["table"].index) == ["no group"]
+    assert set(names["table"].columns) == {(k, arm) for k in ("tv", "mean_ita") for arm in ("none", "prompt")}

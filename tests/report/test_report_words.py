@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from fairgen import stats
 from fairgen.report import words
+from fairgen.report.audit_words import meanings
 from fairgen.report.load import tone_classes
 from fairgen.report.view import Arm
 from fairgen.scoring.figures import Figures
@@ -59,3 +65,12 @@ def test_the_tone_that_stands_out_is_named_as_one() -> None:
 def test_why_a_picture_was_set_aside_hangs_on_what_was_declared() -> None:
     assert words.aside_note(0.2) == "its class was already full"
     assert words.aside_note(0.0) == "no picture of its class was declared"
+
+
+def test_the_interval_that_the_page_names_is_the_one_that_is_computed() -> None:
+    of_an_audit: Any = SimpleNamespace(tolerance=0.1)
+    assert "Clopper-Pearson, with Bonferroni" in dict(meanings(of_an_audit))["95 % interval of a share"]
+    counts = {"light": 9, "medium": 14, "dark": 7}
+    found = stats.simultaneous_intervals(counts)
+    for tone, count in counts.items():
+        assert found[tone] == pytest.approx(proportion_confint(count, 30, 0.05 / 3, "beta"))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fairgen.scoring import compare
+from fairgen.scoring.across import interval_over
 from fairgen.scoring.compare import compare_runs
 from tests.doubles import fake_audit
 from tests.doubles.fake_audit import write_fake_audit
@@ -57,3 +59,31 @@ def test_seeds_that_reached_no_model_make_no_pairs(tmp_path: Path, monkeypatch: 
     assert compare_runs(seeded, seeded).sets[0].paired
     assert not compare_runs(service, service).sets[0].paired
     assert not compare_runs(seeded, service).sets[0].paired
+
+
+def test_one_row_of_520_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holm multiplies its p-value by 520, and 9,999 draws leave none below .0001."""
+
+    def read(folder: Path, _: list[str]) -> dict[tuple[str, str], compare._Read]:
+        sets: list[tuple[str, ...]] = [("a", "b")] * 519
+        sets.append(("a",) * 40 if folder == Path("first") else ("a", "b", "c", "c") * 10)
+        target = {"a": 0.2, "b": 0.3, "c": 0.5}
+        return {
+            (str(number), "none"): compare._Read(
+                str(number), "none", None, "lmd3", target, len(tones), None, dict(enumerate(tones)), False
+            )
+            for number, tones in enumerate(sets)
+        }
+
+    monkeypatch.setattr(compare, "_read", read)
+    monkeypatch.setattr(compare, "FEWEST", 1_000)  # the test over prompts is not looked at
+    monkeypatch.setattr(compare, "interval_over", lambda *_: None)
+    found = compare_runs(Path("first"), Path("second"))
+    assert [one.prompt for one in found.sets if one.p_holm is not None and one.p_holm < 0.05] == ["519"]
+
+
+def test_an_interval_over_prompts_is_given_for_ten_or_more() -> None:
+    assert interval_over([0.1] * 9, (0.0, 1.0)) is None
+    found = interval_over([0.1] * 10, (0.0, 1.0))
+    assert found is not None
+    assert found[0] < 0.1 < found[1], "prompts that were not seen may differ"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -46,10 +47,11 @@ def new(
     file = out or Path(f"{spec.name}.yaml")
     write_spec(_commented(dump_spec(spec)), file)
     typer.echo(f"Written: {one_line(str(file))}")
+    place = shlex.quote(str(file))
     for what, command in (
-        ("Look at it", f"fairgen spec show {file}"),
-        ("Use it", f'fairgen generate "a portrait of a doctor" --spec {file}'),
-        ("Sign it", f'fairgen spec approve {file} --by "YOUR NAME"'),
+        ("Look at it", f"fairgen spec show {place}"),
+        ("Use it", f'fairgen generate "a portrait of a doctor" --spec {place}'),
+        ("Sign it", f'fairgen spec approve {place} --by "YOUR NAME"'),
     ):
         typer.echo(one_line(f"{what}: {command}"))
 

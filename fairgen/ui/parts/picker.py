@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from fairgen.common.text import isolated
+from fairgen.common.text import counted, isolated
 from fairgen.errors import UserError
 from fairgen.report.load import tone_classes
 from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
@@ -58,7 +58,9 @@ def sentence(spec: FairnessSpec) -> str:
         signed += ": to be approved in the Specs tab before it is used"
     if "unsupported" in declared_support(spec.model_dump(mode="json"), None):
         signed += ". Unsupported: no source was found for what the model proposed"
-    contexts = f" Has targets of its own for {len(spec.contexts)} contexts." if spec.contexts else ""
+    contexts = (
+        f" Has targets of its own for {counted(len(spec.contexts), 'context')}." if spec.contexts else ""
+    )
     return f"{meaning}{contexts} Declared by {isolated(spec.declared_by)}{signed}."
 
 

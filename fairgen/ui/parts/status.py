@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fairgen.common.text import isolated
+from fairgen.common.text import counted, isolated
 from fairgen.quota import allocate
 from fairgen.report import words
 from fairgen.report.load import tone_classes
@@ -92,18 +92,20 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
             f"It is new here, so it is calibrated once: {at.done} of {at.total} trial pictures.",
             at.done / at.total,
         )
+    found = f"{live.places} of {counted(live.count, 'picture')} found"
     if live.state == "sampling":
         left = render("time_left", seconds=live.seconds_left())
-        return f"{live.places} of {live.count} pictures found", f"{made}{left}", live.places / live.count
+        return found, f"{made}{left}", live.places / live.count
     if live.state == "stopped":
         return (
-            f"Stopped: {live.places} of {live.count} pictures found.",
+            f"Stopped: {found}.",
             f"{made}; these and their readings are kept." if live.pictures else "No picture was made yet.",
             live.places / live.count,
         )
-    arm = live.arm()
+    arm, total, aside = live.arm(), len(live.pictures), len(live.aside())
     price = (
-        f"{len(live.pictures)} pictures were made to find {live.count}; {len(live.aside())} were discarded."
+        f"{counted(total, 'picture')} {'was' if total == 1 else 'were'} made to find {live.count}; {aside} "
+        f"{'was' if aside == 1 else 'were'} discarded."
     )
     return fits(arm), f"{_against_chance(live)} {price}", None
 

@@ -259,7 +259,7 @@ def test_a_target_that_fell_back_in_some_contexts_names_both(tmp_path: Path) -> 
     assert "a language model" in spec.declared_by
     assert "(1 of 2 contexts); uniform for all other prompts by fairgen" in spec.declared_by
     assert declared_support(spec.model_dump(mode="json"), None) == (
-        "of 1 contexts that a language model proposed 1 are unsupported"
+        "of 1 context that a language model proposed 1 is unsupported"
     )
     only = llm_spec([other, combine(Asked(Question("a cook"), Endpoint("fixture"), 1, bad.asked.replies))])
     assert only.declared_by.startswith("fairgen 0.")
