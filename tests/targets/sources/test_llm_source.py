@@ -243,7 +243,7 @@ def test_where_nothing_comes_one_sentence_says_so(
     assert words in done.err
     assert "127.0.0.1" in done.err
     assert not Path("spec.yaml").exists()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
 
 
 def test_a_flood_is_cut_off_while_it_arrives(capsys: pytest.CaptureFixture[str]) -> None:
