@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Started
-from fairgen.models.diffusers import DiffusersModel
+from fairgen.models.diffusers import DiffusersModel, is_texts
 from fairgen.runs import SessionRun
 from fairgen.targets import FairnessSpec, load_spec, spec_from_shares
 
@@ -209,7 +209,8 @@ class FairPipeline:
             reader: a reader to use for this call; default: a new one.
             on_event: called with each event as it happens (see `fairgen.loop.events`).
             arguments: further arguments of the pipeline's call (``negative_prompt``, ``image``,
-                ``ip_adapter_image``, ``true_cfg_scale`` ...), the same for every picture.
+                ``ip_adapter_image``, ``true_cfg_scale`` ...), the same for every picture. Texts such as
+                ``negative_prompt`` may be a list with one for each prompt.
 
         Returns:
             The finished set; for a list of prompts, a list of sets in the same order.
@@ -220,8 +221,10 @@ class FairPipeline:
         from fairgen.loop.session import run_session
         from skin_tone import SkinToneReader
 
-        model = self._generator.called_with(arguments) if arguments else self._generator
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        models = [
+            self._generator.called_with(own) if own else self._generator for own in _each(arguments, prompts)
+        ]
         with contextlib.ExitStack() as stack:
             chosen = stack.enter_context(SkinToneReader()) if reader is None else reader
             made = [
@@ -239,9 +242,28 @@ class FairPipeline:
                     ),
                     on_event,
                 )
-                for text in prompts
+                for model, text in zip(models, prompts, strict=True)
             ]
         return made[0] if isinstance(prompt, str) else made
+
+
+def _each(arguments: Mapping[str, Any], prompts: Sequence[str]) -> list[dict[str, Any]]:
+    """The arguments for each prompt: of lists of texts, as diffusers takes them, the prompt's own one.
+
+    Raises:
+        UserError: such a list is not as long as that of the prompts.
+    """
+    lists = {name: value for name, value in arguments.items() if is_texts(name, value)}
+    for name, value in lists.items():
+        if len(value) != len(prompts):
+            raise UserError(
+                f"{name} is a list of {len(value)} texts for {len(prompts)} "
+                f"prompt{'s' if len(prompts) > 1 else ''}: give one text, or one for each prompt."
+            )
+    return [
+        {**arguments, **{name: value[place] for name, value in lists.items()}}
+        for place in range(len(prompts))
+    ]
 
 
 def _spec(given: str | Path | FairnessSpec | Mapping[str, float]) -> FairnessSpec:

@@ -107,13 +107,19 @@ def test_lists_of_prompts_names_of_models_and_arguments_of_the_call() -> None:
     fair = fairgen.FairPipeline("embedded", steering="none", **(SETTINGS | {"num_inference_steps": 3}))
     prompts = ["a portrait of a nurse", "a portrait of a judge"]
     with SkinToneReader() as reader:
-        results = fair(prompts, num_images=2, reader=reader, negative_prompt="a blurry photo")
+        unwanted = ["a blurry photo", "a photo of a user"]
+        results = fair(prompts, num_images=2, reader=reader, negative_prompt=unwanted)
         (bare,) = fair(prompts[:1], num_images=2, reader=reader)
     assert [result.records[0].prompt for result in results] == prompts
-    assert results[0]._session.model.arguments == {"negative_prompt": "a blurry photo"}
+    told = [result._session.model.arguments["negative_prompt"] for result in results]
+    assert told == unwanted  # each prompt has its own one
     assert not np.array_equal(np.asarray(results[0].images[0]), np.asarray(bare.images[0]))
     with pytest.raises(fairgen.UserError, match="takes no negative"):
         fair(prompts[0], num_images=2, negative="a blurry photo")
+    with pytest.raises(
+        fairgen.UserError, match="negative_prompt is a list of 2 texts for 1 prompt: give one"
+    ):
+        fair(prompts[0], num_images=2, negative_prompt=unwanted)
 
 
 @pytest.mark.parametrize(

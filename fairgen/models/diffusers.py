@@ -15,6 +15,7 @@ from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
 from fairgen.models.near_noise import check_varies, near_noise
 from fairgen.models.reading import text_tokenizer
+from fairgen.models.settings import SamplingSettings, steps_argument
 from fairgen.runs import ModelInfo
 from fairgen.steering import registry
 from fairgen.steering.calibration import Calibration, calibration_in
@@ -36,8 +37,20 @@ _OWN = (
     "return_dict",
 )
 """Arguments of a pipeline's call that fairgen gives itself."""
-_ONE_PROMPT = ("AmusedPipeline", "DreamLiteMobilePipeline", "PRXPipeline", "PRXPixelPipeline")
-"""Pipelines that fail with several prompts or generators in a call, whatever their annotations say."""
+_SETTINGS = ("guidance_scale", "height", "width")
+"""Arguments of a pipeline's call that are settings of the model."""
+_ONE_PROMPT = (
+    "AmusedPipeline",
+    "DreamLiteMobilePipeline",
+    "PRXPipeline",
+    "PRXPixelPipeline",
+    "StableDiffusionParadigmsPipeline",
+    "VQDiffusionPipeline",
+    "WuerstchenCombinedPipeline",
+)
+"""Pipelines that fail with several prompts or generators in a call, whatever their annotations say, or make
+pictures that depend on the others of a batch.
+"""
 
 
 _ONE_TEXT = (str(str), "str", "str | None", "Optional[str]", "typing.Optional[str]")
@@ -93,8 +106,12 @@ class DiffusersModel:
         from fairgen.models.fingerprint import described
 
         self._check_arguments(arguments)
-        arguments = {**self._arguments, **arguments}
-        info = self.info.model_copy(update={"arguments": described(arguments)})
+        own = {name: arguments[name] for name in _SETTINGS if name in arguments}
+        settings = {name: own.get(name, getattr(self.info, name)) for name in _SETTINGS}
+        if own:
+            SamplingSettings.build(self.pipe, {}, self.info.steps, **settings)
+        arguments = self._arguments | {name: arguments[name] for name in arguments if name not in own}
+        info = self.info.model_copy(update=settings | {"arguments": described(arguments)})
         made = DiffusersModel(self.pipe, info, self.folder, arguments)
         made._memory = self._memory
         return made
@@ -102,11 +119,16 @@ class DiffusersModel:
     def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
         from fairgen.steering.guidance import given_embeddings
 
-        own = sorted(set(arguments) & set(_OWN))
+        own = sorted(set(arguments) & {*_OWN, steps_argument(self.pipe)})
         if own:
             raise UserError(
                 f"{', '.join(own)} of {self.info.pipeline} is set by fairgen: give FairPipeline the prompt, "
                 "the seed, the steps and the number of pictures."
+            )
+        lists = sorted(name for name, value in arguments.items() if is_texts(name, value))
+        if lists:
+            raise UserError(
+                f"{', '.join(lists)} is the same for all pictures of a set: give one text, not a list."
             )
         embeddings = sorted(given_embeddings(arguments))
         if embeddings:
@@ -278,12 +300,12 @@ class DiffusersModel:
         arguments: dict[str, Any] = {
             "prompt": [request.prompt for request in batch],
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in batch],
-            "num_inference_steps": self.info.steps,
+            steps_argument(self.pipe): self.info.steps,
             "output_type": "pil",
         }
         if self._takes_one:
             arguments["prompt"], arguments["generator"] = arguments["prompt"][0], arguments["generator"][0]
-        for name in ("guidance_scale", "height", "width"):
+        for name in _SETTINGS:
             value = getattr(self.info, name)
             if value is not None:
                 arguments[name] = value
@@ -318,6 +340,12 @@ class DiffusersModel:
                 step + 1, int(getattr(pipe, "num_timesteps", self.info.steps) or 0), tensors.get("latents")
             )
         return {}
+
+
+def is_texts(name: str, value: Any) -> bool:
+    """Whether an argument is a list of texts, one for each prompt (`editing_prompt` lists edits)."""
+    kind = name.startswith(("prompt", "negative_prompt"))
+    return kind and isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
 
 
 def _per_picture(extra: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -12,12 +12,13 @@ def fingerprints(pipe: Any) -> dict[str, str]:
     """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and
     for the scheduler's options.
     """
+    from fairgen.models.settings import main_scheduler
     from fairgen.steering.denoiser import denoiser
 
     main = denoiser(pipe)
     parts = {name: part for name, part in pipe.components.items() if part is not main} | {"denoiser": main}
     found = {name: fingerprint(part) for name, part in sorted(parts.items()) if hasattr(part, "state_dict")}
-    options = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
+    options = {key: value for key, value in main_scheduler(pipe).config.items() if not key.startswith("_")}
     text = json.dumps(options, default=str, sort_keys=True)
     return found | {"scheduler": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
 

@@ -23,7 +23,7 @@ from fairgen.models.memory import place
 from fairgen.models.near_noise import check_varies
 from fairgen.models.options import ModelOptions, is_settings, read_settings
 from fairgen.models.reading import check_reads_prompts
-from fairgen.models.settings import SamplingSettings
+from fairgen.models.settings import SamplingSettings, main_scheduler
 from fairgen.models.single_file import SingleFile, open_single_file
 from fairgen.runs import ModelInfo
 
@@ -104,7 +104,7 @@ def load_diffusers(
         name=name or model,
         source=folder.source if folder else "file",
         pipeline=type(pipe).__name__,
-        scheduler=type(pipe.scheduler).__name__,
+        scheduler=type(main_scheduler(pipe)).__name__,
         device=where,
         dtype=dtype,
         steps=settings.steps,
@@ -161,7 +161,7 @@ def wrap_pipeline(
         name=origin or type(pipe).__name__,
         source="pipeline",
         pipeline=type(pipe).__name__,
-        scheduler=type(pipe.scheduler).__name__,
+        scheduler=type(main_scheduler(pipe)).__name__,
         device=str(pipe._execution_device),
         dtype=str(pipe.dtype).removeprefix("torch."),
         steps=settings.steps,

@@ -8,7 +8,7 @@ from fairgen.models.additions import put_on
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.near_noise import check_varies
 from fairgen.models.options import ModelOptions
-from fairgen.models.settings import SamplingSettings
+from fairgen.models.settings import SamplingSettings, main_scheduler
 
 __all__ = ["SAMPLING", "resampled"]
 
@@ -43,7 +43,7 @@ def resampled(model: DiffusersModel, options: ModelOptions) -> DiffusersModel:
     )
     info = info.model_copy(
         update={
-            "scheduler": type(pipe.scheduler).__name__,
+            "scheduler": type(main_scheduler(pipe)).__name__,
             "steps": settings.steps,
             "guidance_scale": settings.guidance_scale,
             "height": settings.height,

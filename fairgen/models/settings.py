@@ -10,6 +10,24 @@ from typing import Any
 from fairgen.errors import UserError
 
 
+def steps_argument(pipe: Any) -> str:
+    """What a pipeline calls its number of steps; one of three stages (UnCLIP): that of the main one."""
+    parameters = inspect.signature(type(pipe).__call__).parameters
+    names = ("num_inference_steps", "decoder_num_inference_steps")
+    found = next((name for name in names if name in parameters), None)
+    if found is None:
+        raise UserError(
+            f"{type(pipe).__name__} takes no num_inference_steps: fairgen needs a text-to-image pipeline."
+        )
+    return found
+
+
+def main_scheduler(pipe: Any) -> Any:
+    """The scheduler of a pipeline, or of its main stage."""
+    found = getattr(pipe, "scheduler", None)
+    return pipe.decoder_scheduler if found is None else found
+
+
 @dataclass(frozen=True)
 class SamplingSettings:
     """What a pipeline is called with for every picture; None where it uses its own default."""
@@ -36,7 +54,7 @@ class SamplingSettings:
                 raise UserError(f"{type(pipe).__name__} takes no {name}: leave it out for this model.")
         size = _native_size(pipe)
         settings = cls(
-            steps if steps is not None else defaults.get("steps", parameters["num_inference_steps"].default),
+            steps if steps is not None else defaults.get("steps", parameters[steps_argument(pipe)].default),
             guidance_scale if guidance_scale is not None else defaults.get("guidance_scale"),
             height if height is not None else defaults.get("height", size),
             width if width is not None else defaults.get("width", size),

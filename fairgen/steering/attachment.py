@@ -26,9 +26,15 @@ class Guided(Protocol):
         """The pipeline was called; ``call(*args, **kwargs)`` is its own call."""
 
     def encode(
-        self, owner: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        encoder: tuple[Any, str],
+        original: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
-        """The pipeline, or one inside it (``owner``), encodes a prompt by its own method ``original``."""
+        """The pipeline, or one inside it, encodes a prompt by its own method ``original``; ``encoder``: the
+        owner and the name of the method.
+        """
 
 
 class _Attachment:
@@ -42,7 +48,7 @@ class _Attachment:
         self.pipe.__class__ = _attached_class(self._class)
         for owner, name in encoders(self.pipe):
             self._replaced.append((owner, name, vars(owner).get(name)))
-            object.__setattr__(owner, name, self._looked_up(owner, getattr(owner, name)))
+            object.__setattr__(owner, name, self._looked_up((owner, name), getattr(owner, name)))
 
     def end(self) -> None:
         for owner, name, before in reversed(self._replaced):
@@ -51,12 +57,14 @@ class _Attachment:
                 object.__setattr__(owner, name, before)
         self.pipe.__class__ = self._class
 
-    def _looked_up(self, owner: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _looked_up(self, encoder: tuple[Any, str], original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def encode(*args: Any, **kwargs: Any) -> Any:
             guided = self.guided.get(threading.get_ident())
             return (
-                original(*args, **kwargs) if guided is None else guided.encode(owner, original, args, kwargs)
+                original(*args, **kwargs)
+                if guided is None
+                else guided.encode(encoder, original, args, kwargs)
             )
 
         return encode
@@ -76,7 +84,9 @@ def _attached_class(own: type) -> type:
 
 
 def encoders(pipe: Any) -> list[tuple[Any, str]]:
-    """The pipeline and those inside it that encode prompts, with the name of the method."""
+    """The pipeline and those inside it that encode prompts, with the name of the method; StableUnCLIP has a
+    second one for its prior.
+    """
     from diffusers import DiffusionPipeline
 
     inner = [value for value in vars(pipe).values() if isinstance(value, DiffusionPipeline)]
@@ -86,6 +96,8 @@ def encoders(pipe: Any) -> list[tuple[Any, str]]:
             if callable(getattr(owner, name, None)):
                 found.append((owner, name))
                 break
+        if callable(getattr(owner, "_encode_prior_prompt", None)):
+            found.append((owner, "_encode_prior_prompt"))
     return found
 
 

@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fairgen.errors import UserError
+
 Arguments = dict[str, Any]
 """``{"args": tuple, "kwargs": dict}`` of one call of a module."""
 
 _DENOISERS = ("unet", "transformer", "prior", "decoder")
 _BESIDE = ("controlnet", "transformer_2")
-_TIMES = ("timestep", "timesteps", "t", "timestep_ratio", "r", "timestep_r")
+_TIMES = ("timestep", "timesteps", "t", "timestep_ratio", "r", "timestep_r", "timestep_img")
 _BY_ROWS = (
     "UNet2DConditionModel",
     "SD3Transformer2DModel",
@@ -30,8 +32,11 @@ _PLAIN_PROCESSORS = {
 
 
 def denoiser(pipe: Any) -> Any:
-    """The module that is called at every step; None where the pipeline has none of its own."""
-    return next((m for name in _DENOISERS if _is_module(m := getattr(pipe, name, None))), None)
+    """The module that is called at every step; None where the pipeline has none of its own, or a first and a
+    second stage that both read the text (UnCLIP).
+    """
+    found = {name: m for name in _DENOISERS if _is_module(m := getattr(pipe, name, None))}
+    return None if {"prior", "decoder"} <= set(found) else next(iter(found.values()), None)
 
 
 def _is_module(value: Any) -> bool:
@@ -90,7 +95,11 @@ def snapshot(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
 
 
 def time_of(module: Any, call: Arguments) -> float | None:
-    """The timestep that a denoiser is called with."""
+    """The timestep that a denoiser is called with.
+
+    Raises:
+        UserError: there are several, which belong to several steps.
+    """
     import torch
 
     names = list(inspect.signature(type(bare(module)).forward).parameters)[1:]
@@ -98,4 +107,12 @@ def time_of(module: Any, call: Arguments) -> float | None:
     value = next((given[name] for name in _TIMES if given.get(name) is not None), None)
     if value is None:
         return None
-    return float(value.flatten()[0]) if isinstance(value, torch.Tensor) else float(value)
+    if not isinstance(value, torch.Tensor):
+        return float(value)
+    times = value.flatten().tolist()
+    if value.ndim == 1 and len(set(times)) > 1:
+        raise UserError(
+            f"{type(bare(module)).__name__} is called for several steps at once, so steering can neither "
+            "begin nor end between two: use embedding steering with start=0, stop=1."
+        )
+    return float(times[0])

@@ -192,6 +192,11 @@ class Denoising:
         import torch
 
         call = self._call
+        if _predicts_more(output):
+            raise UserError(
+                f"The denoiser of {type(self._pipe).__name__} predicts more than a picture, which semantic "
+                "steering does not reach: use embedding steering."
+            )
         sample = _prediction(output)
         rows = self._changed_rows(call, len(sample))
         some = self._by_rows and len(rows) < len(sample)
@@ -236,6 +241,14 @@ class Denoising:
 def _prediction(output: Any) -> Any:
     """What a denoiser predicts, a row or an entry of a list for each of the batch."""
     return output if hasattr(output, "shape") else output[0]
+
+
+def _predicts_more(output: Any) -> bool:
+    """Whether there is a second prediction (UniDiffuser: of the text)."""
+    if hasattr(output, "shape"):
+        return False
+    values = output.values() if isinstance(output, Mapping) else output
+    return sum(hasattr(value, "shape") for value in values) > 1
 
 
 def _in_place_of(value: Any, plain: Any, toned: Any) -> Any:

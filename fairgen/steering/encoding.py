@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairgen.errors import UserError
-from fairgen.steering.conditioning import replaced
+from fairgen.steering.conditioning import leaves, replaced
 from fairgen.steering.encode_request import EncodeRequest, Pictures, own_lists, prompt_texts
 from fairgen.steering.layout import Singles, Slot, at, is_toned, other_axes, same_lengths, slots, trees_differ
 from fairgen.steering.memory import Memory, key_of
@@ -162,8 +162,10 @@ class EncodeCall:
         """Whether a kept encoding of a plain prompt is no longer what the pipeline makes of it."""
         for slot in self._slots(plain, singles):
             value, alone = at(plain, slot.path), at(singles[0, None], slot.path)
-            if isinstance(value, list) and len(value) and len(alone) and hasattr(value[0], "shape"):
-                if _moved(value[0], alone[0]):
+            if isinstance(value, list):
+                pairs = zip(leaves(value), leaves(alone), strict=False)
+                first = next(pairs, None)
+                if first is not None and hasattr(first[0][1], "shape") and _moved(first[0][1], first[1][1]):
                     return True
                 continue
             if slot.axis is None or slot.whole:

@@ -24,11 +24,12 @@ from fairgen.steering.denoising import Denoising
 from fairgen.steering.embeddings import OwnEmbeddings
 from fairgen.steering.encode_request import PROMPTS, NeedsOwnPromptsError, Pictures, own_lists
 from fairgen.steering.encoding import Encoder
+from fairgen.steering.errors import SampledTogetherError
 from fairgen.steering.first_calls import first_calls, mixed_calls, same_noise
 from fairgen.steering.memory import Memory
 from fairgen.steering.prompt_variants import with_word
 from fairgen.steering.registry import continuous
-from fairgen.steering.support import check_steerable
+from fairgen.steering.support import check_steerable, couples_pictures
 
 _COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
 
@@ -94,7 +95,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         self._memory = {} if memory is None else memory
         check_steerable(pipe)
         self._check()
-        self._active: dict[int, Encoder] | None = None
+        self._active: dict[tuple[int, str], Encoder] | None = None
         self._calls = 0
         self._entered = False
         self._busy = False
@@ -162,11 +163,16 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
             self._calls += 1
 
     def encode(
-        self, owner: Any, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        encoder: tuple[Any, str],
+        original: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """A prompt is encoded inside the block (see `fairgen.steering.attachment`)."""
-        encoder = None if self._active is None else self._active.get(id(owner))
-        return original(*args, **kwargs) if encoder is None else encoder(original, args, kwargs)
+        owner, method = encoder
+        toning = None if self._active is None else self._active.get((id(owner), method))
+        return original(*args, **kwargs) if toning is None else toning(original, args, kwargs)
 
     # One call of the pipeline --------------------------------------------------------------------------
 
@@ -175,6 +181,11 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         pictures = self.pictures(texts, each)
         if not any(pictures.strengths):
             return call(given)
+        if not all(pictures.strengths) and couples_pictures(self.pipe):
+            raise SampledTogetherError(
+                f"{type(self.pipe).__name__} goes on to later steps when all pictures of a batch are ready, "
+                "so one of strength 0 would change beside others: sample it in a call of its own."
+            )
         try:
             return self._toned(call, given, texts, pictures)
         except NeedsOwnPromptsError:
@@ -229,7 +240,9 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         """The call, with every picture's own tone in what is encoded."""
         name = type(self.pipe).__name__
         self._active = {
-            id(owner): Encoder(name, pictures, self._memory.setdefault(f"{id(owner)}.{method}", Memory()))
+            (id(owner), method): Encoder(
+                name, pictures, self._memory.setdefault(f"{id(owner)}.{method}", Memory())
+            )
             for owner, method in encoders(self.pipe)
         }
         try:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairgen.steering.conditioning import Blend, is_mask, leaves, replaced
 from fairgen.steering.encode_request import EncodeRequest
 from fairgen.steering.errors import SampledTogetherError
-from fairgen.steering.layout import Singles, Slot, at, differ, length_matters, other_axes, row_axis
+from fairgen.steering.layout import (
+    Singles,
+    Slot,
+    at,
+    differ,
+    length_matters,
+    other_axes,
+    row_axis,
+    trees_differ,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +79,8 @@ class Mixer:
             blend, place = self._blends[picture], self._request.prompt_of[picture]
             for block in range(blocks):
                 toned = {a: parts[place, a][block] for a in blend.anchors}
-                if any(differ(parts[place, None][block], other) for other in toned.values()):
-                    new[block * rows + row] = blend.mix(value[block * rows + row], toned)
+                if any(trees_differ(parts[place, None][block], other) for other in toned.values()):
+                    new[block * rows + row] = _mixed_entry(blend, value[block * rows + row], toned)
         return type(value)(new)
 
     def jointly(self, joint: Any, slots: Sequence[Slot], text: Sequence[Slot]) -> Any:
@@ -159,3 +168,13 @@ class Mixer:
         place = self._request.prompt_of[picture]
         plain = row(self._places[place, None]) if (place, None) in self._places else None
         return plain, {anchor: row(self._places[place, anchor]) for anchor in blend.anchors}
+
+
+def _mixed_entry(blend: Blend, plain: Any, toned: Mapping[int, Any]) -> Any:
+    """The blend of one prompt's entry of a list: a value, or a list of pieces (prompts with pictures)."""
+    if not isinstance(plain, list):
+        return blend.mix(plain, toned)
+    return [
+        _mixed_entry(blend, piece, {anchor: other[place] for anchor, other in toned.items()})
+        for place, piece in enumerate(plain)
+    ]

@@ -11,8 +11,16 @@ from fairgen.errors import UserError
 REFUSED: Mapping[str, str] = {
     "GlmImagePipeline": "a language model plans the picture from the prompt, where no embedding reaches",
     "OmniGenPipeline": "it has no text encoder, its transformer reads the words themselves",
+    "StableDiffusionLDM3DPipeline": "diffusers itself fails to return its pictures beside numpy 2",
 }
 """Pipelines, by the name of their class, whose text fairgen cannot tone, with the reason."""
+
+
+def couples_pictures(pipe: Any) -> bool:
+    """Whether a picture depends on the others of its batch by design: ParaDiGMS samples steps in parallel,
+    and moves on when the whole batch has converged.
+    """
+    return type(pipe).__name__ == "StableDiffusionParadigmsPipeline"
 
 
 def refusal(pipe: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Pipelines as single files in the layouts in which Stable Diffusion, SDXL and Flux were first published.
+"""Pipelines as single files in the layouts in which Stable Diffusion, SDXL, SD 3 and Flux were published.
 
 The inverse of what diffusers does when it opens such a file: tensors get their original names, and those that
 diffusers takes apart are put together again.
@@ -39,6 +39,20 @@ _FLUX_DOUBLE = {
     "ff.net.2": "img_mlp.2", "ff_context.net.0.proj": "txt_mlp.0", "ff_context.net.2": "txt_mlp.2",
     "attn.to_out.0": "img_attn.proj", "attn.to_add_out": "txt_attn.proj",
 }  # fmt: skip
+_SD3 = {
+    "time_text_embed.timestep_embedder.linear_1": "t_embedder.mlp.0",
+    "time_text_embed.timestep_embedder.linear_2": "t_embedder.mlp.2",
+    "time_text_embed.text_embedder.linear_1": "y_embedder.mlp.0",
+    "time_text_embed.text_embedder.linear_2": "y_embedder.mlp.2",
+    "pos_embed.pos_embed": "pos_embed", "pos_embed.proj": "x_embedder.proj",
+    "proj_out": "final_layer.linear", "norm_out.linear": "final_layer.adaLN_modulation.1",
+}  # fmt: skip
+_SD3_JOINT = {
+    "norm1.linear": "x_block.adaLN_modulation.1", "norm1_context.linear": "context_block.adaLN_modulation.1",
+    "attn.to_out.0": "x_block.attn.proj", "attn.to_add_out": "context_block.attn.proj",
+    "ff.net.0.proj": "x_block.mlp.fc1", "ff.net.2": "x_block.mlp.fc2",
+    "ff_context.net.0.proj": "context_block.mlp.fc1", "ff_context.net.2": "context_block.mlp.fc2",
+}  # fmt: skip
 
 
 def save_stable_diffusion(pipe: Any, path: Path) -> Path:
@@ -55,6 +69,18 @@ def save_stable_diffusion_xl(pipe: Any, path: Path) -> Path:
     tensors |= _prefixed("first_stage_model.", vae(pipe.vae))
     tensors |= _prefixed("conditioner.embedders.0.transformer.text_model.", _clip(pipe.text_encoder))
     tensors |= _prefixed("conditioner.embedders.1.model.", open_clip(pipe.text_encoder_2))
+    return save(tensors, path)
+
+
+def save_stable_diffusion_3(pipe: Any, path: Path) -> Path:
+    """A StableDiffusion3Pipeline as one file that brings its two CLIP encoders, but not T5."""
+    tensors = _prefixed("model.diffusion_model.", sd3(pipe.transformer))
+    tensors |= _prefixed("first_stage_model.", vae(pipe.vae))
+    for name, encoder in (("clip_l", pipe.text_encoder), ("clip_g", pipe.text_encoder_2)):
+        words = {
+            key if key.startswith("text_") else f"text_model.{key}": v for key, v in _clip(encoder).items()
+        }
+        tensors |= _prefixed(f"text_encoders.{name}.transformer.", words)
     return save(tensors, path)
 
 
@@ -206,4 +232,28 @@ def flux(module: Any) -> Tensors:
             )
         elif not re.match(r"attn\.(to|add)_[kv]", rest):
             made[block + _renamed(rest, _FLUX_DOUBLE)] = value
+    return made
+
+
+def sd3(module: Any) -> Tensors:
+    """An SD3Transformer2DModel's weights by their original names; no query norms, no second attention."""
+    import torch
+
+    state = module.state_dict()
+    last = f"transformer_blocks.{module.config.num_layers - 1}.norm1_context."
+    made: Tensors = {}
+    for name, value in state.items():
+        if name.startswith(("norm_out.", last)):  # scale before shift
+            value = torch.cat(value.chunk(2)[::-1])
+        found = re.fullmatch(r"transformer_blocks\.(\d+)\.(.+)", name)
+        if found is None:
+            made[_renamed(name, _SD3)] = value
+            continue
+        block, here, end = f"joint_blocks.{found[1]}.", name.removesuffix(found[2]), name.rpartition(".")[2]
+        for side, pattern in (("x_block", "attn.to_{}"), ("context_block", "attn.add_{}_proj")):
+            if found[2] == f"{pattern.format('q')}.{end}":
+                parts = [state[f"{here}{pattern.format(one)}.{end}"] for one in "qkv"]
+                made[f"{block}{side}.attn.qkv.{end}"] = torch.cat(parts)
+        if not re.match(r"attn\.(to_[qkv]|add_[qkv]_proj)", found[2]):
+            made[block + _renamed(found[2], _SD3_JOINT)] = value
     return made

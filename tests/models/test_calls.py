@@ -46,6 +46,16 @@ def test_arguments_of_the_call_are_passed_through_and_recorded() -> None:
         plain.called_with({"generator": None})
     with pytest.raises(UserError, match="latents of StableDiffusionPipeline is set by fairgen"):
         plain.called_with({"latents": torch.zeros(1, 4, 8, 8)})
+    with pytest.raises(UserError, match="negative_prompt is the same for all pictures of a set: give one"):
+        plain.called_with({"negative_prompt": ["a blurry photo"]})
+
+
+def test_size_and_guidance_given_with_the_call_are_the_settings() -> None:
+    large = model("StableDiffusionPipeline").called_with({"height": 32, "guidance_scale": 4.0})
+    assert large.generate(requests(0.0))[0].size == (16, 32)
+    assert (large.info.height, large.info.guidance_scale, large.info.arguments) == (32, 4.0, {})
+    with pytest.raises(UserError, match="The width must be a multiple"):
+        large.called_with({"width": 17})
 
 
 def test_embeddings_instead_of_a_negative_prompt_and_of_a_prompt() -> None:

@@ -19,7 +19,7 @@ from fairgen.models.single_file import open_single_file
 from fairgen.steering.request import Request
 from tests.doubles import original_layout
 from tests.doubles import text_to_image as t2i
-from tests.doubles.text_to_image.stable_diffusion import xl_parts
+from tests.doubles.text_to_image.stable_diffusion import sd3_parts, xl_parts
 from tests.doubles.tiny_text import clip
 
 REQUESTS = [Request("a portrait of a doctor", 1), Request("a nurse with dark skin", 2)]
@@ -68,6 +68,26 @@ def test_a_single_file_makes_the_pictures_of_its_folder(checkpoints: Path, name:
     assert single.info.weights[file.name].startswith("sha256:")
     assert single.info.options == SMALL
     assert single.info.fingerprint != folder.info.fingerprint
+
+
+def test_sd3_that_brings_its_clip_encoders(tmp_path: Path) -> None:
+    """The base lends T5 alone; of the rest it has no weights."""
+    import torch
+    from diffusers import StableDiffusion3Pipeline
+
+    torch.manual_seed(0)
+    encoders = {"text_encoder": clip(24, projection=24), "text_encoder_2": clip(16, projection=8)}
+    torch.nn.init.eye_(
+        encoders["text_encoder"].text_projection.weight
+    )  # as in SD 3, whose files leave it out
+    pipe = StableDiffusion3Pipeline(**sd3_parts(**encoders))
+    pipe.save_pretrained(tmp_path / "sd3")
+    file = original_layout.save_stable_diffusion_3(pipe, tmp_path / "sd3.safetensors")
+    folder = pictures(load_diffusers(str(tmp_path / "sd3"), "cpu", **SMALL))
+    for part in ("text_encoder", "text_encoder_2", "transformer", "vae"):
+        next((tmp_path / "sd3" / part).glob("*.safetensors")).unlink()
+    assert open_single_file(file, None).lent == ("text_encoder_3",)
+    assert same(pictures(load_diffusers(str(file), "cpu", **SMALL)), folder)
 
 
 @pytest.mark.slow

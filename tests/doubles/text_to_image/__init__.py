@@ -5,13 +5,23 @@ Configurations follow those of diffusers' own tests; tokenizers and encoders are
 
 from __future__ import annotations
 
-from tests.doubles.text_to_image import flux, language_models, stable_diffusion, staged, transformers
-from tests.doubles.text_to_image.case import CASES, Case, make, sample
+from tests.doubles.text_to_image import (
+    deprecated,
+    flux,
+    language_models,
+    stable_diffusion,
+    staged,
+    transformers,
+)
+from tests.doubles.text_to_image.case import CASES, STEPS, Case, built, make, sample
 from tests.doubles.text_to_image.parts import picture
 
 __all__ = [
     "CASES",
+    "STEPS",
     "Case",
+    "built",
+    "deprecated",
     "flux",
     "language_models",
     "make",

@@ -53,11 +53,17 @@ def case(*names: str, **given: Any) -> Callable[[Callable[[], dict[str, Any]]], 
 
 def sample(name: str, pipe: Any, prompts: Any, count: int | None = None, **more: Any) -> Any:
     """The pictures (latents) of a call, a seed for each; ``count``: how many there are."""
+    import inspect
+
     import torch
+    from numpy import array
 
     known = CASES[name]
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    given = {"num_inference_steps": STEPS, "output_type": "latent"} | known.call | more
+    takes = inspect.signature(type(pipe).__call__).parameters
+    given = {"output_type": "latent"} | known.call | more
+    if "num_inference_steps" in takes:
+        given = {"num_inference_steps": STEPS} | given
     negative = given.get("negative_prompt")
     if isinstance(negative, str) and not known.one and "negative_prompt" not in known.single:
         given["negative_prompt"] = [negative] * len(texts)
@@ -71,7 +77,8 @@ def sample(name: str, pipe: Any, prompts: Any, count: int | None = None, **more:
         **given,
     )
     found = next(getattr(result, key) for key in ("images", "image") if hasattr(result, key))
-    found = torch.stack([torch.as_tensor(one) for one in found]) if isinstance(found, list) else found
+    if isinstance(found, list):
+        found = torch.stack([torch.as_tensor(one if hasattr(one, "shape") else array(one)) for one in found])
     return torch.as_tensor(found).float()
 
 

@@ -66,7 +66,7 @@ FLUX2 = {
 
 @case(
     "Flux2Pipeline",
-    call={"height": 8, "width": 8, "max_sequence_length": 192, "text_encoder_out_layers": (1,)},
+    call=SMALL | {"max_sequence_length": 192, "text_encoder_out_layers": (1,)},
 )
 def flux2() -> dict[str, Any]:
     from diffusers import Flux2Transformer2DModel
@@ -78,8 +78,8 @@ def flux2() -> dict[str, Any]:
 
 
 @case(
-    "Flux2KleinPipeline", call={
-        "height": 8, "width": 8, "max_sequence_length": 48, "text_encoder_out_layers": (1,),
+    "Flux2KleinPipeline", call=SMALL | {
+        "max_sequence_length": 48, "text_encoder_out_layers": (1,),
     }, guided={"guidance_scale": 4.0}, plain=UNGUIDED,
 )  # fmt: skip
 def flux2_klein() -> dict[str, Any]:
@@ -93,8 +93,16 @@ def flux2_klein() -> dict[str, Any]:
 
 
 @case(
-    "ChromaPipeline", call={"height": 8, "width": 8, "max_sequence_length": 24}, guided=GUIDED, plain=UNGUIDED
-)
+    "Flux2KleinKVPipeline", call={
+        "height": 64, "width": 64, "max_sequence_length": 48, "text_encoder_out_layers": (1,),
+        "image": picture(64),
+    },
+)  # fmt: skip
+def flux2_klein_kv() -> dict[str, Any]:
+    return flux2_klein() | {"vae": flux2_vae(4)}
+
+
+@case("ChromaPipeline", call=SMALL | {"max_sequence_length": 24}, guided=GUIDED, plain=UNGUIDED)
 def chroma() -> dict[str, Any]:
     from diffusers import ChromaTransformer2DModel
 

@@ -59,7 +59,7 @@ def qwen_image_21() -> dict[str, Any]:
             patch_size=1, in_channels=16, out_channels=16, num_layers=2, attention_head_dim=16,
             num_attention_heads=2, context_in_dim=16, axes_dims_rope=(8, 4, 4),
         ),
-        "vae": qwen_vae(), "scheduler": flow(), "text_encoder": qwen_vl("Qwen3VL"),
+        "vae": qwen_vae(16), "scheduler": flow(), "text_encoder": qwen_vl("Qwen3VL"),
         "processor": tiny_text.Processor("left"),
     }  # fmt: skip
 
@@ -80,6 +80,30 @@ def z_image() -> dict[str, Any]:
     return {
         "transformer": transformer, "vae": vae(16), "scheduler": flow(),
         "text_encoder": language_model("Qwen3", 16), "tokenizer": tokenizer(512, end=False),
+    }  # fmt: skip
+
+
+@case("ZImageOmniPipeline", call=QWEN, guided=GUIDED, plain={"guidance_scale": 0.0})
+def z_image_omni() -> dict[str, Any]:
+    return z_image() | {"siglip": None, "siglip_processor": None}
+
+
+@case(
+    "BriaFibo2Pipeline", call={"height": 16, "width": 16}, guided=GUIDED, plain=UNGUIDED,
+    shrunk={"text_encoder_out_layers": ((0, 1, 2), (1, 1, 2))},
+)  # fmt: skip
+def bria_fibo_2() -> dict[str, Any]:
+    from diffusers import BriaFibo2Transformer2DModel
+
+    return {
+        "transformer": BriaFibo2Transformer2DModel(
+            in_channels=1, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, cap_feat_dim=48,
+            injection_layer_ids=(1,), perceiver_num_layers=1, min_num_gist_tokens=4, max_num_gist_tokens=8,
+            gist_step=2, gist_min_text_len=16, gist_max_text_len=64, axes_dims=(8, 4, 4),
+            axes_lens=(64, 32, 32),
+        ),
+        "vae": flux2_vae(), "scheduler": flow(), "text_encoder": qwen_vl("Qwen3VL"),
+        "processor": tiny_text.Processor(),
     }  # fmt: skip
 
 
@@ -135,7 +159,7 @@ def ernie() -> dict[str, Any]:
             hidden_size=32, num_attention_heads=2, num_layers=1, ffn_hidden_size=32, in_channels=16,
             out_channels=16, text_in_dim=32, rope_axes_dim=(4, 6, 6),
         ),
-        "vae": flux2_vae(), "scheduler": flow(), "text_encoder": language_model("Qwen3"),
+        "vae": flux2_vae(latents=4), "scheduler": flow(), "text_encoder": language_model("Qwen3"),
         "tokenizer": tokenizer(512), "pe": None, "pe_tokenizer": None,
     }  # fmt: skip
 
@@ -156,8 +180,8 @@ def ideogram() -> dict[str, Any]:
     return {
         "transformer": Ideogram4Transformer2DModel(**settings),
         "unconditional_transformer": Ideogram4Transformer2DModel(**settings),
-        "vae": flux2_vae(), "scheduler": flow(), "text_encoder": qwen_vl("Qwen3VL", layers=36, head=False),
-        "tokenizer": tokenizer(512, end=False),
+        "vae": flux2_vae(latents=4), "scheduler": flow(), "tokenizer": tokenizer(512, end=False),
+        "text_encoder": qwen_vl("Qwen3VL", layers=36, head=False),
     }  # fmt: skip
 
 

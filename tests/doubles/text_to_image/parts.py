@@ -22,12 +22,12 @@ def vae(channels: int = 4, **more: Any) -> Any:
     return AutoencoderKL(**(settings | more))
 
 
-def qwen_vae() -> Any:
+def qwen_vae(latents: int = 4) -> Any:
     from diffusers import AutoencoderKLQwenImage
 
     return AutoencoderKLQwenImage(
-        base_dim=8, z_dim=4, dim_mult=[1, 2, 4], num_res_blocks=1, temperal_downsample=[False, True],
-        latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+        base_dim=8, z_dim=latents, dim_mult=[1, 2, 4], num_res_blocks=1, temperal_downsample=[False, True],
+        latents_mean=[0.0] * latents, latents_std=[1.0] * latents,
     )  # fmt: skip
 
 
@@ -45,13 +45,13 @@ def dc_vae() -> Any:
     )  # fmt: skip
 
 
-def flux2_vae() -> Any:
+def flux2_vae(blocks: int = 1, latents: int = 1) -> Any:
     from diffusers import AutoencoderKLFlux2
 
     return AutoencoderKLFlux2(
-        sample_size=32, down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",),
-        block_out_channels=(4,), layers_per_block=1, latent_channels=1, norm_num_groups=1,
-        use_quant_conv=False, use_post_quant_conv=False,
+        sample_size=32, down_block_types=("DownEncoderBlock2D",) * blocks,
+        up_block_types=("UpDecoderBlock2D",) * blocks, block_out_channels=(4,) * blocks, layers_per_block=1,
+        latent_channels=latents, norm_num_groups=1, use_quant_conv=False, use_post_quant_conv=False,
     )  # fmt: skip
 
 

@@ -148,11 +148,10 @@ def cascade() -> dict[str, Any]:
 @case("IFPipeline", call=SMALL | {"clean_caption": False}, guided=GUIDED, plain=UNGUIDED)
 def deepfloyd() -> dict[str, Any]:
     from diffusers import DDPMScheduler
-    from diffusers.pipelines.deepfloyd_if import IFWatermarker
 
     return {
         "text_encoder": t5(), "tokenizer": tokenizer(77), "safety_checker": None,
-        "feature_extractor": None, "requires_safety_checker": False, "watermarker": IFWatermarker(),
+        "feature_extractor": None, "requires_safety_checker": False, "watermarker": None,
         "unet": unet(
             down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
             mid_block_type="UNetMidBlock2DSimpleCrossAttn", in_channels=3, out_channels=6,
@@ -241,3 +240,27 @@ def dreamlite() -> dict[str, Any]:
 @case("DreamLiteMobilePipeline", call=SMALL | {"max_sequence_length": 64}, one=True)
 def dreamlite_mobile() -> dict[str, Any]:
     return dreamlite_parts()
+
+
+@case("StableUnCLIPPipeline", call=SMALL | PRIOR, guided=GUIDED | {"prior_guidance_scale": 4.0}, plain={
+    "guidance_scale": 1.0, "prior_guidance_scale": 1.0
+})  # fmt: skip
+def stable_unclip() -> dict[str, Any]:
+    from diffusers import DDPMScheduler, PriorTransformer
+    from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
+
+    return {
+        "prior_tokenizer": tokenizer(), "prior_text_encoder": clip(projection=WIDTH),
+        "prior": PriorTransformer(
+            num_attention_heads=2, attention_head_dim=12, embedding_dim=WIDTH, num_layers=1,
+            num_embeddings=24,
+        ),
+        "prior_scheduler": DDPMScheduler(
+            variance_type="fixed_small_log", prediction_type="sample", clip_sample=True,
+            clip_sample_range=5.0, beta_schedule="squaredcos_cap_v2",
+        ),
+        "image_normalizer": StableUnCLIPImageNormalizer(embedding_dim=WIDTH),
+        "image_noising_scheduler": DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+        "tokenizer": tokenizer(), "text_encoder": clip(), "scheduler": ddim(), "vae": vae(),
+        "unet": unet(class_embed_type="projection", projection_class_embeddings_input_dim=2 * WIDTH),
+    }  # fmt: skip

@@ -181,6 +181,13 @@ def lumina2() -> dict[str, Any]:
     }  # fmt: skip
 
 
+HUNYUAN: dict[str, Any] = {
+    "sample_size": 16, "patch_size": 2, "attention_head_dim": 8, "num_attention_heads": 3, "in_channels": 4,
+    "cross_attention_dim": 32, "cross_attention_dim_t5": 32, "pooled_projection_dim": 16, "hidden_size": 24,
+    "activation_fn": "gelu-approximate",
+}  # fmt: skip
+
+
 @case("HunyuanDiTPipeline", call=SMALL | BINS, guided=GUIDED, plain=UNGUIDED)
 def hunyuan_dit() -> dict[str, Any]:
     from diffusers import DDPMScheduler, HunyuanDiT2DModel
@@ -189,17 +196,26 @@ def hunyuan_dit() -> dict[str, Any]:
         "scheduler": DDPMScheduler(), "vae": vae(), "text_encoder": tiny_text.bert(),
         "tokenizer": tokenizer(77), "text_encoder_2": t5(), "tokenizer_2": tokenizer(256),
         "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
-        "transformer": HunyuanDiT2DModel(
-            sample_size=16, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3,
-            in_channels=4, cross_attention_dim=32, cross_attention_dim_t5=32, pooled_projection_dim=16,
-            hidden_size=24, activation_fn="gelu-approximate",
-        ),
+        "transformer": HunyuanDiT2DModel(num_layers=2, **HUNYUAN),
     }  # fmt: skip
 
 
 @case("HunyuanDiTPAGPipeline", call=SMALL | BINS, guided=GUIDED)
 def hunyuan_dit_pag() -> dict[str, Any]:
     return hunyuan_dit() | {"pag_applied_layers": ["blocks.1"]}
+
+
+@case(
+    "HunyuanDiTControlNetPipeline", call=SMALL | BINS | {"control_image": picture()}, guided=GUIDED,
+    plain=UNGUIDED,
+)  # fmt: skip
+def hunyuan_dit_controlnet() -> dict[str, Any]:
+    from diffusers import HunyuanDiT2DControlNetModel, HunyuanDiT2DModel
+
+    return hunyuan_dit() | {
+        "transformer": HunyuanDiT2DModel(num_layers=4, **HUNYUAN),
+        "controlnet": HunyuanDiT2DControlNetModel(transformer_num_layers=4, **HUNYUAN),
+    }
 
 
 @case(
