@@ -15,6 +15,8 @@ def steps_argument(pipe: Any) -> str:
     parameters = inspect.signature(type(pipe).__call__).parameters
     names = ("num_inference_steps", "decoder_num_inference_steps")
     found = next((name for name in names if name in parameters), None)
+    if found is None and any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return names[0]  # it takes whatever it is given
     if found is None:
         raise UserError(
             f"{type(pipe).__name__} takes no num_inference_steps: fairgen needs a text-to-image pipeline."
