@@ -55,8 +55,12 @@ class SamplingSettings:
             if value is not None and name not in parameters:
                 raise UserError(f"{type(pipe).__name__} takes no {name}: leave it out for this model.")
         size = _native_size(pipe)
+        own = parameters.get(steps_argument(pipe))
+        steps = defaults.get("steps", own.default if own else None) if steps is None else steps
+        if steps is None:
+            raise UserError(f"{type(pipe).__name__} has no number of steps of its own: give one (steps).")
         settings = cls(
-            steps if steps is not None else defaults.get("steps", parameters[steps_argument(pipe)].default),
+            steps,
             guidance_scale if guidance_scale is not None else defaults.get("guidance_scale"),
             height if height is not None else defaults.get("height", size),
             width if width is not None else defaults.get("width", size),

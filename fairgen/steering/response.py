@@ -32,9 +32,9 @@ _NO_CHANCE = 0.02
 _OTHER_EYES = 10.0
 """Degrees of ITA, standard deviation: how far another reader of the same picture may be from ours.
 
-The second reader, on pictures of the embedded model, is 8 off on average, with a deviation of 11. Of the good
-strengths one is taken that is good for such a reader too: at the edge of a class, what one reader calls dark
-the next one calls brown.
+The second reader was 8 off on average, with a deviation of 11, on 200 pictures of the embedded model. Of the
+good strengths one is taken that is good for such a reader too: at the edge of a class, what one reader calls
+dark the next one calls brown.
 """
 _NEARLY_ALL = 0.995
 """As `_ENOUGH`, for such a reader. Of what is left, the strength nearest to 0 changes the picture least."""
