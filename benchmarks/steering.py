@@ -4,7 +4,8 @@
     python benchmarks/steering.py tables --work FOLDER   # prints them, writes benchmarks/steering.json
 
 Every set is one session of `fairgen.loop.session`, on prompts that no calibration has seen. Pictures are
-read by the first reader, which the loop steers by, and once more by the second, which it never sees.
+read by the first reader, which the loop steers by, and once more by the second, which it never sees. The two
+closed loops of a prompt and seed ask for mostly the same pictures; each of these is made once.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import page_tables
@@ -25,6 +26,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, hold_work, write_figures
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from fairgen.models.contract import Model
+    from fairgen.runs import ModelInfo
+    from fairgen.steering import Steering
+    from fairgen.steering.calibration import Calibration
+    from fairgen.steering.request import Request
+    from skin_tone import SkinToneReader
+    from skin_tone.second import SecondReader
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 console = Console()
@@ -72,19 +84,62 @@ def tasks() -> Iterator[Task]:
             yield Task("n = 100", "embedding", loop, prompt, 0, count=100)
 
 
-def _run(task: Task) -> dict[str, Any]:
+def together(missing: Sequence[Task]) -> list[list[Task]]:
+    """Sets of which most pictures are the same, to be made one after the other by one process."""
+    groups: dict[Task, list[Task]] = {}
+    for task in missing:
+        groups.setdefault(replace(task, loop=task.loop.partition(",")[0]), []).append(task)
+    return list(groups.values())
+
+
+class Remembering:
+    """A model that makes a picture once, however often it is asked for it."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._made: dict[tuple[str, int, float, str], Image.Image] = {}
+        self.threads = model.threads
+        self.default_batch_size = model.default_batch_size
+        self.chosen_technique = model.chosen_technique
+        self.check_prompts, self.check_techniques = model.check_prompts, model.check_techniques
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._model.info
+
+    def calibration(self, technique: str) -> Calibration | None:
+        return self._model.calibration(technique)
+
+    def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
+        keys = [(r.prompt, r.seed, r.strength, repr(sorted(r.extra.items()))) for r in requests]
+        new = [pair for pair in zip(keys, requests, strict=True) if pair[0] not in self._made]
+        if new:
+            pictures = self._model.generate([request for _, request in new], steering)
+            self._made |= zip((key for key, _ in new), pictures, strict=True)
+        return [self._made[key] for key in keys]
+
+
+def _run_group(group: Sequence[Task]) -> list[dict[str, Any]]:
     import torch
 
     import fairgen
-    from fairgen.loop.events import Filled, Finished, PictureDone
-    from fairgen.targets import spec_from_shares
-    from skin_tone import SCALES, SkinToneReader
+    from skin_tone import SkinToneReader
     from skin_tone.second import SecondReader
 
     torch.set_num_threads(1)
-    held = _run.__dict__
+    held = _run_group.__dict__
     if "generator" not in held:
         held.update(generator=fairgen.load_model("embedded"), reader=SkinToneReader(), second=SecondReader())
+    model = Remembering(held["generator"])
+    return [_run(task, model, held["reader"], held["second"]) for task in group]
+
+
+def _run(task: Task, model: Model, reader: SkinToneReader, second_reader: SecondReader) -> dict[str, Any]:
+    import fairgen
+    from fairgen.loop.events import Filled, Finished, PictureDone
+    from fairgen.targets import spec_from_shares
+    from skin_tone import SCALES
+
     classes = SCALES[task.scale].classes
     shares = SKEWED if task.skewed else [1 / len(classes)] * len(classes)
     spec = spec_from_shares(
@@ -96,8 +151,8 @@ def _run(task: Task) -> dict[str, Any]:
     replaced: dict[int, int] = {}
     summary: Any = None
     for event in fairgen.run_session(
-        held["generator"],
-        held["reader"],
+        model,
+        reader,
         f"a portrait of a {task.prompt}",
         spec,
         task.count,
@@ -114,7 +169,7 @@ def _run(task: Task) -> dict[str, Any]:
         elif isinstance(event, Finished):
             summary = event.summary
     kept = [p for p in pictures.values() if p.decision == "kept" or p.index in replaced]
-    second = Counter(held["second"].read(images[p.index])[0].classes.get(task.scale) for p in kept)
+    second = Counter(second_reader.read(images[p.index])[0].classes.get(task.scale) for p in kept)
     place = {name: k for k, name in enumerate(classes)}
     asked = [p for p in pictures.values() if p.wanted is not None and p.measured is not None]
     misses = [abs(place[p.wanted] - place[p.measured]) for p in asked]
@@ -128,7 +183,6 @@ def _run(task: Task) -> dict[str, Any]:
         "hits": sum(m == 0 for m in misses),
         "near": sum(m <= 1 for m in misses),
         "asked": len(asked),
-        "seconds": summary.seconds,
     }
 
 
@@ -161,10 +215,10 @@ def run(
     with Progress() as progress, ProcessPoolExecutor(workers) as pool:
         bar = progress.add_task("sets", total=len(missing))
         with (work / "sets.jsonl").open("a") as out:
-            for future in as_completed([pool.submit(_run, task) for task in missing]):
-                out.write(json.dumps(future.result()) + "\n")
+            for future in as_completed([pool.submit(_run_group, group) for group in together(missing)]):
+                out.writelines(json.dumps(row) + "\n" for row in future.result())
                 out.flush()
-                progress.advance(bar)
+                progress.advance(bar, len(future.result()))
 
 
 def _tv(counts: dict[str, int], row: dict[str, Any]) -> float:

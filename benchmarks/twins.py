@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import page_tables
+import torch
 import typer
 from PIL import Image
 from rich import print as show
@@ -134,7 +135,9 @@ def dose_response(generator: DiffusersModel, reader: SkinToneReader) -> dict[str
 
 
 def cost(generator: DiffusersModel, reader: SkinToneReader, rounds: int = 9) -> dict[str, float]:
-    """Sampling time against the plain pipeline's, and reading time against it."""
+    """Sampling time against the plain pipeline's, and reading time against it, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     requests = {
         s: [Request("a portrait of a chef", seed, strength=s) for seed in range(4)] for s in (0.0, 0.5)
     }
@@ -154,6 +157,7 @@ def cost(generator: DiffusersModel, reader: SkinToneReader, rounds: int = 9) -> 
             reader.read(picture)
         if turn:
             seconds["reader"].append(time.perf_counter() - begun)
+    torch.set_num_threads(threads)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     return {"seconds_per_picture": middle["plain"] / 4} | {
         f"{name}_ratio": middle[name] / middle["plain"] for name in (*GUIDED, "reader")
