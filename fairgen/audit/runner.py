@@ -21,6 +21,7 @@ from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.workers.parallel import in_parallel
 from fairgen.common.checks import between
 from fairgen.common.files import now
+from fairgen.common.libraries import uncollected
 from fairgen.errors import UserError
 from fairgen.loop.batches import BatchMaker, Here, run_together
 from fairgen.loop.events import Event, Finished
@@ -94,6 +95,7 @@ class _Block:
     names: tuple[str, ...]
 
 
+@uncollected()
 def blocks(audit: AuditRecord) -> list[_Block]:
     """The audit's work, in its order."""
     size = audit.side_by_side
@@ -123,6 +125,7 @@ def open_audit(folder: Path) -> RunWriter:
     return RunWriter(folder, fairgen_version=__version__)
 
 
+@uncollected()
 def look_back(folder: Path) -> LookBack:
     """Read what an audit left in ``folder``, and check every picture that it names.
 
