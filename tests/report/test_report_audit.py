@@ -194,6 +194,15 @@ def test_without_an_unsteered_arm_nothing_is_compared(tmp_path: Path) -> None:
     assert write_report(folder).html.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(("prompts", "seams"), [(12, True), (90, False)])
+def test_seams_do_not_cover_narrow_columns(tmp_path: Path, prompts: int, seams: bool) -> None:
+    listed = [(f"a portrait of doctor {n}", None) for n in range(prompts)]
+    folder = write_fake_audit(tmp_path / "run", listed, count=1, arms=("none",))
+    page = write_report(folder).html.read_text(encoding="utf-8")
+    assert page.count('<svg class="columns"') >= 1
+    assert ('<svg class="columns" style="--card: transparent"' in page) is not seams
+
+
 def test_prompts_without_header_and_groups(tmp_path: Path) -> None:
     folder = write_fake_audit(tmp_path / "run", [(p, None) for p, _ in PROMPTS[:3]], header=False)
     written = write_report(folder)
