@@ -108,7 +108,9 @@ def _chance(figures: ReportFigures, chance: float) -> str:
     plain = next((arm for arm in figures.arms if arm.arm == UNSTEERED), None)
     if plain is not None and plain.beyond_chance is not None:
         miss = "misses" if plain.beyond_chance == 1 else "miss"
-        text += f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts {miss} by more than such chance"
+        text += (
+            f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts {miss} by more than such chance"
+        )
     steered = [a for a in figures.arms if a.arm != UNSTEERED and a.tv is not None]
     if steered and all((a.tv or 0.0) < (a.noise_floor_tv or 0.0) for a in steered):
         text += (

@@ -258,11 +258,12 @@ def test_other_files_and_memory_are_used_recorded_and_found_again(visitor: Page,
     assert {"textual inversion 0 grin", "vae tiling"} <= set(model["weights"])
 
     page.reload()
-    page.wait_for_selector("#fg-model-facts [data-technique]")
+    page.wait_for_selector("text=Your earlier sets (1)")
     page.click("#fg-earlier button")
-    page.locator("#fg-earlier-sets button", has_text="Use these settings").first.click()
-    page.wait_for_selector("#fg-words .fg-files-row", state="attached")
+    page.click("#fg-earlier-sets >> text=Use these settings")
+    page.wait_for_selector("#fg-model-facts >> text=2 steps")
     page.click("#fg-opening button")
+    page.wait_for_selector("#fg-words .fg-files-row")
     assert page.locator("#fg-words .fg-files-row input").input_value() == "grin"
     assert page.locator("#fg-vae input").input_value() == "sharp"
     assert page.get_by_label("tile by tile").is_checked()

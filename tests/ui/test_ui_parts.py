@@ -327,8 +327,8 @@ def test_how_a_model_is_opened_goes_to_the_controls_and_back() -> None:
         "vae_tiling": True,
         "compile": True,
     }
-    for given in (every, {}):
-        options = ModelOptions.of(given)
+    for named in (every, {}):
+        options = ModelOptions.of(named)
         assert ModelOptions.of(opening_options(*opening_values(options))) == options
     for wrong in (["ink.safetensors"], [{}] * 9, "ink"):
         with pytest.raises(UserError, match="At most 8 LoRAs"):
