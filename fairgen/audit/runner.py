@@ -44,6 +44,7 @@ from fairgen.runs import (
     fingerprint_of,
     holds_records,
     require_same_model,
+    spec_document,
 )
 from fairgen.scoring.arms import AuditSummary, audit_summary
 from fairgen.steering import Technique, named_tone, technique
@@ -298,7 +299,7 @@ class Audit:
             prompts_file=plan.prompts_file,
             prompts_hash=plan.prompts_hash,
             prompts=list(plan.prompts),
-            specs={key: spec.model_dump(mode="json") for key, spec in plan.specs.items()},
+            specs={key: spec_document(spec) for key, spec in plan.specs.items()},
             arms=list(plan.arms),
             seed=plan.seed,
             tolerance=plan.tolerance,

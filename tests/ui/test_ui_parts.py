@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from fairgen.errors import UserError
+from fairgen.runs import ReadingDocument
 from fairgen.scoring.verify import PictureResult, Verification
 from fairgen.targets import load_spec
 from fairgen.ui.server.guard import Guard
@@ -245,7 +246,7 @@ def test_uploads_that_a_killed_server_left_are_swept(tmp_path: Path) -> None:
 
 
 def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> None:
-    sure = {"probabilities": {"lmd3": {"light": 0.0, "medium": 0.0, "dark": 1.0}}}
+    sure: ReadingDocument = {"probabilities": {"lmd3": {"light": 0.0, "medium": 0.0, "dark": 1.0}}}
     read = tuple(PictureResult(tmp_path / f"{n} a.png", (sure,), measured="dark") for n in range(12))
     broken = PictureResult(tmp_path / "13 b.png", unreadable="not a picture")
     run = UserRun("k", "key", "owner", tmp_path)
@@ -330,7 +331,8 @@ def test_how_a_model_is_opened_goes_to_the_controls_and_back() -> None:
     for named in (every, {}):
         options = ModelOptions.of(named)
         assert ModelOptions.of(opening_options(*opening_values(options))) == options
-    for wrong in (["ink.safetensors"], [{}] * 9, "ink"):
+    refused: tuple[object, ...] = (["ink.safetensors"], [{}] * 9, "ink")
+    for wrong in refused:
         with pytest.raises(UserError, match="At most 8 LoRAs"):
             opening_options(wrong, *opening_values(ModelOptions())[1:])
 
