@@ -186,6 +186,13 @@ def test_page_is_named_in_one_sentence_for_a_reader(done: Collected) -> None:
     assert "The price: 1.08 pictures made for each one that is kept." in second
 
 
+def test_one_prompt_is_told_in_the_singular(tmp_path: Path) -> None:
+    figures = collect(RunReader(write_fake_audit(tmp_path / "run", PROMPTS[:1]))).figures
+    for closer, says in ((1, "On the one prompt the set"), (0, "On 0 of 1 prompt the set")):
+        told = [c.model_copy(update={"closer": closer}) for c in figures.comparisons[:1]]
+        assert conclusion(figures.model_copy(update={"comparisons": told}))[0].startswith(says)
+
+
 def test_without_an_unsteered_arm_nothing_is_compared(tmp_path: Path) -> None:
     folder = write_fake_audit(tmp_path / "run", PROMPTS[:2], arms=("prompt",))
     figures = collect(RunReader(folder)).figures
