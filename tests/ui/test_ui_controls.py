@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.doubles import original_layout
-from tests.doubles.ui_server import LONG, Served, environment, free_port, wait_for
+from tests.doubles.ui_server import LONG, Served, environment, free_port, serious, wait_for
 from tests.ui.test_ui_generate import DONE
 
 if TYPE_CHECKING:
@@ -233,6 +233,7 @@ def test_other_files_and_memory_are_used_recorded_and_found_again(visitor: Page,
     page.get_by_label("Precision").click()
     page.get_by_role("option", name="bfloat16").click()
     page.get_by_label("tile by tile").check()
+    assert not serious(page, ("minor", "moderate", "serious", "critical"))
     page.get_by_label("What waits outside the graphics card").click()
     page.get_by_role("option", name="Whole parts").click()
     page.wait_for_selector("#fg-model-facts .fg-model-error >> text=this device is the CPU")
