@@ -1,9 +1,9 @@
 """What an audit costs beside a bare diffusers loop that makes as many pictures; writes docs/benchmarks.md.
 
-    python benchmarks/audit.py --prompts 6 --count 30 --rounds 3
+    python benchmarks/audit.py --prompts 3 --count 30 --rounds 3
 
-Both run in one process on the loaded embedded model, by turns, so that a busy machine is as unkind to the one
-as to the other. The audit reads every picture, writes every file, and steers by what it read.
+Both run in one process on the loaded embedded model, on one thread, by turns, so that a busy machine is as
+unkind to the one as to the other. The audit reads every picture, writes every file, and steers by what it read.
 """
 
 from __future__ import annotations
@@ -56,13 +56,15 @@ def _bare(pipe: Any, info: Any, prompts: list[str], pictures: int, batch: int) -
 
 
 def main(
-    prompts: Annotated[int, typer.Option(help="The first so many of the shipped list.")] = 6,
+    prompts: Annotated[int, typer.Option(help="The first so many of the shipped list.")] = 3,
     count: int = 30,
     rounds: Annotated[int, typer.Option(help="Times that each is run.")] = 3,
     batch_size: int = 4,
     save: Annotated[bool, typer.Option(help="Write docs/benchmarks.md and audit.json.")] = False,
 ) -> None:
     """Time both and print the ratio."""
+    import torch
+
     from fairgen.audit.plan import plan_audit
     from fairgen.audit.prompts import read_prompt_list
     from fairgen.audit.runner import Audit, AuditFinished
@@ -71,6 +73,7 @@ def main(
     from fairgen.targets import load_spec
     from skin_tone.pool import ReaderPool
 
+    torch.set_num_threads(1)
     entries = read_prompt_list(prompts_path()).entries
     # Spread over the list, so that every group has its share.
     texts = [entries[k * len(entries) // prompts].prompt for k in range(prompts)]
