@@ -388,4 +388,6 @@ def _threads(number: int | None) -> str:
 def _write_summary(folder: Path, summary: AuditSummary) -> None:
     from fairgen.common.files import write_text
 
+    for left in folder.glob(".summary.json.*.tmp"):  # of an audit that was killed here; the run is locked
+        left.unlink(missing_ok=True)
     write_text(folder / "summary.json", summary.model_dump_json(indent=2) + "\n")
