@@ -2,8 +2,9 @@
 
     python benchmarks/audit.py --prompts 3 --count 30 --rounds 3
 
-Both run in one process on the loaded embedded model, on one thread, by turns, so that a busy machine is as
-unkind to the one as to the other. The audit reads every picture, writes every file, and steers by what it read.
+Both run in one process on the loaded embedded model, on one thread, by turns, so that a busy machine is
+as unkind to the one as to the other. The audit reads every picture, writes every file, and steers by what
+it read.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
     python benchmarks/steering.py run --work FOLDER      # resumes where it stopped
     python benchmarks/steering.py tables --work FOLDER   # prints them, writes benchmarks/steering.json
 
+Finished sets are in that file, too: a run in a new folder goes on from there.
+
 Every set is one session of `fairgen.loop.session`, on prompts that no calibration has seen. Pictures are
 read by the first reader, which the loop steers by, and once more by the second, which it never sees. The two
 closed loops of a prompt and seed ask for mostly the same pictures; each of these is made once.
@@ -25,7 +27,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tools.figures.stamp import CALIBRATIONS, MODEL, READERS, hold_work, write_figures
+from tools.figures.stamp import CALIBRATIONS, KEY, MODEL, READERS, hold_work, identities, write_figures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,6 +49,7 @@ PROMPTS = (
     "security guard", "garbage collector",
 )  # fmt: skip
 """Four each of the contexts with a light, a mixed and a dark bias."""
+_FILE = _HERE / "steering.json"
 _COMMAND = "python benchmarks/steering.py run --work FOLDER; then tables --work FOLDER"
 SKEWED = (0.4, 0.3, 0.1, 0.1, 0.05, 0.05)
 OF = (MODEL, CALIBRATIONS, READERS)
@@ -187,8 +190,13 @@ def _run(task: Task, model: Model, reader: SkinToneReader, second_reader: Second
 
 
 def _done(work: Path) -> dict[Task, dict[str, Any]]:
+    """The sets that are made: those of the folder, and those of the file where it is of what ships."""
     path = work / "sets.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if _FILE.exists():
+        kept = json.loads(_FILE.read_text(encoding="utf-8"))
+        if kept[KEY]["of"] == {name: identities()[name] for name in OF}:
+            rows = kept["sets"] + rows
     return {Task(**{k: row[k] for k in Task.__dataclass_fields__}): row for row in rows}
 
 
@@ -252,10 +260,12 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")]) -> None:
     """Print the table, put it into docs/benchmarks.md, and write benchmarks/steering.json."""
     hold_work(work, OF)
-    rows = list(_done(work).values())
+    done = _done(work)
+    rows, missing = list(done.values()), sum(task not in done for task in tasks())
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     order = {task: place for place, task in enumerate(tasks())}
-    for row in sorted(rows, key=lambda row: order[Task(**{k: row[k] for k in Task.__dataclass_fields__})]):
+    rows.sort(key=lambda row: order[Task(**{k: row[k] for k in Task.__dataclass_fields__})])
+    for row in rows:
         groups.setdefault((row["part"], row["technique"], row["loop"]), []).append(row)
     result = [
         {"part": part, "technique": technique, "loop": loop} | summarise(members)
@@ -275,10 +285,14 @@ def tables(work: Annotated[Path, typer.Option(help="Folder of finished sets.")])
         for row in result
     ]
     text = page_tables.table(titles, cells)
+    if missing:
+        text += (
+            f"\n\n{len(rows)} of {len(order)} sets are made; `make figures ONLY=steering` makes the others."
+        )
     print(text)
     page_tables.put("steering", text)
-    document = {"command": _COMMAND, "rows": result}
-    write_figures(_HERE / "steering.json", document, OF)
+    document = {"command": _COMMAND, "missing": missing, "rows": result, "sets": rows}
+    write_figures(_FILE, document, OF, flat=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairgen.audit.prompts import PromptList, read_prompt_list, repeats
 from fairgen.common.checks import between
+from fairgen.common.libraries import uncollected
 from fairgen.common.text import check_prompt, readable, slug
 from fairgen.errors import UserError
 from fairgen.loop.session import (
@@ -65,6 +66,7 @@ def parse_arms(text: str) -> tuple[str, ...]:
     return tuple(arms)
 
 
+@uncollected()
 def plan_audit(
     prompts: Path,
     spec: FairnessSpec,
@@ -92,16 +94,14 @@ def plan_audit(
     specs = {spec.content_hash(): spec}
     made = []
     digits = max(2, len(str(len(listed.entries))))
-    by_name: dict[str, FairnessSpec] = {}
+    by_name: dict[str | None, str] = {None: spec.content_hash()}
     seen: dict[tuple[str, str], int] = {}
     for place, entry in enumerate(listed.entries):
-        own = spec
-        if entry.spec is not None:
-            if entry.spec not in by_name:
-                by_name[entry.spec] = _spec(listed, entry.spec, entry.line)
-            own = by_name[entry.spec]
-        key = own.content_hash()
-        specs[key] = own
+        if entry.spec is not None and entry.spec not in by_name:
+            own = _spec(listed, entry.spec, entry.line)
+            by_name[entry.spec] = own.content_hash()
+            specs[own.content_hash()] = own
+        key = by_name[entry.spec]
         before = seen.setdefault((normal_prompt(entry.prompt), key), place)
         if before != place:  # one spec by two names, or named and taken from the command
             raise UserError(f"{listed.path}, line {entry.line} {repeats(listed.entries[before].line)}.")

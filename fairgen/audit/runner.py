@@ -21,6 +21,7 @@ from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.workers.parallel import in_parallel
 from fairgen.common.checks import between
 from fairgen.common.files import now
+from fairgen.common.libraries import uncollected
 from fairgen.errors import UserError
 from fairgen.loop.batches import BatchMaker, Here, run_together
 from fairgen.loop.events import Event, Finished
@@ -43,6 +44,7 @@ from fairgen.runs import (
     fingerprint_of,
     holds_records,
     require_same_model,
+    spec_document,
 )
 from fairgen.scoring.arms import AuditSummary, audit_summary
 from fairgen.steering import Technique, named_tone, technique
@@ -94,6 +96,7 @@ class _Block:
     names: tuple[str, ...]
 
 
+@uncollected()
 def blocks(audit: AuditRecord) -> list[_Block]:
     """The audit's work, in its order."""
     size = audit.side_by_side
@@ -123,6 +126,7 @@ def open_audit(folder: Path) -> RunWriter:
     return RunWriter(folder, fairgen_version=__version__)
 
 
+@uncollected()
 def look_back(folder: Path) -> LookBack:
     """Read what an audit left in ``folder``, and check every picture that it names.
 
@@ -295,7 +299,7 @@ class Audit:
             prompts_file=plan.prompts_file,
             prompts_hash=plan.prompts_hash,
             prompts=list(plan.prompts),
-            specs={key: spec.model_dump(mode="json") for key, spec in plan.specs.items()},
+            specs={key: spec_document(spec) for key, spec in plan.specs.items()},
             arms=list(plan.arms),
             seed=plan.seed,
             tolerance=plan.tolerance,
@@ -384,4 +388,6 @@ def _threads(number: int | None) -> str:
 def _write_summary(folder: Path, summary: AuditSummary) -> None:
     from fairgen.common.files import write_text
 
+    for left in folder.glob(".summary.json.*.tmp"):  # of an audit that was killed here; the run is locked
+        left.unlink(missing_ok=True)
     write_text(folder / "summary.json", summary.model_dump_json(indent=2) + "\n")

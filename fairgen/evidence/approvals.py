@@ -9,6 +9,7 @@ from pydantic import Field
 from fairgen.common.documents import Part
 from fairgen.evidence.facts import RunFacts, document_hash
 from fairgen.report.declaration import declaration
+from fairgen.runs import SpecDocument
 from fairgen.targets import Approval
 from fairgen.targets.approval import approval_state, approval_text
 
@@ -66,11 +67,11 @@ def spec_statements(facts: list[RunFacts]) -> list[SpecStatement]:
     return list(found.values())
 
 
-def _statement(key: str, document: dict[str, Any], run: str) -> SpecStatement:
+def _statement(key: str, document: SpecDocument, run: str) -> SpecStatement:
     content = document_hash(document)
     # The hash of the document counts: a run file could name any.
     used = content or key
-    by, on, signed = (document.get(name) for name in ("approved_by", "approved_on", "approved_hash"))
+    by, on, signed = document.get("approved_by"), document.get("approved_on"), document.get("approved_hash")
     return SpecStatement(
         name=str(document.get("name", "by hand")),
         version=document.get("version"),

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -24,6 +23,7 @@ from fairgen.runs import (
     RunReader,
     SessionRecord,
     SessionRun,
+    SpecDocument,
     Summary,
 )
 from fairgen.runs.lines import examined
@@ -70,7 +70,7 @@ class SpecUse:
     session: str
     began: datetime
     content: str
-    document: dict[str, Any]
+    document: SpecDocument
 
     @property
     def name(self) -> str:
@@ -173,7 +173,7 @@ def facts_of(run: PackRun) -> RunFacts:
     )
 
 
-def document_hash(document: dict[str, Any]) -> str | None:
+def document_hash(document: SpecDocument) -> str | None:
     """Hash of the content of a spec; None: this version of fairgen cannot read it."""
     try:
         return FairnessSpec.model_validate_json(json.dumps(document)).content_hash()
@@ -189,10 +189,10 @@ class _Specs:
         known: hash -> documents that were found to have that content. uses, others: as in `RunFacts`.
     """
 
-    known: dict[str, list[dict[str, Any]]]
+    known: dict[str, list[SpecDocument]]
     uses: list[SpecUse] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
-    _last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _last: dict[str, SpecDocument] = field(default_factory=dict)
 
     def watch(self, line: int, record: SessionRecord) -> None:
         documents = self.known.setdefault(record.spec_hash, [record.spec])

@@ -85,7 +85,8 @@ def _change(before: SpecUse, use: SpecUse) -> tuple[str, str] | None:
 
 
 def _approval(use: SpecUse) -> str:
-    by, on, signed = (use.document.get(key) for key in ("approved_by", "approved_on", "approved_hash"))
+    spec = use.document
+    by, on, signed = spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash")
     return approval_text(by, on, signed, use.content)
 
 

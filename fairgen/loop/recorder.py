@@ -20,6 +20,7 @@ from fairgen.runs import (
     PictureRecord,
     SessionRecord,
     pixels_hash,
+    reading_document,
     session_names,
 )
 from fairgen.scoring.sets import summarise
@@ -146,7 +147,7 @@ class Recorder:
             file=place_file(name, job.slot, shows) if in_set else aside_file(name, index, shows),
             pixels=None if made.image is None else pixels_hash(made.image),
             seconds=made.seconds,
-            readings=[reading.model_dump(mode="json") for reading in made.readings],
+            readings=[reading_document(reading) for reading in made.readings],
         )
         kept = self.store.picture(fresh, made.image)
         self.pictures.append(kept.record)

@@ -43,6 +43,7 @@ from fairgen.runs import (
     SessionRun,
     require_same,
     require_same_model,
+    spec_document,
     sweep,
 )
 from fairgen.scoring.sets import behind_an_api, default_target_note, fewer_than_classes
@@ -213,7 +214,7 @@ class Plan:
             steering=asked_for,
             steered=steered,
             notes=notes,
-            spec=self.spec.model_dump(mode="json"),
+            spec=spec_document(self.spec),
             spec_hash=self.spec.content_hash(),
             context=context,
             scale=self.spec.scale,

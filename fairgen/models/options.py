@@ -11,7 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fairgen.errors import UserError
 
-__all__ = ["OFFLOADS", "LoraFile", "ModelOptions", "TokenFile", "is_settings", "read_settings"]
+__all__ = ["OFFLOADS", "SAMPLING", "LoraFile", "ModelOptions", "TokenFile", "is_settings", "read_settings"]
+
+SAMPLING = ("negative_prompt", "steps", "guidance_scale", "height", "width", "scheduler", "vary")
+"""Fields of `ModelOptions` that change how a model samples and not what is loaded."""
 
 OFFLOADS = ("none", "model", "sequential", "group")
 """Ways to keep on the CPU what the accelerator does not need at the moment, from fastest to smallest."""

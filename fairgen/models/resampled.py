@@ -7,13 +7,10 @@ import copy
 from fairgen.models.additions import put_on
 from fairgen.models.diffusers import DiffusersModel
 from fairgen.models.near_noise import check_varies
-from fairgen.models.options import ModelOptions
+from fairgen.models.options import SAMPLING, ModelOptions
 from fairgen.models.settings import SamplingSettings, main_scheduler
 
-__all__ = ["SAMPLING", "resampled"]
-
-SAMPLING = ("negative_prompt", "steps", "guidance_scale", "height", "width", "scheduler", "vary")
-"""Fields of `ModelOptions` that change how a model samples and not what is loaded."""
+__all__ = ["resampled"]
 
 
 def resampled(model: DiffusersModel, options: ModelOptions) -> DiffusersModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fairgen.common.text import counted
 from fairgen.scoring.across import UNSTEERED
 from fairgen.scoring.figures import Comparison, ReportedArm, ReportFigures
 from fairgen.steering.registry import label
@@ -72,7 +73,8 @@ def _alike(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
 
 def _closer(same: Sequence[Comparison]) -> str:
     c = same[0]
-    on = f"On all {c.prompts} prompts" if c.closer == c.prompts else f"On {c.closer} of {c.prompts} prompts"
+    every = f"On all {c.prompts} prompts" if c.prompts > 1 else "On the one prompt"
+    on = every if c.closer == c.prompts else f"On {c.closer} of {counted(c.prompts, 'prompt')}"
     which = f"the set steered by {label(c.arm)} is"
     if len(same) > 1:
         which = f"the sets steered by {listed([label(other.arm) for other in same])} are"
@@ -107,7 +109,10 @@ def _chance(figures: ReportFigures, chance: float) -> str:
     text = f"Drawing at random from the target itself would leave {percent(chance)} off"
     plain = next((arm for arm in figures.arms if arm.arm == UNSTEERED), None)
     if plain is not None and plain.beyond_chance is not None:
-        text += f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts miss by more than such chance"
+        miss = "misses" if plain.beyond_chance == 1 else "miss"
+        text += (
+            f"; unsteered, {plain.beyond_chance} of {plain.prompts} prompts {miss} by more than such chance"
+        )
     steered = [a for a in figures.arms if a.arm != UNSTEERED and a.tv is not None]
     if steered and all((a.tv or 0.0) < (a.noise_floor_tv or 0.0) for a in steered):
         text += (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
@@ -13,7 +12,7 @@ from fairgen.report import words
 from fairgen.report.declaration import declaration, model_rows
 from fairgen.report.images import data_uri
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
-from fairgen.runs import PictureRecord, Run, SessionRun
+from fairgen.runs import PictureRecord, ReadingDocument, Run, SessionRun
 from fairgen.scoring.measure import Fate, lab_to_hex, measure
 from fairgen.scoring.numbers import MEETS_WITHIN, bars, chance_band
 
@@ -34,14 +33,14 @@ def picture_view(
     scale: str,
     measured: str | None,
     abstained: str | None,
-    readings: list[dict[str, Any]],
+    readings: Sequence[ReadingDocument],
     seed: int | None = None,
     asked_for: str | None = None,
     prompt: str = "",
     note: str = "",
 ) -> Picture:
     """One picture from the JSON of its readings (largest face first); ``image``: see `Picture`."""
-    first: Mapping[str, Any] = readings[0] if readings else {}
+    first: ReadingDocument = readings[0] if readings else {}
     lab = first.get("lab")
     chances = (first.get("probabilities") or {}).get(scale) or {}
     read = measured is not None

@@ -125,7 +125,7 @@ def picture_rows(session: SessionRun, arm: str, group: str | None) -> Iterator[d
             "group": group,
             "arm": arm,
             "strength": picture.steering.get("strength"),
-            "certainty": chances.get(picture.measured),
+            "certainty": chances.get(picture.measured or ""),
             "in_set": picture.index in inside and picture.measured is not None,
             "lab_l": lab[0],
             "lab_a": lab[1],

@@ -233,7 +233,7 @@ def _row(done: Verification, r: PictureResult) -> dict[str, Any]:
     return {
         "file": r.name,
         "measured": r.measured,
-        "certainty": chances.get(r.measured),
+        "certainty": chances.get(r.measured or ""),
         "abstained": r.abstained,
         "unreadable": r.unreadable,
         "lab_l": lab[0],

@@ -14,6 +14,14 @@ Each line is linked to the one before it (`chain`), and what records say of each
 """
 
 from fairgen.runs.check import Fault, RunCheck, check_run
+from fairgen.runs.documents import (
+    ReadingDocument,
+    SpecDocument,
+    SteeringDocument,
+    TechniqueDocument,
+    reading_document,
+    spec_document,
+)
 from fairgen.runs.reader import TORN, Run, RunReader, SessionRun, read_run, session_names
 from fairgen.runs.records import (
     AuditPrompt,
@@ -62,6 +70,7 @@ __all__ = [
     "ModelInfo",
     "Past",
     "PictureRecord",
+    "ReadingDocument",
     "Record",
     "RecordWriter",
     "Repaired",
@@ -76,7 +85,10 @@ __all__ = [
     "SetFigures",
     "ShownPictures",
     "SignerRecord",
+    "SpecDocument",
+    "SteeringDocument",
     "Summary",
+    "TechniqueDocument",
     "Turns",
     "ahead_of",
     "all_sessions",
@@ -89,10 +101,12 @@ __all__ = [
     "parse_record",
     "pixels_hash",
     "read_run",
+    "reading_document",
     "record_schema",
     "repair_run",
     "require_same",
     "require_same_model",
     "session_names",
+    "spec_document",
     "sweep",
 ]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from fairgen.runs.chain import unchained
+from fairgen.runs.documents import ReadingDocument, SpecDocument, SteeringDocument, TechniqueDocument
 from fairgen.targets.approval import Approval
 
 Decision = Literal["kept", "discarded", "abstained"]
@@ -169,7 +170,7 @@ class AuditRecord(_Record):
     prompts_file: str = Field(description="name of the list, without its folder")
     prompts_hash: str = Field(description="'sha256:<hex>' of the list as it was read")
     prompts: list[AuditPrompt] = Field(min_length=1)
-    specs: dict[str, dict[str, Any]] = Field(description="spec hash -> the whole spec document")
+    specs: dict[str, SpecDocument] = Field(description="spec hash -> the whole spec document")
     arms: list[str] = Field(min_length=1, description="techniques, in the order in which they are run")
     seed: int = Field(description="what the prompts' own seeds were derived from, where the list gives none")
     tolerance: float = Field(description="largest TV from the declared target that counts as met")
@@ -213,7 +214,7 @@ class SessionRecord(_Record):
     steering: str = Field(description="the technique that was asked for: 'none', 'prompt', ...")
     steered: bool = Field(description="False for 'none', and where the technique stays off (see notes)")
     notes: list[str] = Field(default_factory=list)
-    spec: dict[str, Any] = Field(description="the whole spec document")
+    spec: SpecDocument = Field(description="the whole spec document")
     spec_hash: str = Field(description="'sha256:<hex>' of the spec's content")
     context: int | None = Field(
         default=None,
@@ -230,7 +231,9 @@ class SessionRecord(_Record):
         default=True, description="False: the quota was asked for blindly and every picture kept (open loop)"
     )
     batch_size: int
-    technique: dict[str, Any] = Field(default_factory=dict, description="the technique's own parameters")
+    technique: TechniqueDocument = Field(
+        default_factory=TechniqueDocument, description="the technique's own parameters"
+    )
     model: ModelInfo
     signer: SignerRecord | None = Field(
         default=None, description="who signs the content credentials of the pictures; None: not signed"
@@ -253,7 +256,9 @@ class PictureRecord(_Record):
     prompt: str = Field(description="as it was sent to the model")
     wanted: str | None = Field(description="class that was asked for; None where steering is off")
     word: str | None = Field(description="tone word used, where the technique uses one")
-    steering: dict[str, Any] = Field(default_factory=dict, description="what else the technique did")
+    steering: SteeringDocument = Field(
+        default_factory=SteeringDocument, description="what else the technique did"
+    )
     measured: str | None = Field(
         description="class of the largest face on the session's scale; None: abstained"
     )
@@ -268,7 +273,7 @@ class PictureRecord(_Record):
         description="'sha256:<hex>' of mode, size and pixels, not of the file; None in older runs",
     )
     seconds: float = Field(ge=0, description="its share of the batch's sampling time plus its reading time")
-    readings: list[dict[str, Any]] = Field(description="skin_tone readings as JSON, largest face first")
+    readings: list[ReadingDocument] = Field(description="skin_tone readings as JSON, largest face first")
 
 
 class FillRecord(_Record):

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from fairgen._version import __version__
 from fairgen.common.files import disk_errors
+from fairgen.common.libraries import uncollected
 from fairgen.runs.reader import RunReader, SessionRun
 from fairgen.runs.records import AuditRecord, RunRecord, parse_record
 from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter
@@ -123,6 +124,7 @@ class Turns:
         with suppress(OSError):
             self._folder.rmdir()
 
+    @uncollected()
     def _lines_in_file(self, block_of: dict[str, str]) -> Counter[str]:
         with self._writer.path.open("rb") as lines:
             records = (parse_record(line) for line in lines)

@@ -17,6 +17,7 @@ from fairgen.runs import (
     SessionRun,
     ShownPictures,
     SignerRecord,
+    SpecDocument,
 )
 from fairgen.scoring.across import UNSTEERED, Case, arm_figures, comparisons, groups
 from fairgen.scoring.figures import PromptFigures, ReportFigures
@@ -66,7 +67,7 @@ def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures 
     tolerance = audit.tolerance if audit else MEETS_WITHIN
     places = _places(audit)
     entries: dict[tuple[str, ...], _Entry] = {}
-    specs: dict[str, dict[str, Any]] = dict(audit.specs) if audit else {}
+    specs: dict[str, SpecDocument] = dict(audit.specs) if audit else {}
     models: dict[str, ModelInfo] = {}
     signers: dict[str, SignerRecord] = {}
     for session in reader.sessions():

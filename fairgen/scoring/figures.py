@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fairgen.runs import AuditRecord, Distances, ModelInfo, SetFigures, SignerRecord
+from fairgen.runs import AuditRecord, Distances, ModelInfo, SetFigures, SignerRecord, SpecDocument
 from fairgen.targets.approval import Approval
 
 Range = tuple[float, float]
@@ -222,7 +222,7 @@ class ReportFigures(_Part):
     groups: list[GroupFigures]
     prompts: list[PromptFigures] = Field(description="worst first: largest steered TV, then unsteered TV")
     approvals: dict[str, Approval] = Field(description="spec hash -> whether a person stands behind it")
-    specs: dict[str, dict[str, Any]] = Field(description="spec hash -> the whole spec document")
+    specs: dict[str, SpecDocument] = Field(description="spec hash -> the whole spec document")
     models: list[ModelInfo]
     signers: list[SignerRecord] = Field(description="who signed the pictures' content credentials")
     audit: AuditRecord | None = Field(description="the run's own header; None where it was no audit")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from fairgen import stats
-from fairgen.runs import PictureRecord, SessionRun
+from fairgen.runs import PictureRecord, ReadingDocument, SessionRun
 from fairgen.scoring.figures import ReportedSet
 from fairgen.scoring.numbers import figures, redrawn, set_figures, vectors_of
 from fairgen.stats.distances import Vector
@@ -91,7 +91,7 @@ def _shots(pictures: Sequence[PictureRecord], session: SessionRun, *, kept: bool
     missing = {fill.index: fill.missing for fill in session.fills}
     shots = []
     for p in pictures:
-        reading: Mapping[str, Any] = p.readings[0] if p.readings and p.measured is not None else {}
+        reading: ReadingDocument = p.readings[0] if p.readings and p.measured is not None else {}
         chances = (reading.get("probabilities") or {}).get(session.record.scale) or {}
         lab, angle = reading.get("lab"), reading.get("ita")
         fate: Fate = "abstained" if p.measured is None else "kept" if kept else "discarded"
@@ -105,7 +105,7 @@ def _shots(pictures: Sequence[PictureRecord], session: SessionRun, *, kept: bool
                 wanted=p.wanted,
                 read_as=p.measured,
                 reason=p.abstained,
-                certainty=chances.get(p.measured),
+                certainty=chances.get(p.measured or ""),
                 ita=angle,
                 colour=None if lab is None else lab_to_hex(lab),
                 missing=missing.get(p.index) if kept else None,

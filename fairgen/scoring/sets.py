@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fairgen.common.text import counted
-from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, SpecDocument, Summary
 from fairgen.scoring.numbers import distances, set_figures
 from fairgen.targets.approval import approval_state, approval_text
 from fairgen.targets.support import support_note
@@ -85,7 +84,7 @@ def fewer_than_classes(target: Mapping[str, float], count: int) -> str | None:
     )
 
 
-def approval_note(spec: Mapping[str, Any], spec_hash: str) -> str:
+def approval_note(spec: SpecDocument, spec_hash: str) -> str:
     """Who stands behind a spec document whose content has this hash."""
     signed = (spec.get("approved_by"), spec.get("approved_hash"), spec_hash)
     if approval_state(*signed) == "unapproved":

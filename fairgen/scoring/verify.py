@@ -12,13 +12,13 @@ from functools import cache, partial
 from itertools import takewhile
 from operator import ne
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fairgen import stats
 from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
-from fairgen.runs import RUN_FILE
+from fairgen.runs import RUN_FILE, ReadingDocument, spec_document
 from fairgen.scoring.figures import Figures
 from fairgen.scoring.numbers import figures
 from fairgen.scoring.sets import approval_note, default_target_note
@@ -61,7 +61,7 @@ class PictureResult:
     """
 
     file: Path
-    readings: tuple[dict[str, Any], ...] = ()
+    readings: tuple[ReadingDocument, ...] = ()
     measured: str | None = None
     abstained: str | None = None
     unreadable: str | None = None
@@ -102,8 +102,8 @@ class Verification:
     def notes(self) -> list[str]:
         """Sentences for people: what was used, who approved the spec, what supports it, what may surprise."""
         spec = self.spec
-        notes = [approval_note(spec.model_dump(mode="json"), spec.content_hash())]
-        if unsupported := support_note(spec.model_dump(mode="json"), self.context):
+        notes = [approval_note(spec_document(spec), spec.content_hash())]
+        if unsupported := support_note(spec_document(spec), self.context):
             notes.append(unsupported)
         if spec.contexts and self.context is None:
             notes.insert(0, default_target_note(spec.name, len(spec.contexts), self.prompt))
@@ -283,7 +283,7 @@ def verify_pictures(
         first = readings[0]
         yield PictureResult(
             file,
-            readings=tuple(r.model_dump(mode="json", include=kept) for r in readings),
+            readings=tuple(cast(ReadingDocument, r.model_dump(mode="json", include=kept)) for r in readings),
             measured=first.classes.get(spec.scale),
             abstained=first.abstained,
             marks=says,

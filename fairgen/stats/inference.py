@@ -130,9 +130,11 @@ def bootstrap(
     ``redraw_pictures`` they are about the sampler behind it. Redrawing adds noise, so ``tv_mean`` lies above
     the set's own total variation: it is shown beside it, never instead. For the same reason a percentile
     interval of the sampler's total variation would lie above the truth wherever that is near 0. It gets
-    ``estimate -+ c`` instead, cut to [0, 1], where c bounds the distance of ``level`` of the rounds from the
-    set itself: by the triangle inequality ``|TV(set, q) - TV(sampler, q)| <= TV(set, sampler)``. So it covers
-    about as often as it says near 0, and more often away from it.
+    ``estimate -+ c`` instead, cut to [0, 1], where c bounds the distance of ``level`` of the rounds from what
+    they were drawn from: by the triangle inequality ``|TV(set, q) - TV(sampler, q)| <= TV(set, sampler)``.
+    For c the rounds are drawn with half a picture more of each class (the prior of Jeffreys), for a small set
+    varies less than the sampler behind it, and half a picture is added, as whole pictures come in steps. So
+    it covers about as often as it says near 0, and more often away from it.
 
     Args:
         probabilities: one mapping class -> probability for each picture that could be read.
@@ -147,20 +149,24 @@ def bootstrap(
     q, rows = shares_of_target(target), rows_of_probabilities(probabilities, target)
     borders = np.cumsum(rows, axis=1)
     borders[:, -1] = np.inf  # rounding must not leave a gap at the top
-    rng = np.random.default_rng(seed)
+    rng, other = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     n, k = rows.shape
-    shares = np.empty((draws, k))
+    shares, smoothed = np.empty((draws, k)), np.empty((draws, k))
     for i in range(draws):
         at = rng.integers(n, size=n) if redraw_pictures else np.arange(n)
         # A class of probability 0 has an empty step, on which no draw from [0, 1) can land.
         labels = (rng.random(n)[:, None] >= borders[at]).sum(axis=1)
         shares[i] = np.bincount(labels, minlength=k) / n
+        if redraw_pictures:
+            added = other.random(n) < 0.5 * k / (n + 0.5 * k)
+            smoothed[i] = np.bincount(np.where(added, other.integers(k, size=n), labels), minlength=k) / n
     tv = 0.5 * np.abs(shares - q).sum(axis=1)
     low, high = central(tv, level)
     if redraw_pictures:
         found = rows.mean(axis=0)
         estimate = 0.5 * float(np.abs(found - q).sum())
-        reach = float(np.quantile(0.5 * np.abs(shares - found).sum(axis=1), level))
+        centre = (n * found + 0.5) / (n + 0.5 * k)
+        reach = float(np.quantile(0.5 * np.abs(smoothed - centre).sum(axis=1), level)) + 0.5 / n
         low, high = max(estimate - reach, 0.0), min(estimate + reach, 1.0)
     return Bootstrap(
         level=level,

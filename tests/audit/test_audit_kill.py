@@ -21,6 +21,7 @@ from PIL import Image
 
 from fairgen import cli
 from fairgen.runs import RUN_FILE, read_run
+from tests.doubles import audit_kills
 from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
 
 KILLS = 50
@@ -207,3 +208,15 @@ def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["interrupted"] == []
     assert files_of(folders[1] / "run") == files_of(folders[0] / "run")
+
+
+def test_what_a_kill_left_of_the_summary_is_gone_once_the_run_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = audit_kills.plan(tmp_path)
+    audit_kills.run(asked, tmp_path)
+    whole = files_of(tmp_path)
+    (tmp_path / audit_kills.RUN / ".summary.json.0123abcd.tmp").write_text("{")
+    audit_kills.run(asked, tmp_path)
+    assert files_of(tmp_path) == whole

@@ -7,11 +7,10 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 
-from fairgen.runs import ModelInfo, PictureRecord, RunWriter, SessionRecord, Summary
+from fairgen.runs import ModelInfo, PictureRecord, ReadingDocument, RunWriter, SessionRecord, Summary
 from skin_tone.colour import hex_to_lab, ita
 from skin_tone.scales import SCALES
 
@@ -39,7 +38,7 @@ def draw_face(path: Path, tone: str, seed: int) -> None:
     picture.resize((128, 128), Image.Resampling.LANCZOS).save(path)
 
 
-def reading(tone: str) -> dict[str, Any]:
+def reading(tone: str) -> ReadingDocument:
     """The JSON of a reading of skin of that colour."""
     lab = hex_to_lab(tone)
     angle = ita(lab)

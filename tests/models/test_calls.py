@@ -83,7 +83,8 @@ def test_a_control_picture_reaches_the_pipeline() -> None:
 
 def test_strength_0_is_sampled_apart_where_padding_would_change_it() -> None:
     pipe = model("Kandinsky5T2IPipeline", 64)
-    plain = pipe.generate(requests(0.0, 0.0))
+    # Alone, too: on some processors a call with two pictures differs in the last bits.
+    plain = [pipe.generate([request])[0] for request in requests(0.0, 0.0)]
     for _ in range(2):  # once found out, and once known
         made = pipe.generate(requests(0.0, 1.0), Steering("embedding"))
         assert same(made[0], plain[0])

@@ -186,12 +186,28 @@ def test_page_is_named_in_one_sentence_for_a_reader(done: Collected) -> None:
     assert "The price: 1.08 pictures made for each one that is kept." in second
 
 
+def test_one_prompt_is_told_in_the_singular(tmp_path: Path) -> None:
+    figures = collect(RunReader(write_fake_audit(tmp_path / "run", PROMPTS[:1]))).figures
+    for closer, says in ((1, "On the one prompt the set"), (0, "On 0 of 1 prompt the set")):
+        told = [c.model_copy(update={"closer": closer}) for c in figures.comparisons[:1]]
+        assert conclusion(figures.model_copy(update={"comparisons": told}))[0].startswith(says)
+
+
 def test_without_an_unsteered_arm_nothing_is_compared(tmp_path: Path) -> None:
     folder = write_fake_audit(tmp_path / "run", PROMPTS[:2], arms=("prompt",))
     figures = collect(RunReader(folder)).figures
     assert figures.comparisons == []
     assert headline(figures).startswith("Off the declared target: ")
     assert write_report(folder).html.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("prompts", "seams"), [(12, True), (90, False)])
+def test_seams_do_not_cover_narrow_columns(tmp_path: Path, prompts: int, seams: bool) -> None:
+    listed = [(f"a portrait of doctor {n}", None) for n in range(prompts)]
+    folder = write_fake_audit(tmp_path / "run", listed, count=1, arms=("none",))
+    page = write_report(folder).html.read_text(encoding="utf-8")
+    assert page.count('<svg class="columns"') >= 1
+    assert ('<svg class="columns" style="--card: transparent"' in page) is not seams
 
 
 def test_prompts_without_header_and_groups(tmp_path: Path) -> None:

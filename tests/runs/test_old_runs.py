@@ -64,7 +64,9 @@ def test_a_stopped_audit_goes_on_to_what_it_would_have_been(old: Path) -> None:
     for _ in Audit(plan_of(left.audit), model, InfoReader(), Path("stopped"), batch_size=2, left=left).run():
         pass
     found, whole = files_of(old / "stopped"), files_of(old / "whole")
-    assert comparable(found.pop(RUN_FILE)) == comparable(whole.pop(RUN_FILE))
+    now, then = comparable(found.pop(RUN_FILE)), comparable(whole.pop(RUN_FILE))
+    kept(then, now)  # processors differ in the last bits of a probability
+    kept(now, then)
     # One hash names a model now; until 0.1.0 pictures had one of their own.
     assert without_weights(found) == without_weights(whole)
     for session in read_run("stopped").sessions.values():

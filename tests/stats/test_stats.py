@@ -313,14 +313,16 @@ def test_bootstrap_carries_the_readers_doubt() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shares", [[1 / 6] * 6, [0.4, 0.3, 0.1, 0.1, 0.05, 0.05]])
-def test_bootstrap_covers_the_samplers_total_variation(shares: list[float]) -> None:
-    """Also where that is 0, which a percentile interval never reaches."""
-    target, rng = uniform(6), np.random.default_rng(0)
-    truth = 0.5 * sum(abs(share - 1 / 6) for share in shares)
+@pytest.mark.parametrize("n", [12, 30])
+@pytest.mark.parametrize("shares", [[1 / 6] * 6, [0.4, 0.3, 0.1, 0.1, 0.05, 0.05], [0.1] * 10])
+def test_bootstrap_covers_the_samplers_total_variation(shares: list[float], n: int) -> None:
+    """Also where that is 0, which a percentile interval never reaches, and with few pictures."""
+    k = len(shares)
+    target, rng = uniform(k), np.random.default_rng(0)
+    truth = 0.5 * sum(abs(share - 1 / k) for share in shares)
     covered = 0
     for seed in range(200):
-        rows = [{f"c{i}": 1.0} for i in rng.choice(6, size=30, p=shares)]
+        rows = [{f"c{i}": 1.0} for i in rng.choice(k, size=n, p=shares)]
         low, high = stats.bootstrap(rows, target, draws=200, seed=seed).tv
         assert 0 <= low <= high <= 1
         covered += low <= truth <= high

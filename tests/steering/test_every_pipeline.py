@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,8 @@ def test_the_table_is_current(rows: dict[str, Row]) -> None:
     assert all(row.prompt == "yes" for row in rows.values())
     current = re.search(rf"{re.escape(BEGIN)}\n(.*){re.escape(END)}", PAGE.read_text("utf-8"), re.DOTALL)
     assert current is not None
-    assert current.group(1) == table(rows), "run python -m tests.steering.test_every_pipeline"
+    found = as_on_any_processor(rows, current.group(1))
+    assert current.group(1) == table(found), "run python -m tests.steering.test_every_pipeline"
 
 
 def test_no_pipeline_is_forgotten() -> None:
@@ -246,6 +247,18 @@ def half(name: str, pipe: Any, strengths: list[float], toned: torch.Tensor, mode
     return "not on a CPU"
 
 
+def as_on_any_processor(rows: dict[str, Row], page: str) -> dict[str, Row]:
+    """The rows as the page has to show them: what was equal to rounding anywhere is said to be so, for where
+    a batch is padded further, it depends on the processor whether the last bits are the same.
+    """
+    lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| ")}
+    known = {name for name in rows if "| to rounding |" in lines.get(name.removesuffix("Pipeline"), "")}
+    return {
+        name: replace(row, zero="to rounding") if name in known and row.zero == "bit for bit" else row
+        for name, row in rows.items()
+    }
+
+
 def table(rows: dict[str, Row]) -> str:
     """The table of docs/steering.md."""
     lines = [
@@ -267,4 +280,5 @@ if __name__ == "__main__":
     found = {name: check(name) for name in sorted(CASES)}
     text = PAGE.read_text("utf-8")
     begin, rest = text.split(f"{BEGIN}\n")
+    found = as_on_any_processor(found, rest.split(END)[0])
     PAGE.write_text(f"{begin}{BEGIN}\n{table(found)}{END}{rest.split(END)[1]}", "utf-8")

@@ -100,6 +100,14 @@ def test_a_stamp_names_what_ships_and_goes_stale_with_it(tmp_path: Path) -> None
     assert piece.stale(root) == ["it.json is not of the embedded model and readers that ship"]
 
 
+def test_what_is_half_measured_is_continued(tmp_path: Path) -> None:
+    root, piece = _copied(tmp_path)
+    assert not piece.unfinished(root)
+    for missing in (3, 0):
+        write_figures(root / "it.json", {"command": "c", "missing": missing, "rows": []}, [MODEL, READERS])
+        assert piece.unfinished(root) == bool(missing)
+
+
 def test_a_sentence_is_held_against_its_figure(tmp_path: Path) -> None:
     root, piece = _copied(tmp_path)
     (statement,) = piece.states

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.doubles import original_layout
-from tests.doubles.ui_server import LONG, Served, environment, free_port, wait_for
+from tests.doubles.ui_server import LONG, Served, environment, free_port, serious, wait_for
 from tests.ui.test_ui_generate import DONE
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ pytestmark = pytest.mark.embedded
 def model_folder(
     tmp_path_factory: pytest.TempPathFactory, embedded_model: Path, embedded_generator: DiffusersModel
 ) -> Path:
-    """The embedded model as one file with its configuration beside it, quick settings, and a LoRA."""
+    """The embedded model as one file with its configuration beside it, quick settings, a LoRA, an autoencoder
+    and a textual inversion.
+    """
+    import numpy as np
     from safetensors.numpy import save_file
 
     folder = tmp_path_factory.mktemp("models")
@@ -37,6 +40,9 @@ def model_folder(
     (folder / "quick.yaml").write_text("model: mine.safetensors\nsteps: 3\n")
     (folder / "styles").mkdir()
     save_file(_lora(embedded_generator), folder / "styles" / "ink.safetensors")
+    shutil.copytree(embedded_model / "vae", folder / "sharp")
+    wide = embedded_generator.pipe.text_encoder.config.hidden_size
+    save_file({"emb_params": np.ones((1, wide), dtype="float32")}, folder / "styles" / "smile.safetensors")
     (folder / "damaged.safetensors").write_bytes(b"no weights")
     return folder
 
@@ -183,7 +189,7 @@ def test_settings_and_a_lora_are_used_recorded_and_two_clicks_differ(visitor: Pa
     page = visitor
     page.locator("#fg-loras input[list]").fill("styles/ink.safetensors")
     page.locator("#fg-loras input[list]").press("Enter")
-    page.locator("#fg-loras .fg-loras-row input").fill("0.4")
+    page.locator("#fg-loras .fg-files-row input").fill("0.4")
     page.click("#fg-more button")
     page.locator("#fg-negative textarea, #fg-negative input").fill("glasses")
     page.locator("#fg-steps textarea, #fg-steps input").fill("2")
@@ -213,6 +219,57 @@ def test_settings_and_a_lora_are_used_recorded_and_two_clicks_differ(visitor: Pa
     page.locator("#fg-steps textarea, #fg-steps input").fill("many")
     page.click("#fg-go")
     page.wait_for_selector("#fg-status .fg-status-error >> text=must be a number")
+
+
+def test_other_files_and_memory_are_used_recorded_and_found_again(visitor: Page, shop: Served) -> None:
+    page = visitor
+    page.click("#fg-opening button")
+    page.locator("#fg-words input[list]").fill("styles/smile.safetensors")
+    page.locator("#fg-words input[list]").press("Enter")
+    page.locator("#fg-words .fg-files-row input").fill("grin")
+    page.locator("#fg-words .fg-files-row input").press("Tab")
+    page.locator("#fg-vae input").click()
+    page.get_by_role("option", name="sharp").click()
+    page.get_by_label("Precision").click()
+    page.get_by_role("option", name="bfloat16").click()
+    page.get_by_label("tile by tile").check()
+    assert not serious(page, ("minor", "moderate", "serious", "critical"))
+    page.get_by_label("What waits outside the graphics card").click()
+    page.get_by_role("option", name="Whole parts").click()
+    page.wait_for_selector("#fg-model-facts .fg-model-error >> text=this device is the CPU")
+    page.get_by_label("What waits outside the graphics card").click()
+    page.get_by_role("option", name="Nothing").click()
+    page.wait_for_selector("#fg-model-facts [data-technique]")
+    page.click("#fg-more button")
+    page.locator("#fg-steps textarea, #fg-steps input").fill("2")
+    page.get_by_label("How to steer").click()
+    page.get_by_role("option", name="Unsteered").click()
+    page.locator("#fg-prompt textarea").fill("a portrait of a chef, grin")
+    make(page, 1)
+    model = newest_record(shop)["model"]
+    chosen = {
+        "textual_inversion": [{"file": "styles/smile.safetensors", "token": "grin"}],
+        "vae": "sharp",
+        "dtype": "bfloat16",
+        "vae_tiling": True,
+        "steps": 2,
+    }
+    assert model["options"] == chosen
+    assert model["dtype"] == "bfloat16"
+    assert {"textual inversion 0 grin", "vae tiling"} <= set(model["weights"])
+
+    page.reload()
+    page.wait_for_selector("text=Your earlier sets (1)")
+    page.click("#fg-earlier button")
+    page.click("#fg-earlier-sets >> text=Use these settings")
+    page.wait_for_selector("#fg-model-facts >> text=2 steps")
+    page.click("#fg-opening button")
+    page.wait_for_selector("#fg-words .fg-files-row")
+    assert page.locator("#fg-words .fg-files-row input").input_value() == "grin"
+    assert page.locator("#fg-vae input").input_value() == "sharp"
+    assert page.get_by_label("tile by tile").is_checked()
+    make(page, 1)
+    assert newest_record(shop)["model"]["options"] == chosen
 
 
 def test_what_cannot_be_opened_is_said_where_it_is_chosen(visitor: Page, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from fairgen.errors import UserError
+from fairgen.runs import ReadingDocument
 from fairgen.scoring.verify import PictureResult, Verification
 from fairgen.targets import load_spec
 from fairgen.ui.server.guard import Guard
@@ -245,7 +246,7 @@ def test_uploads_that_a_killed_server_left_are_swept(tmp_path: Path) -> None:
 
 
 def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> None:
-    sure = {"probabilities": {"lmd3": {"light": 0.0, "medium": 0.0, "dark": 1.0}}}
+    sure: ReadingDocument = {"probabilities": {"lmd3": {"light": 0.0, "medium": 0.0, "dark": 1.0}}}
     read = tuple(PictureResult(tmp_path / f"{n} a.png", (sure,), measured="dark") for n in range(12))
     broken = PictureResult(tmp_path / "13 b.png", unreadable="not a picture")
     run = UserRun("k", "key", "owner", tmp_path)
@@ -256,7 +257,7 @@ def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> N
         assert "1 not opened" in status
 
 
-def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -> None:
+def test_a_folder_offers_models_and_files_by_their_names_in_it(tmp_path: Path) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -268,6 +269,10 @@ def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -
     save_file({"model.diffusion_model.x": weight}, tmp_path / "sub" / "Big one.safetensors")
     save_file({"lora_unet_x.lora_down.weight": weight}, tmp_path / "ink.safetensors")
     save_file({"encoder.x": weight, "decoder.x": weight}, tmp_path / "vae.safetensors")
+    save_file({"emb_params": weight}, tmp_path / "smile.safetensors")
+    (tmp_path / "sharp").mkdir()
+    (tmp_path / "sharp" / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+    save_file({"encoder.x": weight, "decoder.x": weight}, tmp_path / "sharp" / "weights.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"x")
     (tmp_path / "old.ckpt").write_bytes(b"\x80x")
     for name in ("folder", "sub/Big one", ".hidden"):
@@ -282,6 +287,8 @@ def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -
         ("sub/Big one.safetensors", "file"),
     ]
     assert [one.name for one in found.loras()] == ["ink.safetensors"]
+    assert [one.name for one in found.vaes()] == ["sharp", "vae.safetensors"]
+    assert [one.name for one in found.words()] == ["smile.safetensors"]
     assert Catalogue(None).models() == []
 
     engine = Engine(folder=tmp_path)  # others can reach the server
@@ -291,9 +298,14 @@ def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -
         with pytest.raises(UserError, match="has no model"):
             engine.check_model(model)
     for options, says in (
-        ({"lora": [str(tmp_path / "ink.safetensors")]}, "has no LoRA"),
-        ({"lora": ["../ink.safetensors"]}, "has no LoRA"),
-        ({"vae": "x"}, "no option 'vae'"),
+        ({"lora": [str(tmp_path / "ink.safetensors")]}, "has no file"),
+        ({"lora": ["../ink.safetensors"]}, "has no file"),
+        ({"vae": "x"}, "has no file 'x'"),
+        ({"textual_inversion": ["../smile.safetensors:grin"]}, "has no file"),
+        ({"base": "x"}, "no option 'base'"),
+        ({"dtype": "float16"}, "no option 'dtype'"),
+        ({"offload": "model"}, "no option 'offload'"),
+        ({"compile": True}, "no option 'compile'"),
         ({"steps": 151}, "from 1 to 150"),
         ({"width": 4096}, "2048 pixels at most"),
         ({"steps": "many"}, "cannot be used"),
@@ -301,6 +313,28 @@ def test_a_folder_offers_models_and_loras_by_their_names_in_it(tmp_path: Path) -
     ):
         with pytest.raises(UserError, match=says):
             engine.check_options(options)
+
+
+def test_how_a_model_is_opened_goes_to_the_controls_and_back() -> None:
+    from fairgen.models.options import ModelOptions
+    from fairgen.ui.parts.opening import opening_options, opening_values
+
+    every = {
+        "lora": [{"file": "ink.safetensors", "weight": 0.5}],
+        "textual_inversion": [{"file": "smile.safetensors", "token": "grin"}, {"file": "frown.safetensors"}],
+        "vae": "sharp",
+        "dtype": "bfloat16",
+        "offload": "group",
+        "vae_tiling": True,
+        "compile": True,
+    }
+    for named in (every, {}):
+        options = ModelOptions.of(named)
+        assert ModelOptions.of(opening_options(*opening_values(options))) == options
+    refused: tuple[object, ...] = (["ink.safetensors"], [{}] * 9, "ink")
+    for wrong in refused:
+        with pytest.raises(UserError, match="At most 8 LoRAs"):
+            opening_options(wrong, *opening_values(ModelOptions())[1:])
 
 
 def test_typed_settings_become_options_or_a_sentence() -> None:

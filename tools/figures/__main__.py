@@ -76,10 +76,12 @@ def retire(names: Annotated[list[str], typer.Argument(help="Pieces.")]) -> None:
 
 
 def state(piece: Piece) -> str:
-    """``measured``, ``not measured``, or ``stale``: of another model or reader."""
+    """``measured``, ``not measured``, ``stale`` (of another model or reader), or ``to be continued``."""
     if not piece.written(ROOT):
         return "not measured"
-    return "stale" if piece.stale(ROOT) else "measured"
+    if piece.stale(ROOT):
+        return "stale"
+    return "to be continued" if piece.unfinished(ROOT) else "measured"
 
 
 def _chosen(names: list[str] | None) -> dict[str, Piece]:

@@ -152,6 +152,11 @@ class Piece(_Part):
         """The JSON files that are there."""
         return sorted(path for pattern in self.files for path in root.glob(pattern))
 
+    def unfinished(self, root: Path) -> bool:
+        """Whether a file says under ``missing`` that something is still to be measured."""
+        documents = (json.loads(path.read_text(encoding="utf-8")) for path in self.written(root))
+        return any(isinstance(found, dict) and found.get("missing") for found in documents)
+
     def stale(self, root: Path) -> list[str]:
         """What is wrong with the figures that are there, a sentence each. Empty where nothing is."""
         found = []

@@ -59,13 +59,11 @@ def wire_calibration(
     ticket = gr.State(None)
     engine = services.engine
 
-    def measure(
-        thorough: Any, name: Any, loras: Any, request: gr.Request, *fields: Any
-    ) -> Iterator[tuple[Any, ...]]:
+    def measure(thorough: Any, name: Any, request: gr.Request, *fields: Any) -> Iterator[tuple[Any, ...]]:
         skip = gr.skip()
         try:
             chosen = engine.check_model(name)
-            options = engine.check_options(given_options(loras, *fields))
+            options = engine.check_options(given_options(*fields))
             run = services.runs.claim(str(request.session_hash), "calibrate", model_title(chosen))
             yield skip, skip, run.id, gr.update(interactive=False), may_stop(run)
             for state in calibrate_model(services, run, chosen, options, thorough=thorough is True):
@@ -78,7 +76,7 @@ def wire_calibration(
 
     controls.go.click(
         measure,
-        [controls.thorough, models.name, models.loras, *sampling.fields],
+        [controls.thorough, models.name, *models.opening.fields, *sampling.fields],
         [controls.shown, models.facts, ticket, controls.go, controls.stop],
         show_progress="minimal",
         show_progress_on=controls.shown,

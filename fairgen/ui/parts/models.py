@@ -1,10 +1,9 @@
-"""The choice of a model, what it can do, LoRAs, and its calibration."""
+"""The choice of a model, and what the page says of it."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +13,29 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.options import ModelOptions
-from fairgen.ui.parts.markup import asset, render
+from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.more import SamplingControls, offered_size, sampling_options, size_choices
+from fairgen.ui.parts.opening import (
+    OPENING_FIELDS,
+    OpeningControls,
+    opening_controls,
+    opening_options,
+    vae_choices,
+)
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.facts import EMBEDDED, ModelFacts, model_facts, model_title
 
 LOADING = "loading"
 """Concurrency id of looks at models that are not loaded yet: one is loaded at a time anyway."""
-_MOST_LORAS = 8
 
 
 @dataclass(frozen=True)
 class ModelControls:
-    """The model's name, what the page says of it, and the LoRAs that are put onto it."""
+    """The model's name, what the page says of it, and how it is opened."""
 
     name: gr.Dropdown
     facts: gr.HTML
-    loras: gr.HTML
+    opening: OpeningControls
 
 
 def model_controls(engine: Engine, prefix: str) -> ModelControls:
@@ -44,16 +49,7 @@ def model_controls(engine: Engine, prefix: str) -> ModelControls:
         elem_id=f"{prefix}-model",
     )
     facts = gr.HTML(_box(facts=None), apply_default_css=False, elem_id=f"{prefix}-model-facts")
-    loras = gr.HTML(
-        [],
-        html_template=asset("loras.html"),
-        js_on_load=asset("loras.js"),
-        apply_default_css=False,
-        visible=bool(engine.any_model or engine.catalogue.loras()),
-        known=known_loras(engine),
-        elem_id=f"{prefix}-loras",
-    )
-    return ModelControls(name, facts, loras)
+    return ModelControls(name, facts, opening_controls(engine, prefix))
 
 
 def wire_models(
@@ -61,17 +57,21 @@ def wire_models(
 ) -> None:
     """Say what the chosen model can do with these settings, and offer the sizes that suit it."""
 
-    def look(name: Any, loras: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
+    opening = controls.opening
+    asked = [controls.name, *opening.fields, *sampling.fields]
+    size = asked.index(sampling.size) - 1
+
+    def look(name: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
         try:
             chosen = engine.check_model(name)
-            bare = engine.check_options(given_options(loras))
+            bare = engine.check_options(given_options(*fields[:OPENING_FIELDS]))
             for state in loaded(engine, chosen, bare):
                 if isinstance(state, float):
                     yield _waiting(chosen, state), gr.skip()
             # Of the model alone: what is offered does not depend on what is chosen.
             own = model_facts(chosen, engine.load(chosen, bare)).size
-            offered = offered_size(own, fields[sampling.fields.index(sampling.size)])
-            options = engine.check_options(given_options(loras, *fields))
+            offered = offered_size(own, fields[size])
+            options = engine.check_options(given_options(*fields))
             yield _box(facts=model_facts(chosen, engine.load(chosen, options))), offered
         except UserError as error:
             yield _box(error=str(error)), gr.skip()
@@ -83,9 +83,8 @@ def wire_models(
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
-    asked = [controls.name, controls.loras, *sampling.fields]
     gr.on(
-        [controls.name.change, controls.loras.change],
+        [controls.name.change, *(field.change for field in opening.fields)],
         look,
         asked,
         [controls.facts, sampling.size],
@@ -105,21 +104,21 @@ def wire_models(
     changes += [field.blur for field in (sampling.negative, sampling.steps, sampling.guidance)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
-    def first() -> tuple[Any, Any, Any]:
+    def first() -> tuple[Any, ...]:
         known = engine.loaded(engine.default)
-        choices = gr.update(choices=model_choices(engine))
+        choices = gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine))
         if known is None:
-            return _box(facts=None), choices, gr.skip()
+            return _box(facts=None), *choices, gr.skip()
         try:
             facts = model_facts(engine.default, known)
         except UserError as error:
-            return _box(error=str(error)), choices, gr.skip()
-        return _box(facts=facts), choices, gr.update(choices=size_choices(facts.size))
+            return _box(error=str(error)), *choices, gr.skip()
+        return _box(facts=facts), *choices, gr.update(choices=size_choices(facts.size))
 
     blocks.load(
         first,
         None,
-        [controls.facts, controls.name, sampling.size],
+        [controls.facts, controls.name, opening.vae, sampling.size],
         queue=False,
         show_progress="hidden",
         api_visibility="private",
@@ -136,22 +135,12 @@ def model_choices(engine: Engine) -> list[tuple[str, str]]:
     return [*named, *found]
 
 
-def known_loras(engine: Engine) -> str:
-    """The names of the LoRAs in the server's folder, as JSON."""
-    return json.dumps([one.name for one in engine.catalogue.loras()])
-
-
-def given_options(loras: Any, *fields: Any) -> dict[str, Any]:
-    """LoRAs and sampling controls (all or none) as fields of `fairgen.ModelOptions` by name. Raises
-    `UserError`.
+def given_options(*fields: Any) -> dict[str, Any]:
+    """The values of the opening controls, and of the sampling controls (all or none), as fields of
+    `fairgen.ModelOptions` by name. Raises `UserError`.
     """
-    options = sampling_options(*fields) if fields else {}
-    if loras:
-        known = isinstance(loras, list) and all(isinstance(one, Mapping) for one in loras)
-        if not known or len(loras) > _MOST_LORAS:
-            raise UserError(f"At most {_MOST_LORAS} LoRAs are put onto a model, each a file with a weight.")
-        options["lora"] = [{"file": one.get("file"), "weight": one.get("weight", 1.0)} for one in loras]
-    return options
+    opening, sampling = fields[:OPENING_FIELDS], fields[OPENING_FIELDS:]
+    return opening_options(*opening) | (sampling_options(*sampling) if sampling else {})
 
 
 def loaded(engine: Engine, name: str, options: ModelOptions) -> Iterator[float | Model]:

@@ -17,6 +17,7 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.line import to_follow
 from fairgen.ui.parts.markup import LIST, asset, render
 from fairgen.ui.parts.more import sampling_values
+from fairgen.ui.parts.opening import opening_values
 from fairgen.ui.parts.status import error_box
 from fairgen.ui.work.audit import PROMPTS
 from fairgen.ui.work.jobs import Services
@@ -94,7 +95,7 @@ def wire_shelf(
     Args:
         shelf: the parts. services, own: as everywhere. look: takes the run to follow. status: takes messages.
         settings: prompt, target, shares by hand, count, steering, strength, tries, seed, whether
-            it is kept, model, LoRAs, and the sampling controls.
+            it is kept, model, and the controls of how it is opened and how it samples.
     """
 
     async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
@@ -217,6 +218,6 @@ def _settings(services: Services, run: UserRun, own: Own) -> tuple[Any, ...]:
         job.seed,
         True,
         job.model,
-        [lora.model_dump(mode="json") for lora in job.options.lora],
+        *opening_values(job.options),
         *sampling_values(job.options),
     )

@@ -118,7 +118,6 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
         start: float | None,
         keep: bool,
         which: str,
-        loras: Any,
         request: gr.Request,
         *more: Any,
     ) -> AsyncIterator[tuple[Any, ...]]:
@@ -128,7 +127,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             seed = seed_for(start, keep)
             plan = checked_plan(services, words, declared, number, ways, seed)
             model_name = services.engine.check_model(which)
-            opened = services.engine.check_options(given_options(loras, *fields))
+            opened = services.engine.check_options(given_options(*fields))
             owner = str(request.session_hash)
             run = begin_audit(services, owner, plan, words, declared.name, model_name, opened, token)
             async for state in follow(run, order_audit(services, run, plan, model_name, opened), seed):
@@ -190,7 +189,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             begin,
             [
                 *(drawn, prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
-                *(models.name, models.loras, *sampling.fields, own),
+                *(models.name, *models.opening.fields, *sampling.fields, own),
             ],
         ),
         (resume, go_on, [first]),

@@ -208,7 +208,6 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         start: float | None,
         keep: bool,
         which: str,
-        loras: Any,
         request: gr.Request,
         *more: Any,
     ) -> tuple[Any, ...]:
@@ -224,7 +223,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                 tries=most,
                 model=which,
                 strength=strong,
-                options=given_options(loras, *fields),
+                options=given_options(*fields),
             )
             run = begin_set(services, str(request.session_hash), job, token)
         except UserError as error:
@@ -240,7 +239,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     go.click(None, js=TO_RESULTS)
     settings = [
         *(prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
-        *(models.name, models.loras, *sampling.fields),
+        *(models.name, *models.opening.fields, *sampling.fields),
     ]
     gr.on(
         [go.click, prompt.submit],

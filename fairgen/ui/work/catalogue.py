@@ -1,7 +1,8 @@
-"""The models and LoRAs that lie in a folder which whoever runs the server named."""
+"""The models, and files to put onto them, that lie in a folder which whoever runs the server named."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,23 @@ _DEEPEST = 3
 """Folders within folders that are looked into."""
 _MOST = 2_000
 """Files that are looked at."""
+_MOST_CONFIG = 1 << 20
+"""Bytes of an autoencoder's configuration, which has a few thousand."""
+Kind = Literal["file", "folder", "settings", "LoRA", "autoencoder", "textual inversion"]
+_MODELS: tuple[Kind, ...] = ("file", "folder", "settings")
+_KINDS: dict[str, Kind] = {
+    "checkpoint": "file",
+    "gguf": "file",
+    "LoRA": "LoRA",
+    "autoencoder": "autoencoder",
+    "textual inversion": "textual inversion",
+}
+"""What the header of a file of weights tells -> what it is here."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """One model or LoRA.
+    """One model, or one file to put onto a model.
 
     Attributes:
         name: its path inside the folder, with forward slashes: what visitors see and choose.
@@ -28,7 +41,7 @@ class Found:
 
     name: str
     path: Path
-    kind: Literal["file", "folder", "settings", "LoRA"]
+    kind: Kind
     megabytes: float | None = None
 
 
@@ -37,18 +50,26 @@ class Catalogue:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = None if folder is None else folder.expanduser().absolute()
-        self._seen: dict[tuple[Path, int, int], str | None] = {}
+        self._seen: dict[tuple[Path, int, int], Kind | None] = {}
 
     def models(self) -> list[Found]:
         """Checkpoints in one file, folders in diffusers' format, files of settings; by name."""
-        return [found for found in self._all() if found.kind != "LoRA"]
+        return [found for found in self._all() if found.kind in _MODELS]
 
     def loras(self) -> list[Found]:
         """Files of LoRAs, by name."""
         return [found for found in self._all() if found.kind == "LoRA"]
 
+    def vaes(self) -> list[Found]:
+        """Autoencoders, in files or in folders of diffusers' format, by name."""
+        return [found for found in self._all() if found.kind == "autoencoder"]
+
+    def words(self) -> list[Found]:
+        """Files of textual inversions, by name."""
+        return [found for found in self._all() if found.kind == "textual inversion"]
+
     def path(self, name: str) -> Path | None:
-        """Where the model or LoRA of that name lies; None where there is none."""
+        """Where what is offered by that name lies; None where there is nothing."""
         return next((found.path for found in self._all() if found.name == name), None)
 
     def _all(self) -> list[Found]:
@@ -70,35 +91,45 @@ class Catalogue:
                     # What lends a single file its configuration is named like it, and no choice of its own.
                     if not path.with_name(f"{path.name}.safetensors").is_file():
                         yield self._found(path, "folder")
+                elif _is_autoencoder(path):
+                    yield self._found(path, "autoencoder")
                 elif deeper:
                     yield from self._within(path, deeper - 1)
             elif path.suffix in (".safetensors", ".gguf"):
                 kind = self._kind(path)
                 if kind is not None:
-                    yield self._found(path, "LoRA" if kind == "LoRA" else "file", path.stat().st_size)
+                    yield self._found(path, kind, path.stat().st_size)
             elif path.suffix in (".yaml", ".yml") and _is_settings(path):
                 yield self._found(path, "settings")
 
-    def _found(
-        self, path: Path, kind: Literal["file", "folder", "settings", "LoRA"], size: int | None = None
-    ) -> Found:
+    def _found(self, path: Path, kind: Kind, size: int | None = None) -> Found:
         assert self.folder is not None
         name = path.relative_to(self.folder).as_posix()
         return Found(name, path, kind, None if size is None else size / 1e6)
 
-    def _kind(self, path: Path) -> str | None:
-        """What a file of weights is, read from its header once; None for what is neither model nor LoRA."""
+    def _kind(self, path: Path) -> Kind | None:
+        """What a file of weights is, read from its header once; None for what nothing can be done with."""
         from fairgen.models.files import read_contents
 
         stat = path.stat()
         key = (path, stat.st_mtime_ns, stat.st_size)
         if key not in self._seen:
             try:
-                kind = read_contents(path, "model").kind
+                kind = _KINDS.get(read_contents(path, "model").kind)
             except UserError:
                 kind = None  # damaged, or a pickle by another name: nothing to choose
-            self._seen[key] = kind if kind in ("checkpoint", "gguf", "LoRA") else None
+            self._seen[key] = kind
         return self._seen[key]
+
+
+def _is_autoencoder(folder: Path) -> bool:
+    """Whether a folder holds an autoencoder in diffusers' format."""
+    try:
+        with (folder / "config.json").open("rb") as file:
+            found = json.loads(file.read(_MOST_CONFIG))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and str(found.get("_class_name", "")).startswith("Autoencoder")
 
 
 def _is_settings(path: Path) -> bool:

@@ -15,6 +15,7 @@ from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.report.load import picture_view
 from fairgen.report.verified import write_verification
+from fairgen.runs import reading_document
 from fairgen.scoring.verify import PictureResult, Verification, verify_pictures
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.jobs import Services
@@ -140,7 +141,7 @@ def own_name(file: Path) -> str:
 def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, reader: _Remembering) -> Card:
     picture, size = reader.picture, reader.picture.size
     _save(picture, run.folder / f"shown-{number:03d}.jpg")
-    readings = [reading.model_dump(mode="json") for reading in reader.readings]
+    readings = [reading_document(reading) for reading in reader.readings]
     sheet = None
     if any(reading.box for reading in reader.readings):
         drawn = draw_readings(picture, reader.readings[:_DRAWN])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fairgen.common.libraries import uncollected_imports
 from fairgen.errors import UserError
 from fairgen.models.kinds import REMOTE
-from fairgen.models.options import ModelOptions, is_settings, read_settings
+from fairgen.models.options import SAMPLING, ModelOptions, is_settings, read_settings
 from fairgen.ui.work.catalogue import Catalogue
 from fairgen.ui.work.limits import AS_IT_IS
 from fairgen.ui.work.watch import StepWatch
@@ -33,17 +34,12 @@ if TYPE_CHECKING:
 _E = TypeVar("_E")
 _KEPT = 2
 """Models that stay loaded: the server's first, and the one that was used last."""
-OPEN_TO_VISITORS = (
-    "negative_prompt",
-    "steps",
-    "guidance_scale",
-    "height",
-    "width",
-    "scheduler",
-    "lora",
-    "vary",
-)
-"""Fields of `ModelOptions` that a visitor may give."""
+_FILES = ("lora", "textual_inversion", "vae")
+_OF_THE_MACHINE = ("vae_tiling", "dtype", "offload", "compile")
+OPEN_TO_VISITORS = (*SAMPLING, *_FILES, *_OF_THE_MACHINE)
+"""Fields of `ModelOptions` that a visitor may give; those in `_OF_THE_MACHINE` only where any model may be
+named: on a server for others, memory and time are whoever runs it to decide on.
+"""
 _MOST_STEPS = 150
 _LONGEST = 2048
 """Pixels of one side."""
@@ -147,25 +143,24 @@ class Engine:
         """How a visitor wants the model opened, if visitors may have it so. Raises `UserError`.
 
         Args:
-            given: fields of `OPEN_TO_VISITORS` by name; LoRAs are files of the catalogue, or any file where
-                any model may be named.
+            given: fields of `OPEN_TO_VISITORS` by name; files are those of the catalogue, or any where any
+                model may be named.
         """
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise UserError("The model's options must be given by name, as {'steps': 30, ...}.")
-        unknown = sorted(set(given) - set(OPEN_TO_VISITORS))
+        offered = [name for name in OPEN_TO_VISITORS if self.any_model or name not in _OF_THE_MACHINE]
+        unknown = sorted(set(given) - set(offered))
         if unknown:
-            raise UserError(
-                f"There is no option {unknown[0][:40]!r} here: use {', '.join(OPEN_TO_VISITORS)}."
-            )
+            raise UserError(f"There is no option {unknown[0][:40]!r} here: use {', '.join(offered)}.")
         options = ModelOptions.of(dict(given), "the settings")
         if options.steps is not None and options.steps > _MOST_STEPS:
             raise UserError(f"The number of steps must be from 1 to {_MOST_STEPS}, not {options.steps}.")
         for name, side in (("width", options.width), ("height", options.height)):
             if side is not None and side > _LONGEST:
                 raise UserError(f"The {name} must be {_LONGEST} pixels at most, not {side}.")
-        for lora in options.lora:
-            if self.catalogue.path(lora.file) is None and not self.any_model:
-                raise UserError(f"This server has no LoRA {lora.file[:60]!r}: choose one that it offers.")
+        for file in [] if self.any_model else _files(options):
+            if self.catalogue.path(file) is None:
+                raise UserError(f"This server has no file {file[:60]!r}: choose one that it offers.")
         return options
 
     def check_fits(self, name: str, options: ModelOptions) -> None:
@@ -210,10 +205,10 @@ class Engine:
             found = load_model(real, self.device, name=label, options=placed)
         except UserError as error:
             said = str(error).replace(real, label)
-            for lora, given in zip(placed.lora, options.lora, strict=True):
-                said = said.replace(lora.file, given.file)
+            for file, given in zip(_files(placed), _files(options), strict=True):
+                said = said.replace(file, given)
             raise UserError(said) from None
-        labels = {lora.file: given.file for lora, given in zip(placed.lora, options.lora, strict=True)}
+        labels = dict(zip(_files(placed), _files(options), strict=True))
 
         def shown(file: str) -> str:
             """What run files say, which visitors may read: not where a settings file's parts lie."""
@@ -237,12 +232,8 @@ class Engine:
         return name if offered else next(iter(_labels([name])))
 
     def _placed(self, options: ModelOptions) -> ModelOptions:
-        """What has to be loaded: the LoRAs, where they lie."""
-        loras = tuple(
-            lora.model_copy(update={"file": str(self.catalogue.path(lora.file) or lora.file)})
-            for lora in options.lora
-        )
-        return ModelOptions(lora=loras)
+        """What has to be loaded for these, with files where they lie."""
+        return _opening(options).with_files(lambda file: str(self.catalogue.path(file) or file))
 
     def _sampling_as(self, found: Model, options: ModelOptions) -> Model:
         from fairgen.models.diffusers import DiffusersModel
@@ -366,9 +357,26 @@ def _labels(models: Sequence[str]) -> dict[str, str]:
 
 
 def _key(name: str, options: ModelOptions) -> str:
-    """What is loaded for these: the name, and what is put onto the weights."""
-    loras = [f"{lora.file}:{lora.weight:g}" for lora in options.lora]
-    return "\n".join([name, *loras])
+    """What is loaded for these: the name, and how it is opened."""
+    return f"{name}\n{json.dumps(_opening(options).given(), sort_keys=True)}"
+
+
+def _opening(options: ModelOptions) -> ModelOptions:
+    """Of these, what decides which weights are loaded, and how."""
+    given = {name: value for name, value in options.given().items() if name not in SAMPLING}
+    return ModelOptions.model_validate(given)
+
+
+def _files(options: ModelOptions) -> list[str]:
+    """The names of all files, in a fixed order."""
+    found: list[str] = []
+
+    def noted(file: str) -> str:
+        found.append(file)
+        return file
+
+    options.with_files(noted)
+    return found
 
 
 def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from fairgen.loop.events import Calibrating, Event, Filled, Finished, PictureDon
 from fairgen.report import words
 from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.view import Arm, Picture, ToneClass
-from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.runs import FillRecord, PictureRecord, ReadingDocument, SessionRecord, SessionRun, Summary
 from fairgen.scoring.measure import lab_to_hex
 from fairgen.scoring.numbers import bars, chance_band, counts_of, figures, vectors_of
 from fairgen.targets import FairnessSpec
@@ -281,7 +281,9 @@ class LiveSet:
         }
 
 
-def reading_parts(readings: list[dict[str, Any]], scale: str) -> tuple[dict[str, float], tuple[str, ...]]:
+def reading_parts(
+    readings: Sequence[ReadingDocument], scale: str
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """The largest face's class probabilities, and the outlines of the patches that were used."""
     first = readings[0] if readings else {}
     chances = (first.get("probabilities") or {}).get(scale) or {}
@@ -291,24 +293,25 @@ def reading_parts(readings: list[dict[str, Any]], scale: str) -> tuple[dict[str,
     return chances, points
 
 
-def evidence_of(readings: list[dict[str, Any]], size: tuple[int, int]) -> Evidence | None:
+def evidence_of(readings: Sequence[ReadingDocument], size: tuple[int, int]) -> Evidence | None:
     """What the largest face's reading rests on; None where no face was found. ``size``: of the picture."""
-    first = readings[0] if readings else {}
-    if not first.get("box"):
+    first: ReadingDocument = readings[0] if readings else {}
+    box, seen, lab = first.get("box"), first.get("seen"), first.get("lab")
+    if not box:
         return None
-    x0, y0, x1, y1 = first["box"]
+    x0, y0, x1, y1 = box
     margin = (y1 - y0) // 6
     left, top = max(0, x0 - margin), max(0, y0 - margin)
-    box = (left, top, min(size[0], x1 + margin) - left, min(size[1], y1 + margin) - top)
+    shown = (left, top, min(size[0], x1 + margin) - left, min(size[1], y1 + margin) - top)
     patches = (first.get("patches") or {}).items()
     skipped = (first.get("skipped") or {}).items()
     return Evidence(
-        box,
-        lab_to_hex(first["seen"]) if first.get("seen") else None,
-        lab_to_hex(first["lab"]) if first.get("lab") else None,
+        shown,
+        lab_to_hex(seen) if seen else None,
+        lab_to_hex(lab) if lab else None,
         first.get("ita_seen"),
         first.get("ita_sigma"),
-        tuple((name.replace("_", " "), lab_to_hex(lab)) for name, lab in patches),
+        tuple((name.replace("_", " "), lab_to_hex(colour)) for name, colour in patches),
         tuple((name.replace("_", " "), str(why).replace("_", " ")) for name, why in skipped),
     )
 

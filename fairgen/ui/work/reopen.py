@@ -11,11 +11,10 @@ from typing import Any
 
 from fairgen.common.text import isolated
 from fairgen.errors import UserError
-from fairgen.models.options import ModelOptions
+from fairgen.models.options import SAMPLING, ModelOptions
 from fairgen.runs import RUN_FILE, AuditRecord, ModelInfo, SessionRecord, SessionRun, parse_record, read_run
 from fairgen.steering.registry import label
 from fairgen.targets import FairnessSpec
-from fairgen.ui.work.engine import OPEN_TO_VISITORS
 from fairgen.ui.work.job import Job
 from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set, unsteered
 from fairgen.ui.work.limits import MOST_STRENGTH
@@ -223,8 +222,10 @@ def _kept_job(services: Services, run: UserRun) -> Job | None:
 
 
 def opened_as(model: ModelInfo) -> ModelOptions:
-    """How a recorded model was opened, as far as visitors may choose it; the rest comes with its name."""
-    chosen = {name: value for name, value in model.options.items() if name in OPEN_TO_VISITORS}
+    """How a model was opened that a run of an earlier version recorded, as far as visitors could choose it
+    then; the rest comes with its name.
+    """
+    chosen = {name: value for name, value in model.options.items() if name in (*SAMPLING, "lora")}
     return ModelOptions.of(chosen, "the run file")
 
 

@@ -180,18 +180,34 @@ def test_the_driver_is_killed(address: str, whole: dict[str, str], tmp_path: Pat
     assert files_of(tmp_path) == whole
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fairgen.common.files import work_folder
+with work_folder(Path(sys.argv[1]), "fairgen-ray"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_ctrl_c_on_this_machine_leaves_the_run_and_nothing_else(
     whole: dict[str, str], tmp_path: Path
 ) -> None:
+    """And of a driver that was killed in the same place before, no folder either."""
     home, temporary = tmp_path / "home", Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
     home.mkdir()
     folder = tmp_path / "folder"
     folder.mkdir()
     try:
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(temporary)], env={**os.environ, "PYTHONPATH": PATHS}
+        )
+        (left,) = temporary.iterdir()
+        assert killed.returncode == -signal.SIGKILL
         process = _program(folder, "local", HOME=str(home), TMPDIR=str(temporary))
         _wait_for_lines(folder, 40, process)
         started = psutil.Process(process.pid).children(recursive=True)
-        assert any("fairgen-ray" in path.name for path in temporary.iterdir())
+        assert any("fairgen-ray" in path.name for path in temporary.iterdir() if path != left)
+        assert not left.exists()
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
         assert process.returncode != 0
