@@ -46,6 +46,8 @@ settings.register_profile("fairgen", deadline=None, derandomize="FAIRGEN_CI" in 
 settings.load_profile("fairgen")
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = ("ui", "test_embedded.py", "test_pipeline.py", "test_audit_ray.py", "test_every_pipeline.py")
+"""What takes longest begins first, so that no worker is left with it at the end."""
 EMBEDDED = ROOT / "assets" / "embedded"
 SHARED_FACES = ROOT.parent / "shared" / "faces"
 
@@ -54,11 +56,16 @@ SHARED_FACES = ROOT.parent / "shared" / "faces"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `embedded` while assets/embedded is absent; an incomplete folder fails them.
 
-    Where pytest-xdist shares the tests out, a file's stay together, and those of the web app with its server.
+    Where pytest-xdist shares the tests out, a file's stay together, and those of the web app with its server;
+    the `LONGEST` come first.
     """
+    places = {}
     for item in items:
         group = "ui" if item.path.parent.name == "ui" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+        name = Path(group).name
+        places[item] = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    items.sort(key=lambda item: places[item])
     if EMBEDDED.is_dir():
         return
     absent = pytest.mark.skip(reason="assets/embedded does not exist in this checkout")
