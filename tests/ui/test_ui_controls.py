@@ -261,8 +261,13 @@ def test_other_files_and_memory_are_used_recorded_and_found_again(visitor: Page,
 
     page.reload()
     page.wait_for_selector("text=Your earlier sets (1)")
-    page.click("#fg-earlier button")
-    page.click("#fg-earlier-sets >> text=Use these settings")
+    use = page.locator("#fg-earlier-sets >> text=Use these settings")
+    for _ in range(20):  # the list may have been opened for the visitor
+        if use.is_visible():
+            break
+        page.click("#fg-earlier button")
+        page.wait_for_timeout(500)
+    use.click()
     page.wait_for_selector("#fg-model-facts >> text=2 steps")
     page.click("#fg-opening button")
     page.wait_for_selector("#fg-words .fg-files-row")
