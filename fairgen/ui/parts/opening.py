@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class OpeningControls:
         ]
 
 
-OPENING_FIELDS = 7
+OPENING_FIELDS = len(dataclasses.fields(OpeningControls))
 """How many controls these are."""
 
 
