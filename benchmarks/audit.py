@@ -57,7 +57,7 @@ def _bare(pipe: Any, info: Any, prompts: list[str], pictures: int, batch: int) -
 
 
 def main(
-    prompts: Annotated[int, typer.Option(help="The first so many of the shipped list.")] = 3,
+    prompts: Annotated[int, typer.Option(help="So many of the shipped list, spread over it.")] = 3,
     count: int = 30,
     rounds: Annotated[int, typer.Option(help="Times that each is run.")] = 3,
     batch_size: int = 4,

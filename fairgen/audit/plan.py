@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairgen.audit.prompts import PromptList, read_prompt_list, repeats
 from fairgen.common.checks import between
-from fairgen.common.libraries import uncollected
+from fairgen.common.collector import uncollected
 from fairgen.common.text import check_prompt, readable, slug
 from fairgen.errors import UserError
 from fairgen.loop.session import (

@@ -20,8 +20,8 @@ from fairgen.audit.workers.crew import Crew
 from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.workers.parallel import in_parallel
 from fairgen.common.checks import between
+from fairgen.common.collector import uncollected
 from fairgen.common.files import now
-from fairgen.common.libraries import uncollected
 from fairgen.errors import UserError
 from fairgen.loop.batches import BatchMaker, Here, run_together
 from fairgen.loop.events import Event, Finished

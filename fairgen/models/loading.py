@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fairgen.common.libraries import quiet_libraries, uncollected_imports
+from fairgen.common.collector import uncollected_imports
+from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.additions import put_on
 from fairgen.models.contract import Model

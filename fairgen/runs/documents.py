@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict  # of Python 3.12 and newer: pydantic asks for it
+from typing_extensions import TypedDict  # before Python 3.12, pydantic takes no other
 
 if TYPE_CHECKING:
     from fairgen.targets import FairnessSpec

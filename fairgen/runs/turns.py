@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from fairgen._version import __version__
+from fairgen.common.collector import uncollected
 from fairgen.common.files import disk_errors
-from fairgen.common.libraries import uncollected
 from fairgen.runs.reader import RunReader, SessionRun
 from fairgen.runs.records import AuditRecord, RunRecord, parse_record
 from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import importlib
 
-from fairgen.common.libraries import uncollected_imports
+from fairgen.common.collector import uncollected_imports
 
 
 def test_the_collector_is_off_inside_and_on_afterwards() -> None:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fairgen.common.libraries import uncollected_imports
+from fairgen.common.collector import uncollected_imports
 from fairgen.errors import UserError
 from fairgen.models.kinds import REMOTE
 from fairgen.models.options import SAMPLING, ModelOptions, is_settings, read_settings
