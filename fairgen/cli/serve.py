@@ -146,6 +146,8 @@ def check_monitors(given: list[Path]) -> tuple[Path, ...]:
     Raises:
         UserError: there is another file, or the folder is missing.
     """
+    if not given:
+        return ()  # without what monitors import: the page would wait for it
     from fairgen.monitor.store import StateError, Store
 
     for state in given:

@@ -268,7 +268,7 @@ def test_other_files_and_memory_are_used_recorded_and_found_again(visitor: Page,
         page.click("#fg-earlier button")
         page.wait_for_timeout(500)
     use.click()
-    page.wait_for_selector("#fg-model-facts >> text=2 steps")
+    page.wait_for_selector("#fg-model-facts >> text=pixels, 2 steps")
     page.click("#fg-opening button")
     page.wait_for_selector("#fg-words .fg-files-row")
     assert page.locator("#fg-words .fg-files-row input").input_value() == "grin"
@@ -283,3 +283,27 @@ def test_what_cannot_be_opened_is_said_where_it_is_chosen(visitor: Page, tmp_pat
     page.locator("#fg-model input").fill(str(tmp_path / "nothing.safetensors"))
     page.locator("#fg-model input").press("Enter")
     page.wait_for_selector("#fg-model-facts .fg-model-error >> text=There is no file")
+
+
+def test_a_press_reaches_the_button_that_an_answer_moves(visitor: Page) -> None:
+    page = visitor
+    page.set_viewport_size({"width": 1280, "height": 1800})  # what moves is seen, and not scrolled away
+    page.locator("#fg-prompt textarea").fill("")
+    page.click("#fg-more button")
+    page.locator("#fg-size input").click()
+    page.get_by_role("option", name="Set by hand").click()
+    page.wait_for_selector("#fg-model-facts .fg-model-error >> text=width")
+    page.locator("#fg-height input, #fg-height textarea").fill("64")
+    page.locator("#fg-width input, #fg-width textarea").fill("64")
+    go = page.locator("#fg-go")
+    go.scroll_into_view_if_needed()
+    before = go.bounding_box()
+    assert before is not None
+    page.mouse.move(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+    page.mouse.down()  # the field is left: its value is looked at
+    page.wait_for_selector("#fg-model-facts [data-technique]")
+    moved = go.bounding_box()
+    assert moved is not None
+    assert abs(moved["y"] - before["y"]) > before["height"]
+    page.mouse.up()
+    page.wait_for_selector("#fg-status [role=alert]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -53,9 +53,13 @@ def model_controls(engine: Engine, prefix: str) -> ModelControls:
 
 
 def wire_models(
-    engine: Engine, controls: ModelControls, sampling: SamplingControls, blocks: gr.Blocks
+    engine: Engine, controls: ModelControls, sampling: SamplingControls, seen: Callable[..., Any]
 ) -> None:
-    """Say what the chosen model can do with these settings, and offer the sizes that suit it."""
+    """Say what the chosen model can do with these settings, and offer the sizes that suit it.
+
+    Args:
+        engine: the models. controls, sampling: the parts. seen: listens to a visitor's first sight of them.
+    """
 
     opening = controls.opening
     asked = [controls.name, *opening.fields, *sampling.fields]
@@ -101,7 +105,8 @@ def wire_models(
         sampling.steps.change,
         sampling.guidance.change,
     ]
-    changes += [field.blur for field in (sampling.negative, sampling.steps, sampling.guidance)]
+    # Half a word or half a size is not worth a look.
+    changes += [field.blur for field in (sampling.negative, sampling.width, sampling.height)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
     def first() -> tuple[Any, ...]:
@@ -115,7 +120,7 @@ def wire_models(
             return _box(error=str(error)), *choices, gr.skip()
         return _box(facts=facts), *choices, gr.update(choices=size_choices(facts.size))
 
-    blocks.load(
+    seen(
         first,
         None,
         [controls.facts, controls.name, opening.vae, sampling.size],

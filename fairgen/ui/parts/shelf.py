@@ -40,6 +40,8 @@ class Shelf:
     """The invisible part that talks with the browser, and the gallery of earlier sets."""
 
     store: gr.HTML
+    audit: gr.State
+    """The audit that a page that comes back follows."""
     box: gr.Accordion
     sets: gr.HTML
     forget: gr.Button
@@ -65,6 +67,7 @@ def earlier_sets() -> Shelf:
     store = gr.HTML(
         None, html_template="", js_on_load=asset("shelf.js"), apply_default_css=False, visible="hidden"
     )
+    audit = gr.State(None)
     with gr.Accordion("Your earlier sets", open=False, visible=False, elem_id="fg-earlier") as box:
         sets = gr.HTML(
             [],
@@ -79,7 +82,7 @@ def earlier_sets() -> Shelf:
                 apply_default_css=False,
             )
             forget = gr.Button("Forget all", size="sm", elem_id="fg-earlier-forget")
-    return Shelf(store, box, sets, forget)
+    return Shelf(store, audit, box, sets, forget)
 
 
 def wire_shelf(
@@ -99,10 +102,9 @@ def wire_shelf(
     """
 
     async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
-        if not isinstance(value, Mapping) or "runs" not in value:
-            return (gr.skip(),) * (4 + len(settings))  # a word to the browser, which answers with its keys
         owner = str(request.session_hash)
         follow: Any = gr.skip()
+        audit: Any = gr.skip()
         said: Any = gr.skip()
         used: tuple[Any, ...] = (gr.skip(),) * len(settings)
         try:
@@ -116,23 +118,26 @@ def wire_shelf(
             shown = asked_for(services, value, owner, "show") or asked_for(services, value, owner, "follow")
             if shown is not None:
                 follow = to_follow(shown)
-            if not _arrived(services, value.get("drawn")):
+            if (audited := asked_for(services, value, owner, "follow", audit=True)) is not None:
+                audit = to_follow(audited)
+            if not _arrived(services, _said(value, "drawn")):
                 said = error_box(_LOST)
         except UserError as error:
             said = error_box(str(error))
         found = await run_in_threadpool(_returned, services, value, owner)
-        new_here = value.get("follow") == []  # a page that shows none of them
+        new_here = _said(value, "follow") == []  # a page that shows none of them
         cut = bool(found) and not found[0][1].done and (new_here or not services.workshop.busy(found[0][0]))
         label = f"Your earlier sets ({len(found)})"
         box = gr.update(visible=bool(found), label=label)
         if cut:  # there is something to go on with, or to follow
             box["open"] = True
-        return (box, [_card(services, *one) for one in found], follow, said, *used)
+        return (box, [_card(services, *one) for one in found], follow, audit, said, *used)
 
-    shelf.store.change(
+    shelf.store.submit(
         told,
         [shelf.store, own],
-        [shelf.box, shelf.sets, look, status, *settings],
+        [shelf.box, shelf.sets, look, shelf.audit, status, *settings],
+        trigger_mode="multiple",  # a click is answered even while an earlier one still is
         concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
         show_progress="hidden",
         api_visibility="private",
@@ -151,12 +156,17 @@ def asked_for(services: Services, value: Any, owner: str, act: str, *, audit: bo
     """The run that the browser names for an act, opened to this visit: the newest set, or the newest
     ``audit``; None where it names none that is open to it.
     """
-    named = value.get(act) if isinstance(value, Mapping) else None
+    named = _said(value, act)
     for number in named if isinstance(named, list) else [named]:
         for run in _admitted(services, value, owner):
             if run.id == number and (run.folder / PROMPTS).is_file() == audit:
                 return run
     return None
+
+
+def _said(value: Any, key: str) -> Any:
+    """What the browser says under a key; it may say anything."""
+    return value.get(key) if isinstance(value, Mapping) else None
 
 
 def _arrived(services: Services, drawn: object) -> bool:
@@ -172,7 +182,7 @@ def _arrived(services: Services, drawn: object) -> bool:
 
 def _admitted(services: Services, value: Any, owner: str) -> list[UserRun]:
     """The runs whose keys the browser showed, opened to this visit, newest first."""
-    told = value.get("runs") if isinstance(value, Mapping) else None
+    told = _said(value, "runs")
     found = []
     for entry in told[:_MOST] if isinstance(told, list) else []:
         try:

@@ -68,8 +68,8 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
                 generate = generate_tab(services, own, blocks)
             with gr.Tab("Check my pictures", id="check"):
                 to_check = check_tab(services, own)
-            with gr.Tab("Audit", id="audit"):
-                to_audit = audit_tab(services, own, generate.shelf.store, blocks)
+            with gr.Tab("Audit", id="audit") as audit:
+                to_audit = audit_tab(services, own, generate.shelf, audit)
             if services.monitors.names:
                 with gr.Tab("Monitor", id="monitor"):
                     monitor_tab()

@@ -18,7 +18,7 @@ from fairgen.ui.parts.line import DRAW, seen
 from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
-from fairgen.ui.parts.shelf import asked_for, put_away
+from fairgen.ui.parts.shelf import Shelf, put_away
 from fairgen.ui.parts.status import few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
@@ -47,9 +47,9 @@ _LISTED = 100
 _PROMPTS = "a portrait of a CEO\na portrait of a nurse\na portrait of a janitor"
 
 
-def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: gr.Blocks) -> gr.Dropdown:
-    """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``store`` their
-    runs' keys, ``blocks`` is the page.
+def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Tab) -> gr.Dropdown:
+    """Build the tab, and return its choice of a spec. ``own`` holds the visitor's own specs, ``shelf`` their
+    runs' keys, ``tab`` is what is open: what it offers is looked up when it is chosen.
     """
     ticket = gr.State(None)
     drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
@@ -143,14 +143,17 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
         except UserError as error:
             yield _failed(error)
 
-    async def look_again(value: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+    async def look_again(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """After a reload: the audit that the page showed, if it still runs."""
-        run = asked_for(services, value, str(request.session_hash), "follow", audit=True)
-        work = None if run is None else services.workshop.of(run).get(AUDIT)
-        if run is None or work is None:
+        if asked is None:
             yield (gr.skip(),) * 8
             return
         try:
+            run = services.runs.get(asked["run"], request.session_hash)
+            work = services.workshop.of(run).get(AUDIT)
+            if work is None:
+                yield (gr.skip(),) * 8
+                return
             async for state in follow(run, work):
                 yield _without_order(state)
         except UserError as error:
@@ -169,7 +172,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             yield said, shown, run.id, halt, free, kept, stopped, ordered, _chart(state), _pictures(state)
             kept = ordered = gr.skip()
 
-    outputs = [status, links, ticket, stop, go, store, again, seeds.seed, chart, pictures]
+    outputs = [status, links, ticket, stop, go, shelf.store, again, seeds.seed, chart, pictures]
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
@@ -205,16 +208,16 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
             api_visibility="private",
         ).then(newest, None, [first, second], **quiet)
 
-    store.change(
+    shelf.audit.change(
         look_again,
-        store,
+        shelf.audit,
         [status, links, ticket, stop, go, again, chart, pictures],
         show_progress="hidden",
         concurrency_limit=None,
         api_visibility="private",
     ).then(newest, None, [first, second], **quiet)
     wire_stop(stop, ticket, services)
-    wire_models(services.engine, models, sampling, blocks)
+    wire_models(services.engine, models, sampling, tab.select)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
 
     def loaded(path: str) -> tuple[Any, Any]:
@@ -225,7 +228,7 @@ def audit_tab(services: Services, own: gr.BrowserState, store: gr.HTML, blocks: 
 
     load.upload(loaded, load, [prompts, status], **quiet)
 
-    past_box.expand(list_runs, [first, second], [first, second], **quiet)
+    gr.on([past_box.expand, tab.select], list_runs, [first, second], [first, second], **quiet)
 
     def opened(number: str | None, request: gr.Request) -> str:
         try:

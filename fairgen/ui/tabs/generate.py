@@ -304,7 +304,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     ).then(look_again, None, shelf.store, queue=False, show_progress="hidden", api_visibility="private")
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)
-    wire_models(engine, models, sampling, blocks)
+    wire_models(engine, models, sampling, blocks.load)
     wire_calibration(services, calibration, models, sampling)
     wire_shelf(shelf, services, own, look, status, settings)
     kept = keep_asked(prompt, chosen, editor, count)

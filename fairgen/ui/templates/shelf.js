@@ -17,7 +17,8 @@ const lose = (lost) => {
   put(localStorage, NAME, read().filter((run) => run.id !== lost));
   put(sessionStorage, SHOWN, shown().filter((id) => id !== lost));
 };
-const tell = (more = {}) => { props.value = { runs: read(), now: Date.now(), ...more }; };
+// An event of its own: `change` would also come whenever the server writes the value, and be answered for nothing.
+const tell = (more = {}) => { props.value = { runs: read(), now: Date.now(), ...more }; trigger("submit"); };
 // An order that the server has not confirmed yet; the line may break before it does.
 window.fairgenDrawn = (token) => {
   const run = { id: token.slice(0, 16), key: token.slice(16) };

@@ -107,10 +107,15 @@ class Engine:
                 # What the page imports meanwhile is helped by it, too.
                 with uncollected_imports():
                     generator, reader = self.load(self.default), self.reader()
-                if self.default == "embedded" and not self._asked.is_set():
+                if self.default == "embedded":
                     # The first call of a pipeline and of a reader is slow: let nobody wait for it. Whoever
-                    # waits already is served sooner without.
-                    _warm_up(generator, reader, self._sampling)
+                    # waits already is served sooner where only the reader is made ready, beside the sampling.
+                    if self._asked.is_set():
+                        from PIL import Image
+
+                        reader.read(Image.new("RGB", (64, 64)))
+                    else:
+                        _warm_up(generator, reader, self._sampling)
             except UserError as error:  # the first visitor sees the same sentence
                 print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
