@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from fairgen.common.files import now
 from fairgen.errors import UserError
@@ -142,6 +141,8 @@ def calibrate(
             "more --steps, or --steering prompt."
         )
     worded = yield from _worded(measure, steering, chosen, curve)
+    from scipy.stats import spearmanr  # slow, and most commands come without it
+
     measured = [(d.strength, d.ita) for d in doses if d.ita is not None]
     info = generator.info
     return Calibration(

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 
 from fairgen.stats.distances import Vector
 
@@ -72,6 +71,8 @@ def mean_interval(
         ValueError: fewer than two values, one that is not finite, ``level`` outside (0, 1), or ``draws``
             below 1.
     """
+    import scipy.stats  # slow, and most commands come without it
+
     array = observations(values)
     if draws < 1 or not 0 < level < 1:
         raise ValueError(f"draws >= 1 and level in (0, 1) are needed, got {draws}, {level}")
@@ -107,6 +108,8 @@ def paired_difference(
     Raises:
         ValueError: as for :func:`mean_interval`, or the arms differ in length.
     """
+    import scipy.stats
+
     first, second = observations(a), observations(b)
     if first.size != second.size:
         raise ValueError(f"the arms have the same prompts, got {first.size} and {second.size} values")

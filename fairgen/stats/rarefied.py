@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from fairgen.stats.across import PairedDifference, paired_difference
 from fairgen.stats.distances import Vector, aligned, shares_of_target, whole
@@ -75,6 +74,8 @@ def deviations(counts: Vector, n: int, size: int, shares: Vector) -> Vector:
     """
     if size == n:
         return np.asarray(np.abs(counts / n - shares))
+    from scipy.stats import hypergeom  # slow, and most commands come without it
+
     wanted = size * shares
     below, mean = np.floor(wanted + 1e-9), size * counts / n
     lower = hypergeom.cdf(below, n, counts, size)
