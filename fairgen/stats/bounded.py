@@ -61,7 +61,6 @@ def bounded_mean_interval(
     mean = float(scaled.mean())
     low = min(mean, float(np.quantile(drawn, (1 - level) / 2, method="lower")))
     high = max(mean, float(np.quantile(drawn + rest, (1 + level) / 2, method="higher")))
-    width = largest - least
-    return MeanInterval(
-        float(array.mean()), least + width * low, least + width * high, level, int(array.size)
-    )
+    # Weights that sum to 1 but for rounding lead no further than the bounds.
+    low, high = np.clip((least + (largest - least) * low, least + (largest - least) * high), *bounds)
+    return MeanInterval(float(array.mean()), float(low), float(high), level, int(array.size))

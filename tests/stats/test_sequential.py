@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairgen.stats.distances import Vector
@@ -84,6 +84,7 @@ def test_the_expectation_is_one_at_every_moment(target: Vector, length: int, onl
 
 @settings(max_examples=20, deadline=None)
 @given(boxes().filter(lambda b: len(b.low) <= 4), st.integers(0, 99))
+@example(ShareBox(np.array([0.6, 0.38, 0.0]), np.array([0.62, 0.4, 0.2])), 0)
 def test_the_expectation_is_at_most_one_all_over_the_box(box: ShareBox, seed: int) -> None:
     k, length = len(box.low), 3
     streams = np.array(list(itertools.product(range(k), repeat=length)))

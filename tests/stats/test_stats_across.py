@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairgen import stats
@@ -119,6 +119,7 @@ def test_of_values_0_and_1_the_bounded_interval_is_clopper_and_pearson_s(n: int,
 
 
 @given(values, st.floats(-5, 5), st.floats(0.1, 9))
+@example([1.0, 1.0], 0.0, 1.0)
 @settings(max_examples=40)
 def test_the_bounded_interval_holds_the_mean_within_its_bounds(
     found: list[float], least: float, width: float

@@ -83,7 +83,9 @@ class EProcess:
         # What the box allows is no alternative: its bet could win nothing.
         useful = np.array([not box.holds(p) for p in ways], dtype=bool)
         self._weights = weights[useful] / max(weights[useful].sum(), 1e-300)
-        self._ratios = np.ascontiguousarray(_ratio(ways[useful], box.project(ways[useful])).T)
+        self._unbacked = np.where(box.high <= 0, _NEVER, 0.0)
+        bets = _ratio(ways[useful], box.project(ways[useful]), self._unbacked)
+        self._ratios = np.ascontiguousarray(bets.T)
         k = len(middle)
         self._prior = self.plan.concentration * (0.98 * middle + 0.02 / k)
         self._wealth = np.zeros((streams, len(self._weights)))
@@ -122,7 +124,7 @@ class EProcess:
         if self.plan.learning:
             guess = (self._prior + self._counts) / (self._prior.sum() + self.seen)
             mean, null = guess[rows, classes], self.box.project(guess)[rows, classes]
-            self._learning *= _ratio(mean, null)
+            self._learning *= _ratio(mean, null, self._unbacked[classes])
             np.minimum(self._learning, _MOST, out=self._learning)
         if self.seen % 8 == 0:
             np.minimum(self._wealth, _MOST, out=self._wealth)
@@ -161,6 +163,8 @@ class EProcess:
         self._wealth = table[:, k + 1 :].copy()
 
 
-def _ratio(p: Vector, r: Vector) -> Vector:
-    """p / r, where r may be 0: such a class costs no expectation, whatever it wins."""
-    return np.asarray(np.divide(p, r, out=np.full_like(p, _NEVER), where=r > 0))
+def _ratio(p: Vector, r: Vector, unbacked: Vector) -> Vector:
+    """p / r, and ``unbacked`` where r is 0. A class that the box rules out costs no expectation, whatever it
+    wins; one that the box allows, and on which neither p nor r counts, may win nothing.
+    """
+    return np.asarray(np.divide(p, r, out=np.broadcast_to(unbacked, p.shape).copy(), where=r > 0))
