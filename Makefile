@@ -27,7 +27,7 @@ typecheck: $(VENV)/.development ## mypy --strict
 	$(BIN)/mypy
 
 pytest: $(VENV)/.development ## the tests alone
-	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 3 --dist loadgroup --durations 15
 	$(BIN)/python -m pytest -m "alone and not exhaustive"
 
 test-exhaustive: $(VENV)/.development ## hundreds of damaged runs and of pairs of processes on one run, large lists (an hour)
