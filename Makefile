@@ -24,10 +24,10 @@ format: $(VENV)/.development ## ruff's fixes and formatting, in place
 	$(BIN)/ruff format
 
 typecheck: $(VENV)/.development ## mypy --strict
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 pytest: $(VENV)/.development ## the tests alone
-	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 3 --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 2 --dist loadgroup --durations 15
 	$(BIN)/python -m pytest -m "alone and not exhaustive"
 
 test-exhaustive: $(VENV)/.development ## hundreds of damaged runs and of pairs of processes on one run, large lists (an hour)

@@ -70,11 +70,11 @@ def _means(cases: Sequence[Case], arm: str, tolerance: float) -> MeanFigures:
 
 def _beyond_chance(figures: Sequence[ReportedSet]) -> int | None:
     """Prompts whose test against the target rejects at 5 % after Holm's correction for their number."""
-    from statsmodels.stats.multitest import multipletests
-
     values = [f.p_differs for f in figures if f.p_differs is not None]
     if not values or any(f.steered for f in figures):
         return None
+    from statsmodels.stats.multitest import multipletests  # slow, and most sets come without it
+
     return int(np.count_nonzero(multipletests(values, alpha=0.05, method="holm")[0]))
 
 

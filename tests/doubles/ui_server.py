@@ -102,7 +102,11 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
     Fails where the page writes an error to the console or asks any other server for anything.
     """
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        accept_downloads=True,
+        reduced_motion="reduce",  # a browser without a graphics card spends half a core on what moves
+    )
     context.set_default_timeout(LONG)
     page = context.new_page()
     troubles: list[str] = []
@@ -118,7 +122,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 def open_page(browser: Browser, served: Served) -> Page:
     """One more visitor on the page, with a browser profile of their own; close its context."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce").new_page()
     page.set_default_timeout(LONG)
     page.goto(served.url)
     page.wait_for_selector("#fg-go")

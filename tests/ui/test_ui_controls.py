@@ -101,7 +101,7 @@ def shop(
 
 @pytest.fixture
 def visitor(browser: Browser, shop: Served) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(LONG)
     page.goto(shop.url)

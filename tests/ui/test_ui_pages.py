@@ -253,7 +253,7 @@ def test_what_has_the_keyboard_is_seen_and_stop_is_in_reach(
     context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = context.new_page()
     page.goto(served.url)
-    page.wait_for_selector("#fg-go")
+    page.wait_for_selector("#fg-model-facts [data-technique]")  # what is offered comes with it
     page.click("#fg-more button")
     page.locator("#fg-prompt textarea").focus()
     hidden = []
