@@ -133,6 +133,20 @@ def test_quick_fingers_start_one_set_and_stop_it_once(page: Page, served: Served
     page.wait_for_selector("#fg-status .fg-status-stopped")
 
 
+def test_who_goes_on_at_once_is_not_stopped_by_the_stop_before(page: Page) -> None:
+    make(page, 60, "a portrait of a saddler")
+    page.wait_for_selector("#fg-cards .fg-pic-button img")
+    page.route("**/pulse", lambda _: None)  # the page cannot repeat the stop before the visitor goes on
+    page.click("#fg-stop")
+    page.wait_for_selector("#fg-status .fg-status-stopped")
+    assert page.evaluate("sessionStorage.getItem('fairgen-stop')")
+    page.click("#fg-go-on")
+    assert page.evaluate("sessionStorage.getItem('fairgen-stop')") is None
+    page.unroute("**/pulse")
+    page.click("#fg-stop")
+    page.wait_for_selector("#fg-status .fg-status-stopped")
+
+
 def test_a_stopped_audit_is_gone_on_with_in_the_page(visitor: Page) -> None:
     page = visitor
     page.get_by_role("tab", name="Audit", exact=True).click()

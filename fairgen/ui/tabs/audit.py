@@ -166,7 +166,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             running = not work.ended
             shown = "" if running else render("links", run=run)
             halt = may_stop(run) if running else ended()
-            stopped = gr.update(visible=state.state == "stopped")
+            stopped = gr.update(visible=state.state == "stopped" and not running)
             free = gr.update(interactive=not running)
             said = _shown(state) + seen(run, work.version, running=running)
             yield said, shown, run.id, halt, free, kept, stopped, ordered, _chart(state), _pictures(state)

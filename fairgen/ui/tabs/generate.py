@@ -355,7 +355,15 @@ def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
         return status + mark, *others, stop, *_CLEARED, gr.update(interactive=False), run.id, hidden
     if live.pictures and not sets.running:
         write_run_report(run)
-    return status + mark, *others, stop, *_after(live, plain), gr.update(interactive=True), run.id, hidden
+    return (
+        status + mark,
+        *others,
+        stop,
+        *_after(live, plain, sets.running),
+        gr.update(interactive=True),
+        run.id,
+        hidden,
+    )
 
 
 def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tuple[Any, ...]:
@@ -367,14 +375,16 @@ def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tup
     return set_status(live), live_chart(live, plain), set_cards(live), box, left_out, stop
 
 
-def _after(live: LiveSet, plain: LiveSet | None = None) -> tuple[Any, ...]:
-    """What stands beside a set that runs no more: links, twins and their button and status, go on."""
+def _after(live: LiveSet, plain: LiveSet | None, running: bool) -> tuple[Any, ...]:
+    """What stands beside a set that is made no more: links, twins and their button and status, go on, as soon
+    as its order has ended (``running``: it has not, or twins are made).
+    """
     record = live.record if live.pictures else None
     has_twins = record is not None and record.steered and record.model.seeded
     button = gr.update(visible=has_twins and (plain is None or plain.state != "done"), interactive=True)
     twins, said = (twin_cards(plain, live), twin_status(plain)) if plain else ([], "")
     links = render("links", run=live.run) if live.pictures else ""
-    return links, twins, button, said, gr.update(visible=live.state == "stopped")
+    return links, twins, button, said, gr.update(visible=live.state == "stopped" and not running)
 
 
 _CLEARED: tuple[Any, ...] = ("", [], gr.update(visible=False), "", gr.update(visible=False))

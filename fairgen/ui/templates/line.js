@@ -57,6 +57,8 @@ window.fetch = async (...given) => {
   return new Response(body, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
 };
 document.addEventListener("click", (event) => {
+  // Whoever goes on takes the stop back, which may not have been repeated to the server yet.
+  if (event.target.closest?.("#fg-go-on, #fg-audit-go-on, #fg-past-resume")) return sessionStorage.removeItem(STOP);
   if (!event.target.closest?.(".fg-halt")) return;
   const node = [...document.querySelectorAll(".fg-seen[data-running='1']")].find((found) => found.closest(".fg-results")?.offsetParent);
   if (node) sessionStorage.setItem(STOP, JSON.stringify({ id: node.dataset.run, key: node.dataset.key }));

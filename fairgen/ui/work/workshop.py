@@ -167,11 +167,12 @@ async def followed(work: Work) -> AsyncIterator[Any]:
     Raises:
         UserError: it failed with a sentence.
     """
-    seen = -1
+    seen = None
     while True:
-        version, ended = work.version, work.ended
-        if version != seen:
-            seen = version
+        ended = work.ended
+        now = work.version, ended
+        if now != seen:
+            seen = now
             if not (ended and work.error):
                 yield work.state
         if ended:
