@@ -21,7 +21,8 @@ from fairgen.runs.chain import chained
 from fairgen.targets import load_spec
 from tests.doubles.session_doubles import ConfusedGenerator, InfoReader
 
-WHEN = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+WHEN = datetime.now(UTC).replace(microsecond=0)
+"""Within the tests' certificates, which are valid from the day before they were made."""
 LIST = "# [high]\na doctor\n# [low]\na janitor\n"
 Files = dict[str, bytes]
 
