@@ -105,7 +105,7 @@ def wire_models(
         sampling.steps.change,
         sampling.guidance.change,
     ]
-    # Half a word or half a size is not worth a look.
+    # Of words and sizes, a part that was typed says nothing yet: they are looked at when the field is left.
     changes += [field.blur for field in (sampling.negative, sampling.width, sampling.height)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
