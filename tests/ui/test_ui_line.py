@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.doubles.cutting_proxy import proxy_to
-from tests.doubles.ui_server import Served, environment, free_port, open_page, wait_for
+from tests.doubles.ui_server import LONG, Served, environment, free_port, open_page, wait_for
 from tests.ui.test_ui_generate import DONE, loaded, make
 
 if TYPE_CHECKING:
@@ -76,6 +76,48 @@ LATER = """number => {
   };
 }"""
 """The next answers to the page's pulse come too late."""
+
+
+END_COMES_LATE = """() => {
+  const real = window.fetch;
+  let joined;
+  window.fetch = async (...given) => {
+    const where = String(given[0]?.url || given[0]), answer = await real(...given);
+    if (where.includes("/queue/join") && joined) setTimeout(joined, 200);
+    if (!where.includes("/queue/data")) return answer;
+    const passed = new TransformStream({
+      async transform(chunk, out) {
+        const text = new TextDecoder().decode(chunk), end = text.indexOf('data: {"msg":"close_stream"');
+        if (end < 0 || !window.fgHold) return out.enqueue(chunk);
+        window.fgHold = false;
+        out.enqueue(new TextEncoder().encode(text.slice(0, end)));
+        window.fgHeld = true;
+        await new Promise((done) => { joined = done; });
+        out.enqueue(new TextEncoder().encode(text.slice(end)));
+      },
+    });
+    return new Response(answer.body.pipeThrough(passed), answer);
+  };
+}"""
+"""The end of a stream of answers reaches the page after the answer to what it asked next."""
+
+
+def test_what_is_asked_while_the_stream_of_answers_ends_is_answered(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(LONG)
+    context.add_init_script(f"({END_COMES_LATE})()")
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#fg-model-facts [data-technique]")
+    page.get_by_role("tab", name="Specs", exact=True).click()
+    page.click("#fg-import button")
+    page.evaluate("window.fgHold = true")
+    for text, answer in (("name: x", "is missing"), ("- x", "mapping")):
+        page.locator("#fg-spec-text textarea").fill(text)
+        page.click("#fg-spec-add")
+        page.wait_for_selector(f"#fg-spec-message .fg-status-error >> text={answer}")
+        page.wait_for_function("window.fgHeld")
+    context.close()
 
 
 def test_a_server_that_is_busy_for_a_moment_is_no_line_that_dropped(browser: Browser, served: Served) -> None:

@@ -38,23 +38,51 @@ const look = async () => {
   waiting = setTimeout(look, broken ? EAGER : CALM);
 };
 const plain = window.fetch;
-window.fetch = async (...given) => {
+// The server ends its stream of answers when it owes none. Gradio's page takes what it asks in that moment for heard,
+// since the end has not come yet, and never sees the answer: then the stream goes on in a new one.
+const asking = new Set(), owed = new Set();
+const ANSWERED = /"msg":"process_completed","event_id":"(\w+)"/g, END = /data: \{"msg":"close_stream".*\n\n/;
+const ask = (given) => {
+  const answer = plain(...given).then(async (found) => {
+    if (found.ok) owed.add((await found.clone().json()).event_id);
+    return found;
+  });
+  const over = () => asking.delete(answer);
+  asking.add(answer);
+  answer.then(over, over);
+  return answer;
+};
+const hear = async (given) => {
   const answer = await plain(...given);
-  if (!String(given[0]?.url || given[0]).includes("/queue/data") || !answer.body) return answer;
-  const reader = answer.body.getReader();
+  if (!answer.body) return answer;
+  const text = new TextDecoder(), bytes = new TextEncoder();
+  let reader = answer.body.getReader(), held = "";
+  const next = async (sink) => {
+    const { done, value } = await reader.read();
+    if (done) return sink.close();
+    held += text.decode(value, { stream: true });
+    const end = held.lastIndexOf("\n\n"), whole = end < 0 ? "" : held.slice(0, end + 2);
+    held = held.slice(whole.length);
+    for (const [, event] of whole.matchAll(ANSWERED)) owed.delete(event);
+    if (!END.test(whole)) return whole ? sink.enqueue(bytes.encode(whole)) : next(sink);
+    while (asking.size) await Promise.allSettled(asking);
+    if (!owed.size) return sink.enqueue(bytes.encode(whole));
+    owed.clear();  // the new stream ends when these are answered, too
+    sink.enqueue(bytes.encode(whole.replace(END, "")));
+    reader = (await plain(...given)).body.getReader();
+  };
   const body = new ReadableStream({
-    async pull(sink) {
-      try {
-        const { done, value } = await reader.read();
-        if (done) sink.close(); else sink.enqueue(value);
-      } catch (error) {
-        if (error.name !== "AbortError") { broken = true; look(); }
-        sink.error(error);
-      }
-    },
+    pull: (sink) => next(sink).catch((error) => {
+      if (error.name !== "AbortError") { broken = true; look(); }
+      sink.error(error);
+    }),
     cancel: (reason) => reader.cancel(reason),
   });
   return new Response(body, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+};
+window.fetch = (...given) => {
+  const where = String(given[0]?.url || given[0]);
+  return where.includes("/queue/join") ? ask(given) : where.includes("/queue/data") ? hear(given) : plain(...given);
 };
 document.addEventListener("click", (event) => {
   // Whoever goes on takes the stop back, which may not have been repeated to the server yet.
