@@ -93,15 +93,13 @@ def _nist(known: _Facts) -> list[CrosswalkRow]:
             _NIST, "MS-2.11-001", "Benchmarks fit for the use, with their assumptions and limits", "partly",
             "figures/ report/ limits.json",
             "The prompts, the declared target and the limits are documented. Whether the prompts fit a use "
-            "is for "
-            "whoever uses the model to say.",
+            "is for whoever uses the model to say.",
         ),
         _row(
             _NIST, "MS-2.11-002", "Fairness assessed by measuring across groups", "partly",
             "figures/ report/ tables/",
             "How often each skin tone appears, by prompt and group of prompts, with intervals and tests. "
-            "Skin tone "
-            "in pictures only: no other attribute, and no quality of service.",
+            "Skin tone in pictures only: no other attribute, and no quality of service.",
         ),
         _row(
             _NIST, "MS-2.11-003", "Affected groups identified, with them", "not covered", "",
@@ -170,8 +168,7 @@ def _iso(known: _Facts) -> list[CrosswalkRow]:
         _row(
             _ISO, "5.3.3", "Dynamic testing", "partly", "runs/ figures/ report/",
             "Outputs were generated, read and tested against the target. The document is about "
-            "classification and "
-            "regression; the reader is such a model, a generator of pictures is not.",
+            "classification and regression; the reader is such a model, a generator of pictures is not.",
         ),
         _row(_ISO, "5.4", "Re-evaluation, operations and monitoring", "not covered", "",
              "A pack is about finished runs. Packs of later runs can be compared with it."),

@@ -144,9 +144,8 @@ def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | Non
         if stated_now != counts:
             say(
                 "fault",
-                f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} "
-                "pictures and "
-                f"{stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
+                f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} pictures "
+                f"and {stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
                 f"{counts[2]:,}.",
             )
         if manifest.pictures == "all" and one.left_out:

@@ -107,8 +107,7 @@ class DocumentSigner:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UserError(
                 f"The timestamp authority that {TSA} names does not answer: check the address and the "
-                "network, or "
-                f"unset {TSA} to sign without a timestamp."
+                f"network, or unset {TSA} to sign without a timestamp."
             ) from error
         if answer.status != 200 or read_stamp(data, signature) is None:
             raise UserError(

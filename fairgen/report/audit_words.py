@@ -132,9 +132,8 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         ),
         (
             "Chance floor",
-            "The mean TV of a perfect sampler that draws each picture independently from the target. "
-            "Sets that are planned come closer: where each class is asked for by a quota, or by what is "
-            "missing.",
+            "The mean TV of a perfect sampler that draws each picture independently from the target. Sets "
+            "that are planned come closer: where each class is asked for by a quota, or by what is missing.",
         ),
         (
             "Alignment error",
@@ -163,16 +162,14 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         ),
         (
             "With reading errors",
-            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure "
-            "the reader was of it. Errors blur: a set that matches exactly can only move away from "
-            "its target, a skewed one looks less skewed. So this range need not hold the figure "
-            "beside it.",
+            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure the "
+            "reader was of it. Errors blur: a set that matches exactly can only move away from its target, "
+            "a skewed one looks less skewed. So this range need not hold the figure beside it.",
         ),
         (
             "More than chance",
             "The exact multinomial test of the unsteered set against its target, at 5 % after Holm's "
-            "correction for the number of prompts. Steered sets are no independent draws and get no "
-            "p-value.",
+            "correction for the number of prompts. Steered sets are no independent draws and get no p-value.",
         ),
         (
             f"Within TV {figures.tolerance:g}",

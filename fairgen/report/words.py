@@ -152,8 +152,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "Total variation (TV)",
             "The share of the pictures that would have to change class for the set to be as declared: 0 is "
-            "a perfect match, "
-            "1 no overlap at all. Half the sum of |measured − declared|.",
+            "a perfect match, 1 no overlap at all. Half the sum of |measured − declared|.",
             {i: f"{f.tv:.3f}" for i, f in have.items()},
         ),
         row(
@@ -165,8 +164,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "Alignment error",
             "The sum of the squared differences between measured and declared shares; it weighs one large "
-            "miss more than several "
-            "small ones.",
+            "miss more than several small ones.",
             {i: f"{f.alignment_error:.4f}" for i, f in have.items()},
         ),
         row(
@@ -191,10 +189,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             f"Meets the target within TV {MEETS_WITHIN:g}? (p)",
             "Below 0.05, the model behind these pictures is shown to lie within that distance of the "
-            "target. That "
-            "takes some hundred pictures even for a perfect match; a small set proves nothing. Not given "
-            "for a "
-            "steered set.",
+            "target. That takes some hundred pictures even for a perfect match; a small set proves nothing. "
+            "Not given for a steered set.",
             {i: "–" if f.p_meets is None else _p(f.p_meets) for i, f in have.items()},
         ),
         row(
