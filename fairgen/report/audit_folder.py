@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from markupsafe import Markup
-
-from fairgen.report.audit_page import page_values, several_specs
+from fairgen.report.audit_page import page_style, page_values, several_specs
 from fairgen.report.audit_view import ArmStyle, PromptView, arm_styles, prompt_views
 from fairgen.report.gallery import Gallery
 from fairgen.report.paging import PAGES, page_name
-from fairgen.report.render import page_environment, template_text, write_pieces
+from fairgen.report.render import page_environment, write_pieces
 from fairgen.report.thumbnails import STEPS, THIN_PLACES, Choice, Pictures
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.measure import MeasuredSet
@@ -67,7 +65,7 @@ def write_audit_folder(
     places = max(len(found.inside) for prompt in done.sets for found in prompt.values())
     shown = places if pictures == "all" else min(places, THIN_PLACES) if pictures == "thin" else 0
     choice = Choice(shown, places, pictures == "all", None if pictures == "none" else STEPS[0])
-    styles = arm_styles([arm.arm for arm in done.figures.arms])
+    styles = arm_styles(done.figures)
     pages = _paged(done.sets, choice)
     (folder / PAGES).mkdir()
     views = enumerate(prompt_views(done, styles, choice, gallery))
@@ -141,12 +139,11 @@ def _page(
     of: int,
 ) -> Iterator[str]:
     scales = {view.figures.scale: view.classes for view in views}
-    colours = "".join(f".c-{c.key} {{ fill: {c.swatch}; }}\n" for classes in scales.values() for c in classes)
     return (
         page_environment()
         .get_template("audit_part.html.j2")
         .generate(
-            css=Markup(template_text("report.css") + template_text("audit.css") + colours),
+            css=page_style(scales),
             script_source="",
             shown=list(zip(views, parts, strict=True)),
             styles={style.arm: style for style in styles},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fairgen.common.text import counted
 from fairgen.scoring.across import UNSTEERED
@@ -39,10 +39,14 @@ def headline(figures: ReportFigures) -> str:
 
 
 def _off_each(arms: Sequence[ReportedArm]) -> str:
-    offs = {arm.arm: percent(arm.tv or 0.0) for arm in arms}
-    if len(set(offs.values())) == 1:
-        return next(iter(offs.values()))
-    return listed([f"{off} ({label(arm)})" for arm, off in offs.items()])
+    return _each({arm.arm: percent(arm.tv or 0.0) for arm in arms})
+
+
+def _each(said: Mapping[str, str]) -> str:
+    """What is said of each arm, once where it is the same of all."""
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return listed([f"{text} ({label(arm)})" for arm, text in said.items()])
 
 
 def conclusion(figures: ReportFigures) -> list[str]:
@@ -55,11 +59,8 @@ def conclusion(figures: ReportFigures) -> list[str]:
         for a in figures.arms
         if a.arm != UNSTEERED and a.generated_per_kept
     }
-    if len(set(prices.values())) == 1:
-        rest.append(f"The price: {next(iter(prices.values()))} pictures made for each one that is kept.")
-    elif prices:
-        each = listed([f"{price} ({label(arm)})" for arm, price in prices.items()])
-        rest.append(f"The price: {each} pictures made for each one that is kept.")
+    if prices:
+        rest.append(f"The price: {_each(prices)} pictures made for each one that is kept.")
     return [text for text in (compared, " ".join(rest)) if text]
 
 

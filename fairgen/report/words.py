@@ -100,16 +100,11 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
     most = max(first.bars, key=lambda k: first.bars[k].share - target[k])
     share, declared = first.bars[most].share, target[most]
     if share - declared > 0.05:
-        whom = {
-            "unsteered": f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”",
-            "steered": f"The skin tone is “{names[most]}”",
-            "found": f"The skin tone is “{names[most]}”",
-        }[first.key]
-        sentences.append(
-            f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared.".replace(
-                "%", "\N{NO-BREAK SPACE}%"
-            )
-        )
+        whom = f"The skin tone is “{names[most]}”"
+        if first.key == "unsteered":
+            whom = f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”"
+        text = f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared."
+        sentences.append(text.replace("%", "\N{NO-BREAK SPACE}%"))
     last = [a for a in arms if a.figures][-1]
     if last.figures is not None:
         sentences.append(_against_chance(last.figures, target, steered=last.key == "steered"))
@@ -128,11 +123,8 @@ def _against_chance(f: Figures, target: Mapping[str, float], *, steered: bool) -
             f"{chance}; steering lands below that because each picture is read and the next one is asked "
             "for what is missing."
         )
-    if tv <= floor:
-        return f"{chance}: this set is no further from the target than that."
-    if tv <= 1.5 * floor:
-        return f"{chance}: this set is somewhat further from the target than that."
-    return f"{chance}: this set is clearly further from the target than that."
+    how_far = "no" if tv <= floor else "somewhat" if tv <= 1.5 * floor else "clearly"
+    return f"{chance}: this set is {how_far} further from the target than that."
 
 
 def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
@@ -210,22 +202,20 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
                 {i: f"{a.first_pass_tv:.3f}" for i, a in enumerate(arms) if a.first_pass_tv is not None},
             )
         )
-    rows.append(
+    rows += [
         row(
             "Not read",
             "Pictures in which no skin tone was read, with the reasons given above; they fill no place in "
             "the set.",
             {i: str(len(a.abstained)) for i, a in enumerate(arms)},
-        )
-    )
-    rows.append(
+        ),
         row(
             "Discarded",
             "Pictures that were read but not kept, because no place was open for their class: the price of "
             "the match.",
             {i: str(len(a.discarded)) for i, a in enumerate(arms)},
-        )
-    )
+        ),
+    ]
     return tuple(rows)
 
 
