@@ -12,7 +12,7 @@ from typing import Any
 from fairgen.evidence.approvals import SpecStatement, spec_statements
 from fairgen.evidence.crosswalk import crosswalk
 from fairgen.evidence.every_eval_ever import eval_record
-from fairgen.evidence.facts import RunFacts
+from fairgen.evidence.facts import RunFacts, models_of
 from fairgen.evidence.inputs import Inputs
 from fairgen.evidence.limits import limits
 from fairgen.evidence.oscal import oscal_document
@@ -22,7 +22,7 @@ from fairgen.report.audit_page import write_audit_page
 from fairgen.report.gallery import Gallery
 from fairgen.runs import RUN_FILE
 
-__all__ = ["INDEX", "Computed", "compute"]
+__all__ = ["INDEX", "Computed", "compute", "json_bytes"]
 
 INDEX = "index.html"
 
@@ -65,15 +65,17 @@ def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
             f"tables/{run.name}-sets.csv": one.sets_csv.encode(),
             f"records/{run.name}-left-out.csv": one.left_out_csv.encode(),
             f"records/{run.name}-decisions.csv": one.decisions_csv.encode(),
-            f"every-eval-ever/{run.name}.json": _json(eval_record(one, inputs)),
+            f"every-eval-ever/{run.name}.json": json_bytes(eval_record(one, inputs)),
         }
     specs = spec_statements(facts)
-    models = {model.fingerprint: model for one in facts for model in one.models}
+    models = models_of(facts)
     for number, model in enumerate(models.values(), 1):
         files[f"models/{number}.json"] = (model.model_dump_json(indent=1) + "\n").encode()
     for spec in specs:
-        files[f"specs/{spec.recorded_hash[7:23]}.json"] = _json(spec.document)
-    files["approvals.json"] = _json([spec.model_dump(mode="json", exclude={"document"}) for spec in specs])
+        files[f"specs/{spec.recorded_hash[7:23]}.json"] = json_bytes(spec.document)
+    files["approvals.json"] = json_bytes(
+        [spec.model_dump(mode="json", exclude={"document"}) for spec in specs]
+    )
     rows = crosswalk(
         facts,
         approved=all(spec.approval == "approved" for spec in specs),
@@ -81,20 +83,21 @@ def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
         signed=inputs.signer is not None,
     )
     known = limits(inputs, facts, specs)
-    files["crosswalk.json"] = _json([row.model_dump(mode="json") for row in rows])
-    files["limits.json"] = _json(known)
+    files["crosswalk.json"] = json_bytes([row.model_dump(mode="json") for row in rows])
+    files["limits.json"] = json_bytes(known)
     evidence = {f"runs/{run.name}/{RUN_FILE}": _sha256(run.folder / RUN_FILE) for run in inputs.runs}
     evidence |= {
         path: f"sha256:{hashlib.sha256(content).hexdigest()}"
         for path, content in files.items()
         if path.startswith(("figures/", "report/", "specs/"))
     }
-    files["oscal/assessment-results.json"] = _json(oscal_document(inputs, facts, rows, evidence))
+    files["oscal/assessment-results.json"] = json_bytes(oscal_document(inputs, facts, rows, evidence))
     page_on_top = index_page(inputs, facts, specs, rows, known).encode()
     return Computed(facts, specs, {INDEX: page_on_top} | dict(sorted(files.items())))
 
 
-def _json(document: Any) -> bytes:
+def json_bytes(document: Any) -> bytes:
+    """A document as it stands in a pack."""
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -19,7 +19,7 @@ from fairgen.evidence.approvals import SpecStatement, spec_statements
 from fairgen.evidence.archive import unsafe_name
 from fairgen.evidence.comparing import first_difference, json_of, one_sided
 from fairgen.evidence.computed import INDEX, Computed, compute
-from fairgen.evidence.facts import RunFacts, facts_of
+from fairgen.evidence.facts import RunFacts, facts_of, models_of
 from fairgen.evidence.identity import ReaderIdentity, software_hash
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
@@ -30,29 +30,16 @@ from fairgen.runs import RUN_FILE, check_run
 __all__ = ["check_contents"]
 
 Say = Callable[[Literal["holds", "fault", "note"], str], None]
-_DOCUMENTS = (
-    IDENTITY,
-    RENDERS,
-    ABROAD,
-    "environment.json",
-    "models/cards.json",
-    "records/repairs.json",
-)
+_DOCUMENTS = (IDENTITY, RENDERS, ABROAD, "environment.json", "models/cards.json", "records/repairs.json")
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
 _CORE = frozenset({"arms", "kind", "prompts", "schema_version", "specs"})
 """What figures of any version state."""
 _NAMED = 5
 _ODD = (
-    ArithmeticError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-    TemplateError,
+    ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError,
     Image.DecompressionBombError,
-)
+)  # fmt: skip
 """What documents and pictures that are made to disturb may end in."""
 
 
@@ -162,10 +149,9 @@ def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | Non
 
 
 def _with_cards(inputs: Inputs, facts: list[RunFacts], folder: Path) -> Inputs:
-    models = dict.fromkeys(model.fingerprint for one in facts for model in one.models)
     cards = {
         fingerprint: path.read_bytes()
-        for number, fingerprint in enumerate(models, 1)
+        for number, fingerprint in enumerate(models_of(facts), 1)
         if (path := folder / f"models/{number}-card.md").is_file()
     }
     return replace(inputs, cards=cards)

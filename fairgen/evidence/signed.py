@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, TIMESTAMP, Manifest
+from fairgen.provenance.documents import (
+    check_signature,
+    check_trust,
+    read_roots,
+    read_stamp,
+    require_cryptography,
+)
 from fairgen.runs import SignerRecord
 
 if TYPE_CHECKING:
@@ -37,8 +44,6 @@ def check_signed(
     if manifest.signer is None:
         say("note", "The pack is not signed: anybody could have written it.")
         return
-    from fairgen.provenance.documents import read_roots, require_cryptography
-
     require_cryptography("Checking a signed pack")
     from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -60,11 +65,10 @@ def _check(
     say: Say,
 ) -> None:
     from cryptography.hazmat.primitives.hashes import SHA256
-
-    from fairgen.provenance.documents import check_signature, read_chain
+    from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        chain = read_chain((folder / CHAIN).read_bytes())
+        chain = load_pem_x509_certificates((folder / CHAIN).read_bytes())
     except (OSError, ValueError):
         say("fault", f"{CHAIN} holds no certificate, so the signature cannot be checked.")
         return
@@ -100,8 +104,6 @@ def _time(
     manifest: Manifest, signature: bytes, stamp: bytes | None, roots: list[Certificate], say: Say
 ) -> datetime:
     """When it was signed: by the timestamp where it holds, else by the manifest."""
-    from fairgen.provenance.documents import read_stamp
-
     assert manifest.signer is not None
     if not manifest.signer.timestamps:
         say("note", "No authority states when the pack was signed.")
@@ -125,8 +127,6 @@ def _time(
 
 
 def _trust(chain: list[Certificate], roots: list[Certificate], when: datetime, say: Say) -> None:
-    from fairgen.provenance.documents import check_trust
-
     if not roots:
         say("note", "Whether to trust the signer is open: --trust names no authority.")
         return

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fairgen.runs import ModelInfo
+from fairgen.runs import ModelInfo, SignerRecord
 from fairgen.targets.approval import approval_text
 from fairgen.targets.oversight import OversightProbe
 from fairgen.targets.support import declared_support
 
-__all__ = ["declaration", "model_rows"]
+__all__ = ["approval_in", "declaration", "model_rows", "signed_by"]
 
 _SHOWN_PROMPTS = 3
 
@@ -30,14 +30,16 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
         ("Support", declared_support(spec, context)),
         ("Declared by", _declared(spec)),
         ("Consistency under stated oversight", _watched(spec if context is None else chosen)),
-        (
-            "Approval",
-            approval_text(
-                spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
-            ),
-        ),
+        ("Approval", approval_in(spec, spec_hash)),
         ("Spec hash", spec_hash),
     ]
+
+
+def approval_in(spec: Mapping[str, Any], spec_hash: str) -> str:
+    """The approval of a spec's document in words; ``spec_hash`` is that of its content."""
+    return approval_text(
+        spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
+    )
 
 
 def _watched(part: Mapping[str, Any]) -> str:
@@ -74,3 +76,8 @@ def model_rows(model: ModelInfo) -> list[tuple[str, str]]:
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),
     ]
+
+
+def signed_by(signers: Iterable[SignerRecord]) -> str:
+    """Who signed pictures; empty: nobody."""
+    return "; ".join(f"{s.subject}, certificate {s.fingerprint} issued by {s.issuer}" for s in signers)

@@ -71,6 +71,6 @@ def page_environment() -> Environment:
     return environment
 
 
-def template_text(name: str) -> str:
-    """A file of the templates' folder, as it is."""
-    return resources.files("fairgen.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+def template_text(name: str, package: str = "fairgen.report") -> str:
+    """A file of the templates' folder of ``package``, as it is."""
+    return resources.files(package).joinpath(f"templates/{name}").read_text(encoding="utf-8")
