@@ -8,13 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, TIMESTAMP, Manifest
-from fairgen.provenance.documents import (
-    check_signature,
-    check_trust,
-    read_roots,
-    read_stamp,
-    require_cryptography,
-)
+from fairgen.provenance.documents import check_signature, check_trust, read_stamp, require_cryptography
+from fairgen.provenance.signing import read_trust_list
 from fairgen.runs import SignerRecord
 
 if TYPE_CHECKING:
@@ -47,7 +42,7 @@ def check_signed(
     require_cryptography("Checking a signed pack")
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    roots = read_roots(trust) if trust else []
+    roots = read_trust_list(trust)[1] if trust else []
     # Whoever wrote the pack chose its certificates: their parts are decoded late, and may be broken.
     try:
         _check(manifest, manifest.signer, folder, signature, stamp, roots, say)
