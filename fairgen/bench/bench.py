@@ -260,10 +260,7 @@ class Bench:
         )
 
     def _compared(
-        self,
-        pictures: Sequence[Image.Image],
-        seeds: Sequence[int | None],
-        twins: dict[int, Image.Image],
+        self, pictures: Sequence[Image.Image], seeds: Sequence[int | None], twins: dict[int, Image.Image]
     ) -> list[TwinRecord]:
         from fairgen.scoring.twins import likeness
 

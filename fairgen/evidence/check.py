@@ -190,8 +190,7 @@ def _unpack(
             continue
         now = (found.size, found.sha256, found.packed_sha256)
         if now != (listed.bytes, listed.sha256, listed.packed_sha256):
-            what = "its hash is not that of the manifest"
-            changed.append(f"{listed.path} was changed: {what}.")
+            changed.append(f"{listed.path} was changed: its hash is not that of the manifest.")
         yield member.packed
     for text in changed[:_NAMED]:
         done.say("fault", text)

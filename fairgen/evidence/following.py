@@ -93,13 +93,7 @@ def _inputs(manifest: Manifest, folder: Path) -> Inputs:
     if len({run.name for run in runs}) < len(runs):
         raise UserError("the manifest names a run twice.")
     return Inputs(
-        manifest.fairgen,
-        manifest.created_at,
-        manifest.pictures,
-        tuple(runs),
-        manifest.signer,
-        {},
-        documents,
+        manifest.fairgen, manifest.created_at, manifest.pictures, tuple(runs), manifest.signer, {}, documents
     )
 
 

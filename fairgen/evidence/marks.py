@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from fairgen.errors import UserError
@@ -31,8 +30,9 @@ def check_marks(one: RunFacts, say: Say) -> None:
             file = moved.get(picture.index) or picture.file
             if file not in one.run.packed or file is None:
                 continue
-            marks = _read(reader, one.run.folder / file)
-            if marks is None:
+            try:
+                marks = reader.read(one.run.folder / file)
+            except UserError:
                 continue  # `check_run` named it
             if problem := _problem(marks, picture, session.record):
                 wrong.append(f"{file} {problem}")
@@ -49,13 +49,6 @@ def check_marks(one: RunFacts, say: Say) -> None:
         say("holds", f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
     if unchecked:
         say("note", "Content credentials of pictures were not checked: that needs fairgen[c2pa].")
-
-
-def _read(reader: MarkReader, path: Path) -> Marks | None:
-    try:
-        return reader.read(path)
-    except UserError:
-        return None
 
 
 def _problem(marks: Marks, picture: PictureRecord, session: SessionRecord) -> str | None:

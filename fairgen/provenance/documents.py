@@ -20,13 +20,7 @@ from fairgen.provenance.signing import TSA, SigningConfig, SigningIdentity
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-__all__ = [
-    "DocumentSigner",
-    "Stamp",
-    "check_signature",
-    "check_trust",
-    "read_stamp",
-]
+__all__ = ["DocumentSigner", "Stamp", "check_signature", "check_trust", "read_stamp"]
 
 _MAX_ANSWER = 1_000_000
 _PATIENCE = 20.0

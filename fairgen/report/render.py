@@ -16,7 +16,7 @@ from fairgen.report import words
 from fairgen.report.view import Report
 
 
-def write_page(reports: list[Report], path: Path, pages: int = 0) -> Path:
+def write_page(reports: list[Report], path: Path, pages: int = 0) -> None:
     """Write the page for one or several reports (one a prompt), piece by piece, whole or not at all.
 
     Args:
@@ -29,7 +29,6 @@ def write_page(reports: list[Report], path: Path, pages: int = 0) -> Path:
     style = Markup(template_text("report.css"))
     template = page_environment().get_template("report.html.j2")
     write_pieces(path, template.generate(reports=reports, css=style, script_source="", pages=pages))
-    return path
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
