@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import TemplateError
 from PIL import Image
@@ -20,6 +20,7 @@ from fairgen.evidence.archive import unsafe_name
 from fairgen.evidence.comparing import first_difference, json_of, one_sided
 from fairgen.evidence.computed import INDEX, Computed, compute
 from fairgen.evidence.facts import RunFacts, facts_of, models_of
+from fairgen.evidence.findings import NAMED, Findings
 from fairgen.evidence.identity import ReaderIdentity, software_hash
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
@@ -28,14 +29,11 @@ from fairgen.evidence.spec_history import spec_changes
 from fairgen.runs import RUN_FILE, check_run
 
 __all__ = ["check_contents"]
-
-Say = Callable[[Literal["holds", "fault", "note"], str], None]
 _DOCUMENTS = (IDENTITY, RENDERS, ABROAD, "environment.json", "models/cards.json", "records/repairs.json")
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
 _CORE = frozenset({"arms", "kind", "prompts", "schema_version", "specs"})
 """What figures of any version state."""
-_NAMED = 5
 _ODD = (
     ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError,
     Image.DecompressionBombError,
@@ -43,7 +41,7 @@ _ODD = (
 """What documents and pictures that are made to disturb may end in."""
 
 
-def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
+def check_contents(manifest: Manifest, folder: Path, findings: Findings) -> None:
     """Hold runs, pictures, approvals, figures and pages against each other.
 
     Args:
@@ -51,27 +49,27 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     """
     # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
     try:
-        _check(manifest, folder, say)
+        _check(manifest, folder, findings)
     except _ODD as error:
-        say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
+        findings.fault(f"What the pack states cannot be computed anew from what is in it: {error}")
     except UserError as error:
-        say("fault", f"What the pack was made from cannot be read: {error}")
+        findings.fault(f"What the pack was made from cannot be read: {error}")
 
 
-def _check(manifest: Manifest, folder: Path, say: Say) -> None:
+def _check(manifest: Manifest, folder: Path, findings: Findings) -> None:
     inputs = _inputs(manifest, folder)
-    facts = _facts(manifest, inputs, say)
+    facts = _facts(manifest, inputs, findings)
     if facts is None:
         return
     for one in facts:
-        check_marks(one, say)
+        check_marks(one, findings)
     inputs = _with_cards(inputs, facts, folder)
-    _check_given(manifest, inputs, facts, say)
-    _check_specs(spec_statements(facts), facts, say)
-    _check_published(manifest, inputs, say)
+    _check_given(manifest, inputs, facts, findings)
+    _check_specs(spec_statements(facts), facts, findings)
+    _check_published(manifest, inputs, findings)
     with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
         computed = compute(inputs, facts, Path(scratch))
-    _compare(manifest, computed, folder, say)
+    _compare(manifest, computed, folder, findings)
 
 
 def _inputs(manifest: Manifest, folder: Path) -> Inputs:
@@ -97,7 +95,7 @@ def _inputs(manifest: Manifest, folder: Path) -> Inputs:
     )
 
 
-def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | None:
+def _facts(manifest: Manifest, inputs: Inputs, findings: Findings) -> list[RunFacts] | None:
     """What each run says; None where one is damaged."""
     found: list[RunFacts] = []
     for run, stated in zip(inputs.runs, manifest.runs, strict=True):
@@ -106,37 +104,36 @@ def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | Non
         except UserError as error:
             # The whole list tells more than the reader, which stops at the first fault.
             faults = [fault.text for fault in check_run(run.folder).faults if fault.run_file is not None]
-            for text in faults[:_NAMED] or [str(error)]:
-                say("fault", f"Run {run.title}: {text}")
+            for text in faults[:NAMED] or [str(error)]:
+                findings.fault(f"Run {run.title}: {text}")
             return None
         if outside := [file for file in one.pictures if unsafe_name(file)]:
-            say(
-                "fault",
-                f"Run {run.title}: a record names a picture at {outside[0]!r}, which is no place in it.",
+            findings.fault(
+                f"Run {run.title}: a record names a picture at {outside[0]!r}, which is no place in it."
             )
             return None
         checked = check_run(run.folder, left_out=one.left_out)
-        for fault in checked.faults[:_NAMED]:
-            say("fault", f"Run {run.title}: {fault.text}")
-        if len(checked.faults) > _NAMED:
-            say("fault", f"Run {run.title}: {len(checked.faults):,} faults in all.")
+        for fault in checked.faults[:NAMED]:
+            findings.fault(f"Run {run.title}: {fault.text}")
+        if len(checked.faults) > NAMED:
+            findings.fault(f"Run {run.title}: {len(checked.faults):,} faults in all.")
         stated_now = (stated.lines, stated.pictures, stated.packed)
         counts = (one.lines, len(one.pictures), len(run.packed))
         if stated_now != counts:
-            say(
-                "fault",
+            findings.fault(
                 f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} pictures "
                 f"and {stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
-                f"{counts[2]:,}.",
+                f"{counts[2]:,}."
             )
         if manifest.pictures == "all" and one.left_out:
-            say("fault", f"Run {run.title}: {one.left_out[0]} is gone, though the pack states all pictures.")
+            findings.fault(
+                f"Run {run.title}: {one.left_out[0]} is gone, though the pack states all pictures."
+            )
         if not checked.faults and stated_now == counts:
-            say(
-                "holds",
+            findings.holds(
                 f"Run {run.title}: {one.lines:,} lines follow from each other and agree; "
                 f"{len(run.packed):,} of "
-                f"{len(one.pictures):,} pictures are in the pack and show what was recorded.",
+                f"{len(one.pictures):,} pictures are in the pack and show what was recorded."
             )
         found.append(one)
     return found
@@ -151,65 +148,61 @@ def _with_cards(inputs: Inputs, facts: list[RunFacts], folder: Path) -> Inputs:
     return replace(inputs, cards=cards)
 
 
-def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], say: Say) -> None:
+def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], findings: Findings) -> None:
     """Every file that was taken as it was must belong to something."""
     known = {*_DOCUMENTS, *(f"models/{number}-card.md" for number in range(1, len(inputs.cards) + 1))}
     known |= {CHAIN} if manifest.signer else set()
     for one in facts:
         known |= {f"runs/{one.run.name}/{file}" for file in [RUN_FILE, *one.pictures]}
     strange = [file.path for file in manifest.files if file.role == "given" and file.path not in known]
-    for path in strange[:_NAMED]:
-        say("fault", f"{path} belongs to nothing in the pack: no record names it.")
+    for path in strange[:NAMED]:
+        findings.fault(f"{path} belongs to nothing in the pack: no record names it.")
 
 
-def _check_published(manifest: Manifest, inputs: Inputs, say: Say) -> None:
+def _check_published(manifest: Manifest, inputs: Inputs, findings: Findings) -> None:
     """The reader's figures were measured before, and come with fairgen: nobody may give others."""
     if manifest.software != software_hash():
-        say("note", f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
+        findings.note(f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
         return
     shipped = validation_files()
     changed = [path for path in (RENDERS, ABROAD) if inputs.documents[path] != shipped[path]]
     for path in changed:
-        say("fault", f"{path} is not what fairgen {__version__} publishes about its reader.")
+        findings.fault(f"{path} is not what fairgen {__version__} publishes about its reader.")
     if not changed:
-        say("holds", f"The reader's own figures are those that fairgen {__version__} publishes.")
+        findings.holds(f"The reader's own figures are those that fairgen {__version__} publishes.")
 
 
-def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) -> None:
+def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], findings: Findings) -> None:
     for spec in specs:
         if spec.same is False:
-            say(
-                "fault",
+            findings.fault(
                 f"Spec {spec.name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
-                f"{str(spec.content_hash)[:19]}….",
+                f"{str(spec.content_hash)[:19]}…."
             )
         elif spec.same is None:
-            say(
-                "note",
-                f"Spec {spec.name}: this version of fairgen cannot read it, so its hash is not checked.",
+            findings.note(
+                f"Spec {spec.name}: this version of fairgen cannot read it, so its hash is not checked."
             )
         if spec.outdated:
-            say("fault", f"Spec {spec.name}: the approval is of an earlier version of it: {spec.text}.")
+            findings.fault(f"Spec {spec.name}: the approval is of an earlier version of it: {spec.text}.")
         elif spec.approval == "void":
-            say("fault", f"Spec {spec.name}: {spec.text}.")
+            findings.fault(f"Spec {spec.name}: {spec.text}.")
         elif spec.approval == "unapproved":
-            say("note", f"Spec {spec.name}: not approved by anybody.")
+            findings.note(f"Spec {spec.name}: not approved by anybody.")
         elif spec.same is not False:
-            say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+            findings.holds(f"Spec {spec.name}: {spec.text}; its content is what was signed.")
         if late := _approved_late(spec, facts):
-            say("note", late)
+            findings.note(late)
     if changes := spec_changes(facts):
         first, more = changes[0], len(changes) - 1
         rest = f"; {more:,} more {'change' if more == 1 else 'changes'} of specs" if more else ""
-        say(
-            "note",
-            f"Set {first.session}, {first.what}: {first.detail}{rest}. Records of decisions list each.",
+        findings.note(
+            f"Set {first.session}, {first.what}: {first.detail}{rest}. Records of decisions list each."
         )
     for one in facts:
         if one.other_specs:
-            say(
-                "fault",
-                f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names.",
+            findings.fault(
+                f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names."
             )
 
 
@@ -224,42 +217,40 @@ def _approved_late(spec: SpecStatement, facts: list[RunFacts]) -> str | None:
     return f"Spec {spec.name}: the approval is dated {day}, and a run that used it was begun on {begun}."
 
 
-def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> None:
+def _compare(manifest: Manifest, computed: Computed, folder: Path, findings: Findings) -> None:
     stated = {file.path for file in manifest.files if file.role == "computed"}
-    for path in sorted(stated - computed.files.keys())[:_NAMED]:
-        say("fault", f"{path} follows from nothing in the pack.")
-    for path in sorted(computed.files.keys() - stated)[:_NAMED]:
-        say("fault", f"{path} follows from the pack and is not in it.")
+    for path in sorted(stated - computed.files.keys())[:NAMED]:
+        findings.fault(f"{path} follows from nothing in the pack.")
+    for path in sorted(computed.files.keys() - stated)[:NAMED]:
+        findings.fault(f"{path} follows from the pack and is not in it.")
     same_software = manifest.software == software_hash()
     wrong = 0
     for path, content in computed.files.items():
         if path in stated:
             for text in _differs(path, (folder / path).read_bytes(), content, same_software):
                 wrong += 1
-                if wrong <= 2 * _NAMED:
-                    say("fault", text)
-    if wrong > 2 * _NAMED:
-        say("fault", f"In all, {wrong:,} files state what does not follow from the pack.")
+                if wrong <= 2 * NAMED:
+                    findings.fault(text)
+    if wrong > 2 * NAMED:
+        findings.fault(f"In all, {wrong:,} files state what does not follow from the pack.")
     if wrong:
         return
     partly = [] if same_software else list(_not_compared(computed, folder))
     if partly:
-        say(
-            "holds",
-            "Figures that the pack and this software both state were computed anew, and are the same.",
+        findings.holds(
+            "Figures that the pack and this software both state were computed anew, and are the same."
         )
         more = f", and {len(partly) - 1:,} more" if len(partly) > 1 else ""
-        say("note", f"Stated by the pack or by this software alone, and not compared: {partly[0]}{more}.")
+        findings.note(f"Stated by the pack or by this software alone, and not compared: {partly[0]}{more}.")
     else:
-        say("holds", "The figures were computed anew from the run files, and are the ones stated.")
+        findings.holds("The figures were computed anew from the run files, and are the ones stated.")
     if same_software:
-        say("holds", "Reports, tables, lists and the page on top were made anew, and are the same.")
+        findings.holds("Reports, tables, lists and the page on top were made anew, and are the same.")
     else:
-        say(
-            "note",
+        findings.note(
             f"Pages and tables were written by other software (fairgen {manifest.fairgen}, "
             f"{manifest.software[:19]}…) "
-            f"than this (fairgen {__version__}): figures were computed anew, words were not made again.",
+            f"than this (fairgen {__version__}): figures were computed anew, words were not made again."
         )
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
 from fairgen.errors import UserError
 from fairgen.evidence.facts import RunFacts
+from fairgen.evidence.findings import NAMED, Findings
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 from fairgen.provenance.reading import MarkReader, Marks
 from fairgen.runs import PictureRecord, RunReader, SessionRecord
 
 __all__ = ["check_marks"]
 
-Say = Callable[[Literal["holds", "fault", "note"], str], None]
-_NAMED = 5
 
-
-def check_marks(one: RunFacts, say: Say) -> None:
+def check_marks(one: RunFacts, findings: Findings) -> None:
     """Hold the block and the credentials in each packed picture against its record."""
     if not one.run.packed:
         return
@@ -39,16 +34,16 @@ def check_marks(one: RunFacts, say: Say) -> None:
             looked += 1
             credited += marks.credentials.state in ("trusted", "valid")
             unchecked += marks.credentials.state == "unchecked"
-    for text in wrong[:_NAMED]:
-        say("fault", f"Run {one.run.title}: {text}.")
+    for text in wrong[:NAMED]:
+        findings.fault(f"Run {one.run.title}: {text}.")
     if wrong:
         return
     more = f", and {credited:,} have intact content credentials" if credited else ""
     if looked:
         said = "say that a model made them, and of themselves what was recorded"
-        say("holds", f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
+        findings.holds(f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
     if unchecked:
-        say("note", "Content credentials of pictures were not checked: that needs fairgen[c2pa].")
+        findings.note("Content credentials of pictures were not checked: that needs fairgen[c2pa].")
 
 
 def _problem(marks: Marks, picture: PictureRecord, session: SessionRecord) -> str | None:
