@@ -153,11 +153,9 @@ def facts_of(run: PackRun) -> RunFacts:
             if isinstance(record, SessionRecord):
                 models.setdefault(record.model.fingerprint, record.model)
                 specs.watch(line.number, record)
-            if isinstance(record, PictureRecord) and record.file is not None:
+            if isinstance(record, PictureRecord | FillRecord) and record.file is not None:
                 pictures[record.session, record.index] = record.file
-                without_hash += record.pixels is None
-            if isinstance(record, FillRecord) and record.file is not None:
-                pictures[record.session, record.index] = record.file
+                without_hash += isinstance(record, PictureRecord) and record.pixels is None
             if isinstance(record, SessionRecord | FillRecord | Summary):
                 decisions += _decided(line.number, record)
     return RunFacts(
@@ -219,15 +217,9 @@ class _Specs:
 
 def _decided(line: int, record: SessionRecord | FillRecord | Summary) -> Iterator[Decision]:
     if isinstance(record, FillRecord):
-        shows = record.measured or "no tone that was read"
-        yield Decision(
-            line,
-            record.session,
-            "place filled after its tries ran out",
-            record.index,
-            record.slot,
-            f"lacked {record.missing}, shows {shows}",
-        )
+        what = "place filled after its tries ran out"
+        detail = f"lacked {record.missing}, shows {record.measured or 'no tone that was read'}"
+        yield Decision(line, record.session, what, record.index, record.slot, detail)
         return
     if isinstance(record, SessionRecord):
         if record.steering != "none" and not record.steered:

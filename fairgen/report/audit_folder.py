@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairgen.report.audit_page import page_style, page_values, several_specs
-from fairgen.report.audit_view import ArmStyle, PromptView, arm_styles, prompt_views
+from fairgen.report.audit_view import PromptView, arm_styles, prompt_views
 from fairgen.report.gallery import Gallery
 from fairgen.report.paging import PAGES, page_name
 from fairgen.report.render import page_environment, write_pieces
@@ -65,23 +65,21 @@ def write_audit_folder(
     places = max(len(found.inside) for prompt in done.sets for found in prompt.values())
     shown = places if pictures == "all" else min(places, THIN_PLACES) if pictures == "thin" else 0
     choice = Choice(shown, places, pictures == "all", None if pictures == "none" else STEPS[0])
-    styles = arm_styles(done.figures)
     pages = _paged(done.sets, choice)
     (folder / PAGES).mkdir()
-    views = enumerate(prompt_views(done, styles, choice, gallery))
+    views = enumerate(prompt_views(done, choice, gallery))
     number, view = next(views)
     for page, parts in enumerate(pages, 1):
-        shown_parts = []
+        shown_here = []
         for part in parts:
             if part.prompt != number:
                 number, view = next(views)
-            shown_parts.append(_cut(view, part))
-        pieces = _page(done, styles, shown_parts, parts, page, len(pages))
-        write_pieces(folder / PAGES / page_name(page), pieces)
+            shown_here.append((_cut(view, part), part))
+        write_pieces(folder / PAGES / page_name(page), _page(done, shown_here, page, len(pages)))
         if told is not None:
             told(page, len(pages))
     first = {part.prompt: page for page, parts in reversed(list(enumerate(pages, 1))) for part in parts}
-    bare = enumerate(prompt_views(done, styles, _NO_PICTURES, gallery))
+    bare = enumerate(prompt_views(done, _NO_PICTURES, gallery))
     entries = (Entry(view, f"{PAGES}/{page_name(first[i])}#{view.anchor}") for i, view in bare)
     template = page_environment().get_template("audit.html.j2")
     pieces = template.generate(**page_values(done, choice), prompts=entries, parts=len(pages))
@@ -130,23 +128,16 @@ def _cut(view: PromptView, part: Part) -> PromptView:
     return replace(view, cards=view.cards[slice(*part.places)], aside=aside)
 
 
-def _page(
-    done: Collected,
-    styles: Sequence[ArmStyle],
-    views: Sequence[PromptView],
-    parts: Sequence[Part],
-    page: int,
-    of: int,
-) -> Iterator[str]:
-    scales = {view.figures.scale: view.classes for view in views}
+def _page(done: Collected, shown: Sequence[tuple[PromptView, Part]], page: int, of: int) -> Iterator[str]:
+    scales = {view.figures.scale: view.classes for view, _ in shown}
     return (
         page_environment()
         .get_template("audit_part.html.j2")
         .generate(
             css=page_style(scales),
             script_source="",
-            shown=list(zip(views, parts, strict=True)),
-            styles={style.arm: style for style in styles},
+            shown=shown,
+            styles={style.arm: style for style in arm_styles(done.figures)},
             several_specs=several_specs(done.figures),
             page=page,
             of=of,

@@ -82,13 +82,9 @@ def write_audit_page(
 
 
 def _pieces(done: Collected, choice: Choice, gallery: Gallery) -> Any:
-    styles = arm_styles(done.figures)
-    values = page_values(done, choice)
-    return (
-        page_environment()
-        .get_template("audit.html.j2")
-        .generate(**values, prompts=prompt_views(done, styles, choice, gallery), parts=None)
-    )
+    template = page_environment().get_template("audit.html.j2")
+    prompts = prompt_views(done, choice, gallery)
+    return template.generate(**page_values(done, choice), prompts=prompts, parts=None)
 
 
 def page_values(done: Collected, choice: Choice) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
@@ -50,9 +48,7 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
     specs = figures.specs
     used = {(p.spec_hash, p.context) for p in figures.prompts}
     names = [str(spec.get("name", "by hand")) for spec in specs.values()]
-    declared = listed(
-        list(dict.fromkeys(str(spec.get("declared_by") or "nobody") for spec in specs.values()))
-    )
+    declarers = dict.fromkeys(str(spec.get("declared_by") or "nobody") for spec in specs.values())
     approvals = [approval_in(spec, key) for key, spec in specs.items()]
     made = sum(s.generated for s in figures.sets)
     first = next(iter(specs.values()))
@@ -65,10 +61,11 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
         f"{m.name}, behind an API" if m.source == "api" else f"{m.name}, {m.steps} steps, {m.device}"
         for m in figures.models
     ]
-    unsupported = list(dict.fromkeys(text for spec in specs.values() if (text := _unsupported(spec))))
+    support = [declared_support(spec, None) for spec in specs.values()]
+    unsupported = [text for text in support if "unsupported" in text]
     return [
         ("Declared target", target),
-        ("Declared by", f"{declared}; {'; '.join(dict.fromkeys([*approvals, *unsupported]))}"),
+        ("Declared by", f"{listed([*declarers])}; {'; '.join(dict.fromkeys([*approvals, *unsupported]))}"),
         ("Model", listed(models)),
         (
             "Pictures",
@@ -76,11 +73,6 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
             f"{counted(len(figures.sets), 'set')}",
         ),
     ]
-
-
-def _unsupported(spec: Mapping[str, Any]) -> str:
-    text = declared_support(spec, None)
-    return text if "unsupported" in text else ""
 
 
 def _short(text: str, limit: int = 140) -> str:

@@ -247,11 +247,9 @@ class PromptView:
         return {c.key: c.label for c in self.classes}
 
 
-def prompt_views(
-    done: Collected, styles: Sequence[ArmStyle], choice: Choice, gallery: Gallery
-) -> Iterator[PromptView]:
+def prompt_views(done: Collected, choice: Choice, gallery: Gallery) -> Iterator[PromptView]:
     """Each prompt, made as it is asked for; its pictures are fetched as they are drawn."""
-    common = common_notes(done.figures)
+    styles, common = arm_styles(done.figures), common_notes(done.figures)
     held = None if choice.size is None else gallery
     for number, (prompt, sets) in enumerate(zip(done.figures.prompts, done.sets, strict=True), 1):
         yield _prompt_view(f"p{number}", prompt, sets, styles, choice, common, held)
