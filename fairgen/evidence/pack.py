@@ -217,11 +217,9 @@ def plan_pack(
 
 
 def _choose(plan: PackPlan, chosen: dict[str, list[str]]) -> None:
-    runs = []
     for one in plan.facts:
         one.run = replace(one.run, packed=frozenset(chosen[one.run.name]))
-        runs.append(one.run)
-    plan.inputs = replace(plan.inputs, runs=tuple(runs))
+    plan.inputs = replace(plan.inputs, runs=tuple(one.run for one in plan.facts))
 
 
 def _thin(plan: PackPlan, limit: int) -> dict[str, list[str]]:
@@ -267,9 +265,8 @@ def _packed_size(content: bytes | Path) -> int:
 def _repairs(folder: Path) -> list[str]:
     """What was moved aside in a run folder, in sentences."""
     said = []
-    for place in sorted([*folder.glob("broken-*"), *folder.glob("previous-*")]):
-        if not place.is_dir():
-            continue
+    found = (*folder.glob("broken-*"), *folder.glob("previous-*"))
+    for place in sorted(path for path in found if path.is_dir()):
         pictures = sum(1 for _ in place.rglob("*.png"))
         why = "by `fairgen run check --repair`" if place.name.startswith("broken") else "by --force"
         said.append(f"{place.name}: {pictures:,} pictures and what belongs to them were moved aside {why}.")

@@ -115,11 +115,8 @@ def picture_text(path: Path) -> dict[str, str]:
 
 def provenance_in(text: Mapping[str, str]) -> Provenance | None:
     """fairgen's block in a picture's text; None where it holds none (or another tool broke it)."""
-    block = text.get(PNG_KEY)
-    if block is None:
-        return None
     try:
-        return Provenance.model_validate_json(block)
+        return Provenance.model_validate_json(text.get(PNG_KEY, ""))
     except ValidationError:
         return None
 

@@ -130,18 +130,15 @@ def _cut(view: PromptView, part: Part) -> PromptView:
 
 def _page(done: Collected, shown: Sequence[tuple[PromptView, Part]], page: int, of: int) -> Iterator[str]:
     scales = {view.figures.scale: view.classes for view, _ in shown}
-    return (
-        page_environment()
-        .get_template("audit_part.html.j2")
-        .generate(
-            css=page_style(scales),
-            script_source="",
-            shown=shown,
-            styles={style.arm: style for style in arm_styles(done.figures)},
-            several_specs=several_specs(done.figures),
-            page=page,
-            of=of,
-            previous=page_name(page - 1) if page > 1 else None,
-            following=page_name(page + 1) if page < of else None,
-        )
+    template = page_environment().get_template("audit_part.html.j2")
+    return template.generate(
+        css=page_style(scales),
+        script_source="",
+        shown=shown,
+        styles={style.arm: style for style in arm_styles(done.figures)},
+        several_specs=several_specs(done.figures),
+        page=page,
+        of=of,
+        previous=page_name(page - 1) if page > 1 else None,
+        following=page_name(page + 1) if page < of else None,
     )

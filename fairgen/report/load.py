@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -221,8 +222,6 @@ def _spell(seeds: list[int]) -> str:
 
 
 def _command(sessions: list[SessionRun]) -> str:
-    import shlex
-
     from fairgen.targets import list_specs
 
     record = sessions[-1].record
