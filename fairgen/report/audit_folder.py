@@ -46,8 +46,8 @@ def write_audit_folder(
     folder: Path,
     gallery: Gallery,
     *,
-    pictures: Pictures = "all",
-    told: Callable[[int, int], None] | None = None,
+    pictures: Pictures,
+    told: Callable[[int, int], None],
 ) -> tuple[Choice, int]:
     """Write ``report.html`` and ``report-pages/0001.html`` ... into ``folder``, which holds neither yet.
 
@@ -76,8 +76,7 @@ def write_audit_folder(
                 number, view = next(views)
             shown_here.append((_cut(view, part), part))
         write_pieces(folder / PAGES / page_name(page), _page(done, shown_here, page, len(pages)))
-        if told is not None:
-            told(page, len(pages))
+        told(page, len(pages))
     first = {part.prompt: page for page, parts in reversed(list(enumerate(pages, 1))) for part in parts}
     bare = enumerate(prompt_views(done, _NO_PICTURES, gallery))
     entries = (Entry(view, f"{PAGES}/{page_name(first[i])}#{view.anchor}") for i, view in bare)

@@ -11,7 +11,6 @@ from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.declaration import declaration, model_rows, signed_by
-from fairgen.report.images import data_uri
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
 from fairgen.runs import PictureRecord, ReadingDocument, Run, SessionRun
 from fairgen.scoring.measure import Fate, lab_to_hex, measure
@@ -62,21 +61,14 @@ def picture_view(
     )
 
 
-def reports_of(run: Run, image: Callable[[str | None], str] | None = None) -> list[Report]:
+def reports_of(run: Run, image: Callable[[str | None], str]) -> list[Report]:
     """The reports of a run, in the order of its prompts; the sessions of one prompt and target are its
-    arms.
-
-    Args:
-        image: a picture's file, as it is recorded -> its data URI; default: the file is opened.
+    arms. ``image``: a picture's file, as it is recorded -> its data URI.
     """
-
-    def opened(file: str | None) -> str:
-        return data_uri(run.path(file), run.folder)
-
     groups: dict[tuple[str, str], list[SessionRun]] = {}
     for session in run.sessions.values():
         groups.setdefault((session.record.prompt, session.record.spec_hash), []).append(session)
-    return [_report(run, group, image or opened) for group in groups.values()]
+    return [_report(run, group, image) for group in groups.values()]
 
 
 def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], str]) -> Report:

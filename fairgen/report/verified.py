@@ -18,7 +18,7 @@ from fairgen.provenance.reading import mark_sentence
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.gallery import Gallery
-from fairgen.report.images import THUMBNAIL, data_uri, embedded
+from fairgen.report.images import THUMBNAIL, embedded
 from fairgen.report.load import chance_and_axis, picture_view, tone_classes
 from fairgen.report.paging import PAGES, Layout, page_name, put_in_place
 from fairgen.report.render import page_environment, template_text, write_page, write_pieces
@@ -133,7 +133,7 @@ def _write_pages(report: Report, folder: Path) -> int:
     return number
 
 
-def verification_report(done: Verification, image: Callable[[Path], str] = data_uri) -> Report:
+def verification_report(done: Verification, image: Callable[[Path], str]) -> Report:
     """A `Report` with one arm: the pictures as they were found. ``image``: a file -> its data URI."""
     spec, counts, target = done.spec, done.counts, done.target
     classes = tone_classes(spec.scale, target)
