@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairgen.evidence.approvals import SpecStatement, spec_statements
+from fairgen.evidence.approvals import spec_statements
 from fairgen.evidence.crosswalk import crosswalk
 from fairgen.evidence.every_eval_ever import eval_record
 from fairgen.evidence.facts import RunFacts, models_of
@@ -22,44 +22,23 @@ from fairgen.report.audit_page import write_audit_page
 from fairgen.report.gallery import Gallery
 from fairgen.runs import RUN_FILE
 
-__all__ = ["INDEX", "Computed", "compute", "json_bytes"]
+__all__ = ["INDEX", "compute", "json_bytes"]
 
 INDEX = "index.html"
 
 
-@dataclass
-class Computed:
-    """The files, and what they say in a form that a check can look at.
-
-    Attributes:
-        files: path in the pack -> content, sorted by path, the page on top first.
-    """
-
-    facts: list[RunFacts]
-    specs: list[SpecStatement]
-    files: dict[str, bytes]
-
-
-def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
-    """Make all computed files.
+def compute(inputs: Inputs, facts: list[RunFacts]) -> dict[str, bytes]:
+    """Make all computed files: path in the pack -> content, sorted by path, the page on top first.
 
     Args:
         facts: of each run, in the order of ``inputs.runs``.
-        scratch: a folder for pages while they are made.
     """
     files: dict[str, bytes] = {}
     facts = with_spec_decisions(facts)
     for one in facts:
         run = one.run
-        page = scratch / f"{run.name}.html"
-        # Without pictures: those are files of the pack, and the page is the same wherever it is made.
-        with (
-            Gallery(scratch / f"{run.name}.pictures") as gallery,
-            ThreadPoolExecutor(1, "evidence") as threads,
-        ):
-            write_audit_page(one.collected, page, gallery, threads, pictures="none")
         files |= {
-            f"report/{run.name}.html": page.read_bytes(),
+            f"report/{run.name}.html": _report(one),
             f"figures/{run.name}.json": (one.figures.model_dump_json(indent=1) + "\n").encode(),
             f"tables/{run.name}-pictures.csv": one.pictures_csv.encode(),
             f"tables/{run.name}-sets.csv": one.sets_csv.encode(),
@@ -93,7 +72,19 @@ def compute(inputs: Inputs, facts: list[RunFacts], scratch: Path) -> Computed:
     }
     files["oscal/assessment-results.json"] = json_bytes(oscal_document(inputs, facts, rows, evidence))
     page_on_top = index_page(inputs, facts, specs, rows, known).encode()
-    return Computed(facts, specs, {INDEX: page_on_top} | dict(sorted(files.items())))
+    return {INDEX: page_on_top} | dict(sorted(files.items()))
+
+
+def _report(one: RunFacts) -> bytes:
+    """Without pictures: those are files of the pack, and the page is the same wherever it is made."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch,
+        Gallery(Path(scratch, "pictures")) as gallery,
+        ThreadPoolExecutor(1, "evidence") as threads,
+    ):
+        page = Path(scratch, "report.html")
+        write_audit_page(one.collected, page, gallery, threads, pictures="none")
+        return page.read_bytes()
 
 
 def json_bytes(document: Any) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -18,7 +17,7 @@ from fairgen.errors import UserError
 from fairgen.evidence.approvals import SpecStatement, spec_statements
 from fairgen.evidence.archive import unsafe_name
 from fairgen.evidence.comparing import first_difference, json_of, one_sided
-from fairgen.evidence.computed import INDEX, Computed, compute
+from fairgen.evidence.computed import INDEX, compute
 from fairgen.evidence.facts import RunFacts, facts_of, models_of
 from fairgen.evidence.findings import NAMED, Findings
 from fairgen.evidence.identity import ReaderIdentity, software_hash
@@ -67,9 +66,7 @@ def _check(manifest: Manifest, folder: Path, findings: Findings) -> None:
     _check_given(manifest, inputs, facts, findings)
     _check_specs(spec_statements(facts), facts, findings)
     _check_published(manifest, inputs, findings)
-    with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
-        computed = compute(inputs, facts, Path(scratch))
-    _compare(manifest, computed, folder, findings)
+    _compare(manifest, compute(inputs, facts), folder, findings)
 
 
 def _inputs(manifest: Manifest, folder: Path) -> Inputs:
@@ -217,15 +214,15 @@ def _approved_late(spec: SpecStatement, facts: list[RunFacts]) -> str | None:
     return f"Spec {spec.name}: the approval is dated {day}, and a run that used it was begun on {begun}."
 
 
-def _compare(manifest: Manifest, computed: Computed, folder: Path, findings: Findings) -> None:
+def _compare(manifest: Manifest, computed: dict[str, bytes], folder: Path, findings: Findings) -> None:
     stated = {file.path for file in manifest.files if file.role == "computed"}
-    for path in sorted(stated - computed.files.keys())[:NAMED]:
+    for path in sorted(stated - computed.keys())[:NAMED]:
         findings.fault(f"{path} follows from nothing in the pack.")
-    for path in sorted(computed.files.keys() - stated)[:NAMED]:
+    for path in sorted(computed.keys() - stated)[:NAMED]:
         findings.fault(f"{path} follows from the pack and is not in it.")
     same_software = manifest.software == software_hash()
     wrong = 0
-    for path, content in computed.files.items():
+    for path, content in computed.items():
         if path in stated:
             for text in _differs(path, (folder / path).read_bytes(), content, same_software):
                 wrong += 1
@@ -254,8 +251,8 @@ def _compare(manifest: Manifest, computed: Computed, folder: Path, findings: Fin
         )
 
 
-def _not_compared(computed: Computed, folder: Path) -> Iterator[str]:
-    for path, content in computed.files.items():
+def _not_compared(computed: dict[str, bytes], folder: Path) -> Iterator[str]:
+    for path, content in computed.items():
         if path.startswith("figures/"):
             for key in one_sided(json_of((folder / path).read_bytes()), json_of(content)):
                 yield f"{key} of {path}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -117,8 +116,6 @@ class PackPlan:
         )
 
     def _contents(self) -> tuple[dict[str, bytes], dict[str, bytes | Path]]:
-        with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
-            computed = compute(self.inputs, self.facts, Path(scratch)).files
         given: dict[str, bytes | Path] = {
             path: json_bytes(document) for path, document in self.inputs.documents.items()
         }
@@ -130,7 +127,7 @@ class PackPlan:
         for run in self.inputs.runs:
             given[f"runs/{run.name}/{RUN_FILE}"] = run.folder / RUN_FILE
             given |= {f"runs/{run.name}/{file}": run.folder / file for file in run.packed}
-        return computed, given
+        return compute(self.inputs, self.facts), given
 
     def _manifest(self, entries: list[PackedFile]) -> Manifest:
         runs = [

@@ -210,7 +210,6 @@ class Shown:
 class Card:
     """One place of the set, arm by arm."""
 
-    slot: int
     seed: int | None
     pictures: list[Shown]
 
@@ -288,11 +287,10 @@ def _prompt_view(
         ita_borders=[(_ita_place(border), f"{border:g}°") for border in scale.borders],
         cards=[
             Card(
-                slot,
                 next((shot.seed for style, shot in pair if shot.attempt == 0), None),
                 [Shown(style, shot, gallery) for style, shot in pair],
             )
-            for slot, pair in sorted(cards.items())
+            for _, pair in sorted(cards.items())
         ],
         aside=[_aside(style, sets[style.arm], gallery, choice) for style in present],
         notes=_notes(shown, common),
