@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fairgen.common.text import counted
 from fairgen.scoring.across import UNSTEERED
-from fairgen.scoring.figures import Comparison, ReportedArm, ReportFigures
+from fairgen.scoring.figures import Comparison, ReportFigures
 from fairgen.steering.registry import label
 
 
@@ -32,14 +32,11 @@ def headline(figures: ReportFigures) -> str:
         return "There is no prompt yet that every arm has finished."
     plain = next((arm for arm in known if arm.arm == UNSTEERED), None)
     steered = [arm for arm in known if arm.arm != UNSTEERED]
+    off = _each({arm.arm: percent(arm.tv or 0.0) for arm in steered})
     if plain is None or plain.tv is None:
-        return f"Off the declared target: {_off_each(steered)} of the pictures."
+        return f"Off the declared target: {off} of the pictures."
     left = f"Left to itself, the model is off the declared target in {percent(plain.tv)} of its pictures"
-    return f"{left}; steered, in {_off_each(steered)}." if steered else f"{left}."
-
-
-def _off_each(arms: Sequence[ReportedArm]) -> str:
-    return _each({arm.arm: percent(arm.tv or 0.0) for arm in arms})
+    return f"{left}; steered, in {off}." if steered else f"{left}."
 
 
 def _each(said: Mapping[str, str]) -> str:

@@ -21,14 +21,14 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
     """
     contexts = spec.get("contexts") or []
     chosen: Mapping[str, Any] = {} if context is None else contexts[context]
-    version, scale = spec.get("version", "?"), spec.get("scale", "?")
+    version, scale, by = spec.get("version", "?"), spec.get("scale", "?"), spec.get("declared_by")
     return [
         ("Spec", f"{spec.get('name', 'by hand')} (version {version}, scale {scale})"),
         ("Target for", _target_for(chosen, context, len(contexts))),
         ("Target is about", str(chosen.get("about") or spec.get("about") or "")),
         ("Why that target", str(chosen.get("why") or spec.get("why") or "")),
         ("Support", declared_support(spec, context)),
-        ("Declared by", _declared(spec)),
+        ("Declared by", f"{by} on {spec.get('declared_on')}" if by else ""),
         ("Consistency under stated oversight", _watched(spec if context is None else chosen)),
         ("Approval", approval_in(spec, spec_hash)),
         ("Spec hash", spec_hash),
@@ -46,11 +46,6 @@ def _watched(part: Mapping[str, Any]) -> str:
     """Whether the model behind the target answers the same when told that it is watched; empty: not asked."""
     probe = (part.get("elicitation") or {}).get("probe")
     return OversightProbe.model_validate(probe).text if probe else ""
-
-
-def _declared(spec: Mapping[str, Any]) -> str:
-    by = spec.get("declared_by")
-    return f"{by} on {spec.get('declared_on')}" if by else ""
 
 
 def _target_for(chosen: Mapping[str, Any], context: int | None, contexts: int) -> str:

@@ -91,7 +91,7 @@ def write_report(
     folder = Path(out) if out is not None else reader.folder
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    which, tell = pictures or "all", told or _quiet
+    which, tell = pictures or "all", told or (lambda _: None)
     places = {"all": None, "thin": THIN_PLACES, "none": 0}[which]
     is_plain = pictures is None and max_mb is None and layout != "folder" and _is_plain(reader)
     with (
@@ -128,10 +128,6 @@ def write_report(
     return Written(
         folder / "report.html", folder / "pictures.csv", folder / "report.json", tables, choice, pages
     )
-
-
-def _quiet(_: str) -> None:
-    """Progress that nobody asked for."""
 
 
 def _collect(reader: RunReader, shown: ShownPictures, made: Path, told: Told) -> Collected:
