@@ -138,6 +138,4 @@ def _page(done: Collected, shown: Sequence[tuple[PromptView, Part]], page: int, 
         several_specs=several_specs(done.figures),
         page=page,
         of=of,
-        previous=page_name(page - 1) if page > 1 else None,
-        following=page_name(page + 1) if page < of else None,
     )

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from fairgen.common.files import disk_errors, replacing
 from fairgen.common.text import counted
 from fairgen.report import words
+from fairgen.report.paging import page_name
 from fairgen.report.view import Report
 
 
@@ -66,6 +67,7 @@ def escaping_environment(package: str) -> Environment:
 def page_environment() -> Environment:
     """The template engine of all reports."""
     environment = escaping_environment("fairgen.report")
+    environment.filters["page_name"] = page_name
     environment.filters["reasons"] = words.reasons
     return environment
 

@@ -126,8 +126,6 @@ def _write_pages(report: Report, folder: Path) -> int:
             whole=len(pictures),
             page=page,
             of=number,
-            previous=page_name(page - 1) if page > 1 else None,
-            following=page_name(page + 1) if page < number else None,
         )
         write_pieces(folder / page_name(page), pieces)
     return number
