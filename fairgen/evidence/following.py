@@ -96,40 +96,36 @@ def _facts(manifest: Manifest, inputs: Inputs, findings: Findings) -> list[RunFa
     """What each run says; None where one is damaged."""
     found: list[RunFacts] = []
     for run, stated in zip(inputs.runs, manifest.runs, strict=True):
+        title = f"Run {run.title}"
         try:
             one = facts_of(run)
         except UserError as error:
             # The whole list tells more than the reader, which stops at the first fault.
             faults = [fault.text for fault in check_run(run.folder).faults if fault.run_file is not None]
             for text in faults[:NAMED] or [str(error)]:
-                findings.fault(f"Run {run.title}: {text}")
+                findings.fault(f"{title}: {text}")
             return None
         if outside := [file for file in one.pictures if unsafe_name(file)]:
-            findings.fault(
-                f"Run {run.title}: a record names a picture at {outside[0]!r}, which is no place in it."
-            )
+            findings.fault(f"{title}: a record names a picture at {outside[0]!r}, which is no place in it.")
             return None
         checked = check_run(run.folder, left_out=one.left_out)
         for fault in checked.faults[:NAMED]:
-            findings.fault(f"Run {run.title}: {fault.text}")
+            findings.fault(f"{title}: {fault.text}")
         if len(checked.faults) > NAMED:
-            findings.fault(f"Run {run.title}: {len(checked.faults):,} faults in all.")
+            findings.fault(f"{title}: {len(checked.faults):,} faults in all.")
         stated_now = (stated.lines, stated.pictures, stated.packed)
         counts = (one.lines, len(one.pictures), len(run.packed))
         if stated_now != counts:
             findings.fault(
-                f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} pictures "
-                f"and {stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
+                f"{title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} pictures and "
+                f"{stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
                 f"{counts[2]:,}."
             )
         if manifest.pictures == "all" and one.left_out:
-            findings.fault(
-                f"Run {run.title}: {one.left_out[0]} is gone, though the pack states all pictures."
-            )
+            findings.fault(f"{title}: {one.left_out[0]} is gone, though the pack states all pictures.")
         if not checked.faults and stated_now == counts:
             findings.holds(
-                f"Run {run.title}: {one.lines:,} lines follow from each other and agree; "
-                f"{len(run.packed):,} of "
+                f"{title}: {one.lines:,} lines follow from each other and agree; {len(run.packed):,} of "
                 f"{len(one.pictures):,} pictures are in the pack and show what was recorded."
             )
         found.append(one)
@@ -171,23 +167,22 @@ def _check_published(manifest: Manifest, inputs: Inputs, findings: Findings) -> 
 
 def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], findings: Findings) -> None:
     for spec in specs:
+        name = f"Spec {spec.name}"
         if spec.same is False:
             findings.fault(
-                f"Spec {spec.name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
+                f"{name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
                 f"{str(spec.content_hash)[:19]}…."
             )
         elif spec.same is None:
-            findings.note(
-                f"Spec {spec.name}: this version of fairgen cannot read it, so its hash is not checked."
-            )
+            findings.note(f"{name}: this version of fairgen cannot read it, so its hash is not checked.")
         if spec.outdated:
-            findings.fault(f"Spec {spec.name}: the approval is of an earlier version of it: {spec.text}.")
+            findings.fault(f"{name}: the approval is of an earlier version of it: {spec.text}.")
         elif spec.approval == "void":
-            findings.fault(f"Spec {spec.name}: {spec.text}.")
+            findings.fault(f"{name}: {spec.text}.")
         elif spec.approval == "unapproved":
-            findings.note(f"Spec {spec.name}: not approved by anybody.")
+            findings.note(f"{name}: not approved by anybody.")
         elif spec.same is not False:
-            findings.holds(f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+            findings.holds(f"{name}: {spec.text}; its content is what was signed.")
         if late := _approved_late(spec, facts):
             findings.note(late)
     if changes := spec_changes(facts):
@@ -223,11 +218,12 @@ def _compare(manifest: Manifest, computed: dict[str, bytes], folder: Path, findi
     same_software = manifest.software == software_hash()
     wrong = 0
     for path, content in computed.items():
-        if path in stated:
-            for text in _differs(path, (folder / path).read_bytes(), content, same_software):
-                wrong += 1
-                if wrong <= 2 * NAMED:
-                    findings.fault(text)
+        if path not in stated:
+            continue
+        if text := _difference(path, (folder / path).read_bytes(), content, same_software):
+            wrong += 1
+            if wrong <= 2 * NAMED:
+                findings.fault(text)
     if wrong > 2 * NAMED:
         findings.fault(f"In all, {wrong:,} files state what does not follow from the pack.")
     if wrong:
@@ -258,38 +254,29 @@ def _not_compared(computed: dict[str, bytes], folder: Path) -> Iterator[str]:
                 yield f"{key} of {path}"
 
 
-def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> Iterator[str]:
+def _difference(path: str, stated: bytes, content: bytes, same_software: bool) -> str | None:
+    """What is wrong with a computed file, in a sentence; None: nothing, or words of another version."""
     if stated == content:
-        return
+        return None
     if path.startswith("figures/"):
-        if same_software:
-            where = first_difference(json_of(stated), json_of(content))
-        else:
-            where = _differs_elsewhere(json_of(stated), json_of(content))
-        if where is not None:
-            yield f"{path} does not state the figures of its run: {where}."
-        elif same_software and json_of(stated) is None:
-            yield f"{path} is no JSON."
-        return
+        figures = json_of(stated)
+        compare = first_difference if same_software else _differs_elsewhere
+        if (where := compare(figures, json_of(content))) is not None:
+            return f"{path} does not state the figures of its run: {where}."
+        return f"{path} is no JSON." if same_software and figures is None else None
     if not same_software:
-        return
+        return None
     if path.endswith(".json"):
         where = first_difference(json_of(stated), json_of(content))
-        if where is not None:
-            what = (
-                "states approvals that are not those of the specs"
-                if path == "approvals.json"
-                else "is not so"
-            )
-            yield f"{path} {what}: {where}."
-        else:
-            yield f"{path} was changed: it is spelt otherwise than fairgen writes it."
-    elif path.startswith("report/"):
-        yield f"{path} was edited: it is not the report that its run gives."
-    elif path == INDEX:
-        yield f"{path} was edited: it is not the page that the pack gives."
-    else:
-        yield f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
+        if where is None:
+            return f"{path} was changed: it is spelt otherwise than fairgen writes it."
+        what = "states approvals that are not those of the specs" if path == "approvals.json" else "is not so"
+        return f"{path} {what}: {where}."
+    if path.startswith("report/"):
+        return f"{path} was edited: it is not the report that its run gives."
+    if path == INDEX:
+        return f"{path} was edited: it is not the page that the pack gives."
+    return f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
 
 
 def _differs_elsewhere(stated: Any, found: Any) -> str | None:
