@@ -15,7 +15,7 @@ from PIL import Image
 
 from fairgen import cli
 from fairgen.models.diffusers import DiffusersModel
-from fairgen.provenance.png import digital_source_type
+from fairgen.provenance.png import picture_text, source_type_in
 from fairgen.runs import read_run
 from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
@@ -57,7 +57,7 @@ def test_the_demo_leaves_marked_pictures_and_a_report(
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == (embedded_side, embedded_side)
-        assert str(digital_source_type(path)).endswith("/trainedAlgorithmicMedia")
+        assert str(source_type_in(picture_text(path))).endswith("/trainedAlgorithmicMedia")
 
 
 def test_twins_share_their_seed(demo: tuple[Path, dict[str, Any]]) -> None:

@@ -33,7 +33,7 @@ from fairgen.common.documents import Part, read_document, write_document
 from fairgen.common.files import disk_errors, now, replacing
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
-from fairgen.targets import FairnessSpec, spec_from_shares
+from fairgen.targets import spec_from_shares
 from skin_tone.identity import identity
 
 if TYPE_CHECKING:
@@ -41,14 +41,9 @@ if TYPE_CHECKING:
     from skin_tone.faces import FaceFinder
     from skin_tone.pool import ToneReader
 
-__all__ = ["Bench", "Work", "spec_of"]
+__all__ = ["Bench", "Work"]
 
 _HEADER = "bench.json"
-
-
-def spec_of(plan: BenchPlan) -> FairnessSpec:
-    """The plan's target as a spec."""
-    return spec_from_shares(plan.target, scale=plan.scale)
 
 
 class _Header(Part):
@@ -76,12 +71,8 @@ class Work:
 
     def __init__(self, folder: Path, plan: BenchPlan, model: ModelInfo, fingerprint: str) -> None:
         self.folder = folder
-        header = _Header(
-            model=model,
-            fingerprint=fingerprint,
-            reader=identity(),
-            **plan.model_dump(exclude={"prompts"}),
-        )
+        common = plan.model_dump(exclude={"prompts"})
+        header = _Header(model=model, fingerprint=fingerprint, reader=identity(), **common)
         path = folder / _HEADER
         if path.is_file():
             if read_document(path, _Header, "work folder of the known-bias bench") != header:
@@ -214,7 +205,8 @@ class Bench:
     def task(self, prompt: str) -> Task:
         """What a method is given for a prompt."""
         seed = self.plan.seed * 100_000 + self.numbers[prompt]
-        return Task(prompt, spec_of(self.plan), self.plan.count, seed, self.generator, self.first)
+        spec = spec_from_shares(self.plan.target, scale=self.plan.scale)
+        return Task(prompt, spec, self.plan.count, seed, self.generator, self.first)
 
     def unsteered(self, prompt: str) -> list[Image.Image]:
         """The model's own pictures for a prompt; sampled where they are not in the work folder yet."""
@@ -268,10 +260,7 @@ class Bench:
         )
 
     def _compared(
-        self,
-        pictures: Sequence[Image.Image],
-        seeds: Sequence[int | None],
-        twins: dict[int, Image.Image],
+        self, pictures: Sequence[Image.Image], seeds: Sequence[int | None], twins: dict[int, Image.Image]
     ) -> list[TwinRecord]:
         from fairgen.scoring.twins import likeness
 

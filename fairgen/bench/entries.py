@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from fairgen._version import __version__
 from fairgen.bench.method import Made, Method, Task, load_method
 from fairgen.bench.result import MethodRecord
 from fairgen.errors import UserError
@@ -70,22 +70,15 @@ class Entry:
     method: Method
 
 
-def _shipped(
-    name: str, description: str, method: SessionMethod, *, url: str | None = None
-) -> tuple[str, Entry]:
-    from fairgen._version import __version__
-
-    settings: dict[str, Any] = {
-        "technique": method.technique,
-        "feedback": method.feedback,
-        "tries": method.tries,
-    }
+def _shipped(name: str, description: str, method: SessionMethod, *, url: str | None = None) -> Entry:
+    settings = asdict(method)
     record = MethodRecord(name=name, version=__version__, url=url, description=description, settings=settings)
-    return name, Entry(record, method)
+    return Entry(record, method)
 
 
-SHIPPED: dict[str, Entry] = dict(
-    (
+SHIPPED: dict[str, Entry] = {
+    entry.record.name: entry
+    for entry in (
         _shipped("none", "the model as it is", SessionMethod("none", feedback=False)),
         _shipped(
             "prompt-variants-open",
@@ -114,7 +107,7 @@ SHIPPED: dict[str, Entry] = dict(
             SessionMethod("embedding", tries=4),
         ),
     )
-)
+}
 """Name -> entry, in the order in which they are run."""
 
 

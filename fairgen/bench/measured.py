@@ -111,15 +111,9 @@ def measured_bias(
         rows=tuple(rows),
         prompts=len(samples),
         correlation=_estimated(samples, lambda drawn: _pearson(drawn, truth), seed) if enough else None,
-        mean_absolute_error=_estimated(samples, lambda drawn: _error(np.abs(drawn.T - law)), seed)
-        if samples
-        else None,
-        mean_error=_estimated(samples, lambda drawn: _error(drawn.T - law), seed) if samples else None,
+        mean_absolute_error=_estimated(samples, lambda drawn: np.abs(drawn.T - law).mean(axis=-1), seed),
+        mean_error=_estimated(samples, lambda drawn: (drawn.T - law).mean(axis=-1), seed),
     )
-
-
-def _error(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(gaps.mean(axis=-1))
 
 
 def _pearson(drawn: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,8 +124,10 @@ def _pearson(drawn: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.divide(moved @ centred, size, out=np.zeros_like(size), where=size > 0))
 
 
-def _estimated(samples: Sequence[NDArray[np.float64]], figure: Any, seed: int) -> Estimated:
+def _estimated(samples: Sequence[NDArray[np.float64]], figure: Any, seed: int) -> Estimated | None:
     """``figure`` of the samples' means, which it gets as an array samples x draws (or samples alone)."""
+    if not samples:
+        return None
     from scipy.stats import bootstrap
 
     def statistic(*drawn: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:

@@ -79,7 +79,6 @@ class Task:
     @property
     def wanted(self) -> list[str]:
         """A class for each place of the set, in proportions of the target (largest remainder)."""
-
         spec = self.spec
         quota = allocate(spec.target, self.count, spec.allocation, seed=self.seed)
         return [name for name, number in quota.items() for _ in range(number)]

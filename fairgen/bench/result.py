@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fairgen import stats
 from fairgen.common.documents import Part, read_document
+from fairgen.errors import UserError
 from fairgen.runs import Host, ModelInfo
 
 __all__ = [
@@ -48,10 +49,6 @@ class MethodRecord(Part):
     @classmethod
     def checked(cls, **fields: Any) -> MethodRecord:
         """From what a user gave. Raises `UserError` instead of pydantic's error."""
-        from pydantic import ValidationError
-
-        from fairgen.errors import UserError
-
         try:
             return cls(**fields)
         except ValidationError as error:
@@ -168,12 +165,11 @@ class BenchResult(Part):
                 )
             if min(one.not_read, one.not_read_second) < 0:
                 raise ValueError(f"the set of {one.prompt!r} counts more pictures than it has")
-            for name, counted, value in (
-                ("tv", one.first, one.tv),
-                ("tv_second", one.second, one.tv_second),
-                ("alignment_error", one.first, one.alignment_error),
+            for name, figure, counted, value in (
+                ("tv", stats.total_variation, one.first, one.tv),
+                ("tv_second", stats.total_variation, one.second, one.tv_second),
+                ("alignment_error", stats.alignment_error, one.first, one.alignment_error),
             ):
-                figure = stats.alignment_error if name == "alignment_error" else stats.total_variation
                 if not _same(value, figure(counted, self.plan.target) if any(counted.values()) else None):
                     raise ValueError(f"{name} of {one.prompt!r} does not follow from its counts")
         again = figures_of(self.sets, self.plan).model_dump()

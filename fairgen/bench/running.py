@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from fairgen.bench.bench import Bench
 from fairgen.bench.entries import Entry, find_entry
@@ -106,12 +105,9 @@ def run_jobs(bench: Bench, setup: Setup, jobs: Sequence[Job], workers: int = 1) 
             _keep(bench, job, _do(bench, job))
             yield job
         return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=_spawn(),
-        initializer=_begin,
-        initargs=(setup,),
-    )
+    # Spawned, not forked: torch's threads do not survive a fork.
+    spawned = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawned, initializer=_begin, initargs=(setup,))
     try:
         futures = {pool.submit(_do_there, job): job for job in jobs}
         for future in as_completed(futures):
@@ -135,10 +131,6 @@ def _keep(bench: Bench, job: Job, done: _Done) -> None:
         bench.work.keep_set(job.asked.entry().record.name, done)
     elif isinstance(done, list):
         bench.work.keep_readings(job.prompt, done)
-
-
-def _spawn() -> Any:
-    return multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
 
 
 _THERE: list[Bench] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def _board(results: Sequence[BenchResult]) -> TextTable:
         f"{len(plan.prompts)} prompts, n = {plan.count}, {plan.scale}; "
         f"chance floor {one.figures.noise_floor_tv:.3f}; readers {one.reader[7:19]}"
     )
-    ordered = sorted(results, key=lambda r: (r.figures.tv_second is None, _mean(r.figures.tv_second)))
+    ordered = sorted(results, key=lambda r: r.figures.tv_second.mean if r.figures.tv_second else math.inf)
     titles = (
         "method", "version", "TV, second reader", "TV", "worst prompt", "alignment error", "not read",
         "made per kept", "denoiser rows per kept", "processor s per kept", "twins", "landmark shift",
@@ -108,10 +109,6 @@ def _board(results: Sequence[BenchResult]) -> TextTable:
             )
         )
     return TextTable(heading, titles, tuple(rows))
-
-
-def _mean(figure: Over | None) -> float:
-    return 0.0 if figure is None else figure.mean
 
 
 def _number(value: float | None, places: int) -> str:

@@ -35,24 +35,18 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"No space is left on the disk to write {path}: free some, or choose another --out."
-            ) from error
-        if error.errno == errno.EFBIG:
-            raise UserError(f"{path} may not grow further (see `ulimit -f`): raise the limit.") from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise UserError(
-                f"{path} cannot be written: choose a folder that you may write to with --out."
-            ) from error
-        if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-            raise UserError(
-                f"{path} cannot be written, a file or folder is in the way: choose another --out."
-            ) from error
-        if error.errno in _NO_PLACE:
-            raise UserError(
-                f"{_short(path)} cannot be written ({error.strerror}): choose another --out."
-            ) from error
-        raise
+            problem = f"No space is left on the disk to write {path}: free some, or choose another --out."
+        elif error.errno == errno.EFBIG:
+            problem = f"{path} may not grow further (see `ulimit -f`): raise the limit."
+        elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            problem = f"{path} cannot be written: choose a folder that you may write to with --out."
+        elif isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
+            problem = f"{path} cannot be written, a file or folder is in the way: choose another --out."
+        elif error.errno in _NO_PLACE:
+            problem = f"{_short(path)} cannot be written ({error.strerror}): choose another --out."
+        else:
+            raise
+        raise UserError(problem) from error
 
 
 def _short(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairgen.errors import UserError
 
-__all__ = ["assets_dir", "embedded_model_dir", "prompts_path", "shipped_benchmark", "specs_dir"]
+__all__ = ["embedded_model_dir", "prompts_path", "shipped_benchmark", "specs_dir"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -39,15 +39,6 @@ def _shipped(relative: str, *, folder: bool) -> Path:
     return path
 
 
-def assets_dir() -> Path:
-    """The folder with the embedded model, the prompts and the swatches.
-
-    Raises:
-        UserError: the installation is incomplete.
-    """
-    return _shipped("assets", folder=True)
-
-
 def specs_dir() -> Path:
     """The folder with the shipped fairness specs (``*.yaml``).
 
@@ -58,27 +49,15 @@ def specs_dir() -> Path:
 
 
 def embedded_model_dir() -> Path:
-    """The embedded model: a folder in StableDiffusionPipeline format.
-
-    Raises:
-        UserError: the installation is incomplete.
-    """
+    """The embedded model: a folder in StableDiffusionPipeline format. Raises as `specs_dir`."""
     return _shipped("assets/embedded", folder=True)
 
 
 def prompts_path() -> Path:
-    """The prompts of the audit, one a line.
-
-    Raises:
-        UserError: the installation is incomplete.
-    """
+    """The prompts of the audit, one a line. Raises as `specs_dir`."""
     return _shipped("assets/prompts/occupations.txt", folder=False)
 
 
 def shipped_benchmark(name: str) -> Path:
-    """A file of the published figures (``benchmarks/``) that goes into evidence packs.
-
-    Raises:
-        UserError: the installation is incomplete.
-    """
+    """A file of the published figures (``benchmarks/``) for evidence packs. Raises as `specs_dir`."""
     return _shipped(f"benchmarks/{name}", folder=False)

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from fairgen.common.documents import Part
 from fairgen.evidence.facts import RunFacts, document_hash
-from fairgen.report.declaration import declaration
+from fairgen.report.declaration import approval_in, declaration
 from fairgen.runs import SpecDocument
 from fairgen.targets import Approval
-from fairgen.targets.approval import approval_state, approval_text
+from fairgen.targets.approval import approval_state
 
 __all__ = ["SpecStatement", "spec_statements"]
 
@@ -56,8 +56,8 @@ def spec_statements(facts: list[RunFacts]) -> list[SpecStatement]:
         for key, document in one.figures.specs.items():
             if key in found:
                 found[key] = found[key].model_copy(update={"runs": [*found[key].runs, one.run.name]})
-                continue
-            found[key] = _statement(key, document, one.run.name)
+            else:
+                found[key] = _statement(key, document, one.run.name)
         for use in one.uses:
             known = found.get(use.content)
             if known is not None and known.document != use.document:
@@ -71,7 +71,8 @@ def _statement(key: str, document: SpecDocument, run: str) -> SpecStatement:
     content = document_hash(document)
     # The hash of the document counts: a run file could name any.
     used = content or key
-    by, on, signed = document.get("approved_by"), document.get("approved_on"), document.get("approved_hash")
+    by, signed = document.get("approved_by"), document.get("approved_hash")
+    approved_on, declared_on = document.get("approved_on"), document.get("declared_on")
     return SpecStatement(
         name=str(document.get("name", "by hand")),
         version=document.get("version"),
@@ -80,11 +81,11 @@ def _statement(key: str, document: SpecDocument, run: str) -> SpecStatement:
         same=None if content is None else content == key,
         approval=approval_state(by, signed, used),
         approved_by=by,
-        approved_on=None if on is None else str(on),
+        approved_on=None if approved_on is None else str(approved_on),
         approved_hash=signed,
-        text=approval_text(by, on, signed, used),
+        text=approval_in(document, used),
         declared_by=document.get("declared_by"),
-        declared_on=None if document.get("declared_on") is None else str(document["declared_on"]),
+        declared_on=None if declared_on is None else str(declared_on),
         source=document.get("source"),
         rows=[(name, value) for name, value in declaration(document, key, None) if value],
         runs=[run],

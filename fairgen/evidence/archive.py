@@ -13,7 +13,7 @@ import struct
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
@@ -190,7 +190,7 @@ class Archive:
     """An archive whose headers were found as they should be. What is in its files was not looked at."""
 
     path: Path
-    members: list[Member] = field(default_factory=list)
+    members: list[Member]
 
     def find(self, name: str) -> Member | None:
         """The file of that name."""
@@ -293,21 +293,9 @@ def _tail(file: IO[bytes], path: Path, size: int) -> tuple[bytes, tuple[int, ...
     return file.read(length), end
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What the directory says of a file."""
-
-    name: bytes
-    numbers: tuple[int, ...]
-    more: int
-
-    @property
-    def offset(self) -> int:
-        return self.numbers[16]
-
-
-def _directory(data: bytes, count: int, path: Path) -> list[_Entry]:
-    entries: list[_Entry] = []
+def _directory(data: bytes, count: int, path: Path) -> list[Member]:
+    """The files as the directory has them."""
+    entries: list[tuple[bytes, tuple[int, ...]]] = []
     at = 0
     while at < len(data):
         if data[at : at + 4] != _CENTRAL_SIGN or at + _CENTRAL.size > len(data):
@@ -323,22 +311,20 @@ def _directory(data: bytes, count: int, path: Path) -> list[_Entry]:
             )
         if extra:
             raise ArchiveFault(f"The directory has extra fields for {shown}, which the pack lacked.")
-        entries.append(_Entry(name, numbers, extra + comment))
+        entries.append((name, numbers))
         at = start + name_length
     if len(entries) != count:
         raise ArchiveFault(f"The archive states {count:,} files, and its directory lists {len(entries):,}.")
-    _check_names([entry.name for entry in entries], path)
-    for entry in entries:
-        packed, size = entry.numbers[8], entry.numbers[9]
-        if size > max(_FREE, MOST_RATIO * packed):
-            raise UserError(
-                f"{path} is no evidence pack: {entry.name.decode('utf-8', 'replace')} would unpack from "
-                f"{packed:,} to {size:,} bytes."
-            )
-    whole = sum(entry.numbers[9] for entry in entries)
+    _check_names([name for name, _ in entries], path)
+    members = [Member(name.decode(), n[4], n[7], n[8], n[9], offset=n[16]) for name, n in entries]
+    for one in members:
+        if one.size > max(_FREE, MOST_RATIO * one.packed):
+            sizes = f"from {one.packed:,} to {one.size:,} bytes"
+            raise UserError(f"{path} is no evidence pack: {one.name} would unpack {sizes}.")
+    whole = sum(one.size for one in members)
     if whole > max(_FREE_IN_ALL, MOST_RATIO_IN_ALL * path.stat().st_size):
         raise UserError(f"{path} is no evidence pack: it would unpack to {whole:,} bytes.")
-    return entries
+    return members
 
 
 def _check_names(names: list[bytes], path: Path) -> None:
@@ -361,21 +347,19 @@ def _check_names(names: list[bytes], path: Path) -> None:
         raise UserError(f"{path} is no evidence pack: {min(both)[:80]!r} is a file in it and a folder.")
 
 
-def _heads(file: IO[bytes], entries: list[_Entry], end: int) -> Iterator[Member]:
-    """Each file by its own header, which must be that of its entry; they must follow each other at once."""
+def _heads(file: IO[bytes], entries: list[Member], end: int) -> Iterator[Member]:
+    """Each file whose own header is that of its entry; they must follow each other at once."""
     at = 0
-    for entry in sorted(entries, key=lambda one: one.offset):
-        numbers = entry.numbers
-        member = Member(entry.name.decode(), numbers[4], numbers[7], numbers[8], numbers[9], at)
+    for member in sorted(entries, key=lambda one: one.offset):
         if member.method not in (STORED, DEFLATED):
             raise ArchiveFault(f"{member.name} is packed by a method that fairgen does not use.")
         file.seek(at)
         head = file.read(_LOCAL.size)
-        if entry.offset != at or head[:4] != _LOCAL_SIGN or len(head) < _LOCAL.size:
+        if member.offset != at or head[:4] != _LOCAL_SIGN or len(head) < _LOCAL.size:
             raise ArchiveFault(f"Bytes that belong to no file stand before {member.name}, or files overlap.")
         length, extra = _LOCAL.unpack(head)[9:11]
         name = file.read(length)
-        if name != entry.name:
+        if name != member.name.encode():
             own = name.decode("utf-8", "replace")
             raise ArchiveFault(f"The directory calls a file {member.name}, its own header calls it {own}.")
         if extra:

@@ -8,34 +8,19 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.evidence.archive import Archive, ArchiveFault, read_archive
+from fairgen.evidence.findings import NAMED, Finding, Findings
 from fairgen.evidence.following import check_contents
 from fairgen.evidence.manifest import MANIFEST, SIGNATURE, TIMESTAMP, Manifest, parse_manifest
 from fairgen.evidence.signed import check_signed
 
 __all__ = ["Finding", "PackCheck", "check_pack"]
 
-State = Literal["holds", "fault", "note"]
 _MANIFEST_BYTES = 1 << 28
 _SIGNATURE_BYTES = 1 << 20
-_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of a check.
-
-    Attributes:
-        state: holds: it was looked at, and is so; fault: it is not so; note: worth knowing.
-        text: a whole sentence.
-    """
-
-    state: State
-    text: str
 
 
 @dataclass
@@ -43,17 +28,13 @@ class PackCheck:
     """What a check found, in the order in which it looked."""
 
     path: Path
-    findings: list[Finding] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
     manifest: Manifest | None = None
 
     @property
     def faults(self) -> list[str]:
         """What does not hold."""
         return [finding.text for finding in self.findings if finding.state == "fault"]
-
-    def say(self, state: State, text: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(state, text))
 
 
 def pack_size(path: Path) -> int:
@@ -77,12 +58,13 @@ def check_pack(path: Path, trust: Path | None = None) -> Generator[int, None, Pa
             it; the trust list cannot be read; a signed pack needs fairgen[c2pa].
     """
     done = PackCheck(path)
+    findings = done.findings
     pack_size(path)
     try:
         archive = read_archive(path)
-        manifest = _manifest(archive, done)
+        manifest = _manifest(archive, findings)
     except ArchiveFault as fault:
-        done.say("fault", str(fault))
+        findings.fault(str(fault))
         return done
     if manifest is None:
         return done
@@ -92,20 +74,18 @@ def check_pack(path: Path, trust: Path | None = None) -> Generator[int, None, Pa
             name = held.enter_context(tempfile.TemporaryDirectory(prefix="fairgen-evidence-"))
         folder = Path(name)
         _require_room(archive, folder)
-        listed = _listing(archive, manifest, done)
-        intact = yield from _unpack(archive, manifest, folder, done)
-        signature, stamp = (_beside(archive, name, done) for name in (SIGNATURE, TIMESTAMP))
-        check_signed(manifest, folder, signature, stamp, trust, done.say)
+        listed = _listing(archive, manifest, findings)
+        intact = yield from _unpack(archive, manifest, folder, findings)
+        signature, stamp = (_beside(archive, name, findings) for name in (SIGNATURE, TIMESTAMP))
+        check_signed(manifest, folder, signature, stamp, trust, findings)
         if listed and intact:
-            check_contents(manifest, folder, done.say)
+            check_contents(manifest, folder, findings)
         else:
-            done.say(
-                "note", "What the pack states was not computed anew, since its files are not as they were."
-            )
+            findings.note("What the pack states was not computed anew, since its files are not as they were.")
     return done
 
 
-def _manifest(archive: Archive, done: PackCheck) -> Manifest | None:
+def _manifest(archive: Archive, findings: Findings) -> Manifest | None:
     member = archive.find(MANIFEST)
     if member is None:
         raise UserError(f"{archive.path} is no evidence pack: it has no {MANIFEST}.")
@@ -114,11 +94,11 @@ def _manifest(archive: Archive, done: PackCheck) -> Manifest | None:
     try:
         return parse_manifest(archive.read(member), str(archive.path))
     except ValueError as error:
-        done.say("fault", f"{MANIFEST} was changed: it is {error}.")
+        findings.fault(f"{MANIFEST} was changed: it is {error}.")
         return None
 
 
-def _beside(archive: Archive, name: str, done: PackCheck) -> bytes | None:
+def _beside(archive: Archive, name: str, findings: Findings) -> bytes | None:
     """A file that the manifest cannot list, since it is about the manifest; None where there is none."""
     member = archive.find(name)
     if member is None:
@@ -128,7 +108,7 @@ def _beside(archive: Archive, name: str, done: PackCheck) -> bytes | None:
     try:
         return archive.read(member)
     except ArchiveFault as fault:
-        done.say("fault", str(fault))
+        findings.fault(str(fault))
         return None
 
 
@@ -142,7 +122,7 @@ def _require_room(archive: Archive, folder: Path) -> None:
         )
 
 
-def _listing(archive: Archive, manifest: Manifest, done: PackCheck) -> bool:
+def _listing(archive: Archive, manifest: Manifest, findings: Findings) -> bool:
     """Whether the pack holds every file of its manifest; what is too many or in another order is said."""
     names = [member.name for member in archive.members]
     wanted = [file.path for file in manifest.files]
@@ -151,26 +131,26 @@ def _listing(archive: Archive, manifest: Manifest, done: PackCheck) -> bool:
     expected = [*wanted, *last]
     added = [name for name in names if name not in set(expected)]
     missing = [name for name in expected if name not in set(names)]
-    for name in added[:_NAMED]:
+    for name in added[:NAMED]:
         is_signature = name.startswith("manifest.") or name.endswith((".sig", ".p7s", ".tsr", ".asc"))
         what = "is a second signature or timestamp" if is_signature else "was added"
-        done.say("fault", f"{name} {what}: the manifest does not list it.")
-    for name in missing[:_NAMED]:
-        done.say("fault", f"{name} is gone: the manifest lists it.")
-    if len(added) > _NAMED or len(missing) > _NAMED:
-        done.say("fault", f"In all, {len(added):,} files were added and {len(missing):,} are gone.")
+        findings.fault(f"{name} {what}: the manifest does not list it.")
+    for name in missing[:NAMED]:
+        findings.fault(f"{name} is gone: the manifest lists it.")
+    if len(added) > NAMED or len(missing) > NAMED:
+        findings.fault(f"In all, {len(added):,} files were added and {len(missing):,} are gone.")
     if len(set(wanted)) < len(wanted):
-        done.say("fault", "The manifest lists a file twice.")
+        findings.fault("The manifest lists a file twice.")
     elif not added and not missing and names != expected:
         at = next(name for name, other in zip(names, expected, strict=True) if name != other)
-        done.say("fault", f"The files stand in another order than in the manifest, from {at} on.")
+        findings.fault(f"The files stand in another order than in the manifest, from {at} on.")
     elif not added and not missing:
-        done.say("holds", f"The archive holds {len(names):,} files in their order, and no other byte.")
+        findings.holds(f"The archive holds {len(names):,} files in their order, and no other byte.")
     return not missing and len(set(wanted)) == len(wanted)
 
 
 def _unpack(
-    archive: Archive, manifest: Manifest, folder: Path, done: PackCheck
+    archive: Archive, manifest: Manifest, folder: Path, findings: Findings
 ) -> Generator[int, None, bool]:
     """Write the files of the manifest to ``folder``, and hold each against its hash; whether all are so."""
     changed: list[str] = []
@@ -190,13 +170,12 @@ def _unpack(
             continue
         now = (found.size, found.sha256, found.packed_sha256)
         if now != (listed.bytes, listed.sha256, listed.packed_sha256):
-            what = "its hash is not that of the manifest"
-            changed.append(f"{listed.path} was changed: {what}.")
+            changed.append(f"{listed.path} was changed: its hash is not that of the manifest.")
         yield member.packed
-    for text in changed[:_NAMED]:
-        done.say("fault", text)
-    if len(changed) > _NAMED:
-        done.say("fault", f"In all, {len(changed):,} files were changed.")
+    for text in changed[:NAMED]:
+        findings.fault(text)
+    if len(changed) > NAMED:
+        findings.fault(f"In all, {len(changed):,} files were changed.")
     if not changed:
-        done.say("holds", f"The SHA-256 of {len(manifest.files):,} files is that of the manifest.")
+        findings.holds(f"The SHA-256 of {len(manifest.files):,} files is that of the manifest.")
     return not changed

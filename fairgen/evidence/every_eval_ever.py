@@ -63,16 +63,13 @@ def _model(model: ModelInfo) -> dict[str, Any]:
 
 def _arm(one: RunFacts, arm: ReportedArm) -> dict[str, Any]:
     figures = one.figures
-    score: dict[str, Any] = {
-        "score": arm.tv,
-        "details": {
-            "chance_floor": str(arm.noise_floor_tv),
-            "prompts_within_tolerance": f"{arm.met} of {arm.prompts} (tolerance {figures.tolerance:g})",
-            "kept": str(arm.kept),
-            "generated": str(arm.generated),
-            "discarded": str(arm.discarded),
-            "not_read": str(arm.abstained),
-        },
+    details = {
+        "chance_floor": str(arm.noise_floor_tv),
+        "prompts_within_tolerance": f"{arm.met} of {arm.prompts} (tolerance {figures.tolerance:g})",
+        "kept": str(arm.kept),
+        "generated": str(arm.generated),
+        "discarded": str(arm.discarded),
+        "not_read": str(arm.abstained),
     }
     uncertainty: dict[str, Any] = {"num_samples": arm.prompts}
     if arm.tv_range is not None:
@@ -83,7 +80,6 @@ def _arm(one: RunFacts, arm: ReportedArm) -> dict[str, Any]:
             "confidence_level": 0.95,
             "method": "over prompts of this kind (docs/statistics.md of fairgen)",
         }
-    score["uncertainty"] = uncertainty
     audit = figures.audit
     return {
         "evaluation_result_id": f"{one.run.name}-{arm.arm}",
@@ -108,7 +104,7 @@ def _arm(one: RunFacts, arm: ReportedArm) -> dict[str, Any]:
             "min_score": 0.0,
             "max_score": 1.0,
         },
-        "score_details": score,
+        "score_details": {"score": arm.tv, "details": details, "uncertainty": uncertainty},
         "generation_config": {
             "additional_details": {"arm": arm.arm, "seed": str(audit.seed) if audit else "in the run file"}
         },

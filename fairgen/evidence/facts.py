@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections import Counter
@@ -13,7 +12,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from fairgen.evidence.inputs import PackRun
-from fairgen.report.tables import PICTURES, csv_cell, csv_text, picture_rows, set_columns, set_rows
+from fairgen.report.declaration import approval_in
+from fairgen.report.tables import PICTURES, csv_text, csv_writer, picture_rows, set_columns, set_rows
 from fairgen.report.words import aside_note, reason_text
 from fairgen.runs import (
     RUN_FILE,
@@ -31,7 +31,7 @@ from fairgen.scoring.collect import Collected, collect
 from fairgen.scoring.figures import ReportFigures
 from fairgen.targets import FairnessSpec
 
-__all__ = ["Decision", "RunFacts", "SpecUse", "document_hash", "facts_of"]
+__all__ = ["Decision", "RunFacts", "SpecUse", "document_hash", "facts_of", "models_of"]
 
 _LEFT_OUT = (
     "session", "prompt", "arm", "index", "slot", "attempt", "seed", "asked_for", "measured", "why", "file",
@@ -77,6 +77,11 @@ class SpecUse:
         """The spec's."""
         return str(self.document.get("name", "by hand"))
 
+    @property
+    def approval(self) -> str:
+        """In words."""
+        return approval_in(self.document, self.content)
+
 
 @dataclass
 class RunFacts:
@@ -114,14 +119,12 @@ class RunFacts:
     @property
     def sets_csv(self) -> str:
         """One row a prompt under an arm."""
-        rows = set_rows(self.figures.prompts)
-        return csv_text(set_columns(self.figures.prompts), rows)
+        return csv_text(set_columns(self.figures.prompts), set_rows(self.figures.prompts))
 
     @property
     def decisions_csv(self) -> str:
         """One row a decision, in the order of the run file."""
-        rows = ({key: getattr(one, key) for key in _DECISIONS} for one in self.decisions)
-        return csv_text(_DECISIONS, rows)
+        return csv_text(_DECISIONS, map(vars, self.decisions))
 
     @property
     def left_out(self) -> list[str]:
@@ -150,11 +153,9 @@ def facts_of(run: PackRun) -> RunFacts:
             if isinstance(record, SessionRecord):
                 models.setdefault(record.model.fingerprint, record.model)
                 specs.watch(line.number, record)
-            if isinstance(record, PictureRecord) and record.file is not None:
+            if isinstance(record, PictureRecord | FillRecord) and record.file is not None:
                 pictures[record.session, record.index] = record.file
-                without_hash += record.pixels is None
-            if isinstance(record, FillRecord) and record.file is not None:
-                pictures[record.session, record.index] = record.file
+                without_hash += isinstance(record, PictureRecord) and record.pixels is None
             if isinstance(record, SessionRecord | FillRecord | Summary):
                 decisions += _decided(line.number, record)
     return RunFacts(
@@ -171,6 +172,11 @@ def facts_of(run: PackRun) -> RunFacts:
         specs.others,
         specs.uses,
     )
+
+
+def models_of(facts: list[RunFacts]) -> dict[str, ModelInfo]:
+    """Fingerprint -> model, in the order in which the runs use them; in a pack they are numbered from 1."""
+    return {model.fingerprint: model for one in facts for model in one.models}
 
 
 def document_hash(document: SpecDocument) -> str | None:
@@ -211,15 +217,9 @@ class _Specs:
 
 def _decided(line: int, record: SessionRecord | FillRecord | Summary) -> Iterator[Decision]:
     if isinstance(record, FillRecord):
-        shows = record.measured or "no tone that was read"
-        yield Decision(
-            line,
-            record.session,
-            "place filled after its tries ran out",
-            record.index,
-            record.slot,
-            f"lacked {record.missing}, shows {shows}",
-        )
+        what = "place filled after its tries ran out"
+        detail = f"lacked {record.missing}, shows {record.measured or 'no tone that was read'}"
+        yield Decision(line, record.session, what, record.index, record.slot, detail)
         return
     if isinstance(record, SessionRecord):
         if record.steering != "none" and not record.steered:
@@ -237,31 +237,17 @@ class _Tables:
     def __init__(self) -> None:
         self.pictures, self.left_out = io.StringIO(), io.StringIO()
         self.reasons: Counter[str] = Counter()
-        self._pictures = csv.DictWriter(self.pictures, tuple(PICTURES), lineterminator="\n")
-        self._left_out = csv.DictWriter(self.left_out, _LEFT_OUT, lineterminator="\n")
-        self._pictures.writeheader()
-        self._left_out.writeheader()
+        self._add_picture = csv_writer(PICTURES, self.pictures)
+        self._add_left_out = csv_writer(_LEFT_OUT, self.left_out)
 
     def watch(self, session: SessionRun, arm: str, group: str | None) -> None:
         for row in picture_rows(session, arm, group):
-            self._pictures.writerow({name: csv_cell(row.get(name)) for name in PICTURES})
+            self._add_picture(row)
         for picture in session.left_out():
             why = _why(picture, session)
             self.reasons[why] += 1
-            row = {
-                "session": picture.session,
-                "prompt": session.record.prompt,
-                "arm": arm,
-                "index": picture.index,
-                "slot": picture.slot,
-                "attempt": picture.attempt,
-                "seed": picture.seed,
-                "asked_for": picture.wanted,
-                "measured": picture.measured,
-                "why": why,
-                "file": picture.file,
-            }
-            self._left_out.writerow({name: csv_cell(value) for name, value in row.items()})
+            more = {"prompt": session.record.prompt, "arm": arm, "asked_for": picture.wanted, "why": why}
+            self._add_left_out(dict(picture) | more)
 
 
 def _why(picture: PictureRecord, session: SessionRun) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jinja2 import TemplateError
 from PIL import Image
@@ -18,8 +17,9 @@ from fairgen.errors import UserError
 from fairgen.evidence.approvals import SpecStatement, spec_statements
 from fairgen.evidence.archive import unsafe_name
 from fairgen.evidence.comparing import first_difference, json_of, one_sided
-from fairgen.evidence.computed import INDEX, Computed, compute
-from fairgen.evidence.facts import RunFacts, facts_of
+from fairgen.evidence.computed import INDEX, compute
+from fairgen.evidence.facts import RunFacts, facts_of, models_of
+from fairgen.evidence.findings import NAMED, Findings
 from fairgen.evidence.identity import ReaderIdentity, software_hash
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs, PackRun, validation_files
 from fairgen.evidence.manifest import CHAIN, Manifest
@@ -28,35 +28,19 @@ from fairgen.evidence.spec_history import spec_changes
 from fairgen.runs import RUN_FILE, check_run
 
 __all__ = ["check_contents"]
-
-Say = Callable[[Literal["holds", "fault", "note"], str], None]
-_DOCUMENTS = (
-    IDENTITY,
-    RENDERS,
-    ABROAD,
-    "environment.json",
-    "models/cards.json",
-    "records/repairs.json",
-)
+_DOCUMENTS = (IDENTITY, RENDERS, ABROAD, "environment.json", "models/cards.json", "records/repairs.json")
 _OF_THE_WRITER = frozenset({"fairgen"})
 """Keys of figures that name the version of fairgen that computed them."""
 _CORE = frozenset({"arms", "kind", "prompts", "schema_version", "specs"})
 """What figures of any version state."""
-_NAMED = 5
 _ODD = (
-    ArithmeticError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-    TemplateError,
+    ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError, TemplateError,
     Image.DecompressionBombError,
-)
+)  # fmt: skip
 """What documents and pictures that are made to disturb may end in."""
 
 
-def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
+def check_contents(manifest: Manifest, folder: Path, findings: Findings) -> None:
     """Hold runs, pictures, approvals, figures and pages against each other.
 
     Args:
@@ -64,27 +48,25 @@ def check_contents(manifest: Manifest, folder: Path, say: Say) -> None:
     """
     # Whoever wrote the pack chose what is in it: documents may hold anything that has the right form.
     try:
-        _check(manifest, folder, say)
+        _check(manifest, folder, findings)
     except _ODD as error:
-        say("fault", f"What the pack states cannot be computed anew from what is in it: {error}")
+        findings.fault(f"What the pack states cannot be computed anew from what is in it: {error}")
     except UserError as error:
-        say("fault", f"What the pack was made from cannot be read: {error}")
+        findings.fault(f"What the pack was made from cannot be read: {error}")
 
 
-def _check(manifest: Manifest, folder: Path, say: Say) -> None:
+def _check(manifest: Manifest, folder: Path, findings: Findings) -> None:
     inputs = _inputs(manifest, folder)
-    facts = _facts(manifest, inputs, say)
+    facts = _facts(manifest, inputs, findings)
     if facts is None:
         return
     for one in facts:
-        check_marks(one, say)
+        check_marks(one, findings)
     inputs = _with_cards(inputs, facts, folder)
-    _check_given(manifest, inputs, facts, say)
-    _check_specs(spec_statements(facts), facts, say)
-    _check_published(manifest, inputs, say)
-    with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
-        computed = compute(inputs, facts, Path(scratch))
-    _compare(manifest, computed, folder, say)
+    _check_given(manifest, inputs, facts, findings)
+    _check_specs(spec_statements(facts), facts, findings)
+    _check_published(manifest, inputs, findings)
+    _compare(manifest, compute(inputs, facts), folder, findings)
 
 
 def _inputs(manifest: Manifest, folder: Path) -> Inputs:
@@ -106,131 +88,113 @@ def _inputs(manifest: Manifest, folder: Path) -> Inputs:
     if len({run.name for run in runs}) < len(runs):
         raise UserError("the manifest names a run twice.")
     return Inputs(
-        manifest.fairgen,
-        manifest.created_at,
-        manifest.pictures,
-        tuple(runs),
-        manifest.signer,
-        {},
-        documents,
+        manifest.fairgen, manifest.created_at, manifest.pictures, tuple(runs), manifest.signer, {}, documents
     )
 
 
-def _facts(manifest: Manifest, inputs: Inputs, say: Say) -> list[RunFacts] | None:
+def _facts(manifest: Manifest, inputs: Inputs, findings: Findings) -> list[RunFacts] | None:
     """What each run says; None where one is damaged."""
     found: list[RunFacts] = []
     for run, stated in zip(inputs.runs, manifest.runs, strict=True):
+        title = f"Run {run.title}"
         try:
             one = facts_of(run)
         except UserError as error:
             # The whole list tells more than the reader, which stops at the first fault.
             faults = [fault.text for fault in check_run(run.folder).faults if fault.run_file is not None]
-            for text in faults[:_NAMED] or [str(error)]:
-                say("fault", f"Run {run.title}: {text}")
+            for text in faults[:NAMED] or [str(error)]:
+                findings.fault(f"{title}: {text}")
             return None
         if outside := [file for file in one.pictures if unsafe_name(file)]:
-            say(
-                "fault",
-                f"Run {run.title}: a record names a picture at {outside[0]!r}, which is no place in it.",
-            )
+            findings.fault(f"{title}: a record names a picture at {outside[0]!r}, which is no place in it.")
             return None
         checked = check_run(run.folder, left_out=one.left_out)
-        for fault in checked.faults[:_NAMED]:
-            say("fault", f"Run {run.title}: {fault.text}")
-        if len(checked.faults) > _NAMED:
-            say("fault", f"Run {run.title}: {len(checked.faults):,} faults in all.")
+        for fault in checked.faults[:NAMED]:
+            findings.fault(f"{title}: {fault.text}")
+        if len(checked.faults) > NAMED:
+            findings.fault(f"{title}: {len(checked.faults):,} faults in all.")
         stated_now = (stated.lines, stated.pictures, stated.packed)
         counts = (one.lines, len(one.pictures), len(run.packed))
         if stated_now != counts:
-            say(
-                "fault",
-                f"Run {run.title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} "
-                "pictures and "
+            findings.fault(
+                f"{title}: the manifest states {stated.lines:,} lines, {stated.pictures:,} pictures and "
                 f"{stated.packed:,} of them in the pack; there are {counts[0]:,}, {counts[1]:,} and "
-                f"{counts[2]:,}.",
+                f"{counts[2]:,}."
             )
         if manifest.pictures == "all" and one.left_out:
-            say("fault", f"Run {run.title}: {one.left_out[0]} is gone, though the pack states all pictures.")
+            findings.fault(f"{title}: {one.left_out[0]} is gone, though the pack states all pictures.")
         if not checked.faults and stated_now == counts:
-            say(
-                "holds",
-                f"Run {run.title}: {one.lines:,} lines follow from each other and agree; "
-                f"{len(run.packed):,} of "
-                f"{len(one.pictures):,} pictures are in the pack and show what was recorded.",
+            findings.holds(
+                f"{title}: {one.lines:,} lines follow from each other and agree; {len(run.packed):,} of "
+                f"{len(one.pictures):,} pictures are in the pack and show what was recorded."
             )
         found.append(one)
     return found
 
 
 def _with_cards(inputs: Inputs, facts: list[RunFacts], folder: Path) -> Inputs:
-    models = dict.fromkeys(model.fingerprint for one in facts for model in one.models)
     cards = {
         fingerprint: path.read_bytes()
-        for number, fingerprint in enumerate(models, 1)
+        for number, fingerprint in enumerate(models_of(facts), 1)
         if (path := folder / f"models/{number}-card.md").is_file()
     }
     return replace(inputs, cards=cards)
 
 
-def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], say: Say) -> None:
+def _check_given(manifest: Manifest, inputs: Inputs, facts: list[RunFacts], findings: Findings) -> None:
     """Every file that was taken as it was must belong to something."""
     known = {*_DOCUMENTS, *(f"models/{number}-card.md" for number in range(1, len(inputs.cards) + 1))}
     known |= {CHAIN} if manifest.signer else set()
     for one in facts:
         known |= {f"runs/{one.run.name}/{file}" for file in [RUN_FILE, *one.pictures]}
     strange = [file.path for file in manifest.files if file.role == "given" and file.path not in known]
-    for path in strange[:_NAMED]:
-        say("fault", f"{path} belongs to nothing in the pack: no record names it.")
+    for path in strange[:NAMED]:
+        findings.fault(f"{path} belongs to nothing in the pack: no record names it.")
 
 
-def _check_published(manifest: Manifest, inputs: Inputs, say: Say) -> None:
+def _check_published(manifest: Manifest, inputs: Inputs, findings: Findings) -> None:
     """The reader's figures were measured before, and come with fairgen: nobody may give others."""
     if manifest.software != software_hash():
-        say("note", f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
+        findings.note(f"{RENDERS} and {ABROAD} are what the software that wrote the pack says of its reader.")
         return
     shipped = validation_files()
     changed = [path for path in (RENDERS, ABROAD) if inputs.documents[path] != shipped[path]]
     for path in changed:
-        say("fault", f"{path} is not what fairgen {__version__} publishes about its reader.")
+        findings.fault(f"{path} is not what fairgen {__version__} publishes about its reader.")
     if not changed:
-        say("holds", f"The reader's own figures are those that fairgen {__version__} publishes.")
+        findings.holds(f"The reader's own figures are those that fairgen {__version__} publishes.")
 
 
-def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], say: Say) -> None:
+def _check_specs(specs: list[SpecStatement], facts: list[RunFacts], findings: Findings) -> None:
     for spec in specs:
+        name = f"Spec {spec.name}"
         if spec.same is False:
-            say(
-                "fault",
-                f"Spec {spec.name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
-                f"{str(spec.content_hash)[:19]}….",
+            findings.fault(
+                f"{name}: the run file calls its content {spec.recorded_hash[:19]}…, and it is "
+                f"{str(spec.content_hash)[:19]}…."
             )
         elif spec.same is None:
-            say(
-                "note",
-                f"Spec {spec.name}: this version of fairgen cannot read it, so its hash is not checked.",
-            )
+            findings.note(f"{name}: this version of fairgen cannot read it, so its hash is not checked.")
         if spec.outdated:
-            say("fault", f"Spec {spec.name}: the approval is of an earlier version of it: {spec.text}.")
+            findings.fault(f"{name}: the approval is of an earlier version of it: {spec.text}.")
         elif spec.approval == "void":
-            say("fault", f"Spec {spec.name}: {spec.text}.")
+            findings.fault(f"{name}: {spec.text}.")
         elif spec.approval == "unapproved":
-            say("note", f"Spec {spec.name}: not approved by anybody.")
+            findings.note(f"{name}: not approved by anybody.")
         elif spec.same is not False:
-            say("holds", f"Spec {spec.name}: {spec.text}; its content is what was signed.")
+            findings.holds(f"{name}: {spec.text}; its content is what was signed.")
         if late := _approved_late(spec, facts):
-            say("note", late)
+            findings.note(late)
     if changes := spec_changes(facts):
         first, more = changes[0], len(changes) - 1
         rest = f"; {more:,} more {'change' if more == 1 else 'changes'} of specs" if more else ""
-        say(
-            "note",
-            f"Set {first.session}, {first.what}: {first.detail}{rest}. Records of decisions list each.",
+        findings.note(
+            f"Set {first.session}, {first.what}: {first.detail}{rest}. Records of decisions list each."
         )
     for one in facts:
         if one.other_specs:
-            say(
-                "fault",
-                f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names.",
+            findings.fault(
+                f"Run {one.run.title}: set {one.other_specs[0]} holds another spec than its hash names."
             )
 
 
@@ -245,84 +209,74 @@ def _approved_late(spec: SpecStatement, facts: list[RunFacts]) -> str | None:
     return f"Spec {spec.name}: the approval is dated {day}, and a run that used it was begun on {begun}."
 
 
-def _compare(manifest: Manifest, computed: Computed, folder: Path, say: Say) -> None:
+def _compare(manifest: Manifest, computed: dict[str, bytes], folder: Path, findings: Findings) -> None:
     stated = {file.path for file in manifest.files if file.role == "computed"}
-    for path in sorted(stated - computed.files.keys())[:_NAMED]:
-        say("fault", f"{path} follows from nothing in the pack.")
-    for path in sorted(computed.files.keys() - stated)[:_NAMED]:
-        say("fault", f"{path} follows from the pack and is not in it.")
+    for path in sorted(stated - computed.keys())[:NAMED]:
+        findings.fault(f"{path} follows from nothing in the pack.")
+    for path in sorted(computed.keys() - stated)[:NAMED]:
+        findings.fault(f"{path} follows from the pack and is not in it.")
     same_software = manifest.software == software_hash()
     wrong = 0
-    for path, content in computed.files.items():
-        if path in stated:
-            for text in _differs(path, (folder / path).read_bytes(), content, same_software):
-                wrong += 1
-                if wrong <= 2 * _NAMED:
-                    say("fault", text)
-    if wrong > 2 * _NAMED:
-        say("fault", f"In all, {wrong:,} files state what does not follow from the pack.")
+    for path, content in computed.items():
+        if path not in stated:
+            continue
+        if text := _difference(path, (folder / path).read_bytes(), content, same_software):
+            wrong += 1
+            if wrong <= 2 * NAMED:
+                findings.fault(text)
+    if wrong > 2 * NAMED:
+        findings.fault(f"In all, {wrong:,} files state what does not follow from the pack.")
     if wrong:
         return
     partly = [] if same_software else list(_not_compared(computed, folder))
     if partly:
-        say(
-            "holds",
-            "Figures that the pack and this software both state were computed anew, and are the same.",
+        findings.holds(
+            "Figures that the pack and this software both state were computed anew, and are the same."
         )
         more = f", and {len(partly) - 1:,} more" if len(partly) > 1 else ""
-        say("note", f"Stated by the pack or by this software alone, and not compared: {partly[0]}{more}.")
+        findings.note(f"Stated by the pack or by this software alone, and not compared: {partly[0]}{more}.")
     else:
-        say("holds", "The figures were computed anew from the run files, and are the ones stated.")
+        findings.holds("The figures were computed anew from the run files, and are the ones stated.")
     if same_software:
-        say("holds", "Reports, tables, lists and the page on top were made anew, and are the same.")
+        findings.holds("Reports, tables, lists and the page on top were made anew, and are the same.")
     else:
-        say(
-            "note",
+        findings.note(
             f"Pages and tables were written by other software (fairgen {manifest.fairgen}, "
             f"{manifest.software[:19]}…) "
-            f"than this (fairgen {__version__}): figures were computed anew, words were not made again.",
+            f"than this (fairgen {__version__}): figures were computed anew, words were not made again."
         )
 
 
-def _not_compared(computed: Computed, folder: Path) -> Iterator[str]:
-    for path, content in computed.files.items():
+def _not_compared(computed: dict[str, bytes], folder: Path) -> Iterator[str]:
+    for path, content in computed.items():
         if path.startswith("figures/"):
             for key in one_sided(json_of((folder / path).read_bytes()), json_of(content)):
                 yield f"{key} of {path}"
 
 
-def _differs(path: str, stated: bytes, content: bytes, same_software: bool) -> Iterator[str]:
+def _difference(path: str, stated: bytes, content: bytes, same_software: bool) -> str | None:
+    """What is wrong with a computed file, in a sentence; None: nothing, or words of another version."""
     if stated == content:
-        return
+        return None
     if path.startswith("figures/"):
-        if same_software:
-            where = first_difference(json_of(stated), json_of(content))
-        else:
-            where = _differs_elsewhere(json_of(stated), json_of(content))
-        if where is not None:
-            yield f"{path} does not state the figures of its run: {where}."
-        elif same_software and json_of(stated) is None:
-            yield f"{path} is no JSON."
-        return
+        figures = json_of(stated)
+        compare = first_difference if same_software else _differs_elsewhere
+        if (where := compare(figures, json_of(content))) is not None:
+            return f"{path} does not state the figures of its run: {where}."
+        return f"{path} is no JSON." if same_software and figures is None else None
     if not same_software:
-        return
+        return None
     if path.endswith(".json"):
         where = first_difference(json_of(stated), json_of(content))
-        if where is not None:
-            what = (
-                "states approvals that are not those of the specs"
-                if path == "approvals.json"
-                else "is not so"
-            )
-            yield f"{path} {what}: {where}."
-        else:
-            yield f"{path} was changed: it is spelt otherwise than fairgen writes it."
-    elif path.startswith("report/"):
-        yield f"{path} was edited: it is not the report that its run gives."
-    elif path == INDEX:
-        yield f"{path} was edited: it is not the page that the pack gives."
-    else:
-        yield f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
+        if where is None:
+            return f"{path} was changed: it is spelt otherwise than fairgen writes it."
+        what = "states approvals that are not those of the specs" if path == "approvals.json" else "is not so"
+        return f"{path} {what}: {where}."
+    if path.startswith("report/"):
+        return f"{path} was edited: it is not the report that its run gives."
+    if path == INDEX:
+        return f"{path} was edited: it is not the page that the pack gives."
+    return f"{path} was edited: line {_line(stated, content)} is not what the run file gives."
 
 
 def _differs_elsewhere(stated: Any, found: Any) -> str | None:

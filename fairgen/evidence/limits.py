@@ -13,20 +13,15 @@ __all__ = ["limits"]
 
 _ALWAYS = (
     "Skin tone is what the pixels of a synthetic picture show. It is not race, not ethnicity, and says "
-    "nothing "
-    "about any person. No other attribute (age, sex, clothing, setting) was measured.",
+    "nothing about any person. No other attribute (age, sex, clothing, setting) was measured.",
     "The target is a choice that somebody declared. The pack shows how close the pictures came to it, and "
-    "not "
-    "whether it is the right one.",
+    "not whether it is the right one.",
     "The prompts are those that were listed, and the seeds follow from one number. Other prompts, seeds or "
-    "settings "
-    "may come out otherwise.",
+    "settings may come out otherwise.",
     "Skin tones were read by software, with the errors that reader/ states; ratings by people with many "
-    "skin tones, "
-    "on calibrated screens, are missing.",
+    "skin tones, on calibrated screens, are missing.",
     "Hashes and a signature show that nothing was changed since the pack was signed. Whether a run file "
-    "told the "
-    "truth when it was written rests on who signed it.",
+    "told the truth when it was written rests on who signed it.",
     "The reader is not named in the run file: its identity here is that of the software that wrote the pack.",
 )
 
@@ -46,8 +41,7 @@ def _of_pack(inputs: Inputs) -> Iterator[str]:
     if not identity.same_reader(measured):
         yield (
             "The reader's confusion in reader/ was measured with another reader than the one installed "
-            "where the pack "
-            "was written: their hashes differ."
+            "where the pack was written: their hashes differ."
         )
     yield from inputs.documents["models/cards.json"].values()
 
@@ -63,8 +57,7 @@ def _of_run(one: RunFacts) -> Iterator[str]:
     if one.without_hash:
         yield (
             f"{name}: {one.without_hash:,} records of pictures hold no hash of the pixels, as those of "
-            "older versions "
-            "do: that these pictures are the ones that were read rests on the manifest alone."
+            "older versions do: that these pictures are the ones that were read rests on the manifest alone."
         )
     for problem in one.figures.problems:
         yield f"{name}: {problem}"
@@ -73,8 +66,7 @@ def _of_run(one: RunFacts) -> Iterator[str]:
     if any(model.source == "embedded" for model in one.models):
         yield (
             f"{name}: the pictures are by fairgen's small embedded model, whose bias was built in on "
-            "purpose. They say "
-            "nothing about any other model."
+            "purpose. They say nothing about any other model."
         )
 
 

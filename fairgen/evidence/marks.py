@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
-
 from fairgen.errors import UserError
 from fairgen.evidence.facts import RunFacts
+from fairgen.evidence.findings import NAMED, Findings
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 from fairgen.provenance.reading import MarkReader, Marks
 from fairgen.runs import PictureRecord, RunReader, SessionRecord
 
 __all__ = ["check_marks"]
 
-Say = Callable[[Literal["holds", "fault", "note"], str], None]
-_NAMED = 5
 
-
-def check_marks(one: RunFacts, say: Say) -> None:
+def check_marks(one: RunFacts, findings: Findings) -> None:
     """Hold the block and the credentials in each packed picture against its record."""
     if not one.run.packed:
         return
@@ -31,31 +25,25 @@ def check_marks(one: RunFacts, say: Say) -> None:
             file = moved.get(picture.index) or picture.file
             if file not in one.run.packed or file is None:
                 continue
-            marks = _read(reader, one.run.folder / file)
-            if marks is None:
+            try:
+                marks = reader.read(one.run.folder / file)
+            except UserError:
                 continue  # `check_run` named it
             if problem := _problem(marks, picture, session.record):
                 wrong.append(f"{file} {problem}")
             looked += 1
             credited += marks.credentials.state in ("trusted", "valid")
             unchecked += marks.credentials.state == "unchecked"
-    for text in wrong[:_NAMED]:
-        say("fault", f"Run {one.run.title}: {text}.")
+    for text in wrong[:NAMED]:
+        findings.fault(f"Run {one.run.title}: {text}.")
     if wrong:
         return
     more = f", and {credited:,} have intact content credentials" if credited else ""
     if looked:
         said = "say that a model made them, and of themselves what was recorded"
-        say("holds", f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
+        findings.holds(f"Run {one.run.title}: {looked:,} pictures {said}{more}.")
     if unchecked:
-        say("note", "Content credentials of pictures were not checked: that needs fairgen[c2pa].")
-
-
-def _read(reader: MarkReader, path: Path) -> Marks | None:
-    try:
-        return reader.read(path)
-    except UserError:
-        return None
+        findings.note("Content credentials of pictures were not checked: that needs fairgen[c2pa].")
 
 
 def _problem(marks: Marks, picture: PictureRecord, session: SessionRecord) -> str | None:

@@ -30,10 +30,9 @@ def oscal_document(
     Args:
         hashes: path in the pack -> 'sha256:<hex>', of the files that are its evidence.
     """
-    key = f"{inputs.created_at.isoformat()} {sorted(hashes.items())}"
     when = inputs.created_at.isoformat()
+    key = f"{when} {sorted(hashes.items())}"
     resources = [_resource(path, sha, key) for path, sha in sorted(hashes.items())]
-    plan = next(iter(sorted(hashes)))
     return {
         "assessment-results": {
             "uuid": _id("document", key),
@@ -46,7 +45,7 @@ def oscal_document(
                 "for whoever reads it to judge.",
             },
             "import-ap": {
-                "href": f"#{_id('resource', key, plan)}",
+                "href": f"#{_id('resource', key, min(hashes))}",
                 "remarks": "There is no separate plan: what was planned is in the run file's own head.",
             },
             "results": [_result(one, inputs, rows, key) for one in facts],
@@ -72,7 +71,8 @@ def _resource(path: str, sha: str, key: str) -> dict[str, Any]:
 
 def _result(one: RunFacts, inputs: Inputs, rows: list[CrosswalkRow], key: str) -> dict[str, Any]:
     name, figures = one.run.name, one.figures
-    begun = figures.created_at.isoformat()
+    begun, packed = figures.created_at.isoformat(), inputs.created_at.isoformat()
+    covered = [row for row in rows if row.coverage != "not covered"]
     observations = []
     for arm in figures.arms:
         props = {
@@ -109,9 +109,7 @@ def _result(one: RunFacts, inputs: Inputs, rows: list[CrosswalkRow], key: str) -
                 "collected": begun,
             }
         )
-    for row in rows:
-        if row.coverage == "not covered":
-            continue
+    for row in covered:
         observations.append(
             {
                 "uuid": _id("observation", key, name, row.source, row.id),
@@ -121,7 +119,7 @@ def _result(one: RunFacts, inputs: Inputs, rows: list[CrosswalkRow], key: str) -
                 "relevant-evidence": [
                     {"href": where, "description": "where the pack speaks to it"} for where in row.where
                 ],
-                "collected": inputs.created_at.isoformat(),
+                "collected": packed,
             }
         )
     return {
@@ -129,17 +127,11 @@ def _result(one: RunFacts, inputs: Inputs, rows: list[CrosswalkRow], key: str) -
         "title": f"Run {one.run.title}",
         "description": f"{sum(s.generated for s in figures.sets):,} pictures in {len(figures.sets)} sets.",
         "start": begun,
-        "end": inputs.created_at.isoformat(),
+        "end": packed,
         "reviewed-controls": {
             "description": "Requirements by their public ids; crosswalk.json says how far each is covered.",
             "control-selections": [
-                {
-                    "include-controls": [
-                        {"control-id": _token(f"{row.source} {row.id}")}
-                        for row in rows
-                        if row.coverage != "not covered"
-                    ]
-                }
+                {"include-controls": [{"control-id": _token(f"{row.source} {row.id}")} for row in covered]}
             ],
         },
         "observations": observations,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +12,8 @@ from fairgen._version import __version__
 from fairgen.common.files import disk_errors, now, replacing
 from fairgen.errors import UserError
 from fairgen.evidence.archive import ArchiveWriter
-from fairgen.evidence.computed import INDEX, compute
-from fairgen.evidence.facts import RunFacts, facts_of
+from fairgen.evidence.computed import INDEX, compute, json_bytes
+from fairgen.evidence.facts import RunFacts, facts_of, models_of
 from fairgen.evidence.identity import software_hash
 from fairgen.evidence.inputs import Inputs, card_of, environment, find_runs, validation_files
 from fairgen.evidence.manifest import (
@@ -81,9 +79,10 @@ class PackPlan:
             writer = ArchiveWriter(file)
             entries: list[PackedFile] = []
             computed, given = self._contents()
-            for path in _in_order([*computed, *given]):
-                content = computed.get(path, given.get(path))
-                assert content is not None
+            # The page on top, then the rest by name.
+            for path, content in sorted(
+                (given | computed).items(), key=lambda one: (one[0] != INDEX, one[0])
+            ):
                 for step in writer.add(path, content, deflate=not path.endswith(_AS_THEY_ARE)):
                     yield 0 if path in computed else step
                 found = writer.last
@@ -97,13 +96,11 @@ class PackPlan:
                     )
                 )
             manifest = self._manifest(entries).to_bytes()
-            stamped = False
             last = {MANIFEST: manifest}
             if self.signer is not None:
                 last[SIGNATURE] = self.signer.sign(manifest)
-                stamp = self.signer.stamp(last[SIGNATURE])
-                if stamp is not None:
-                    last[TIMESTAMP], stamped = stamp, True
+                if (stamp := self.signer.stamp(last[SIGNATURE])) is not None:
+                    last[TIMESTAMP] = stamp
             for name, content in last.items():
                 yield from (0 for _ in writer.add(name, content, deflate=False))
             writer.close()
@@ -115,17 +112,14 @@ class PackPlan:
             sum(len(one.pictures) for one in self.facts),
             sum(len(run.packed) for run in self.inputs.runs),
             self.signer.record.subject if self.signer else None,
-            stamped,
+            TIMESTAMP in last,
         )
 
     def _contents(self) -> tuple[dict[str, bytes], dict[str, bytes | Path]]:
-        with tempfile.TemporaryDirectory(prefix="fairgen-evidence-") as scratch:
-            computed = compute(self.inputs, self.facts, Path(scratch)).files
         given: dict[str, bytes | Path] = {
-            path: (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
-            for path, document in self.inputs.documents.items()
+            path: json_bytes(document) for path, document in self.inputs.documents.items()
         }
-        for number, fingerprint in enumerate(_fingerprints(self.facts), 1):
+        for number, fingerprint in enumerate(models_of(self.facts), 1):
             if fingerprint in self.inputs.cards:
                 given[f"models/{number}-card.md"] = self.inputs.cards[fingerprint]
         if self.signer is not None:
@@ -133,7 +127,7 @@ class PackPlan:
         for run in self.inputs.runs:
             given[f"runs/{run.name}/{RUN_FILE}"] = run.folder / RUN_FILE
             given |= {f"runs/{run.name}/{file}": run.folder / file for file in run.packed}
-        return computed, given
+        return compute(self.inputs, self.facts), given
 
     def _manifest(self, entries: list[PackedFile]) -> Manifest:
         runs = [
@@ -184,7 +178,7 @@ def plan_pack(
     """
     found = find_runs(runs)
     facts = [facts_of(run) for run in found]
-    models = {model.fingerprint: model for one in facts for model in one.models}
+    models = models_of(facts)
     if model_card is not None and len(models) > 1:
         raise UserError(
             f"--model-card names one card, and the runs are of {len(models)} models: pack them apart."
@@ -214,18 +208,15 @@ def plan_pack(
         _choose(plan, {one.run.name: one.pictures for one in facts})
     elif pictures == "thin":
         _choose(plan, _thin(plan, int((THIN_MB if max_mb is None else max_mb) * 1_000_000)))
-    plan.total = sum((run.folder / RUN_FILE).stat().st_size for run in plan.inputs.runs) + sum(
-        (run.folder / file).stat().st_size for run in plan.inputs.runs for file in run.packed
-    )
+    files = [run.folder / file for run in plan.inputs.runs for file in (RUN_FILE, *run.packed)]
+    plan.total = sum(file.stat().st_size for file in files)
     return plan
 
 
 def _choose(plan: PackPlan, chosen: dict[str, list[str]]) -> None:
-    runs = []
     for one in plan.facts:
         one.run = replace(one.run, packed=frozenset(chosen[one.run.name]))
-        runs.append(one.run)
-    plan.inputs = replace(plan.inputs, runs=tuple(runs))
+    plan.inputs = replace(plan.inputs, runs=tuple(one.run for one in plan.facts))
 
 
 def _thin(plan: PackPlan, limit: int) -> dict[str, list[str]]:
@@ -268,21 +259,11 @@ def _packed_size(content: bytes | Path) -> int:
     return len(squeeze.compress(data)) + len(squeeze.flush())
 
 
-def _in_order(paths: list[str]) -> list[str]:
-    """The page on top, then the rest by name."""
-    return sorted(paths, key=lambda path: (path != INDEX, path))
-
-
-def _fingerprints(facts: list[RunFacts]) -> list[str]:
-    return list(dict.fromkeys(model.fingerprint for one in facts for model in one.models))
-
-
 def _repairs(folder: Path) -> list[str]:
     """What was moved aside in a run folder, in sentences."""
     said = []
-    for place in sorted([*folder.glob("broken-*"), *folder.glob("previous-*")]):
-        if not place.is_dir():
-            continue
+    found = (*folder.glob("broken-*"), *folder.glob("previous-*"))
+    for place in sorted(path for path in found if path.is_dir()):
         pictures = sum(1 for _ in place.rglob("*.png"))
         why = "by `fairgen run check --repair`" if place.name.startswith("broken") else "by --force"
         said.append(f"{place.name}: {pictures:,} pictures and what belongs to them were moved aside {why}.")

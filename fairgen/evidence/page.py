@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from fairgen.evidence.approvals import SpecStatement
 from fairgen.evidence.crosswalk import CrosswalkRow
-from fairgen.evidence.facts import RunFacts
+from fairgen.evidence.facts import RunFacts, models_of
 from fairgen.evidence.identity import ReaderIdentity
 from fairgen.evidence.inputs import ABROAD, IDENTITY, RENDERS, Inputs
 from fairgen.report.audit_words import headline, percent
@@ -79,42 +79,32 @@ def index_page(
     known_limits: list[str],
 ) -> str:
     """The page as HTML."""
+    page = _environment().get_template("index.html.j2")
     renders = inputs.documents[RENDERS]
     scales = list(dict.fromkeys(p.scale for one in facts for p in one.figures.prompts))
     measured = ReaderIdentity.model_validate(renders["reader"])
     installed = ReaderIdentity.model_validate(inputs.documents[IDENTITY])
     abroad = inputs.documents[ABROAD]
-    models = {model.fingerprint: model for one in facts for model in one.models}
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            css=Markup(template_text("report.css") + _own_css()),
-            inputs=inputs,
-            facts=facts,
-            headlines={one.run.name: headline(one.figures) for one in facts},
-            specs=specs,
-            rows=rows,
-            limits=known_limits,
-            confusions={scale: confusions(renders, scale) for scale in scales},
-            labels={key: text for scale in scales for key, text in SCALES[scale].labels.items()},
-            renders=renders,
-            measured=measured,
-            installed=installed,
-            same_reader=installed.same_reader(measured),
-            abroad_of=abroad.get("measured", {}).get("of", {}).get("readers"),
-            abroad=[(name, abroad[key]["skin_tone"]) for key, name in _ABROAD_SETS.items() if key in abroad],
-            models=list(enumerate(models.values(), 1)),
-            cards=inputs.cards,
-            card_words=inputs.documents["models/cards.json"],
-            repairs=inputs.documents["records/repairs.json"],
-            shown=[(one, file) for one in facts for file in sorted(one.run.packed)][:_SHOWN_PICTURES],
-            versions=inputs.documents["environment.json"],
-        )
+    return page.render(
+        css=Markup(template_text("report.css") + template_text("index.css", "fairgen.evidence")),
+        inputs=inputs,
+        facts=facts,
+        headlines={one.run.name: headline(one.figures) for one in facts},
+        specs=specs,
+        rows=rows,
+        limits=known_limits,
+        confusions={scale: confusions(renders, scale) for scale in scales},
+        labels={key: text for scale in scales for key, text in SCALES[scale].labels.items()},
+        renders=renders,
+        measured=measured,
+        installed=installed,
+        same_reader=installed.same_reader(measured),
+        abroad_of=abroad.get("measured", {}).get("of", {}).get("readers"),
+        abroad=[(name, abroad[key]["skin_tone"]) for key, name in _ABROAD_SETS.items() if key in abroad],
+        models=list(enumerate(models_of(facts).values(), 1)),
+        cards=inputs.cards,
+        card_words=inputs.documents["models/cards.json"],
+        repairs=inputs.documents["records/repairs.json"],
+        shown=[(one, file) for one in facts for file in sorted(one.run.packed)][:_SHOWN_PICTURES],
+        versions=inputs.documents["environment.json"],
     )
-
-
-def _own_css() -> str:
-    from importlib import resources
-
-    return resources.files("fairgen.evidence").joinpath("templates/index.css").read_text(encoding="utf-8")

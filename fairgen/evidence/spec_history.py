@@ -9,7 +9,6 @@ from typing import Any
 
 from fairgen.evidence.facts import Decision, RunFacts, SpecUse
 from fairgen.targets import FairnessSpec
-from fairgen.targets.approval import approval_text
 
 __all__ = ["spec_changes", "with_spec_decisions"]
 
@@ -66,7 +65,7 @@ def _in_order(facts: list[RunFacts]) -> list[tuple[RunFacts, SpecUse]]:
 def _first(use: SpecUse) -> tuple[str, str]:
     by, on = use.document.get("declared_by"), use.document.get("declared_on")
     declared = f"declared by {by} on {on}; " if by else ""
-    return FIRST, f"{use.name} version {use.document.get('version', '?')}; {declared}{_approval(use)}"
+    return FIRST, f"{use.name} version {use.document.get('version', '?')}; {declared}{use.approval}"
 
 
 def _change(before: SpecUse, use: SpecUse) -> tuple[str, str] | None:
@@ -74,7 +73,7 @@ def _change(before: SpecUse, use: SpecUse) -> tuple[str, str] | None:
     if before.document == use.document:
         return None
     name, old, new = use.name, before.document.get("version", "?"), use.document.get("version", "?")
-    approvals = f"before {_approval(before)}, now {_approval(use)}"
+    approvals = f"before {before.approval}, now {use.approval}"
     if before.content != use.content:
         version = f"version {old} to {new}" if old != new else f"still called version {new}"
         return "spec edited", f"{name}, {version}: {_listed(before.document, use.document)}; {approvals}"
@@ -82,12 +81,6 @@ def _change(before: SpecUse, use: SpecUse) -> tuple[str, str] | None:
         what = "spec approved again" if use.document.get("approved_by") else "approval of a spec taken back"
         return what, f"{name} version {new}, content as before: {approvals}"
     return "citations of a spec looked up again", f"{name} version {new}, content as before"
-
-
-def _approval(use: SpecUse) -> str:
-    spec = use.document
-    by, on, signed = spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash")
-    return approval_text(by, on, signed, use.content)
 
 
 def _listed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

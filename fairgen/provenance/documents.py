@@ -8,10 +8,10 @@ Needs the extra ``fairgen[c2pa]``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fairgen.errors import UserError
@@ -20,15 +20,7 @@ from fairgen.provenance.signing import TSA, SigningConfig, SigningIdentity
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-__all__ = [
-    "DocumentSigner",
-    "Stamp",
-    "check_signature",
-    "check_trust",
-    "read_chain",
-    "read_roots",
-    "read_stamp",
-]
+__all__ = ["DocumentSigner", "Stamp", "check_signature", "check_trust", "read_stamp"]
 
 _MAX_ANSWER = 1_000_000
 _PATIENCE = 20.0
@@ -107,39 +99,13 @@ class DocumentSigner:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UserError(
                 f"The timestamp authority that {TSA} names does not answer: check the address and the "
-                "network, or "
-                f"unset {TSA} to sign without a timestamp."
+                f"network, or unset {TSA} to sign without a timestamp."
             ) from error
         if answer.status != 200 or read_stamp(data, signature) is None:
             raise UserError(
                 f"The timestamp authority that {TSA} names gave no timestamp (HTTP {answer.status})."
             )
         return data
-
-
-def read_chain(pem: bytes) -> list[Certificate]:
-    """The certificates of a chain, the signer's first. Raises ValueError where there is none."""
-    from cryptography.x509 import load_pem_x509_certificates
-
-    return load_pem_x509_certificates(pem)
-
-
-def read_roots(path: Path) -> list[Certificate]:
-    """The certificate authorities that a PEM file names.
-
-    Raises:
-        UserError: it cannot be read, or holds no certificate.
-    """
-    require_cryptography("A list of trusted authorities")
-    try:
-        with path.open("rb") as file:
-            return read_chain(file.read(10_000_000))
-    except OSError as error:
-        raise UserError(
-            f"The trust list {path} cannot be read ({error.strerror}): check the path."
-        ) from error
-    except ValueError as error:
-        raise UserError(f"The trust list {path} holds no certificate in PEM format.") from error
 
 
 def check_signature(document: bytes, signature: bytes, signer: Certificate, algorithm: str) -> bool:
@@ -219,8 +185,6 @@ class Stamp:
 
 def read_stamp(data: bytes, signature: bytes, roots: Sequence[Certificate] = ()) -> Stamp | None:
     """A timestamp authority's answer (RFC 3161, DER) about a signature; None: it is no timestamp of it."""
-    import hashlib
-
     from cryptography.x509 import load_der_x509_certificate
     from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
 

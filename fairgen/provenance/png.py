@@ -46,10 +46,6 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _MAX_XMP = 1_000_000
 
 
-def _xml_text(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
-
-
 def xmp_packet(provenance: Provenance) -> str:
     """The XMP packet (UTF-8 text) for a picture made so."""
     meta = ET.Element("{adobe:ns:meta/}xmpmeta")
@@ -64,7 +60,7 @@ def xmp_packet(provenance: Provenance) -> str:
     own["versions"] = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
     fields |= {f"{{{_FAIRGEN}}}{key}": str(value) for key, value in own.items()}
     for tag, value in fields.items():
-        ET.SubElement(description, tag).text = _xml_text(value)
+        ET.SubElement(description, tag).text = _NOT_XML.sub("\ufffd", value)
     body = ET.tostring(meta, encoding="unicode")
     return f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>{body}<?xpacket end="r"?>'
 
@@ -119,11 +115,8 @@ def picture_text(path: Path) -> dict[str, str]:
 
 def provenance_in(text: Mapping[str, str]) -> Provenance | None:
     """fairgen's block in a picture's text; None where it holds none (or another tool broke it)."""
-    block = text.get(PNG_KEY)
-    if block is None:
-        return None
     try:
-        return Provenance.model_validate_json(block)
+        return Provenance.model_validate_json(text.get(PNG_KEY, ""))
     except ValidationError:
         return None
 
@@ -144,19 +137,3 @@ def source_type_in(text: Mapping[str, str]) -> str | None:
         if name in element.attrib:  # XMP's other spelling: simple properties as attributes
             return element.attrib[name]
     return None
-
-
-def read_provenance(path: Path) -> Provenance | None:
-    """What fairgen wrote about this picture; None where it wrote nothing (or another tool broke it).
-
-    Raises `UserError` as `picture_text` does.
-    """
-    return provenance_in(picture_text(path))
-
-
-def digital_source_type(path: Path) -> str | None:
-    """IPTC Digital Source Type in the picture's XMP, whichever tool wrote it; None where there is none.
-
-    Raises `UserError` as `picture_text` does.
-    """
-    return source_type_in(picture_text(path))

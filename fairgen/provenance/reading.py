@@ -12,7 +12,7 @@ from typing import Any, Literal
 from fairgen.errors import UserError
 from fairgen.provenance.block import Provenance
 from fairgen.provenance.png import picture_text, provenance_in, source_type_in
-from fairgen.provenance.signing import BLOCK_LABEL, OFFLINE, c2pa_library
+from fairgen.provenance.signing import BLOCK_LABEL, OFFLINE, c2pa_library, read_trust_list
 
 CredentialState = Literal["none", "trusted", "valid", "invalid", "unchecked"]
 CREDENTIAL_WORDS: dict[CredentialState, str] = {
@@ -24,7 +24,6 @@ CREDENTIAL_WORDS: dict[CredentialState, str] = {
 }
 _UNTRUSTED = "signingCredential.untrusted"
 _MAX_TEXT = 300
-_MAX_PEM = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,8 @@ class MarkReader:
                 raise
             return
         if trust is not None:
-            settings["trust"] = {"user_anchors": _anchors(trust)}
+            anchors, _ = read_trust_list(trust)
+            settings["trust"] = {"user_anchors": anchors.decode("utf-8", errors="replace")}
         self._context = self._c2pa.Context(self._c2pa.Settings.from_dict(settings))
 
     def read(self, path: Path) -> Marks:
@@ -166,23 +166,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 
-def _anchors(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_PEM + 1)
-    except OSError as error:
-        raise UserError(
-            f"The trust list {path} cannot be read ({error.strerror}): check the path."
-        ) from error
-    from cryptography.x509 import load_pem_x509_certificates
-
-    try:
-        load_pem_x509_certificates(data[:_MAX_PEM])
-    except ValueError as error:
-        raise UserError(f"The trust list {path} holds no certificate in PEM format.") from error
-    return data[:_MAX_PEM].decode("utf-8", errors="replace")
-
-
 @dataclass(frozen=True)
 class MarkCounts:
     """How many pictures say what about themselves."""
@@ -199,21 +182,15 @@ class MarkCounts:
 
 def count_marks(marks: Iterable[Marks]) -> MarkCounts:
     """Sum up what pictures say about themselves."""
-    source_types: Counter[str] = Counter()
-    states: Counter[CredentialState] = Counter()
-    signers: Counter[str] = Counter()
-    by_fairgen = 0
-    for each in marks:
-        credentials = each.credentials
-        states[credentials.state] += 1
-        by_fairgen += each.provenance is not None
-        if each.source_type is not None:
-            source_types[each.source_type] += 1
-        if credentials.state in ("trusted", "valid"):
-            signers[credentials.signer or credentials.issuer or "unnamed"] += 1
+    said = list(marks)
+    credentials = [each.credentials for each in said]
+    intact = [each for each in credentials if each.state in ("trusted", "valid")]
+    states = Counter(each.state for each in credentials)
+    source_types = Counter(each.source_type for each in said if each.source_type is not None)
+    signers = Counter(each.signer or each.issuer or "unnamed" for each in intact)
     return MarkCounts(
         dict(source_types.most_common()),
-        by_fairgen,
+        sum(each.provenance is not None for each in said),
         {state: states[state] for state in CREDENTIAL_WORDS if states[state]},
         dict(signers.most_common()),
     )

@@ -44,6 +44,7 @@ OFFLINE: Final = {
 """Settings of the C2PA library: it reads without the network, and adds no thumbnail to a small picture."""
 
 _MAX_PEM = 1_000_000
+_MAX_TRUST_LIST = 10_000_000
 _RETRIES = (1.0, 4.0)
 
 
@@ -149,9 +150,8 @@ class PictureSigner:
     timestamp authority is asked then, and for every picture.
 
     Raises:
-        UserError: the extra is missing; a file cannot be read or is no PEM; key and certificate do not belong
-            together; a certificate is expired, not valid yet, self-signed or out of order; the algorithm does
-            not fit the key; C2PA refuses it for another reason, or the timestamp authority does not answer.
+        UserError: the extra is missing; as `SigningIdentity.read`; C2PA refuses the certificate for another
+            reason, or the timestamp authority does not answer.
     """
 
     def __init__(self, config: SigningConfig) -> None:
@@ -288,6 +288,26 @@ def _read_pem(path: Path, what: str) -> bytes:
     if len(data) > _MAX_PEM:
         raise UserError(f"The {what} {path} is larger than a megabyte: give a PEM file.")
     return data
+
+
+def read_trust_list(path: Path) -> tuple[bytes, list[Certificate]]:
+    """The PEM file of certificate authorities, and what it holds.
+
+    Raises:
+        UserError: it cannot be read, or holds no certificate.
+    """
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TRUST_LIST)
+        return data, load_pem_x509_certificates(data)
+    except OSError as error:
+        raise UserError(
+            f"The trust list {path} cannot be read ({error.strerror}): check the path."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"The trust list {path} holds no certificate in PEM format.") from error
 
 
 def _read_chain(path: Path) -> list[Certificate]:

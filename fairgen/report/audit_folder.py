@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from markupsafe import Markup
-
-from fairgen.report.audit_page import page_values, several_specs
-from fairgen.report.audit_view import ArmStyle, PromptView, arm_styles, prompt_views
+from fairgen.report.audit_page import page_style, page_values, several_specs
+from fairgen.report.audit_view import PromptView, arm_styles, prompt_views
 from fairgen.report.gallery import Gallery
 from fairgen.report.paging import PAGES, page_name
-from fairgen.report.render import page_environment, template_text, write_pieces
+from fairgen.report.render import page_environment, write_pieces
 from fairgen.report.thumbnails import STEPS, THIN_PLACES, Choice, Pictures
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.measure import MeasuredSet
@@ -48,8 +46,8 @@ def write_audit_folder(
     folder: Path,
     gallery: Gallery,
     *,
-    pictures: Pictures = "all",
-    told: Callable[[int, int], None] | None = None,
+    pictures: Pictures,
+    told: Callable[[int, int], None],
 ) -> tuple[Choice, int]:
     """Write ``report.html`` and ``report-pages/0001.html`` ... into ``folder``, which holds neither yet.
 
@@ -67,23 +65,20 @@ def write_audit_folder(
     places = max(len(found.inside) for prompt in done.sets for found in prompt.values())
     shown = places if pictures == "all" else min(places, THIN_PLACES) if pictures == "thin" else 0
     choice = Choice(shown, places, pictures == "all", None if pictures == "none" else STEPS[0])
-    styles = arm_styles([arm.arm for arm in done.figures.arms])
     pages = _paged(done.sets, choice)
     (folder / PAGES).mkdir()
-    views = enumerate(prompt_views(done, styles, choice, gallery))
+    views = enumerate(prompt_views(done, choice, gallery))
     number, view = next(views)
     for page, parts in enumerate(pages, 1):
-        shown_parts = []
+        shown_here = []
         for part in parts:
             if part.prompt != number:
                 number, view = next(views)
-            shown_parts.append(_cut(view, part))
-        pieces = _page(done, styles, shown_parts, parts, page, len(pages))
-        write_pieces(folder / PAGES / page_name(page), pieces)
-        if told is not None:
-            told(page, len(pages))
+            shown_here.append((_cut(view, part), part))
+        write_pieces(folder / PAGES / page_name(page), _page(done, shown_here, page, len(pages)))
+        told(page, len(pages))
     first = {part.prompt: page for page, parts in reversed(list(enumerate(pages, 1))) for part in parts}
-    bare = enumerate(prompt_views(done, styles, _NO_PICTURES, gallery))
+    bare = enumerate(prompt_views(done, _NO_PICTURES, gallery))
     entries = (Entry(view, f"{PAGES}/{page_name(first[i])}#{view.anchor}") for i, view in bare)
     template = page_environment().get_template("audit.html.j2")
     pieces = template.generate(**page_values(done, choice), prompts=entries, parts=len(pages))
@@ -132,28 +127,15 @@ def _cut(view: PromptView, part: Part) -> PromptView:
     return replace(view, cards=view.cards[slice(*part.places)], aside=aside)
 
 
-def _page(
-    done: Collected,
-    styles: Sequence[ArmStyle],
-    views: Sequence[PromptView],
-    parts: Sequence[Part],
-    page: int,
-    of: int,
-) -> Iterator[str]:
-    scales = {view.figures.scale: view.classes for view in views}
-    colours = "".join(f".c-{c.key} {{ fill: {c.swatch}; }}\n" for classes in scales.values() for c in classes)
-    return (
-        page_environment()
-        .get_template("audit_part.html.j2")
-        .generate(
-            css=Markup(template_text("report.css") + template_text("audit.css") + colours),
-            script_source="",
-            shown=list(zip(views, parts, strict=True)),
-            styles={style.arm: style for style in styles},
-            several_specs=several_specs(done.figures),
-            page=page,
-            of=of,
-            previous=page_name(page - 1) if page > 1 else None,
-            following=page_name(page + 1) if page < of else None,
-        )
+def _page(done: Collected, shown: Sequence[tuple[PromptView, Part]], page: int, of: int) -> Iterator[str]:
+    scales = {view.figures.scale: view.classes for view, _ in shown}
+    template = page_environment().get_template("audit_part.html.j2")
+    return template.generate(
+        css=page_style(scales),
+        script_source="",
+        shown=shown,
+        styles={style.arm: style for style in arm_styles(done.figures)},
+        several_specs=several_specs(done.figures),
+        page=page,
+        of=of,
     )

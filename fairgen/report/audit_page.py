@@ -82,25 +82,20 @@ def write_audit_page(
 
 
 def _pieces(done: Collected, choice: Choice, gallery: Gallery) -> Any:
-    styles = arm_styles([arm.arm for arm in done.figures.arms])
-    values = page_values(done, choice)
-    return (
-        page_environment()
-        .get_template("audit.html.j2")
-        .generate(**values, prompts=prompt_views(done, styles, choice, gallery), parts=None)
-    )
+    template = page_environment().get_template("audit.html.j2")
+    prompts = prompt_views(done, choice, gallery)
+    return template.generate(**page_values(done, choice), prompts=prompts, parts=None)
 
 
 def page_values(done: Collected, choice: Choice) -> dict[str, Any]:
     """What the template of an audit's page is given, but for its prompts."""
     figures = done.figures
-    styles = arm_styles([arm.arm for arm in figures.arms])
+    styles = arm_styles(figures)
     scales = {prompt.scale: tone_classes(prompt.scale, prompt.target) for prompt in figures.prompts}
     script = template_text("audit.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        # Our own files, not user text: they may go in as they are.
-        "css": Markup(template_text("report.css") + template_text("audit.css") + _class_colours(scales)),
+        "css": page_style(scales),
         "script": Markup(script),
         "script_source": Markup(f"; script-src 'sha256-{digest}'"),
         "figures": figures,
@@ -127,5 +122,8 @@ def several_specs(figures: ReportFigures) -> bool:
     return len({(p.spec_hash, p.context) for p in figures.prompts}) > 1
 
 
-def _class_colours(scales: Mapping[str, Sequence[ToneClass]]) -> str:
-    return "".join(f".c-{c.key} {{ fill: {c.swatch}; }}\n" for classes in scales.values() for c in classes)
+def page_style(scales: Mapping[str, Sequence[ToneClass]]) -> Markup:
+    """The style sheet of a page that shows these classes."""
+    colours = "".join(f".c-{c.key} {{ fill: {c.swatch}; }}\n" for classes in scales.values() for c in classes)
+    # Our own files, not user text: they may go in as they are.
+    return Markup(template_text("report.css") + template_text("audit.css") + colours)

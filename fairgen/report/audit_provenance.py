@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
 from fairgen.report.audit_words import listed
-from fairgen.report.declaration import declaration, model_rows
-from fairgen.runs import AuditRecord, ModelInfo
+from fairgen.report.declaration import approval_in, declaration, model_rows, signed_by
+from fairgen.runs import AuditRecord
 from fairgen.scoring.collect import Collected
 from fairgen.scoring.figures import ReportFigures
 from fairgen.steering.registry import label
-from fairgen.targets.approval import approval_text
 from fairgen.targets.support import declared_support
 
 
@@ -51,13 +48,8 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
     specs = figures.specs
     used = {(p.spec_hash, p.context) for p in figures.prompts}
     names = [str(spec.get("name", "by hand")) for spec in specs.values()]
-    declared = listed(
-        list(dict.fromkeys(str(spec.get("declared_by") or "nobody") for spec in specs.values()))
-    )
-    approvals = [
-        approval_text(s.get("approved_by"), s.get("approved_on"), s.get("approved_hash"), key)
-        for key, s in specs.items()
-    ]
+    declarers = dict.fromkeys(str(spec.get("declared_by") or "nobody") for spec in specs.values())
+    approvals = [approval_in(spec, key) for key, spec in specs.items()]
     made = sum(s.generated for s in figures.sets)
     first = next(iter(specs.values()))
     target = listed(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -69,10 +61,11 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
         f"{m.name}, behind an API" if m.source == "api" else f"{m.name}, {m.steps} steps, {m.device}"
         for m in figures.models
     ]
-    unsupported = list(dict.fromkeys(text for spec in specs.values() if (text := _unsupported(spec))))
+    support = [declared_support(spec, None) for spec in specs.values()]
+    unsupported = [text for text in support if "unsupported" in text]
     return [
         ("Declared target", target),
-        ("Declared by", f"{declared}; {'; '.join(dict.fromkeys([*approvals, *unsupported]))}"),
+        ("Declared by", f"{listed([*declarers])}; {'; '.join(dict.fromkeys([*approvals, *unsupported]))}"),
         ("Model", listed(models)),
         (
             "Pictures",
@@ -80,11 +73,6 @@ def facts(figures: ReportFigures) -> list[tuple[str, str]]:
             f"{counted(len(figures.sets), 'set')}",
         ),
     ]
-
-
-def _unsupported(spec: Mapping[str, Any]) -> str:
-    text = declared_support(spec, None)
-    return text if "unsupported" in text else ""
 
 
 def _short(text: str, limit: int = 140) -> str:
@@ -98,33 +86,22 @@ def provenance(done: Collected) -> list[tuple[str, str]]:
     figures, audit = done.figures, done.figures.audit
     rows = [("Run", f"begun {figures.created_at:%Y-%m-%d %H:%M} UTC, by fairgen {figures.run_fairgen}")]
     for model in figures.models:
-        rows += _model(model)
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))
+        rows += [*model_rows(model), ("Versions", versions)]
     rows += [("Steering", "; ".join(_steering(done, arm.arm) for arm in figures.arms))]
     if audit is not None:
         rows += _audit(audit)
-    signed = [f"{s.subject}, certificate {s.fingerprint} issued by {s.issuer}" for s in figures.signers]
     rows += [
         ("Seeds", _seeds(done)),
-        ("Signed by", "; ".join(signed)),
+        ("Signed by", signed_by(figures.signers)),
         ("This page", f"written by fairgen {figures.fairgen} from run.jsonl; every figure is in report.json"),
     ]
     return [(name, value) for name, value in rows if value]
 
 
-def _model(model: ModelInfo) -> list[tuple[str, str]]:
-    return [
-        *model_rows(model),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),
-    ]
-
-
 def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
     host = audit.host
-    machine = ", ".join(
-        part
-        for part in (host.platform, host.machine, host.processor, f"{host.cores} cores", host.device)
-        if part
-    )
+    parts = (host.platform, host.machine, host.processor, f"{host.cores} cores", host.device)
     counts = sorted({prompt.count for prompt in audit.prompts})
     command = ["fairgen", "audit", "--prompts", audit.prompts_file]
     names = {str(spec.get("name")) for spec in audit.specs.values()}
@@ -142,7 +119,7 @@ def _audit(audit: AuditRecord) -> list[tuple[str, str]]:
             f"{audit.batch_size}, {counted(audit.side_by_side, 'prompt')} side by side",
         ),
         ("Calibrations", "; ".join(f"{arm} {digest}" for arm, digest in audit.calibrations.items())),
-        ("Host", machine),
+        ("Host", ", ".join(filter(None, parts))),
         ("fairgen", audit.fairgen + (f", commit {audit.fairgen_commit}" if audit.fairgen_commit else "")),
         ("Commit of the folder", audit.git_commit or ""),
         ("Command", shlex.join(command)),
@@ -179,16 +156,11 @@ class SpecPart:
 
 def spec_parts(figures: ReportFigures) -> list[SpecPart]:
     """Every spec of the run: who declared and approved it, and the document."""
-    parts = []
-    for key, spec in figures.specs.items():
-        rows = [
-            (name, value) for name, value in declaration(spec, key, None) if value and name != "Target for"
-        ]
-        parts.append(
-            SpecPart(
-                str(spec.get("name", "by hand")),
-                rows,
-                json.dumps(spec, ensure_ascii=False, indent=2, default=str),
-            )
+    return [
+        SpecPart(
+            str(spec.get("name", "by hand")),
+            [row for row in declaration(spec, key, None) if row[1] and row[0] != "Target for"],
+            json.dumps(spec, ensure_ascii=False, indent=2, default=str),
         )
-    return parts
+        for key, spec in figures.specs.items()
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from fairgen.report import words
 from fairgen.report.gallery import Gallery
@@ -40,8 +40,9 @@ class ArmStyle:
         return self.label[:1].upper() + self.label[1:]
 
 
-def arm_styles(arms: Sequence[str]) -> list[ArmStyle]:
+def arm_styles(figures: ReportFigures) -> list[ArmStyle]:
     """The unsteered arm is hollow and hatched, the others take the four steered styles in turn."""
+    arms = [arm.arm for arm in figures.arms]
     keys = iter(("steered", "steered-2", "steered-3", "steered-4") * len(arms))
     return [ArmStyle(arm, label(arm), "unsteered" if arm == UNSTEERED else next(keys)) for arm in arms]
 
@@ -129,7 +130,7 @@ def _lightness(prompt: PromptFigures) -> float:
 def _panel(style: ArmStyle | None, places: Sequence[tuple[Sequence[PromptFigures], float]]) -> Panel:
     columns, lines = [], []
     for prompts, x in places:
-        known = [p for p in prompts if style is None or _counted(p, style)]
+        known = [p for p in prompts if style is None or _shares(p, style)]
         if not known:
             continue
         declared = _mean_shares([p.target for p in known])
@@ -140,20 +141,15 @@ def _panel(style: ArmStyle | None, places: Sequence[tuple[Sequence[PromptFigures
                 segments.append((100 * top, 100 * share, key))
             top += share
         columns.append(Column(x, _title(known, style), segments))
-        edge = 0.0
-        for share in list(declared.values())[:-1]:
-            edge += share
-            lines.append(f"M{x:g} {100 * edge:.2f}h1")
+        edges = accumulate(list(declared.values())[:-1])
+        lines += [f"M{x:g} {100 * edge:.2f}h1" for edge in edges]
     return Panel(style, columns, "".join(lines))
 
 
-def _counted(prompt: PromptFigures, style: ArmStyle) -> bool:
-    return style.arm in prompt.sets and prompt.sets[style.arm].kept > 0
-
-
 def _shares(prompt: PromptFigures, style: ArmStyle) -> dict[str, float]:
-    found = prompt.sets[style.arm]
-    return {key: n / found.kept for key, n in found.measured.items()}
+    """Class -> share of what was read; empty where nothing was."""
+    found = prompt.sets.get(style.arm)
+    return {key: n / found.kept for key, n in found.measured.items()} if found and found.kept else {}
 
 
 def _mean_shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -214,7 +210,6 @@ class Shown:
 class Card:
     """One place of the set, arm by arm."""
 
-    slot: int
     seed: int | None
     pictures: list[Shown]
 
@@ -251,11 +246,9 @@ class PromptView:
         return {c.key: c.label for c in self.classes}
 
 
-def prompt_views(
-    done: Collected, styles: Sequence[ArmStyle], choice: Choice, gallery: Gallery
-) -> Iterator[PromptView]:
+def prompt_views(done: Collected, choice: Choice, gallery: Gallery) -> Iterator[PromptView]:
     """Each prompt, made as it is asked for; its pictures are fetched as they are drawn."""
-    common = common_notes(done.figures)
+    styles, common = arm_styles(done.figures), common_notes(done.figures)
     held = None if choice.size is None else gallery
     for number, (prompt, sets) in enumerate(zip(done.figures.prompts, done.sets, strict=True), 1):
         yield _prompt_view(f"p{number}", prompt, sets, styles, choice, common, held)
@@ -294,11 +287,10 @@ def _prompt_view(
         ita_borders=[(_ita_place(border), f"{border:g}°") for border in scale.borders],
         cards=[
             Card(
-                slot,
                 next((shot.seed for style, shot in pair if shot.attempt == 0), None),
                 [Shown(style, shot, gallery) for style, shot in pair],
             )
-            for slot, pair in sorted(cards.items())
+            for _, pair in sorted(cards.items())
         ],
         aside=[_aside(style, sets[style.arm], gallery, choice) for style in present],
         notes=_notes(shown, common),
@@ -342,8 +334,8 @@ def _ita_place(angle: float) -> float:
 
 
 def _aside(style: ArmStyle, found: MeasuredSet, gallery: Gallery | None, choice: Choice) -> Aside:
-    reasons = Counter(words.reason_text(shot.reason) for shot in found.outside if shot.reason)
-    reasons += Counter(words.reason_text(shot.reason) for shot in found.inside if shot.reason)
+    shots = (*found.outside, *found.inside)
+    reasons = Counter(words.reason_text(shot.reason) for shot in shots if shot.reason)
     return Aside(
         style=style,
         discarded=found.figures.discarded,

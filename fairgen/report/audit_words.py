@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fairgen.common.text import counted
 from fairgen.scoring.across import UNSTEERED
-from fairgen.scoring.figures import Comparison, ReportedArm, ReportFigures
+from fairgen.scoring.figures import Comparison, ReportFigures
 from fairgen.steering.registry import label
 
 
@@ -32,17 +32,18 @@ def headline(figures: ReportFigures) -> str:
         return "There is no prompt yet that every arm has finished."
     plain = next((arm for arm in known if arm.arm == UNSTEERED), None)
     steered = [arm for arm in known if arm.arm != UNSTEERED]
+    off = _each({arm.arm: percent(arm.tv or 0.0) for arm in steered})
     if plain is None or plain.tv is None:
-        return f"Off the declared target: {_off_each(steered)} of the pictures."
+        return f"Off the declared target: {off} of the pictures."
     left = f"Left to itself, the model is off the declared target in {percent(plain.tv)} of its pictures"
-    return f"{left}; steered, in {_off_each(steered)}." if steered else f"{left}."
+    return f"{left}; steered, in {off}." if steered else f"{left}."
 
 
-def _off_each(arms: Sequence[ReportedArm]) -> str:
-    offs = {arm.arm: percent(arm.tv or 0.0) for arm in arms}
-    if len(set(offs.values())) == 1:
-        return next(iter(offs.values()))
-    return listed([f"{off} ({label(arm)})" for arm, off in offs.items()])
+def _each(said: Mapping[str, str]) -> str:
+    """What is said of each arm, once where it is the same of all."""
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return listed([f"{text} ({label(arm)})" for arm, text in said.items()])
 
 
 def conclusion(figures: ReportFigures) -> list[str]:
@@ -55,11 +56,8 @@ def conclusion(figures: ReportFigures) -> list[str]:
         for a in figures.arms
         if a.arm != UNSTEERED and a.generated_per_kept
     }
-    if len(set(prices.values())) == 1:
-        rest.append(f"The price: {next(iter(prices.values()))} pictures made for each one that is kept.")
-    elif prices:
-        each = listed([f"{price} ({label(arm)})" for arm, price in prices.items()])
-        rest.append(f"The price: {each} pictures made for each one that is kept.")
+    if prices:
+        rest.append(f"The price: {_each(prices)} pictures made for each one that is kept.")
     return [text for text in (compared, " ".join(rest)) if text]
 
 
@@ -132,9 +130,8 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         ),
         (
             "Chance floor",
-            "The mean TV of a perfect sampler that draws each picture independently from the target. "
-            "Sets that are planned come closer: where each class is asked for by a quota, or by what is "
-            "missing.",
+            "The mean TV of a perfect sampler that draws each picture independently from the target. Sets "
+            "that are planned come closer: where each class is asked for by a quota, or by what is missing.",
         ),
         (
             "Alignment error",
@@ -163,16 +160,14 @@ def meanings(figures: ReportFigures) -> list[tuple[str, str]]:
         ),
         (
             "With reading errors",
-            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure "
-            "the reader was of it. Errors blur: a set that matches exactly can only move away from "
-            "its target, a skewed one looks less skewed. So this range need not hold the figure "
-            "beside it.",
+            "The range, 95 times in 100, when the class of every picture is drawn anew by how sure the "
+            "reader was of it. Errors blur: a set that matches exactly can only move away from its target, "
+            "a skewed one looks less skewed. So this range need not hold the figure beside it.",
         ),
         (
             "More than chance",
             "The exact multinomial test of the unsteered set against its target, at 5 % after Holm's "
-            "correction for the number of prompts. Steered sets are no independent draws and get no "
-            "p-value.",
+            "correction for the number of prompts. Steered sets are no independent draws and get no p-value.",
         ),
         (
             f"Within TV {figures.tolerance:g}",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fairgen.runs import ModelInfo
+from fairgen.runs import ModelInfo, SignerRecord
 from fairgen.targets.approval import approval_text
 from fairgen.targets.oversight import OversightProbe
 from fairgen.targets.support import declared_support
 
-__all__ = ["declaration", "model_rows"]
+__all__ = ["approval_in", "declaration", "model_rows", "signed_by"]
 
 _SHOWN_PROMPTS = 3
 
@@ -21,34 +21,31 @@ def declaration(spec: Mapping[str, Any], spec_hash: str, context: int | None) ->
     """
     contexts = spec.get("contexts") or []
     chosen: Mapping[str, Any] = {} if context is None else contexts[context]
-    version, scale = spec.get("version", "?"), spec.get("scale", "?")
+    version, scale, by = spec.get("version", "?"), spec.get("scale", "?"), spec.get("declared_by")
     return [
         ("Spec", f"{spec.get('name', 'by hand')} (version {version}, scale {scale})"),
         ("Target for", _target_for(chosen, context, len(contexts))),
         ("Target is about", str(chosen.get("about") or spec.get("about") or "")),
         ("Why that target", str(chosen.get("why") or spec.get("why") or "")),
         ("Support", declared_support(spec, context)),
-        ("Declared by", _declared(spec)),
+        ("Declared by", f"{by} on {spec.get('declared_on')}" if by else ""),
         ("Consistency under stated oversight", _watched(spec if context is None else chosen)),
-        (
-            "Approval",
-            approval_text(
-                spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
-            ),
-        ),
+        ("Approval", approval_in(spec, spec_hash)),
         ("Spec hash", spec_hash),
     ]
+
+
+def approval_in(spec: Mapping[str, Any], spec_hash: str) -> str:
+    """The approval of a spec's document in words; ``spec_hash`` is that of its content."""
+    return approval_text(
+        spec.get("approved_by"), spec.get("approved_on"), spec.get("approved_hash"), spec_hash
+    )
 
 
 def _watched(part: Mapping[str, Any]) -> str:
     """Whether the model behind the target answers the same when told that it is watched; empty: not asked."""
     probe = (part.get("elicitation") or {}).get("probe")
     return OversightProbe.model_validate(probe).text if probe else ""
-
-
-def _declared(spec: Mapping[str, Any]) -> str:
-    by = spec.get("declared_by")
-    return f"{by} on {spec.get('declared_on')}" if by else ""
 
 
 def _target_for(chosen: Mapping[str, Any], context: int | None, contexts: int) -> str:
@@ -74,3 +71,8 @@ def model_rows(model: ModelInfo) -> list[tuple[str, str]]:
         ("Weights", "; ".join(f"{name} {digest}" for name, digest in sorted(model.weights.items()))),
         ("Device", f"{model.device}, {model.dtype}"),
     ]
+
+
+def signed_by(signers: Iterable[SignerRecord]) -> str:
+    """Who signed pictures; empty: nobody."""
+    return "; ".join(f"{s.subject}, certificate {s.fingerprint} issued by {s.issuer}" for s in signers)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
 
-__all__ = ["MISSING", "SYNTHETIC_XMP", "THUMBNAIL", "data_uri", "embedded", "inside", "uri_of"]
+__all__ = ["MISSING", "SYNTHETIC_XMP", "THUMBNAIL", "embedded", "inside", "uri_of"]
 
 THUMBNAIL = 384
 """Longest side of an embedded picture, in pixels."""
@@ -38,20 +38,6 @@ SYNTHETIC_XMP = (
 def inside(path: Path, root: Path) -> bool:
     """Whether a file lies under ``root`` once links and ``..`` are followed."""
     return path.resolve().is_relative_to(root.resolve())
-
-
-def data_uri(path: Path | None, root: Path | None = None) -> str:
-    """``data:`` URI of a picture file, as `embedded` makes it.
-
-    A file that is gone, cannot be opened, or lies outside ``root`` becomes a grey square that says
-    "not saved": a run file is data, and must not make the report read other files.
-    """
-    if path is None or (root is not None and not inside(path, root)):
-        return MISSING
-    try:
-        return uri_of(*embedded(path))
-    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return MISSING
 
 
 def embedded(path: Path, pixels: Image.Image | None = None, side: int = THUMBNAIL) -> tuple[str, bytes]:

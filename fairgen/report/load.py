@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from fairgen.common.text import counted
 from fairgen.models.options import ModelOptions
 from fairgen.report import words
-from fairgen.report.declaration import declaration, model_rows
-from fairgen.report.images import data_uri
+from fairgen.report.declaration import declaration, model_rows, signed_by
 from fairgen.report.view import Arm, Picture, Report, ToneClass, Twin
 from fairgen.runs import PictureRecord, ReadingDocument, Run, SessionRun
 from fairgen.scoring.measure import Fate, lab_to_hex, measure
@@ -61,21 +61,14 @@ def picture_view(
     )
 
 
-def reports_of(run: Run, image: Callable[[str | None], str] | None = None) -> list[Report]:
+def reports_of(run: Run, image: Callable[[str | None], str]) -> list[Report]:
     """The reports of a run, in the order of its prompts; the sessions of one prompt and target are its
-    arms.
-
-    Args:
-        image: a picture's file, as it is recorded -> its data URI; default: the file is opened.
+    arms. ``image``: a picture's file, as it is recorded -> its data URI.
     """
-
-    def opened(file: str | None) -> str:
-        return data_uri(run.path(file), run.folder)
-
     groups: dict[tuple[str, str], list[SessionRun]] = {}
     for session in run.sessions.values():
         groups.setdefault((session.record.prompt, session.record.spec_hash), []).append(session)
-    return [_report(run, group, image or opened) for group in groups.values()]
+    return [_report(run, group, image) for group in groups.values()]
 
 
 def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], str]) -> Report:
@@ -91,9 +84,7 @@ def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], 
     for s in sessions:
         notes += s.summary.notes if s.summary else s.record.notes
     notes += run.problems
-    counted = [a.figures.kept for a in arms if a.figures]
-    shares = [b.share for a in arms for b in a.bars.values()]
-    band = chance_band(head.target, min(counted)) if counted else {}
+    band, axis_max = chance_and_axis(arms, head.target)
     return Report(
         prompt=head.prompt,
         spec_name=str(head.spec.get("name", "by hand")),
@@ -109,8 +100,18 @@ def _report(run: Run, sessions: list[SessionRun], image: Callable[[str | None], 
         sentences=words.sentences(arms),
         provenance=_provenance(run, sessions),
         notes=tuple(dict.fromkeys(notes)),
-        axis_max=axis_end([*shares, *head.target.values(), *(high for _, high in band.values())]),
+        axis_max=axis_max,
     )
+
+
+def chance_and_axis(
+    arms: Sequence[Arm], target: Mapping[str, float]
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """The band of chance for the smallest set that was read, and the end of the axis that all bars share."""
+    counted = [arm.figures.kept for arm in arms if arm.figures]
+    band = chance_band(target, min(counted)) if counted else {}
+    shares = [bar.share for arm in arms for bar in arm.bars.values()]
+    return band, axis_end([*shares, *target.values(), *(high for _, high in band.values())])
 
 
 def axis_end(shares: Iterable[float]) -> float:
@@ -182,19 +183,16 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
     head = sessions[0].record
     model = head.model
     seeds = sorted({p.seed for s in sessions for p in s.pictures})
+    used = f" for the set; {counted(len(seeds), 'seed')}, {_spell(seeds)}" if seeds else ""
+    signers = [s.record.signer for s in sessions if s.record.signer]
     rows = [
         *model_rows(model),
         ("Steering", "; ".join(_steering(s) for s in sessions)),
         *declaration(head.spec, head.spec_hash, head.context),
         ("Spec in full", json.dumps(head.spec, ensure_ascii=False, default=str)),
-        (
-            "Seeds",
-            f"{head.seed} for the set; {counted(len(seeds), 'seed')}, {_spell(seeds)}"
-            if seeds
-            else str(head.seed),
-        ),
+        ("Seeds", f"{head.seed}{used}"),
         ("Started", f"{head.started_at:%Y-%m-%d %H:%M} UTC"),
-        ("Signed by", _signed(sessions)),
+        ("Signed by", signed_by({s.fingerprint: s for s in signers}.values())),
         ("fairgen", run.record.fairgen),
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(model.versions.items()))),
         ("Command", _command(sessions)),
@@ -202,31 +200,20 @@ def _provenance(run: Run, sessions: list[SessionRun]) -> tuple[tuple[str, str], 
     return tuple((name, value) for name, value in rows if value)
 
 
-def _signed(sessions: list[SessionRun]) -> str:
-    signers = {s.record.signer.fingerprint: s.record.signer for s in sessions if s.record.signer}
-    return "; ".join(
-        f"{signer.subject}, certificate {fingerprint} issued by {signer.issuer}"
-        for fingerprint, signer in signers.items()
-    )
-
-
 def _steering(session: SessionRun) -> str:
     record = session.record
-    made = len(session.pictures)
+    made = counted(len(session.pictures), "picture")
     extra = f", {json.dumps(record.technique, ensure_ascii=False, default=str)}" if record.technique else ""
     tries = f"at most {record.max_tries} {'try' if record.max_tries == 1 else 'tries'} a place"
     places = counted(record.count, "place")
-    return f"{record.steering}: {counted(made, 'picture')} made for {places}, {tries}{extra}"
+    return f"{record.steering}: {made} made for {places}, {tries}{extra}"
 
 
 def _spell(seeds: list[int]) -> str:
-    shown = [str(s) for s in (seeds if len(seeds) <= 6 else [*seeds[:3], "…", *seeds[-2:]])]
-    return ", ".join(shown)
+    return ", ".join(map(str, seeds if len(seeds) <= 6 else [*seeds[:3], "…", *seeds[-2:]]))
 
 
 def _command(sessions: list[SessionRun]) -> str:
-    import shlex
-
     from fairgen.targets import list_specs
 
     record = sessions[-1].record
@@ -234,15 +221,7 @@ def _command(sessions: list[SessionRun]) -> str:
     shares = ",".join(f"{key}={share!r}" for key, share in record.target.items())
     command = ["fairgen", "generate", record.prompt]
     command += ["--spec", name] if name in list_specs() else ["--target", shares]
-    command += [
-        "--count",
-        str(record.count),
-        "--model",
-        record.model.name,
-        "--steering",
-        record.steering,
-        "--seed",
-        str(record.seed),
-        *ModelOptions.model_validate(record.model.options).flags(),
-    ]
+    command += ["--count", str(record.count), "--model", record.model.name]
+    command += ["--steering", record.steering, "--seed", str(record.seed)]
+    command += ModelOptions.model_validate(record.model.options).flags()
     return shlex.join(command)

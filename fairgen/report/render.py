@@ -13,10 +13,11 @@ from markupsafe import Markup
 from fairgen.common.files import disk_errors, replacing
 from fairgen.common.text import counted
 from fairgen.report import words
+from fairgen.report.paging import page_name
 from fairgen.report.view import Report
 
 
-def write_page(reports: list[Report], path: Path, pages: int = 0) -> Path:
+def write_page(reports: list[Report], path: Path, pages: int = 0) -> None:
     """Write the page for one or several reports (one a prompt), piece by piece, whole or not at all.
 
     Args:
@@ -29,7 +30,6 @@ def write_page(reports: list[Report], path: Path, pages: int = 0) -> Path:
     style = Markup(template_text("report.css"))
     template = page_environment().get_template("report.html.j2")
     write_pieces(path, template.generate(reports=reports, css=style, script_source="", pages=pages))
-    return path
 
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> None:
@@ -67,10 +67,11 @@ def escaping_environment(package: str) -> Environment:
 def page_environment() -> Environment:
     """The template engine of all reports."""
     environment = escaping_environment("fairgen.report")
+    environment.filters["page_name"] = page_name
     environment.filters["reasons"] = words.reasons
     return environment
 
 
-def template_text(name: str) -> str:
-    """A file of the templates' folder, as it is."""
-    return resources.files("fairgen.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+def template_text(name: str, package: str = "fairgen.report") -> str:
+    """A file of the templates' folder of ``package``, as it is."""
+    return resources.files(package).joinpath(f"templates/{name}").read_text(encoding="utf-8")

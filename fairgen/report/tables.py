@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from fairgen.common.files import disk_errors, replacing
-from fairgen.runs import SessionRun
+from fairgen.runs import ReadingDocument, SessionRun
 from fairgen.scoring.figures import PromptFigures
 
 if TYPE_CHECKING:
@@ -117,29 +117,32 @@ def picture_rows(session: SessionRun, arm: str, group: str | None) -> Iterator[d
     inside = {p.index: p for p in session.final_set()}
     for made in session.pictures:
         picture = inside.get(made.index, made)
-        reading = picture.readings[0] if picture.readings else {}
-        chances = (reading.get("probabilities") or {}).get(session.record.scale) or {}
-        lab = reading.get("lab") or (None, None, None)
         yield picture.model_dump(mode="json", exclude={"readings", "steering"}) | {
             "session_prompt": session.record.prompt,
             "group": group,
             "arm": arm,
             "strength": picture.steering.get("strength"),
-            "certainty": chances.get(picture.measured or ""),
             "in_set": picture.index in inside and picture.measured is not None,
-            "lab_l": lab[0],
-            "lab_a": lab[1],
-            "lab_b": lab[2],
-            "ita": reading.get("ita"),
-            "faces": sum(1 for r in picture.readings if r.get("box") is not None),
+            **reading_columns(picture.readings, session.record.scale, picture.measured),
         }
+
+
+def reading_columns(readings: Sequence[ReadingDocument], scale: str, measured: str | None) -> dict[str, Any]:
+    """What tables say of a picture's readings (largest face first), beside the class that counts."""
+    first: ReadingDocument = readings[0] if readings else {}
+    chances = (first.get("probabilities") or {}).get(scale) or {}
+    return {
+        "certainty": chances.get(measured or ""),
+        **dict(zip(("lab_l", "lab_a", "lab_b"), first.get("lab") or (), strict=False)),
+        "ita": first.get("ita"),
+        "faces": sum(1 for r in readings if r.get("box") is not None),
+    }
 
 
 class TableWriter:
     """Writes rows to ``<name>.csv`` and ``<name>.parquet`` as they come; memory holds 2,000 of them.
 
-    A text that a spreadsheet would run as a formula gets a leading apostrophe in the CSV, and stays as it is
-    in the Parquet file. Use through `table`.
+    The CSV is as `csv_writer` writes it; the Parquet file has every text as it is. Use through `table`.
     """
 
     def __init__(self, columns: Columns, csv_file: IO[str], parquet_file: IO[bytes]) -> None:
@@ -149,15 +152,14 @@ class TableWriter:
         types = {"text": pa.string(), "whole": pa.int64(), "number": pa.float64(), "yes": pa.bool_()}
         self._schema: pa.Schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
         self._columns = tuple(columns)
-        self._csv = csv.DictWriter(csv_file, self._columns, lineterminator="\n")
-        self._csv.writeheader()
+        self._add_to_csv = csv_writer(self._columns, csv_file)
         self._parquet = pq.ParquetWriter(parquet_file, self._schema, compression="zstd")
         self._waiting: list[dict[str, Any]] = []
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row; columns that it leaves out are empty."""
         cells = {name: row.get(name) for name in self._columns}
-        self._csv.writerow({name: csv_cell(value) for name, value in cells.items()})
+        self._add_to_csv(cells)
         self._waiting.append(cells)
         if len(self._waiting) >= _ROWS_AT_ONCE:
             self._flush()
@@ -197,18 +199,26 @@ def table(folder: Path, name: str, columns: Columns) -> Iterator[TableWriter]:
             writer.close()
 
 
-def csv_cell(value: Any) -> Any:
-    """A value as it may stand in a CSV: no text that a spreadsheet would run."""
+def csv_writer(columns: Iterable[str], file: IO[str]) -> Callable[[Mapping[str, Any]], object]:
+    """Begin a CSV with its titles; what is returned writes a row, whose missing columns are empty.
+
+    A text that a spreadsheet would run as a formula gets a leading apostrophe.
+    """
+    names, writer = list(columns), csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    return lambda row: writer.writerow([_cell(row.get(name)) for name in names])
+
+
+def _cell(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows -> CSV. A text that a spreadsheet would run as a formula gets a leading apostrophe."""
-    names, buffer = list(columns), io.StringIO()
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
+    """Rows -> CSV, as `csv_writer` writes it."""
+    buffer = io.StringIO()
+    add = csv_writer(columns, buffer)
     for row in rows:
-        writer.writerow({key: csv_cell(row.get(key)) for key in names})
+        add(row)
     return buffer.getvalue()

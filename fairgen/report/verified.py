@@ -18,40 +18,22 @@ from fairgen.provenance.reading import mark_sentence
 from fairgen.report import words
 from fairgen.report.declaration import declaration
 from fairgen.report.gallery import Gallery
-from fairgen.report.images import THUMBNAIL, data_uri, embedded
-from fairgen.report.load import axis_end, picture_view, tone_classes
+from fairgen.report.images import THUMBNAIL, embedded
+from fairgen.report.load import chance_and_axis, picture_view, tone_classes
 from fairgen.report.paging import PAGES, Layout, page_name, put_in_place
 from fairgen.report.render import page_environment, template_text, write_page, write_pieces
-from fairgen.report.tables import csv_text
+from fairgen.report.tables import csv_text, reading_columns
 from fairgen.report.view import Arm, Report
 from fairgen.report.write import Written
-from fairgen.scoring.numbers import bars, chance_band
+from fairgen.scoring.numbers import bars
 from fairgen.scoring.verify import PictureResult, Verification
 from skin_tone import PictureError
 from skin_tone.files import open_picture
 
 _COLUMNS = (
-    "file",
-    "measured",
-    "certainty",
-    "abstained",
-    "unreadable",
-    "lab_l",
-    "lab_a",
-    "lab_b",
-    "ita",
-    "faces",
-    "source_type",
-    "made_by",
-    "seed",
-    "prompt",
-    "spec_hash",
-    "credentials",
-    "signer",
-    "credentials_problem",
-)
-
-
+    "file", "measured", "certainty", "abstained", "unreadable", "lab_l", "lab_a", "lab_b", "ita", "faces",
+    "source_type", "made_by", "seed", "prompt", "spec_hash", "credentials", "signer", "credentials_problem",
+)  # fmt: skip
 MOST_PICTURES = 1_000
 """Beyond it the report is a folder of pages unless one page is asked for."""
 _PICTURES_A_PAGE = 200
@@ -91,10 +73,8 @@ class VerificationWriter:
         summary = json.dumps(done.to_json(), ensure_ascii=False, indent=2)
         write_text(self._made / "summary.json", summary + "\n")
         put_in_place(self._made, self.folder)
-        html, table, document = (
-            self.folder / name for name in ("report.html", "pictures.csv", "summary.json")
-        )
-        return Written(html, table, document, pages=number)
+        out = self.folder
+        return Written(out / "report.html", out / "pictures.csv", out / "summary.json", pages=number)
 
 
 @contextmanager
@@ -146,14 +126,12 @@ def _write_pages(report: Report, folder: Path) -> int:
             whole=len(pictures),
             page=page,
             of=number,
-            previous=page_name(page - 1) if page > 1 else None,
-            following=page_name(page + 1) if page < number else None,
         )
         write_pieces(folder / page_name(page), pieces)
     return number
 
 
-def verification_report(done: Verification, image: Callable[[Path], str] = data_uri) -> Report:
+def verification_report(done: Verification, image: Callable[[Path], str]) -> Report:
     """A `Report` with one arm: the pictures as they were found. ``image``: a file -> its data URI."""
     spec, counts, target = done.spec, done.counts, done.target
     classes = tone_classes(spec.scale, target)
@@ -170,11 +148,9 @@ def verification_report(done: Verification, image: Callable[[Path], str] = data_
         for r in done.results
         if r.unreadable is None
     )
-    arms = (
-        Arm("found", "As found", bars(counts), done.figures() if any(counts.values()) else None, pictures),
-    )
-    n = sum(counts.values())
-    band = chance_band(target, n) if n else {}
+    figures = done.figures() if any(counts.values()) else None
+    arms = (Arm("found", "As found", bars(counts), figures, pictures),)
+    band, axis_max = chance_and_axis(arms, target)
     rows = [
         ("Files", f"{len(done.results)}, of which {len(done.unreadable)} could not be opened"),
         *declaration(spec.model_dump(mode="json"), spec.content_hash(), done.context),
@@ -201,13 +177,7 @@ def verification_report(done: Verification, image: Callable[[Path], str] = data_
         sentences=words.sentences(arms),
         provenance=tuple((name, value) for name, value in rows if value),
         notes=(words.FOUND_NOTE, words.TARGET_NOTE, *done.notes),
-        axis_max=axis_end(
-            [
-                *(b.share for b in arms[0].bars.values()),
-                *target.values(),
-                *(high for _, high in band.values()),
-            ]
-        ),
+        axis_max=axis_max,
         unreadable=tuple((r.name, r.unreadable or "") for r in done.unreadable),
     )
 
@@ -226,21 +196,13 @@ def write_verification(done: Verification, folder: Path) -> Written:
 
 def _row(done: Verification, r: PictureResult) -> dict[str, Any]:
     """A line of pictures.csv."""
-    first = r.readings[0] if r.readings else {}
-    lab = first.get("lab") or (None, None, None)
-    chances = (first.get("probabilities") or {}).get(done.spec.scale) or {}
     own, credentials = r.marks.provenance, r.marks.credentials
     return {
         "file": r.name,
         "measured": r.measured,
-        "certainty": chances.get(r.measured or ""),
         "abstained": r.abstained,
         "unreadable": r.unreadable,
-        "lab_l": lab[0],
-        "lab_a": lab[1],
-        "lab_b": lab[2],
-        "ita": first.get("ita"),
-        "faces": sum(1 for x in r.readings if x.get("box") is not None),
+        **reading_columns(r.readings, done.spec.scale, r.measured),
         "source_type": r.marks.source_type or credentials.source_type,
         "made_by": f"fairgen {own.fairgen}, {own.model}" if own else credentials.generator,
         "seed": own.seed if own else None,

@@ -100,16 +100,11 @@ def subline(arms: Sequence[Arm], classes: Sequence[ToneClass], target: dict[str,
     most = max(first.bars, key=lambda k: first.bars[k].share - target[k])
     share, declared = first.bars[most].share, target[most]
     if share - declared > 0.05:
-        whom = {
-            "unsteered": f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”",
-            "steered": f"The skin tone is “{names[most]}”",
-            "found": f"The skin tone is “{names[most]}”",
-        }[first.key]
-        sentences.append(
-            f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared.".replace(
-                "%", "\N{NO-BREAK SPACE}%"
-            )
-        )
+        whom = f"The skin tone is “{names[most]}”"
+        if first.key == "unsteered":
+            whom = f"Asked for “{prompt}”, the model on its own drew the skin tone “{names[most]}”"
+        text = f"{whom} in {share:.0%} of the pictures; {declared:.0%} were declared."
+        sentences.append(text.replace("%", "\N{NO-BREAK SPACE}%"))
     last = [a for a in arms if a.figures][-1]
     if last.figures is not None:
         sentences.append(_against_chance(last.figures, target, steered=last.key == "steered"))
@@ -128,11 +123,8 @@ def _against_chance(f: Figures, target: Mapping[str, float], *, steered: bool) -
             f"{chance}; steering lands below that because each picture is read and the next one is asked "
             "for what is missing."
         )
-    if tv <= floor:
-        return f"{chance}: this set is no further from the target than that."
-    if tv <= 1.5 * floor:
-        return f"{chance}: this set is somewhat further from the target than that."
-    return f"{chance}: this set is clearly further from the target than that."
+    how_far = "no" if tv <= floor else "somewhat" if tv <= 1.5 * floor else "clearly"
+    return f"{chance}: this set is {how_far} further from the target than that."
 
 
 def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
@@ -152,8 +144,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "Total variation (TV)",
             "The share of the pictures that would have to change class for the set to be as declared: 0 is "
-            "a perfect match, "
-            "1 no overlap at all. Half the sum of |measured − declared|.",
+            "a perfect match, 1 no overlap at all. Half the sum of |measured − declared|.",
             {i: f"{f.tv:.3f}" for i, f in have.items()},
         ),
         row(
@@ -165,8 +156,7 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             "Alignment error",
             "The sum of the squared differences between measured and declared shares; it weighs one large "
-            "miss more than several "
-            "small ones.",
+            "miss more than several small ones.",
             {i: f"{f.alignment_error:.4f}" for i, f in have.items()},
         ),
         row(
@@ -191,10 +181,8 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
         row(
             f"Meets the target within TV {MEETS_WITHIN:g}? (p)",
             "Below 0.05, the model behind these pictures is shown to lie within that distance of the "
-            "target. That "
-            "takes some hundred pictures even for a perfect match; a small set proves nothing. Not given "
-            "for a "
-            "steered set.",
+            "target. That takes some hundred pictures even for a perfect match; a small set proves nothing. "
+            "Not given for a steered set.",
             {i: "–" if f.p_meets is None else _p(f.p_meets) for i, f in have.items()},
         ),
         row(
@@ -214,22 +202,20 @@ def sentences(arms: Sequence[Arm]) -> tuple[Sentence, ...]:
                 {i: f"{a.first_pass_tv:.3f}" for i, a in enumerate(arms) if a.first_pass_tv is not None},
             )
         )
-    rows.append(
+    rows += [
         row(
             "Not read",
             "Pictures in which no skin tone was read, with the reasons given above; they fill no place in "
             "the set.",
             {i: str(len(a.abstained)) for i, a in enumerate(arms)},
-        )
-    )
-    rows.append(
+        ),
         row(
             "Discarded",
             "Pictures that were read but not kept, because no place was open for their class: the price of "
             "the match.",
             {i: str(len(a.discarded)) for i, a in enumerate(arms)},
-        )
-    )
+        ),
+    ]
     return tuple(rows)
 
 

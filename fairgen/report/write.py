@@ -91,6 +91,8 @@ def write_report(
     folder = Path(out) if out is not None else reader.folder
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    which, tell = pictures or "all", told or (lambda _: None)
+    places = {"all": None, "thin": THIN_PLACES, "none": 0}[which]
     is_plain = pictures is None and max_mb is None and layout != "folder" and _is_plain(reader)
     with (
         disk_errors(folder),
@@ -101,37 +103,31 @@ def write_report(
         if is_plain:
             watched = gallery.watch(reader.folder, embedded)
         else:
-            places = {"all": None, "thin": THIN_PLACES, "none": 0}[pictures or "all"]
             size = STEPS[0]
             watched = gallery.watch(reader.folder, lambda _, image: ("image/webp", webp(image, size)), places)
         shown = ShownPictures(reader.folder, watched, threads)
-        done = _collect(reader, shown, made, told or _quiet)
+        done = _collect(reader, shown, made, tell)
         choice, pages = None, 0
         if is_plain:
             _write_plain(run_folder, shown, gallery, done, made)
-        elif _as_folder(done, layout, pictures or "all", max_mb):
+        elif _as_folder(done, layout, places, max_mb):
             choice, pages = write_audit_folder(
                 done,
                 made,
                 gallery,
-                pictures=pictures or "all",
-                told=lambda page, of: (told or _quiet)(f"writing page {page:,} of {of:,}"),
+                pictures=which,
+                told=lambda page, of: tell(f"writing page {page:,} of {of:,}"),
             )
         else:
-            (told or _quiet)("writing the page")
-            choice = write_audit_page(
-                done, made / "report.html", gallery, threads, pictures=pictures or "all", max_mb=max_mb
-            )
+            tell("writing the page")
+            page = made / "report.html"
+            choice = write_audit_page(done, page, gallery, threads, pictures=which, max_mb=max_mb)
         write_text(made / "report.json", done.figures.model_dump_json(indent=1) + "\n")
         put_in_place(made, folder)
     tables = tuple(folder / name for name in ("pictures.parquet", "sets.csv", "sets.parquet"))
     return Written(
         folder / "report.html", folder / "pictures.csv", folder / "report.json", tables, choice, pages
     )
-
-
-def _quiet(_: str) -> None:
-    """Progress that nobody asked for."""
 
 
 def _collect(reader: RunReader, shown: ShownPictures, made: Path, told: Told) -> Collected:
@@ -173,15 +169,11 @@ def _is_plain(reader: RunReader) -> bool:
     return True
 
 
-def _as_folder(done: Collected, layout: Layout, pictures: Pictures, max_mb: float | None) -> bool:
+def _as_folder(done: Collected, layout: Layout, places: int | None, max_mb: float | None) -> bool:
     if layout != "auto" or max_mb is not None:
         return layout == "folder"
-    if pictures == "none":
-        shown = 0
-    elif pictures == "thin":
-        shown = sum(min(THIN_PLACES, len(s.inside)) for sets in done.sets for s in sets.values())
-    else:
-        shown = sum(len(s.inside) + len(s.outside) for sets in done.sets for s in sets.values())
+    found = [one for sets in done.sets for one in sets.values()]
+    shown = sum(len(one.inside[:places]) + (len(one.outside) if places is None else 0) for one in found)
     return shown > MOST_PICTURES or len(done.sets) > MOST_PROMPTS
 
 

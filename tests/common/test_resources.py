@@ -35,9 +35,9 @@ def _run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
 def test_a_wheel_carries_them_inside_the_package(tmp_path: Path, project_root: Path) -> None:
     _installed(tmp_path, project_root)
     (tmp_path / "assets").mkdir()  # somebody else's folder beside the package is not ours
-    inside = tmp_path / "fairgen" / "_data" / "assets"
+    inside = tmp_path / "fairgen" / "_data" / "assets" / "embedded"
     inside.mkdir(parents=True)
-    done = _run(tmp_path, "from fairgen.common.resources import assets_dir; print(assets_dir())")
+    done = _run(tmp_path, "from fairgen.common.resources import embedded_model_dir as e; print(e())")
     assert (done.returncode, Path(done.stdout.strip())) == (0, inside.resolve())
 
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from fairgen.provenance.png import read_provenance
+from fairgen.provenance.png import picture_text, provenance_in
 from fairgen.runs import RUN_FILE, ModelInfo, pixels_hash
 from fairgen.runs.chain import unchained
 from fairgen.steering import Steering, registry
@@ -143,7 +143,7 @@ def files_of(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.suffix == ".png":
-            provenance = read_provenance(path)
+            provenance = provenance_in(picture_text(path))
             assert provenance is not None
             with Image.open(path) as picture:
                 found[name] = pixels_hash(picture) + provenance.model_dump_json(exclude={"created_at"})

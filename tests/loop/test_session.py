@@ -17,7 +17,7 @@ from fairgen.loop.rounds import slot_seed
 from fairgen.loop.session import run_session
 from fairgen.models.contract import FLAGGED
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
-from fairgen.provenance.png import digital_source_type, read_provenance
+from fairgen.provenance.png import picture_text, provenance_in, source_type_in
 from fairgen.runs import PictureRecord, Summary, read_run
 from fairgen.steering.request import Request
 from fairgen.targets import load_spec
@@ -212,8 +212,8 @@ def test_the_run_folder_holds_everything(tmp_path: Path) -> None:
     for p in chosen:
         path = run_file.path(p.file)
         assert path is not None
-        assert digital_source_type(path) == TRAINED_ALGORITHMIC_MEDIA
-        provenance = read_provenance(path)
+        assert source_type_in(picture_text(path)) == TRAINED_ALGORITHMIC_MEDIA
+        provenance = provenance_in(picture_text(path))
         assert provenance is not None
         assert provenance.model == "double", "no path of the user's machine travels with a picture"
         assert (provenance.seed, provenance.prompt, provenance.spec_hash) == (

@@ -20,7 +20,7 @@ from fairgen.errors import UserError
 from fairgen.loop.session import run_session
 from fairgen.pipeline import collect
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA
-from fairgen.provenance.png import digital_source_type, picture_text, read_provenance, write_png
+from fairgen.provenance.png import picture_text, provenance_in, source_type_in, write_png
 from fairgen.provenance.reading import Credentials, MarkReader, count_marks, mark_sentence
 from fairgen.provenance.signing import (
     ALG,
@@ -84,8 +84,8 @@ def test_signing_keeps_pixels_xmp_and_text(tmp_path: Path, signer: PictureSigner
     with Image.open(plain) as a, Image.open(signed) as b:
         assert a.tobytes() == b.tobytes() == picture().tobytes()
     assert picture_text(signed) == picture_text(plain)
-    assert read_provenance(signed) == provenance()
-    assert digital_source_type(signed) == TRAINED_ALGORITHMIC_MEDIA
+    assert provenance_in(picture_text(signed)) == provenance()
+    assert source_type_in(picture_text(signed)) == TRAINED_ALGORITHMIC_MEDIA
     assert signed.read_bytes() != again.read_bytes(), "a signature is new each time"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.png", "plain.png", "signed.png"]
 

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from fairgen.errors import UserError
 from fairgen.provenance.block import TRAINED_ALGORITHMIC_MEDIA, Provenance
-from fairgen.provenance.png import XMP_KEY, digital_source_type, read_provenance, write_png, xmp_packet
+from fairgen.provenance.png import XMP_KEY, picture_text, provenance_in, source_type_in, write_png, xmp_packet
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 
@@ -65,8 +65,8 @@ def test_round_trip(tmp_path: Path) -> None:
     assert info["Description"] == provenance().prompt
     assert "no real person" in info["Disclaimer"]
     assert info["DigitalSourceType"] == TRAINED_ALGORITHMIC_MEDIA
-    assert read_provenance(path) == provenance()
-    assert digital_source_type(path) == TRAINED_ALGORITHMIC_MEDIA
+    assert provenance_in(picture_text(path)) == provenance()
+    assert source_type_in(picture_text(path)) == TRAINED_ALGORITHMIC_MEDIA
     assert [p.name for p in path.parent.iterdir()] == ["picture.png"]
 
 
@@ -80,15 +80,14 @@ def test_any_prompt_gives_well_formed_xml(prompt: str) -> None:
 def test_other_pictures(tmp_path: Path) -> None:
     plain = tmp_path / "plain.png"
     Image.new("RGB", (2, 2)).save(plain)
-    assert read_provenance(plain) is None
-    assert digital_source_type(plain) is None
+    assert provenance_in(picture_text(plain)) is None
+    assert source_type_in(picture_text(plain)) is None
     broken = tmp_path / "broken.png"
     broken.write_bytes(plain.read_bytes()[:40])
-    for call in (read_provenance, digital_source_type):
-        with pytest.raises(UserError, match="no picture that can be read"):
-            call(broken)
-        with pytest.raises(UserError, match="There is no picture"):
-            call(tmp_path / "none.png")
+    with pytest.raises(UserError, match="no picture that can be read"):
+        picture_text(broken)
+    with pytest.raises(UserError, match="There is no picture"):
+        picture_text(tmp_path / "none.png")
 
 
 @pytest.mark.parametrize(
@@ -109,8 +108,8 @@ def test_packets_of_other_tools(tmp_path: Path, packet: str, expected: str | Non
     info.add_itxt("fairgen", "{broken")
     path = tmp_path / "picture.png"
     Image.new("RGB", (2, 2)).save(path, pnginfo=info)
-    assert digital_source_type(path) == expected
-    assert read_provenance(path) is None
+    assert source_type_in(picture_text(path)) == expected
+    assert provenance_in(picture_text(path)) is None
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -18,7 +17,7 @@ from fairgen.errors import UserError
 from fairgen.provenance.block import Provenance
 from fairgen.provenance.png import write_png
 from fairgen.report import write_report
-from fairgen.report.images import data_uri
+from fairgen.report.images import MISSING, embedded, uri_of
 from fairgen.report.load import axis_end, reports_of
 from fairgen.report.tables import csv_text
 from fairgen.runs import RUN_FILE, read_run
@@ -87,7 +86,7 @@ def test_page_stands_alone(run_folder: Path) -> None:
 
 
 def test_every_picture_is_shown_and_none_hidden(run_folder: Path) -> None:
-    (report,) = reports_of(read_run(run_folder))
+    (report,) = reports_of(read_run(run_folder), str)
     unsteered, steered = report.arms
     assert (len(unsteered.kept), len(unsteered.abstained), len(unsteered.discarded)) == (29, 1, 0)
     assert (len(steered.kept), len(steered.abstained), len(steered.discarded)) == (30, 1, 2)
@@ -145,8 +144,8 @@ def test_run_file_cannot_make_the_report_read_other_files(tmp_path: Path) -> Non
     run_file = folder / RUN_FILE
     run_file.write_bytes(unlinked(run_file).replace(b"unsteered/000.png", b"../secret.png"))
     page = write_report(folder).html.read_text()
-    assert data_uri(secret) not in page
-    assert data_uri(None) in page
+    assert uri_of(*embedded(secret)) not in page
+    assert MISSING in page
 
 
 def test_large_picture_becomes_a_thumbnail_that_keeps_its_mark(tmp_path: Path) -> None:
@@ -169,18 +168,24 @@ def test_large_picture_becomes_a_thumbnail_that_keeps_its_mark(tmp_path: Path) -
         versions={},
     )
     write_png(Image.effect_noise((900, 600), 80).convert("RGB"), path, mark)
-    uri = data_uri(path)
-    assert uri.startswith("data:image/jpeg;base64,")
-    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as small:
+    kind, data = embedded(path)
+    assert kind == "image/jpeg"
+    with Image.open(io.BytesIO(data)) as small:
         assert small.size == (384, 256)
         assert b"trainedAlgorithmicMedia" in small.info["xmp"]
 
 
 @pytest.mark.parametrize("name", ["empty.png", "text.png", "missing.png"])
 def test_broken_picture_is_shown_as_missing(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("no picture")
-    assert data_uri(tmp_path / name) == data_uri(None)
+    folder = write_fake_run(tmp_path / "run", arms=("none",))
+    assert MISSING not in write_report(folder).html.read_text()
+    picture = folder / "unsteered" / "000.png"
+    picture.unlink()
+    if name == "empty.png":
+        picture.touch()
+    elif name == "text.png":
+        picture.write_text("no picture")
+    assert MISSING in write_report(folder).html.read_text()
 
 
 def test_report_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fairgen.common.files import disk_errors
 from fairgen.common.resources import embedded_model_dir
 from fairgen.errors import UserError
 from fairgen.loop.session import run_session
-from fairgen.provenance.png import read_provenance
+from fairgen.provenance.png import picture_text, provenance_in
 from fairgen.runs import RUN_FILE, RunWriter, fingerprint_of, parse_record, read_run
 from fairgen.steering.calibration import Calibration
 from fairgen.targets import load_spec
@@ -136,7 +136,7 @@ def test_pictures_and_calibrations_name_a_model_by_the_same_hash(tmp_path: Path)
     (session,) = read_run(tmp_path).sessions.values()
     for picture in session.pictures:
         assert picture.file is not None
-        block = read_provenance(tmp_path / picture.file)
+        block = provenance_in(picture_text(tmp_path / picture.file))
         assert block is not None
         assert block.weights == model.info.fingerprint
     shipped = next((embedded_model_dir() / "calibrations").glob("*.json"))

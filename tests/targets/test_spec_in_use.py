@@ -75,7 +75,7 @@ def test_summary_and_report_say_who_approved(
     nobody = "The spec mine was declared by me; nobody has signed its approval."
     note = nobody if state == "unapproved" else f"The spec mine: {words}."
     assert summary.notes[-1] == note
-    (report,) = reports_of(read_run(tmp_path / "run"))
+    (report,) = reports_of(read_run(tmp_path / "run"), str)
     rows = dict(report.provenance)
     assert rows["Approval"] == words
     assert rows["Target for"] == "“a nurse”, “a doctor” (context 1 of 2)"
@@ -84,7 +84,7 @@ def test_summary_and_report_say_who_approved(
     order = [name for name, _ in report.provenance]
     assert order.index("Approval") == order.index("Declared by") + 1
 
-    verified = verification_report(Verification(spec, (), prompt="a nurse"))
+    verified = verification_report(Verification(spec, (), prompt="a nurse"), str)
     assert dict(verified.provenance)["Approval"] == words
     assert verified.target == spec.target_for("a nurse")
 
@@ -104,7 +104,7 @@ def test_many_prompts_of_a_context_are_counted() -> None:
 
 def test_runs_of_before_have_a_report_still(tmp_path: Path) -> None:
     """Their records hold neither a context nor all fields of a spec."""
-    (report,) = reports_of(read_run(write_fake_run(tmp_path / "run", arms=("none",))))
+    (report,) = reports_of(read_run(write_fake_run(tmp_path / "run", arms=("none",))), str)
     rows = dict(report.provenance)
     assert rows["Approval"] == "not approved by anybody"
     assert "Target for" not in rows
