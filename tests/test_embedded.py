@@ -19,20 +19,17 @@ from fairgen.provenance.png import picture_text, source_type_in
 from fairgen.runs import read_run
 from fairgen.steering.request import Request
 from skin_tone import SkinToneReader
+from tests.doubles.warm_commands import run
 
 pytestmark = pytest.mark.embedded
-
-
-def fairgen(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fairgen", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> tuple[Path, dict[str, Any]]:
     """`fairgen demo` with twelve pictures in each arm, from a folder that is not the checkout's."""
     folder = tmp_path_factory.mktemp("demo")
-    done = fairgen("demo", "--count", "12", "--out", "run", "--json", cwd=folder)
+    command = [sys.executable, "-m", "fairgen", "demo", "--count", "12", "--out", "run", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "run", json.loads(done.stdout)
 
@@ -82,7 +79,7 @@ def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("# two\na portrait of a person\n\na portrait of a banker\n", encoding="utf-8")
     options = ["--prompts", str(prompts), "--seeds", "2", "--steps", "3", "--batch-size", "6"]
-    done = fairgen("calibrate", *options, "--out", "kept", "--sheet", "doses.png", "--json", cwd=tmp_path)
+    done = run("calibrate", *options, "--out", "kept", "--sheet", "doses.png", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["prompts"] == ["a portrait of a person", "a portrait of a banker"]
@@ -126,18 +123,18 @@ def test_calibrate_refuses_with_one_sentence(
 
 
 def test_verify_reads_what_was_made(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    done = fairgen("verify", str(demo[0] / "unsteered"), "--json", cwd=tmp_path)
+    done = run("verify", str(demo[0] / "unsteered"), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["measured"] == demo[1]["unsteered"]["measured"]
 
 
 def test_the_second_reader_may_verify(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    done = fairgen("verify", str(demo[0] / "embedding"), "--reader", "second", "--json", cwd=tmp_path)
+    done = run("verify", str(demo[0] / "embedding"), "--reader", "second", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["reader"] == "second"
     assert document["count"] > 0
-    wrong = fairgen("verify", str(demo[0]), "--reader", "third", cwd=tmp_path)
+    wrong = run("verify", str(demo[0]), "--reader", "third", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "--reader must be one of" in wrong.stderr
 

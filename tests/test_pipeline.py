@@ -29,7 +29,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
-SETTINGS: dict[str, Any] = {"num_inference_steps": 5, "guidance_scale": 1.5}
+SETTINGS: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 1.5}
 
 
 def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, t
     assert len(list((tmp_path / "set").rglob("*.png"))) == result.summary.generated
     with pytest.raises(fairgen.UserError, match="is not empty"):
         result.save(tmp_path / "set")
-    assert find_calibration(wrap_pipeline(pipe, steps=5, guidance_scale=1.5).info, "embedding") is not None
+    assert find_calibration(wrap_pipeline(pipe, steps=3, guidance_scale=1.5).info, "embedding") is not None
 
 
 def test_the_batch_size_changes_no_picture_of_a_steered_set() -> None:

@@ -21,8 +21,9 @@ from PIL import Image
 
 from fairgen import cli
 from fairgen.runs import RUN_FILE, read_run
-from tests.doubles import audit_kills
+from tests.doubles import audit_kills, warm_commands
 from tests.doubles.session_doubles import BatchBound, InfoReader, files_of
+from tests.doubles.warm_commands import WarmCommand
 
 KILLS = 50
 LIST = "# [high]\na doctor\na judge\n# [low]\na janitor\n"
@@ -160,10 +161,6 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(
 # The true command on a real model --------------------------------------------------------------
 
 
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "fairgen", "audit", *arguments]
-
-
 @pytest.mark.embedded
 def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
     (tmp_path / "list.txt").write_text("a portrait of a CEO\na portrait of a janitor\n")
@@ -184,7 +181,11 @@ def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
         folder.mkdir()
         (folder / "list.txt").write_text((tmp_path / "list.txt").read_text())
     done = subprocess.run(
-        _command(*begin, "--out", "run"), cwd=folders[0], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "fairgen", "audit", *begin, "--out", "run"],
+        cwd=folders[0],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     total = (folders[0] / "run" / RUN_FILE).read_bytes().count(b"\n")
@@ -192,9 +193,7 @@ def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
     path = folders[1] / "run" / RUN_FILE
     for number in range(2):
         arguments = ("--resume", "run") if number else (*begin, "--out", "run")
-        child = subprocess.Popen(
-            _command(*arguments), cwd=folders[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        child = WarmCommand("audit", *arguments, cwd=folders[1])
         line = 4 + number * (total - 8) // 2 + rng.randint(0, 3)
         while not (path.exists() and path.read_bytes().count(b"\n") >= line):
             assert child.poll() is None, "it ended before it was killed"
@@ -202,9 +201,7 @@ def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
         time.sleep(rng.uniform(0, 0.5))
         child.send_signal(signal.SIGKILL)
         child.wait()
-    again = subprocess.run(
-        _command("--resume", "run", "--json"), cwd=folders[1], capture_output=True, text=True, check=False
-    )
+    again = warm_commands.run("audit", "--resume", "run", "--json", cwd=folders[1])
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["interrupted"] == []
     assert files_of(folders[1] / "run") == files_of(folders[0] / "run")

@@ -17,6 +17,7 @@ from urllib.error import URLError
 import pytest
 
 from tests.doubles.monitored import write_state
+from tests.doubles.warm_commands import WarmCommand
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -83,7 +84,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, quick_model: Path) -> Itera
         process.wait(30)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes] | WarmCommand, log: Path) -> None:
     """Until the server answers; fails with its log where it ends instead."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import pytest
 
 from tests.doubles import original_layout
 from tests.doubles.ui_server import LONG, Served, environment, free_port, serious, wait_for
+from tests.doubles.warm_commands import WarmCommand
 from tests.ui.test_ui_generate import DONE
 
 if TYPE_CHECKING:
@@ -80,16 +79,10 @@ def shop(
     folder = tmp_path_factory.mktemp("shop")
     _calibrated(model_folder, folder / "home", embedded_generator)
     port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
-    command += ["--model-folder", str(model_folder)]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            stdout=sink,
-            stderr=sink,
-            env=environment() | {"FAIRGEN_HOME": str(folder / "home")},
-            cwd=folder,
-        )
+    asked = ["serve", "--port", str(port), "--runs", str(folder / "runs")]
+    asked += ["--model-folder", str(model_folder)]
+    env = environment() | {"FAIRGEN_HOME": str(folder / "home")}
+    process = WarmCommand(*asked, cwd=folder, stdout=log, stderr=log, env=env)
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, log)

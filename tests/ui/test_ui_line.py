@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import pytest
 
 from tests.doubles.cutting_proxy import proxy_to
 from tests.doubles.ui_server import LONG, Served, environment, free_port, open_page, wait_for
+from tests.doubles.warm_commands import WarmCommand
 from tests.ui.test_ui_generate import DONE, loaded, make
 
 if TYPE_CHECKING:
@@ -41,14 +40,11 @@ def through(served: Served, url: str) -> Served:
 
 
 @contextmanager
-def serving(folder: Path, port: int, model: Path) -> Iterator[tuple[Served, subprocess.Popen[bytes]]]:
+def serving(folder: Path, port: int, model: Path) -> Iterator[tuple[Served, WarmCommand]]:
     """A server of its own, which a test may kill."""
     log = folder / "server.log"
-    command = [sys.executable, "-m", "fairgen", "serve", "--port", str(port), "--runs", str(folder / "runs")]
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [*command, "--model", str(model)], stdout=sink, stderr=sink, env=environment(), cwd=folder
-        )
+    asked = ("serve", "--port", str(port), "--runs", str(folder / "runs"), "--model", str(model))
+    process = WarmCommand(*asked, cwd=folder, stdout=log, stderr=log, env=environment())
     url = f"http://127.0.0.1:{port}/"
     try:
         wait_for(url, process, log)
