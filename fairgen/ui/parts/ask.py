@@ -13,6 +13,7 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.targets import FairnessSpec
 from fairgen.targets.parts import POPULATIONS, Population
+from fairgen.ui.parts.components import hint
 from fairgen.ui.work.limits import one_of, text, whole
 from skin_tone.scales import SCALES
 
@@ -37,12 +38,10 @@ class AskForm:
 def ask_form(*, public: bool) -> AskForm:
     """The form. On a ``public`` server visitors bring a key and cannot choose whom the server talks to."""
     with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
-        gr.HTML(
-            '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
-            "answers agree. Where they agree no more than by chance, or nothing is cited, the target stays "
-            "even. A target for which no source was found is marked unsupported. A model's answer is no "
-            "evidence.</p>",
-            apply_default_css=False,
+        hint(
+            "It is asked several times for a target, with sources. You see how far its answers agree. Where "
+            "they agree no more than by chance, or nothing is cited, the target stays even. A target for "
+            "which no source was found is marked unsupported. A model's answer is no evidence."
         )
         prompt = gr.Textbox("a portrait of a nurse", label="For pictures of", max_length=1000)
         population = gr.Dropdown(

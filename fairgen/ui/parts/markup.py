@@ -18,10 +18,6 @@ from fairgen.report import words
 from fairgen.report.render import escaping_environment
 from fairgen.ui.work.live import time_text
 
-LIST = '${[].concat(value || []).join("")}'
-"""The template of a component whose value is a list of HTML parts: only new ones travel to the browser."""
-
-
 TO_RESULTS = """() => {
   const box = [...document.querySelectorAll(".fg-results")].find((found) => found.offsetParent);
   if (innerWidth < 820 || box.getBoundingClientRect().top < 0) box.scrollIntoView({behavior: "smooth"});

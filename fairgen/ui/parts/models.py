@@ -13,6 +13,7 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.options import ModelOptions
+from fairgen.ui.parts.components import QUEUED, QUIET, html
 from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.more import SamplingControls, offered_size, sampling_options, size_choices
 from fairgen.ui.parts.opening import (
@@ -48,7 +49,7 @@ def model_controls(engine: Engine, prefix: str) -> ModelControls:
         allow_custom_value=engine.any_model,
         elem_id=f"{prefix}-model",
     )
-    facts = gr.HTML(_box(facts=None), apply_default_css=False, elem_id=f"{prefix}-model-facts")
+    facts = html(_box(), elem_id=f"{prefix}-model-facts")
     return ModelControls(name, facts, opening_controls(engine, prefix))
 
 
@@ -80,13 +81,7 @@ def wire_models(
         except UserError as error:
             yield _box(error=str(error)), gr.skip()
 
-    shown: dict[str, Any] = {
-        "concurrency_id": LOADING,
-        "concurrency_limit": 1,
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
-        "api_visibility": "private",
-    }
+    shown = QUEUED | {"concurrency_id": LOADING, "concurrency_limit": 1, "trigger_mode": "always_last"}
     gr.on(
         [controls.name.change, *(field.change for field in opening.fields)],
         look,
@@ -113,7 +108,7 @@ def wire_models(
         known = engine.loaded(engine.default)
         choices = gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine))
         if known is None:
-            return _box(facts=None), *choices, gr.skip()
+            return _box(), *choices, gr.skip()
         try:
             facts = model_facts(engine.default, known)
         except UserError as error:
@@ -124,9 +119,7 @@ def wire_models(
         first,
         None,
         [controls.facts, controls.name, opening.vae, sampling.size],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     ).then(look, asked, [controls.facts, sampling.size], **shown)
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
 from fairgen.models.schedulers import NAMES
+from fairgen.ui.parts.components import QUIET, hint
 from fairgen.ui.work.limits import text, whole
 
 _OWN = "own"
@@ -92,9 +93,8 @@ def seed_controls(info: str, prefix: str) -> SeedControls:
         )
         again = gr.Button("New seed", size="sm", elem_id=f"{prefix}-seed-new")
     keep = gr.Checkbox(False, label="Keep this seed for the next run", elem_id=f"{prefix}-seed-keep")
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    again.click(new_seed, None, seed, **quiet)
-    seed.input(lambda: True, None, keep, **quiet)
+    again.click(new_seed, None, seed, **QUIET)
+    seed.input(lambda: True, None, keep, **QUIET)
     return SeedControls(seed, keep)
 
 
@@ -133,19 +133,11 @@ def sampling_controls(prefix: str) -> SamplingControls:
         info="The rule by which noise is taken away. One that does not fit the model is refused.",
         elem_id=f"{prefix}-scheduler",
     )
-    gr.HTML(
-        '<p class="fg-hint">Changing any of these makes pictures respond to steering in another way. So '
-        "fairgen measures the model once more, briefly, before such a set.</p>",
-        apply_default_css=False,
+    hint(
+        "Changing any of these makes pictures respond to steering in another way. So fairgen measures the "
+        "model once more, briefly, before such a set."
     )
-    size.change(
-        lambda chosen: gr.update(visible=chosen == _BY_HAND),
-        size,
-        sides,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    size.change(lambda chosen: gr.update(visible=chosen == _BY_HAND), size, sides, **QUIET)
     return SamplingControls(negative, steps, guidance, size, width, height, scheduler)
 
 

@@ -13,6 +13,7 @@ import gradio as gr
 
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
+from fairgen.ui.parts.components import html
 from fairgen.ui.parts.markup import asset
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.limits import text
@@ -167,11 +168,10 @@ def _files(holds: str, engine: Engine, elem_id: str) -> gr.HTML:
     """A list of files that grows and shrinks; ``holds`` is "LoRAs" or "words"."""
     known = engine.catalogue.loras() if holds == "LoRAs" else engine.catalogue.words()
     names = quote(json.dumps([one.name for one in known]))  # as nothing that a template would act on
-    return gr.HTML(
+    return html(
         [],
         html_template=asset("files.html").replace("HOLDS", holds).replace("KNOWN", names),
         js_on_load=asset("files.js"),
-        apply_default_css=False,
         visible=bool(engine.any_model or known),
         elem_id=elem_id,
     )

@@ -16,6 +16,7 @@ from fairgen.report.load import tone_classes
 from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
 from fairgen.targets.support import declared_support
 from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import asset, macro, percent
 from fairgen.ui.work.specs import available, chosen_spec
 from fairgen.ui.work.variations import LIKE
@@ -103,7 +104,7 @@ def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
         info="A target that somebody declared, or shares by hand. The Specs tab shows targets in full.",
         elem_id=f"{prefix}-spec",
     )
-    shown = gr.HTML(_picture(DEFAULT, {}), apply_default_css=False, elem_id=f"{prefix}-target")
+    shown = html(_picture(DEFAULT, {}), elem_id=f"{prefix}-target")
     editor = share_editor(f"{prefix}-shares")
     chosen.change(
         lambda name, mine: (
@@ -112,9 +113,7 @@ def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
         ),
         [chosen, own],
         [editor, shown],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
     return TargetChoice(chosen, editor, shown)
 
@@ -150,11 +149,10 @@ def card_props(own: Any) -> dict[str, Any]:
 
 def spec_picker() -> gr.HTML:
     """Radio cards; the value is a spec's name, or `BY_HAND`."""
-    return gr.HTML(
+    return html(
         DEFAULT,
         html_template='<fieldset class="fg-specs"><legend>${legend}</legend>${cards}</fieldset>',
         js_on_load=asset("picker.js"),
-        apply_default_css=False,
         **card_props({}),
     )
 
@@ -170,11 +168,10 @@ def share_editor(elem_id: str = "fg-shares") -> gr.HTML:
         }
         for name, scale in SCALES.items()
     }
-    return gr.HTML(
+    return html(
         even_parts("ita6"),
         html_template=asset("editor.html"),
         js_on_load=asset("editor.js"),
-        apply_default_css=False,
         visible="hidden",
         scales=json.dumps(scales),
         elem_id=elem_id,

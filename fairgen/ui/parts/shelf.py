@@ -14,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from fairgen.errors import UserError
 from fairgen.quota import quota
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.components import QUEUED, QUIET, hint, html_list, script
 from fairgen.ui.parts.line import to_follow
-from fairgen.ui.parts.markup import LIST, asset, render
+from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.more import sampling_values
 from fairgen.ui.parts.opening import opening_values
 from fairgen.ui.parts.status import error_box
@@ -64,22 +65,14 @@ def took_back(ticket: object) -> Any:
 
 def earlier_sets() -> Shelf:
     """The parts, where the page shows them; `wire_shelf` brings them to life."""
-    store = gr.HTML(
-        None, html_template="", js_on_load=asset("shelf.js"), apply_default_css=False, visible="hidden"
-    )
+    store = script("shelf.js")
     audit = gr.State(None)
     with gr.Accordion("Your earlier sets", open=False, visible=False, elem_id="fg-earlier") as box:
-        sets = gr.HTML(
-            [],
-            html_template=f'<ul class="fg-shelf" aria-label="Your earlier sets">{LIST}</ul>',
-            apply_default_css=False,
-            elem_id="fg-earlier-sets",
-        )
+        sets = html_list("fg-shelf", "Your earlier sets", elem_id="fg-earlier-sets")
         with gr.Row(elem_classes="fg-earlier"):
-            gr.HTML(
-                '<p class="fg-hint">This browser keeps the keys to your last sets. Forgetting them deletes '
-                "nothing from the server.</p>",
-                apply_default_css=False,
+            hint(
+                "This browser keeps the keys to your last sets. Forgetting them deletes nothing from the "
+                "server."
             )
             forget = gr.Button("Forget all", size="sm", elem_id="fg-earlier-forget")
     return Shelf(store, audit, box, sets, forget)
@@ -138,18 +131,9 @@ def wire_shelf(
         [shelf.store, own],
         [shelf.box, shelf.sets, look, shelf.audit, status, *settings],
         trigger_mode="multiple",  # a click is answered even while an earlier one still is
-        concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
-        show_progress="hidden",
-        api_visibility="private",
+        **QUEUED,
     )
-    shelf.forget.click(
-        lambda: {"forget": True},
-        None,
-        shelf.store,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    shelf.forget.click(lambda: {"forget": True}, None, shelf.store, **QUIET)
 
 
 def asked_for(services: Services, value: Any, owner: str, act: str, *, audit: bool = False) -> UserRun | None:

@@ -16,6 +16,7 @@ import gradio as gr
 from fairgen._version import __version__
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
+from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import asset, render
 from fairgen.ui.parts.picker import card_props, spec_choices, target_choices
 from fairgen.ui.parts.theme import css, theme
@@ -62,7 +63,7 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
         own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
         scripts = "".join(map(asset, ("queue.js", "line.js", "access.js")))
-        gr.HTML(render("head"), js_on_load=scripts, apply_default_css=False)
+        html(render("head"), js_on_load=scripts)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own, blocks)
@@ -86,12 +87,11 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
         # change, and asks again without an end.
         everywhere = [generate.chosen, to_check, to_audit, specs.chosen, specs.forget]
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        blocks.load(offer, own, everywhere, **quiet)
-        blocks.load(*generate.kept, **quiet)
+        blocks.load(offer, own, everywhere, **QUIET)
+        blocks.load(*generate.kept, **QUIET)
         for change in specs.changes:
-            change.then(offer, own, everywhere, **quiet)
-        gr.HTML(render("foot", version=__version__), apply_default_css=False)
+            change.then(offer, own, everywhere, **QUIET)
+        html(render("foot", version=__version__))
 
         def left(request: gr.Request) -> None:
             services.runs.leave(str(request.session_hash))

@@ -14,8 +14,9 @@ from fairgen.report.load import tone_classes
 from fairgen.steering.registry import arms, entry, label
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import card_html
+from fairgen.ui.parts.components import QUEUED, QUIET, html, html_list
 from fairgen.ui.parts.line import DRAW, seen
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, put_away
@@ -78,7 +79,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                 buttons=[],
                 elem_id="fg-audit-count",
             )
-            few = gr.HTML("", apply_default_css=False, elem_id="fg-audit-few")
+            few = html(elem_id="fg-audit-few")
             arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
             models = model_controls(services.engine, "fg-audit")
             with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
@@ -88,16 +89,11 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = stop_button(variant="stop", elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
-            chart = gr.HTML("", apply_default_css=False, elem_id="fg-audit-chart")
+            status = html(render("audit_welcome"), elem_id="fg-audit-status")
+            chart = html(elem_id="fg-audit-chart")
             again = gr.Button("Continue this audit", visible=False, elem_id="fg-audit-go-on")
-            links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
-            pictures = gr.HTML(
-                [],
-                html_template=f'<ul class="fg-pics" aria-label="The last pictures, newest first">{LIST}</ul>',
-                apply_default_css=False,
-                elem_id="fg-audit-pictures",
-            )
+            links = html(elem_id="fg-audit-links")
+            pictures = html_list("fg-pics", "The last pictures, newest first", elem_id="fg-audit-pictures")
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
                     first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
@@ -106,7 +102,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                     open_run = gr.Button("Open its report", size="sm", elem_id="fg-past-open")
                     resume = gr.Button("Continue a stopped audit", size="sm", elem_id="fg-past-resume")
                     compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
-                past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
+                past = html(elem_id="fg-past-shown")
 
     async def begin(
         token: str | None,
@@ -173,7 +169,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             kept = ordered = gr.skip()
 
     outputs = [status, links, ticket, stop, go, shelf.store, again, seeds.seed, chart, pictures]
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    slow = QUEUED | {"show_progress": "minimal"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
         past = services.runs.past(str(request.session_hash))[:_LISTED]
@@ -203,22 +199,18 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             inputs,
             outputs,
             js=DRAW if button is go else None,
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",
-        ).then(newest, None, [first, second], **quiet)
+            **QUEUED,
+        ).then(newest, None, [first, second], **QUIET)
 
     shelf.audit.change(
         look_again,
         shelf.audit,
         [status, links, ticket, stop, go, again, chart, pictures],
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    ).then(newest, None, [first, second], **quiet)
+        **QUEUED,
+    ).then(newest, None, [first, second], **QUIET)
     wire_stop(stop, ticket, services)
     wire_models(services.engine, models, sampling, tab.select)
-    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
+    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **QUIET)
 
     def loaded(path: str) -> tuple[Any, Any]:
         try:
@@ -226,9 +218,9 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
         except UserError as error:
             return gr.skip(), render("status", kind="error", text=str(error))
 
-    load.upload(loaded, load, [prompts, status], **quiet)
+    load.upload(loaded, load, [prompts, status], **QUIET)
 
-    gr.on([past_box.expand, tab.select], list_runs, [first, second], [first, second], **quiet)
+    gr.on([past_box.expand, tab.select], list_runs, [first, second], [first, second], **QUIET)
 
     def opened(number: str | None, request: gr.Request) -> str:
         try:
@@ -238,9 +230,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
         except UserError as error:
             return render("status", kind="error", text=str(error))
 
-    open_run.click(
-        opened, first, past, concurrency_limit=None, show_progress="minimal", api_visibility="private"
-    )
+    open_run.click(opened, first, past, **slow)
 
     def compared(one: str | None, other: str | None, request: gr.Request) -> str:
         from fairgen.scoring.compare import CHANCE, compare_runs
@@ -265,14 +255,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             seen=beside,
         )
 
-    compare.click(
-        compared,
-        [first, second],
-        past,
-        concurrency_limit=None,
-        show_progress="minimal",
-        api_visibility="private",
-    )
+    compare.click(compared, [first, second], past, **slow)
     go.click(None, js=TO_RESULTS)
 
     def tell_few(name: str, shares: Any, number: float, mine: Own) -> str:
@@ -287,7 +270,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
         [target.chosen, target.editor, count, own],
         few,
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
     return target.chosen
 

@@ -15,13 +15,13 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.calibrating import calibration_controls, wire_calibration
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
+from fairgen.ui.parts.components import QUEUED, QUIET, html, html_list, script, slider
 from fairgen.ui.parts.keeping import keep_asked
 from fairgen.ui.parts.line import DRAW, seen, to_follow
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, asset, render
+from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, look_again, put_away, took_back, wire_shelf
-from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
 from fairgen.ui.parts.steps import step_view, wire_steps
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
@@ -65,9 +65,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
     look = gr.State(None)  # the run that is to be followed: a change of it shows what becomes of it
-    wanted = gr.HTML(
-        None, html_template="", js_on_load=asset("like.js"), apply_default_css=False, visible="hidden"
-    )  # the picture that more are to be made like
+    wanted = script("like.js")  # the picture that more are to be made like
     drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
     shelf = earlier_sets()
     with gr.Row(elem_classes="fg-work", equal_height=False):
@@ -89,7 +87,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             count = slider(
                 1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
             )
-            few = gr.HTML("", apply_default_css=False, elem_id="fg-few")
+            few = html(elem_id="fg-few")
             models = model_controls(engine, "fg")
             calibration = calibration_controls()
             with gr.Accordion("More", open=False, elem_id="fg-more"):
@@ -127,34 +125,23 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = stop_button(variant="stop", elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            status = html(elem_id="fg-status")
             steps = step_view()
             go_on = gr.Button("Continue this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
-                    chart = gr.HTML(
-                        distribution_chart(default.scale, default.target, _COUNT),
-                        apply_default_css=False,
-                        elem_id="fg-chart",
+                    chart = html(
+                        distribution_chart(default.scale, default.target, _COUNT), elem_id="fg-chart"
                     )
-                    links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
+                    links = html(elem_id="fg-links")
                 with gr.Column(elem_classes="fg-pictures"):
-                    welcome = gr.HTML(empty_set(default, EXAMPLES[0], _COUNT), apply_default_css=False)
-                    cards = gr.HTML(
-                        [],
-                        html_template=f'<ul class="fg-pics" aria-label="The set">{LIST}</ul>',
-                        apply_default_css=False,
-                        elem_id="fg-cards",
-                    )
+                    welcome = html(empty_set(default, EXAMPLES[0], _COUNT))
+                    cards = html_list("fg-pics", "The set", elem_id="fg-cards")
                     with gr.Accordion(
                         "Discarded", open=False, visible=False, elem_id="fg-aside"
                     ) as aside_box:
-                        aside = gr.HTML(
-                            [],
-                            html_template=f'<ul class="fg-pics" aria-label="Discarded">{LIST}</ul>',
-                            apply_default_css=False,
-                        )
+                        aside = html_list("fg-pics", "Discarded")
                     twins = twin_parts()
 
     for chip, text in zip(chips, EXAMPLES, strict=True):
@@ -181,19 +168,15 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         ),
         chosen,
         [editor, read],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
     gr.on(
         [chosen.change, editor.change, count.release, seeds.seed.change],
         preview,
         [prompt, chosen, editor, count, seeds.seed, own, ticket],
         [chart, welcome, few],
-        queue=False,
-        show_progress="hidden",
         trigger_mode="always_last",
-        api_visibility="private",
+        **QUIET,
     )
 
     def prepare(
@@ -231,11 +214,6 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         return set_status(run.sets[STEERED]), *begun(run), put_away(run), job.seed
 
     begins = [status, ticket, look, go, stop, go_on]
-    queued: dict[str, Any] = {
-        "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
     go.click(None, js=TO_RESULTS)
     settings = [
         *(prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
@@ -247,7 +225,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         [drawn, *settings, own],
         [*begins, shelf.store, seeds.seed],
         js=DRAW,
-        **queued,
+        **QUEUED,
     )
 
     def take_up(number: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -258,7 +236,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             return error_box(str(error)), *(gr.skip(),) * 5
         return set_status(live), *begun(run)
 
-    go_on.click(take_up, ticket, begins, **queued)
+    go_on.click(take_up, ticket, begins, **QUEUED)
 
     def vary(value: Any, request: gr.Request) -> tuple[Any, ...]:
         asked = value if isinstance(value, dict) else {}
@@ -274,7 +252,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
         return set_status(run.sets[STEERED]), *begun(run), put_away(run)
 
-    wanted.change(vary, wanted, [*begins, shelf.store], **queued)
+    wanted.change(vary, wanted, [*begins, shelf.store], **QUEUED)
 
     async def follow(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         if asked is None:
@@ -298,10 +276,8 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         follow,
         look,
         [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    ).then(look_again, None, shelf.store, queue=False, show_progress="hidden", api_visibility="private")
+        **QUEUED,
+    ).then(look_again, None, shelf.store, **QUIET)
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)
     wire_models(engine, models, sampling, blocks.load)

@@ -21,6 +21,7 @@ from fairgen.targets.support import declared_support
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.components import QUEUED, QUIET, hint, html
 from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
 from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
@@ -68,22 +69,16 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
                 )
                 add = gr.Button("Check and add", elem_id="fg-spec-add")
             with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
-                gr.HTML(
-                    '<p class="fg-hint">By approving you say that you have read it and take '
-                    "responsibility for its use here. The approval is bound to the content: any change makes "
-                    "it void.</p>",
-                    apply_default_css=False,
+                hint(
+                    "By approving you say that you have read it and take responsibility for its use here. "
+                    "The approval is bound to the content: any change makes it void."
                 )
                 name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
                 approve = gr.Button("Approve this spec", elem_id="fg-approve-go")
             forget = gr.Button("Forget my own specs", size="sm", visible=False, elem_id="fg-spec-forget")
-            message = gr.HTML(
-                "", apply_default_css=False, elem_id="fg-spec-message", elem_classes="fg-message"
-            )
+            message = html(elem_id="fg-spec-message", elem_classes="fg-message")
         with gr.Column(elem_classes="fg-results"):
-            shown = gr.HTML(
-                spec_page(chosen_spec(picker.DEFAULT)), apply_default_css=False, elem_id="fg-spec-page"
-            )
+            shown = html(spec_page(chosen_spec(picker.DEFAULT)), elem_id="fg-spec-page")
 
     def show(which: str, mine: Own) -> tuple[Any, Any]:
         try:
@@ -92,15 +87,14 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
             return render("status", kind="error", text=str(error)), gr.skip()
         return spec_page(spec), dump_spec(spec)
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    chosen.change(show, [chosen, own], [shown, pasted], **quiet)
+    chosen.change(show, [chosen, own], [shown, pasted], **QUIET)
     message.change(None, js=TO_MESSAGE)
 
     forgotten = forget.click(
         lambda: ({}, picker.DEFAULT, _said("Your own specs are forgotten.")),
         None,
         [own, chosen, message],
-        **quiet,
+        **QUIET,
     )
 
     def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
@@ -141,7 +135,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         except UserError as error:
             return gr.skip(), _said(str(error), error=True)
 
-    load.upload(loaded, load, [pasted, message], **quiet)
+    load.upload(loaded, load, [pasted, message], **QUIET)
 
     def take_in(typed: str, mine: Own) -> tuple[Any, ...]:
         try:
@@ -161,9 +155,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         take_in,
         [pasted, own],
         [message, own, chosen],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUEUED,
     )
 
     def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
@@ -181,25 +173,22 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         sign,
         [chosen, name, own],
         [message, own, chosen],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUEUED,
     )
-    signed.then(show, [chosen, own], [shown, pasted], **quiet)
+    signed.then(show, [chosen, own], [shown, pasted], **QUIET)
     return SpecsParts(chosen, form.box, forget, (forgotten, asked, added, signed))
 
 
 def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
     """Let the buttons beneath the choice of a target lead to the tab of specs."""
-    there: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def read(name: str) -> tuple[Any, Any]:
         known = gr.skip() if name == picker.BY_HAND else name
         return gr.Tabs(selected="specs"), known
 
-    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **there)
+    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **QUIET)
     generate.bring.click(
-        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **there
+        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **QUIET
     )
 
 
