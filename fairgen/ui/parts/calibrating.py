@@ -76,7 +76,7 @@ def wire_calibration(
 
     controls.go.click(
         measure,
-        [controls.thorough, models.name, *models.opening.fields, *sampling.fields],
+        [controls.thorough, models.name, *models.opening, *sampling],
         [controls.shown, models.facts, ticket, controls.go, controls.stop],
         show_progress="minimal",
         show_progress_on=controls.shown,

@@ -63,7 +63,7 @@ def wire_models(
     """
 
     opening = controls.opening
-    asked = [controls.name, *opening.fields, *sampling.fields]
+    asked = [controls.name, *opening, *sampling]
     size = asked.index(sampling.size) - 1
 
     def look(name: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
@@ -83,7 +83,7 @@ def wire_models(
 
     shown = QUEUED | {"concurrency_id": LOADING, "concurrency_limit": 1, "trigger_mode": "always_last"}
     gr.on(
-        [controls.name.change, *(field.change for field in opening.fields)],
+        [controls.name.change, *(field.change for field in opening)],
         look,
         asked,
         [controls.facts, sampling.size],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -46,8 +45,7 @@ _SCHEDULERS = {
 }
 
 
-@dataclass(frozen=True)
-class SamplingControls:
+class SamplingControls(NamedTuple):
     """The controls, in the order of `sampling_options`'s arguments."""
 
     negative: gr.Textbox
@@ -58,22 +56,8 @@ class SamplingControls:
     height: gr.Textbox
     scheduler: gr.Dropdown
 
-    @property
-    def fields(self) -> list[Any]:
-        """All of them."""
-        return [
-            self.negative,
-            self.steps,
-            self.guidance,
-            self.size,
-            self.width,
-            self.height,
-            self.scheduler,
-        ]
 
-
-@dataclass(frozen=True)
-class SeedControls:
+class SeedControls(NamedTuple):
     """The seed, and whether it is kept from one set to the next."""
 
     seed: gr.Number

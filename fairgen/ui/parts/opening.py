@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import gradio as gr
@@ -36,8 +34,7 @@ _OFFLOADS = (
 )
 
 
-@dataclass(frozen=True)
-class OpeningControls:
+class OpeningControls(NamedTuple):
     """The controls, in the order of `opening_options`'s arguments."""
 
     loras: gr.HTML
@@ -48,21 +45,8 @@ class OpeningControls:
     tiling: gr.Checkbox
     compiled: gr.Checkbox
 
-    @property
-    def fields(self) -> list[Any]:
-        """All of them."""
-        return [
-            self.loras,
-            self.words,
-            self.vae,
-            self.dtype,
-            self.offload,
-            self.tiling,
-            self.compiled,
-        ]
 
-
-OPENING_FIELDS = len(dataclasses.fields(OpeningControls))
+OPENING_FIELDS = len(OpeningControls._fields)
 """How many controls these are."""
 
 

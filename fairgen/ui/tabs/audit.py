@@ -188,7 +188,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             begin,
             [
                 *(drawn, prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
-                *(models.name, *models.opening.fields, *sampling.fields, own),
+                *(models.name, *models.opening, *sampling, own),
             ],
         ),
         (resume, go_on, [first]),

@@ -217,7 +217,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     go.click(None, js=TO_RESULTS)
     settings = [
         *(prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
-        *(models.name, *models.opening.fields, *sampling.fields),
+        *(models.name, *models.opening, *sampling),
     ]
     gr.on(
         [go.click, prompt.submit],
