@@ -20,7 +20,7 @@ from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, put_away
-from fairgen.ui.parts.status import few_pictures
+from fairgen.ui.parts.status import error_box, few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
     AUDIT,
@@ -37,11 +37,6 @@ from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, require_approval
 from fairgen.ui.work.visits import UserRun
 from fairgen.ui.work.workshop import Work, followed
-
-
-def _choices() -> list[tuple[str, str]]:
-    return [(entry(name).choice, name) for name in arms()]
-
 
 _LISTED = 100
 """Past runs that can be chosen from."""
@@ -80,7 +75,11 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                 elem_id="fg-audit-count",
             )
             few = html(elem_id="fg-audit-few")
-            arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
+            methods = gr.CheckboxGroup(
+                [(label, name) for name, label in _labels().items()],
+                value=["none", "embedding"],
+                label="Methods to compare",
+            )
             models = model_controls(services.engine, "fg-audit")
             with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
                 sampling = sampling_controls("fg-audit")
@@ -141,13 +140,10 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
 
     async def look_again(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """After a reload: the audit that the page showed, if it still runs."""
-        if asked is None:
-            yield (gr.skip(),) * 8
-            return
         try:
-            run = services.runs.get(asked["run"], request.session_hash)
-            work = services.workshop.of(run).get(AUDIT)
-            if work is None:
+            run = services.runs.get(asked["run"], request.session_hash) if asked is not None else None
+            work = services.workshop.of(run).get(AUDIT) if run is not None else None
+            if run is None or work is None:
                 yield (gr.skip(),) * 8
                 return
             async for state in follow(run, work):
@@ -182,32 +178,15 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
     def newest(request: gr.Request) -> tuple[Any, Any]:
         return list_runs(None, None, request)
 
-    for button, handler, inputs in (
-        (
-            go,
-            begin,
-            [
-                *(drawn, prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
-                *(models.name, *models.opening, *sampling, own),
-            ],
-        ),
-        (resume, go_on, [first]),
-        (again, go_on, [ticket]),
-    ):
-        button.click(
-            handler,
-            inputs,
-            outputs,
-            js=DRAW if button is go else None,
-            **QUEUED,
-        ).then(newest, None, [first, second], **QUIET)
-
-    shelf.audit.change(
-        look_again,
-        shelf.audit,
-        [status, links, ticket, stop, go, again, chart, pictures],
-        **QUEUED,
-    ).then(newest, None, [first, second], **QUIET)
+    order = [drawn, prompts, target.chosen, target.editor, count, methods, seeds.seed, seeds.keep]
+    order += [models.name, *models.opening, *sampling, own]
+    without_order = [status, links, ticket, stop, go, again, chart, pictures]
+    choices = [first, second]
+    go.click(begin, order, outputs, js=DRAW, **QUEUED).then(newest, None, choices, **QUIET)
+    resume.click(go_on, first, outputs, **QUEUED).then(newest, None, choices, **QUIET)
+    again.click(go_on, ticket, outputs, **QUEUED).then(newest, None, choices, **QUIET)
+    returned = shelf.audit.change(look_again, shelf.audit, without_order, **QUEUED)
+    returned.then(newest, None, choices, **QUIET)
     wire_stop(stop, ticket, services)
     wire_models(services.engine, models, sampling, tab.select)
     ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **QUIET)
@@ -216,11 +195,11 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
         try:
             return read_list(path), gr.skip()
         except UserError as error:
-            return gr.skip(), render("status", kind="error", text=str(error))
+            return gr.skip(), error_box(str(error))
 
     load.upload(loaded, load, [prompts, status], **QUIET)
 
-    gr.on([past_box.expand, tab.select], list_runs, [first, second], [first, second], **QUIET)
+    gr.on([past_box.expand, tab.select], list_runs, choices, choices, **QUIET)
 
     def opened(number: str | None, request: gr.Request) -> str:
         try:
@@ -228,7 +207,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             write_run_report(run)
             return render("links", run=run)
         except UserError as error:
-            return render("status", kind="error", text=str(error))
+            return error_box(str(error))
 
     open_run.click(opened, first, past, **slow)
 
@@ -242,20 +221,12 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             beside = seen_beside(found, *runs)
             names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
         except UserError as error:
-            return render("status", kind="error", text=str(error))
+            return error_box(str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
-        labels = {value: label for label, value in _choices()}
-        return render(
-            "compared",
-            found=found,
-            unlikely=unlikely,
-            chance=CHANCE,
-            names=names,
-            labels=labels,
-            seen=beside,
-        )
+        values = {"chance": CHANCE, "names": names, "labels": _labels(), "seen": beside}
+        return render("compared", found=found, unlikely=unlikely, **values)
 
-    compare.click(compared, [first, second], past, **slow)
+    compare.click(compared, choices, past, **slow)
     go.click(None, js=TO_RESULTS)
 
     def tell_few(name: str, shares: Any, number: float, mine: Own) -> str:
@@ -275,9 +246,14 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
     return target.chosen
 
 
+def _labels() -> dict[str, str]:
+    """Method -> what the page calls it."""
+    return {name: entry(name).choice for name in arms()}
+
+
 def _failed(error: UserError) -> tuple[Any, ...]:
-    said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 5
+    skip, free = gr.skip(), gr.update(interactive=True)
+    return error_box(str(error)), skip, skip, ended(), free, *(skip,) * 5
 
 
 def _without_order(told: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -286,7 +262,7 @@ def _without_order(told: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _shown(state: AuditState) -> str:
-    return render("audit_status", state=state, labels={value: label for label, value in _choices()})
+    return render("audit_status", state=state, labels=_labels())
 
 
 def _chart(state: AuditState) -> str:

@@ -17,7 +17,7 @@ from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.chart import distribution_chart
 from fairgen.ui.parts.components import QUIET, hint, html, html_list
 from fairgen.ui.parts.markup import TO_RESULTS, render
-from fairgen.ui.parts.status import fits
+from fairgen.ui.parts.status import error_box, fits
 from fairgen.ui.parts.stop import stop_button, wire_stop
 from fairgen.ui.work.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.work.jobs import Services
@@ -69,16 +69,12 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             declared = require_approval(picker.spec_of(name, shares, mine))
             chosen = uploaded(given, services)
             run = services.runs.claim(str(request.session_hash), "check", declared.name)
-            yield (
-                render("check_status", checked=None, total=len(chosen)),
-                *nothing[:3],
-                run.id,
-                gr.update(interactive=True),
-            )
+            begun = render("check_status", checked=None, total=len(chosen))
+            yield begun, *nothing[:3], run.id, gr.update(interactive=True)
             for state in check_pictures(services, run, chosen, declared):
                 yield (*_shown(state), gr.skip(), gr.skip())
         except UserError as error:
-            yield render("status", kind="error", text=str(error)), *nothing
+            yield error_box(str(error)), *nothing
             return
         yield (*_shown(state), gr.skip(), gr.update(interactive=False))
 
@@ -125,9 +121,8 @@ def _status(state: Checked) -> str:
     done = state.done
     if state.running:
         return render("check_status", checked=len(done.results), total=state.total)
-    arm = Arm(
-        "found", "As found", bars(done.counts), done.figures() if any(done.counts.values()) else None, ()
-    )
+    figures = done.figures() if any(done.counts.values()) else None
+    arm = Arm("found", "As found", bars(done.counts), figures, ())
     reasons = ", ".join(f"{words.reason_text(code)} ({n})" for code, n in done.abstentions.items())
     return render(
         "check_done",

@@ -149,7 +149,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
 
     def preview(
         text: str, name: str, shares: Any, number: float, start: float | None, mine: Own, made: str | None
-    ) -> Any:
+    ) -> tuple[Any, ...]:
         try:
             spec = picker.spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
@@ -242,12 +242,8 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         asked = value if isinstance(value, dict) else {}
         owner, token = str(request.session_hash), asked.get("token")
         try:
-            run = begin_set(
-                services,
-                owner,
-                like(services, services.runs.get(asked.get("run"), owner), asked.get("index")),
-                token,
-            )
+            job = like(services, services.runs.get(asked.get("run"), owner), asked.get("index"))
+            run = begin_set(services, owner, job, token)
         except UserError as error:
             return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
         return set_status(run.sets[STEERED]), *begun(run), put_away(run)
@@ -263,7 +259,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             run = services.runs.get(asked["run"], request.session_hash)
             clock: Any = gr.Timer(active=True)
             async for sets in watched(services, run):
-                seen_now = await run_in_threadpool(_seen, services, run, sets)
+                seen_now = await run_in_threadpool(_seen, run, sets)
                 yield *seen_now, *((clock, gr.skip()) if sets.running else steps.rests)
                 clock = gr.skip()  # setting it again would begin its wait anew
         except UserError as error:
@@ -294,61 +290,30 @@ def begun(run: UserRun) -> tuple[Any, ...]:
     return run.id, to_follow(run), waits, may_stop(run), hidden
 
 
-def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
+def _seen(run: UserRun, sets: Sets) -> tuple[Any, ...]:
     """All that the page shows of a run: a set that waits leaves the pictures of the one before it."""
     live, plain = sets.steered, sets.plain
-    hidden = gr.update(visible=False)
-    mark = seen(run, sets.version, running=sets.running)
+    said = set_status(live) + seen(run, sets.version, running=sets.running)
+    hidden, as_before = gr.update(visible=False), (gr.skip(),) * 4
+    waits, free = gr.update(interactive=False), gr.update(interactive=True)
     if live.state in ("waiting", "loading") and not live.pictures:
-        quiet = (gr.skip(),) * 4
-        waits = gr.update(interactive=False)
-        return (
-            set_status(live) + mark,
-            *quiet,
-            may_stop(run),
-            *(gr.skip(),) * 4,
-            hidden,
-            waits,
-            run.id,
-            gr.skip(),
-        )
+        return said, *as_before, may_stop(run), *as_before, hidden, waits, run.id, gr.skip()
     if live.state == "failed" and not live.pictures:
-        free = gr.update(interactive=True)
-        return (
-            set_status(live) + mark,
-            *(gr.skip(),) * 4,
-            ended(),
-            *(gr.skip(),) * 2,
-            hidden,  # twins would be those of the order that failed
-            gr.skip(),
-            hidden,
-            free,
-            run.id,
-            gr.skip(),
-        )
-    status, *others, stop = _shown(live, may_stop(run) if sets.running else None, plain)
-    if live.running:
-        return status + mark, *others, stop, *_CLEARED, gr.update(interactive=False), run.id, hidden
-    if live.pictures and not sets.running:
-        write_run_report(run)
-    return (
-        status + mark,
-        *others,
-        stop,
-        *_after(live, plain, sets.running),
-        gr.update(interactive=True),
-        run.id,
-        hidden,
-    )
-
-
-def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tuple[Any, ...]:
-    """Status, chart, cards, discarded pictures, and the stop button."""
+        # Twins would be those of the order that failed.
+        beside = (gr.skip(), gr.skip(), hidden, gr.skip(), hidden)
+        return said, *as_before, ended(), *beside, free, run.id, gr.skip()
     left_out = aside_cards(live)
     label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
-    stop = stop or (gr.skip() if live.running else ended())
-    return set_status(live), live_chart(live, plain), set_cards(live), box, left_out, stop
+    stop = gr.skip() if live.running else ended()
+    if sets.running:
+        stop = may_stop(run)
+    shown = said, live_chart(live, plain), set_cards(live), box, left_out, stop
+    if live.running:
+        return *shown, *_CLEARED, waits, run.id, hidden
+    if live.pictures and not sets.running:
+        write_run_report(run)
+    return *shown, *_after(live, plain, sets.running), free, run.id, hidden
 
 
 def _after(live: LiveSet, plain: LiveSet | None, running: bool) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.parts.cards import names
 from fairgen.ui.parts.components import QUEUED, QUIET, hint, html
 from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
+from fairgen.ui.parts.status import error_box
 from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
 from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
@@ -84,7 +85,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         try:
             spec = chosen_spec(which, own=mine)
         except UserError as error:
-            return render("status", kind="error", text=str(error)), gr.skip()
+            return error_box(str(error)), gr.skip()
         return spec_page(spec), dump_spec(spec)
 
     chosen.change(show, [chosen, own], [shown, pasted], **QUIET)
@@ -110,7 +111,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
                 )
                 yield *_added(mine, found, sentence), gr.update(open=True), ""
         except UserError as error:
-            yield _said(str(error), error=True), *(gr.skip(),) * 3, ""
+            yield error_box(str(error)), *(gr.skip(),) * 3, ""
 
     asked = form.button.click(
         proposed,
@@ -127,13 +128,12 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         try:
             with Path(path).open("rb") as file:
                 spec_text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
-            return text(spec_text, MAX_BYTES, "file"), _said(
-                "Loaded: read it through, then check and add it."
-            )
+            loaded_text = text(spec_text, MAX_BYTES, "file")
         except UnicodeDecodeError:
-            return gr.skip(), _said("The file is not UTF-8 text: choose a YAML or JSON file.", error=True)
+            return gr.skip(), error_box("The file is not UTF-8 text: choose a YAML or JSON file.")
         except UserError as error:
-            return gr.skip(), _said(str(error), error=True)
+            return gr.skip(), error_box(str(error))
+        return loaded_text, _said("Loaded: read it through, then check and add it.")
 
     load.upload(loaded, load, [pasted, message], **QUIET)
 
@@ -144,37 +144,19 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
             spec = parse_spec(text(typed, MAX_BYTES, "document"), origin="The text")
             require_room(mine, spec)
         except UserError as error:
-            return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(
-            mine,
-            spec,
-            f"“{spec.name}” is valid and can be chosen in the other tabs. {_KEPT}",
-        )
+            return error_box(str(error)), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is valid and can be chosen in the other tabs. {_KEPT}")
 
-    added = add.click(
-        take_in,
-        [pasted, own],
-        [message, own, chosen],
-        **QUEUED,
-    )
+    added = add.click(take_in, [pasted, own], [message, own, chosen], **QUEUED)
 
     def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
         try:
             spec = approved(chosen_spec(which, own=mine), by)
         except UserError as error:
-            return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(
-            mine,
-            spec,
-            f"“{spec.name}” is {spec.approval_text}. {_KEPT}",
-        )
+            return error_box(str(error)), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. {_KEPT}")
 
-    signed = approve.click(
-        sign,
-        [chosen, name, own],
-        [message, own, chosen],
-        **QUEUED,
-    )
+    signed = approve.click(sign, [chosen, name, own], [message, own, chosen], **QUEUED)
     signed.then(show, [chosen, own], [shown, pasted], **QUIET)
     return SpecsParts(chosen, form.box, forget, (forgotten, asked, added, signed))
 
@@ -183,8 +165,7 @@ def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> 
     """Let the buttons beneath the choice of a target lead to the tab of specs."""
 
     def read(name: str) -> tuple[Any, Any]:
-        known = gr.skip() if name == picker.BY_HAND else name
-        return gr.Tabs(selected="specs"), known
+        return gr.Tabs(selected="specs"), gr.skip() if name == picker.BY_HAND else name
 
     generate.read.click(read, generate.chosen, [tabs, specs.chosen], **QUIET)
     generate.bring.click(
@@ -197,9 +178,7 @@ def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
     return _said(sentence), mine, gr.update(choices=picker.spec_choices(mine), value=spec.name)
 
 
-def _said(sentence: str, *, error: bool = False) -> str:
-    if error:
-        return render("status", kind="error", text=sentence)
+def _said(sentence: str) -> str:
     return render(
         "status", kind="note", order="", title=sentence, text="", progress=None, notes=[], announce=True
     )
