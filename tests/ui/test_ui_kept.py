@@ -84,7 +84,7 @@ def test_a_set_that_a_server_never_began_can_be_continued_by_the_next(tmp_path: 
     after = services(tmp_path)
     found = after.runs.get(run.id, None, run.key)
     assert job_of(after, found) == job
-    live = sets_of(after, found)[STEERED]
+    live = sets_of(found)[STEERED]
     assert (live.state, live.prompt, live.count, live.places) == ("stopped", "a nurse", 7, 0)
     seen = glance(found.folder)
     assert seen is not None

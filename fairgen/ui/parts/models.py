@@ -23,6 +23,7 @@ from fairgen.ui.parts.opening import (
     opening_options,
     vae_choices,
 )
+from fairgen.ui.work.catalogue import MODELS
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.facts import EMBEDDED, ModelFacts, model_facts, model_title
 
@@ -128,7 +129,7 @@ def model_choices(engine: Engine) -> list[tuple[str, str]]:
     named = [(model_title(name), name) for name in engine.models]
     found = [
         (one.name if one.megabytes is None else f"{one.name} ({_size(one.megabytes)})", one.name)
-        for one in engine.catalogue.models()
+        for one in engine.catalogue.of(*MODELS)
     ]
     return [*named, *found]
 

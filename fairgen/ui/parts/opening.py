@@ -56,7 +56,7 @@ def opening_controls(engine: Engine, prefix: str) -> OpeningControls:
     """
     anything = engine.any_model
     loras = _files("LoRAs", engine, f"{prefix}-loras")
-    known = engine.catalogue.words() or engine.catalogue.vaes()
+    known = engine.catalogue.of("textual inversion", "autoencoder")
     with gr.Accordion(
         "Other files, and memory" if anything else "Other files",
         open=False,
@@ -145,12 +145,12 @@ def opening_values(options: ModelOptions) -> tuple[Any, ...]:
 
 def vae_choices(engine: Engine) -> list[tuple[str, str]]:
     """(label, value): the model's own autoencoder, then what lies in the server's folder."""
-    return [("The model's own", _OWN), *((one.name, one.name) for one in engine.catalogue.vaes())]
+    return [("The model's own", _OWN), *((one.name, one.name) for one in engine.catalogue.of("autoencoder"))]
 
 
 def _files(holds: str, engine: Engine, elem_id: str) -> gr.HTML:
     """A list of files that grows and shrinks; ``holds`` is "LoRAs" or "words"."""
-    known = engine.catalogue.loras() if holds == "LoRAs" else engine.catalogue.words()
+    known = engine.catalogue.of("LoRA" if holds == "LoRAs" else "textual inversion")
     names = quote(json.dumps([one.name for one in known]))  # as nothing that a template would act on
     return html(
         [],

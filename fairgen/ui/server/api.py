@@ -15,6 +15,7 @@ from fairgen.errors import UserError
 from fairgen.targets import FairnessSpec, dump_spec, list_specs, load_spec, parse_spec
 from fairgen.targets.strict_yaml import MAX_BYTES
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, asked_spec
+from fairgen.ui.parts.models import model_choices
 from fairgen.ui.tabs.check import READING
 from fairgen.ui.work.audit import PROMPTS, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.check import check_pictures, uploaded
@@ -76,7 +77,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
     def run(run: str, request: gr.Request, key: str = "") -> Json:
         with _sentences():
             found = services.runs.get(run, request.session_hash, key)
-            sets = sets_of(services, found)
+            sets = sets_of(found)
             return {"run": found.id, "sets": {arm: set_json(live) for arm, live in sets.items()}}
 
     async def audit(
@@ -182,10 +183,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         limits = services.limits
         return {
             "ready": services.engine.ready,
-            "models": [
-                *services.engine.models,
-                *(found.name for found in services.engine.catalogue.models()),
-            ],
+            "models": [name for _, name in model_choices(services.engine)],
             "any_model": services.engine.any_model,
             "most_pictures": limits.count,
             "most_tries": limits.tries,

@@ -27,7 +27,7 @@ from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import AS_IT_IS, text, whole
 from fairgen.ui.work.live import Card, LiveSet
 from fairgen.ui.work.reopen import opened_as
-from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.visits import UserRun, visit_of
 from fairgen.ui.work.workshop import Work
 
 AUDIT = "audit"
@@ -96,7 +96,6 @@ class AuditState:
     _done: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
     _before: int = 0
-    _name: str = ""
 
     def apply(self, event: AuditEvent) -> None:
         """Take one event of `fairgen.audit.runner.Audit.run`."""
@@ -117,7 +116,8 @@ class AuditState:
             arm.sets[name].apply(event)
             self.shown = (*self.shown[1 - _SHOWN :], (self._arm_of[name], event.record))
         elif isinstance(event, Filled):
-            self._last().apply(event)
+            name = event.record.session
+            self.arms[self._arm_of[name]].sets[name].apply(event)
         elif isinstance(event, Finished):
             arm = self.arms[self._arm_of[event.summary.session]]
             arm.sets[event.summary.session].apply(event)
@@ -130,14 +130,9 @@ class AuditState:
         session = event.session
         live = LiveSet(self.run, session.scale, session.target, session.count)
         live.apply(event)
-        self._name = session.session
         self.arms[self._arm_of[session.session]].sets[session.session] = live
         self.scale = session.scale
         self._targets[session.session] = (session.target, session.count)
-
-    def _last(self) -> LiveSet:
-        """The set that is being made."""
-        return self.arms[self._arm_of[self._name]].sets[self._name]
 
     def target(self) -> dict[str, float]:
         """Class -> declared share, over all sets that were begun."""
@@ -343,7 +338,7 @@ def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOpti
     """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was
     made of one that the server never began, since it ended before. Raises `UserError`.
     """
-    kept = services.runs.kept(run)
+    kept = visit_of(run.folder)
     if not (run.folder / RUN_FILE).is_file():
         if "audit" not in kept:
             raise UserError("That run holds no audit yet: start one.")

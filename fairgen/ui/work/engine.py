@@ -204,8 +204,11 @@ class Engine:
         """The model, loaded now, and called as visitors call it: without the server's folders."""
         from fairgen.models.loading import load_model
 
-        real, label = self._path(name), self._label(name)
-        placed = options if behind_an_api(real) else self._placed(options)
+        real, offered = self._path(name), name in self._names or self.catalogue.path(name) is not None
+        label = name if offered else next(iter(_labels([name])))  # what run files and pages call it
+        placed = options
+        if not behind_an_api(real):
+            placed = _opening(options).with_files(lambda file: str(self.catalogue.path(file) or file))
         try:
             found = load_model(real, self.device, name=label, options=placed)
         except UserError as error:
@@ -230,15 +233,6 @@ class Engine:
             return self._names[name]
         found = self.catalogue.path(name)
         return name if found is None else str(found)
-
-    def _label(self, name: str) -> str:
-        """What run files and pages call the model of that name."""
-        offered = name in self._names or self.catalogue.path(name) is not None
-        return name if offered else next(iter(_labels([name])))
-
-    def _placed(self, options: ModelOptions) -> ModelOptions:
-        """What has to be loaded for these, with files where they lie."""
-        return _opening(options).with_files(lambda file: str(self.catalogue.path(file) or file))
 
     def _sampling_as(self, found: Model, options: ModelOptions) -> Model:
         from fairgen.models.diffusers import DiffusersModel

@@ -162,14 +162,11 @@ class LiveSet:
 
     def counts(self) -> dict[str, int]:
         """Class -> pictures of the set as it stands."""
-        return self._counted(self.inside())
+        return counts_of(self.target, self.inside())
 
     def first_pass(self) -> dict[str, int]:
         """Class -> first attempts of the places so far."""
-        return self._counted([p for p in self.pictures if p.attempt == 0])
-
-    def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
-        return counts_of(self.target, pictures)
+        return counts_of(self.target, [p for p in self.pictures if p.attempt == 0])
 
     @property
     def places(self) -> int:

@@ -109,13 +109,13 @@ def _name(spec: Mapping[str, Any]) -> str:
     return isolated(str(spec.get("name", "by hand")))
 
 
-def sets_of(services: Services, run: UserRun) -> dict[str, LiveSet]:
+def sets_of(run: UserRun) -> dict[str, LiveSet]:
     """Arm -> set: those that this server has in memory, else those of the run file; a set that the server
     never began, since it ended before, is stopped. Raises `UserError`.
     """
-    if not run.sets and (run.folder / RUN_FILE).is_file():
+    if not run.sets:
         run.sets.update({arm: LiveSet.restored(run, session) for arm, session in _arms(run).items()})
-    if not run.sets and (job := _kept_job(services, run)) is not None:
+    if not run.sets and (job := _kept_job(run)) is not None:
         run.sets[STEERED] = job.begin(run)
         run.sets[STEERED].state = "stopped"
     return run.sets
@@ -123,8 +123,6 @@ def sets_of(services: Services, run: UserRun) -> dict[str, LiveSet]:
 
 def unfinished(run: UserRun, arm: str) -> SessionRun | None:
     """What a stop left of a set, to go on with; None where it is done or was never begun."""
-    if not (run.folder / RUN_FILE).is_file():
-        return None
     session = _arms(run).get(arm)
     return None if session is None or session.finished else session
 
@@ -134,9 +132,9 @@ def job_of(services: Services, run: UserRun) -> Job:
     is not to be had here.
     """
     if run.job is None:
-        run.job = _kept_job(services, run)
+        run.job = _kept_job(run)
     if run.job is None:
-        session = _arms(run).get(STEERED) if (run.folder / RUN_FILE).is_file() else None
+        session = _arms(run).get(STEERED)
         if session is None:
             raise UserError("Only a set of pictures for one prompt has twins, or can be continued here.")
         record = session.record
@@ -178,7 +176,7 @@ async def watched(services: Services, run: UserRun) -> AsyncIterator[Sets]:
         now = (sum(work.version for work in works.values()), running)
         if now != before:
             before = now
-            sets = await asyncio.to_thread(sets_of, services, run)
+            sets = await asyncio.to_thread(sets_of, run)
             if STEERED not in sets:
                 raise UserError("That run holds no set of pictures.")
             yield Sets(sets[STEERED], sets.get(UNSTEERED), running, now[0])
@@ -201,7 +199,7 @@ def go_on(services: Services, run: UserRun) -> Work:
 def order_twins(services: Services, run: UserRun) -> Work:
     """Order the unsteered twins of a run's set, or what is missing of them. Raises `UserError`."""
     job = job_of(services, run)
-    steered = sets_of(services, run)[STEERED]
+    steered = sets_of(run)[STEERED]
     if steered.record is not None and not steered.record.model.seeded:
         raise UserError(
             "This model takes no seeds, so a set has no twins. To see what it does by itself, make another "
@@ -210,9 +208,9 @@ def order_twins(services: Services, run: UserRun) -> Work:
     return order_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED))
 
 
-def _kept_job(services: Services, run: UserRun) -> Job | None:
+def _kept_job(run: UserRun) -> Job | None:
     """What the run's folder says that was asked for; None where it says nothing of the kind."""
-    kept = services.runs.kept(run).get("job")
+    kept = visit_of(run.folder).get("job")
     if kept is None:
         return None
     try:
@@ -230,7 +228,9 @@ def opened_as(model: ModelInfo) -> ModelOptions:
 
 
 def _arms(run: UserRun) -> dict[str, SessionRun]:
-    """The run's first session, and the last one of those that it was compared with."""
+    """The run's first session, and the last one of those that it was compared with, as far as they began."""
+    if not (run.folder / RUN_FILE).is_file():
+        return {}
     found = read_run(run.folder)
     if found.audit is not None:
         return {}

@@ -125,10 +125,6 @@ class Runs:
         with disk_errors(file):
             write_text(file, json.dumps(kept)).chmod(0o600)
 
-    def kept(self, run: UserRun) -> dict[str, Any]:
-        """What `keep` wrote; nothing where no server of this version began the run."""
-        return visit_of(run.folder)
-
     def delete(self, run: UserRun) -> None:
         """Forget a run that nobody works on, and delete its folder. Raises `UserError`."""
         with self._lock:
@@ -166,11 +162,6 @@ class Runs:
         if not (mine or keyed):
             raise UserError(_NO_SUCH_RUN)
         return run
-
-    def of(self, owner: str) -> list[UserRun]:
-        """The runs that a visit started, oldest first."""
-        with self._lock:
-            return [run for run in self._runs.values() if run.owner == owner]
 
     def admit(self, number: object, owner: str, key: object) -> UserRun:
         """Open a run to a visit that shows its key. Raises `UserError` where the key is another."""
