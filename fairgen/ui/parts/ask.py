@@ -150,20 +150,13 @@ def _in_background(context: Context, question: Any, endpoint: Any, samples: int)
     from fairgen.targets.sources.asking import ask
     from fairgen.targets.sources.combining import unusable
 
-    came = 0
-
-    def count(number: int) -> None:
-        nonlocal came
-        came += number
-
+    came: list[int] = []
+    more: dict[str, Any] = {"samples": samples, "judge": unusable(question.scale), "on_reply": came.append}
     with ThreadPoolExecutor(1) as pool:
-        judge = unusable(question.scale)
-        work = pool.submit(
-            context.run, ask, [question], endpoint, samples=samples, judge=judge, on_reply=count
-        )
+        work = pool.submit(context.run, ask, [question], endpoint, **more)
         told = -1
         while not wait([work], 0.3).done:
-            if came != told:
-                told = came
-                yield f"Asking: {came} of {samples} replies …"
+            if sum(came) != told:
+                told = sum(came)
+                yield f"Asking: {told} of {samples} replies …"
         yield work.result()[0]

@@ -36,19 +36,12 @@ def twin_cards(plain: LiveSet, steered: LiveSet) -> list[str]:
     """A pair for each place whose unsteered picture is there: the same seed, unsteered and steered."""
     labels, swatches = names(steered.classes)
     firsts = {p.seed: p for p in steered.pictures}
-    return [
-        macro(
-            "cards",
-            "twin",
-            plain.card(p),
-            steered.card(firsts[p.seed]),
-            f"t{_prefix(steered)}-{p.index}",
-            labels,
-            swatches,
-        )
-        for p in plain.pictures
-        if p.seed in firsts
-    ]
+    found = []
+    for p in plain.pictures:
+        if p.seed in firsts:
+            pair = plain.card(p), steered.card(firsts[p.seed])
+            found.append(macro("cards", "twin", *pair, f"t{_prefix(steered)}-{p.index}", labels, swatches))
+    return found
 
 
 def names(classes: Sequence[ToneClass]) -> tuple[dict[str, str], dict[str, str]]:

@@ -47,16 +47,13 @@ def distribution_chart(
     known = dict(counts) if counts is not None else dict.fromkeys(target, 0)
     found = distances(known, target)
     total = found.kept
-    first_total = sum(first.values()) if first is not None else 0
+    first_total, plain_total = (sum((other or {}).values()) for other in (first, plain))
     n = total or count
     floor = found.noise_floor_tv if found.noise_floor_tv is not None else stats.noise_floor(target, n)
     shaded = band(target, n)
     shares = [*target.values(), *(high for _, high in shaded.values())]
-    shares += [number / total for number in known.values() if total]
-    shares += [number / first_total for number in (first or {}).values() if first_total]
-    plain_total = sum(plain.values()) if plain is not None else 0
-    if plain is not None:
-        shares += [number / plain_total for number in plain.values() if plain_total]
+    for numbers, every in ((known, total), (first, first_total), (plain, plain_total)):
+        shares += [number / every for number in (numbers or {}).values() if every]
     return render(
         "chart",
         title="Share of pictures in each skin-tone class",

@@ -106,15 +106,14 @@ def wire_models(
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
     def first() -> tuple[Any, ...]:
-        known = engine.loaded(engine.default)
-        choices = gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine))
-        if known is None:
-            return _box(), *choices, gr.skip()
+        known, box, sizes = engine.loaded(engine.default), _box(), gr.skip()
         try:
-            facts = model_facts(engine.default, known)
+            if known is not None:
+                facts = model_facts(engine.default, known)
+                box, sizes = _box(facts=facts), gr.update(choices=size_choices(facts.size))
         except UserError as error:
-            return _box(error=str(error)), *choices, gr.skip()
-        return _box(facts=facts), *choices, gr.update(choices=size_choices(facts.size))
+            box = _box(error=str(error))
+        return box, gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine)), sizes
 
     seen(
         first,

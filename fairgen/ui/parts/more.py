@@ -17,8 +17,6 @@ _OWN = "own"
 """The choice that leaves size or scheduler as the model has them."""
 _BY_HAND = "by hand"
 _SHAPES = ((1, 1), (3, 4), (4, 3), (9, 16), (16, 9))
-_MULTIPLE = {True: 64, False: 32}
-"""Whether a model is large (512 pixels and more) -> what sides are whole multiples of, in pixels."""
 _LARGEST_SEED = 2**32 - 1
 _SCHEDULERS = {
     "ddim": "DDIM",
@@ -68,12 +66,7 @@ def seed_controls(info: str, prefix: str) -> SeedControls:
     """A seed that is drawn anew for every run, unless it is kept; a seed that is typed is kept."""
     with gr.Row(elem_classes="fg-seed", equal_height=False):
         seed = gr.Number(
-            new_seed(),
-            precision=0,
-            minimum=None,
-            label="Seed",
-            info=info,
-            elem_id=f"{prefix}-seed",
+            new_seed(), precision=0, minimum=None, label="Seed", info=info, elem_id=f"{prefix}-seed"
         )
         again = gr.Button("New seed", size="sm", elem_id=f"{prefix}-seed-new")
     keep = gr.Checkbox(False, label="Keep this seed for the next run", elem_id=f"{prefix}-seed-keep")
@@ -201,6 +194,6 @@ def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
     """Sides of that shape with about so many pixels."""
     unit = (pixels / (across * down)) ** 0.5
-    step = _MULTIPLE[pixels >= 512 * 512]
+    step = 64 if pixels >= 512 * 512 else 32  # of which sides are whole multiples
     wide, high = (max(step, round(unit * part / step) * step) for part in (across, down))
     return wide, high

@@ -177,12 +177,8 @@ def _admitted(services: Services, value: Any, owner: str) -> list[UserRun]:
 
 
 def _returned(services: Services, value: Any, owner: str) -> list[tuple[UserRun, Glance]]:
-    found = []
-    for run in _admitted(services, value, owner):
-        seen = glance(run.folder)
-        if seen is not None and not seen.audit:
-            found.append((run, seen))
-    return found
+    glances = ((run, glance(run.folder)) for run in _admitted(services, value, owner))
+    return [(run, seen) for run, seen in glances if seen is not None and not seen.audit]
 
 
 def _card(services: Services, run: UserRun, seen: Glance) -> str:

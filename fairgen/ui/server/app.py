@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
 from fairgen.ui.server.pulse import pulse_route
-from fairgen.ui.server.serving import file_route, signed_in, token_names
+from fairgen.ui.server.serving import file_route, known_by
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.server.watching import watching_routes
 from fairgen.ui.tabs.about import about_tab
@@ -153,7 +154,7 @@ def launch(settings: Settings, engine: Engine) -> None:
                 "routes": [
                     file_route(runs),
                     pulse_route(runs, workshop),
-                    *watching_routes(services.monitors, signed_in),
+                    *watching_routes(services.monitors),
                 ],
                 "lifespan": _guarded(settings, hosts, cache),
                 "docs_url": None,
@@ -189,9 +190,6 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        def signed_in(cookies: dict[str, str]) -> bool:
-            return any(app.tokens.get(cookies.get(name)) is not None for name in token_names(app))
-
         takes: dict[object, int] = {}
         for number, fn in app.get_blocks().fns.items():
             if fn.api_visibility == "public" and isinstance(fn.api_name, str):
@@ -206,7 +204,7 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
             limits=settings.limits,
             cache=cache,
             framed_by=settings.framed_by,
-            signed_in=signed_in if settings.auth else None,
+            signed_in=partial(known_by, app) if settings.auth else None,
             arguments=arguments,
         )
         yield
@@ -216,11 +214,8 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
 
 def sweep(cache: Path) -> None:
     """Delete old uploads of servers that were killed; Gradio knows those of its own process."""
+    dead = time.time() - _UPLOADS_LIVE
     for file in cache.rglob("*"):
         with suppress(FileNotFoundError):  # another server of this folder was faster
-            if (
-                file.name != NO_UPLOAD
-                and file.is_file()
-                and time.time() - file.stat().st_mtime > _UPLOADS_LIVE
-            ):
+            if file.name != NO_UPLOAD and file.is_file() and file.stat().st_mtime < dead:
                 file.unlink()

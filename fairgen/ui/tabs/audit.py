@@ -24,6 +24,7 @@ from fairgen.ui.parts.status import error_box, few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
     AUDIT,
+    AuditOrder,
     AuditState,
     begin_audit,
     checked_plan,
@@ -121,11 +122,10 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             declared = require_approval(picker.spec_of(name, shares, mine))
             seed = seed_for(start, keep)
             plan = checked_plan(services, words, declared, number, ways, seed)
-            model_name = services.engine.check_model(which)
-            opened = services.engine.check_options(given_options(*fields))
-            owner = str(request.session_hash)
-            run = begin_audit(services, owner, plan, words, declared.name, model_name, opened, token)
-            async for state in follow(run, order_audit(services, run, plan, model_name, opened), seed):
+            model = services.engine.check_model(which)
+            asked = AuditOrder(plan, model, services.engine.check_options(given_options(*fields)))
+            run = begin_audit(services, str(request.session_hash), asked, words, declared.name, token)
+            async for state in follow(run, order_audit(services, run, asked), seed):
                 yield state
         except UserError as error:
             yield _failed(error)

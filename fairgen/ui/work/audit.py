@@ -38,6 +38,18 @@ _SHOWN = 18
 """Pictures that came last and are shown while an audit runs."""
 
 
+@dataclass(frozen=True)
+class AuditOrder:
+    """One audit to make."""
+
+    plan: AuditPlan
+    model: str
+    options: ModelOptions = AS_IT_IS
+    """How the model is opened and samples."""
+    left: LookBack | None = None
+    """What was made of it before, to go on with."""
+
+
 @dataclass
 class ArmState:
     """One arm over all prompts so far."""
@@ -252,43 +264,26 @@ def read_list(path: str) -> str:
 
 
 def begin_audit(
-    services: Services,
-    owner: str,
-    plan: AuditPlan,
-    prompts: str,
-    name: str,
-    model: str,
-    options: ModelOptions = AS_IT_IS,
-    ticket: object = None,
+    services: Services, owner: str, order: AuditOrder, prompts: str, name: str, ticket: object = None
 ) -> UserRun:
     """A fresh run for an audit; its list of prompts is kept in the folder. ``ticket`` is as in `Runs.claim`.
     Raises `UserError`.
     """
-    services.engine.check_fits(model, options)
+    services.engine.check_fits(order.model, order.options)
     services.workshop.require_room()
     run = services.runs.claim(owner, "audit", name, ticket)
-    services.runs.keep(run, model=model, options=options.given(), audit=_plan_to_json(plan))
+    kept = {"model": order.model, "options": order.options.given(), "audit": _plan_to_json(order.plan)}
+    services.runs.keep(run, **kept)
     file = run.folder / PROMPTS
     with disk_errors(file):
         file.write_text(prompts, encoding="utf-8")
     return run
 
 
-def order_audit(
-    services: Services,
-    run: UserRun,
-    plan: AuditPlan,
-    model: str,
-    options: ModelOptions = AS_IT_IS,
-    left: LookBack | None = None,
-) -> Work:
-    """Leave the order for an audit in the run's folder, or to go on with what is ``left`` there. Raises
-    `UserError`.
-    """
-    state = AuditState(run, plan.places)
-    return services.workshop.submit(
-        run, AUDIT, state, lambda: _run_audit(services, state, run, plan, model, options, left)
-    )
+def order_audit(services: Services, run: UserRun, order: AuditOrder) -> Work:
+    """Leave the order for an audit in the run's folder. Raises `UserError`."""
+    state = AuditState(run, order.plan.places)
+    return services.workshop.submit(run, AUDIT, state, lambda: _run_audit(services, state, order))
 
 
 def go_on_audit(services: Services, run: UserRun) -> Work:
@@ -296,24 +291,15 @@ def go_on_audit(services: Services, run: UserRun) -> Work:
     known = services.workshop.of(run).get(AUDIT)
     if known is not None and not known.ended:
         return known  # another tab was faster
-    plan, model, options, left = left_in(services, run)
-    return order_audit(services, run, plan, model, options, left)
+    return order_audit(services, run, left_in(services, run))
 
 
-def _run_audit(
-    services: Services,
-    state: AuditState,
-    run: UserRun,
-    plan: AuditPlan,
-    model: str,
-    options: ModelOptions,
-    left: LookBack | None,
-) -> Iterator[AuditState]:
+def _run_audit(services: Services, state: AuditState, order: AuditOrder) -> Iterator[AuditState]:
     """Yields the state now and then; the report is written at its end, and when it is stopped."""
     yield state
-    told = 0.0
+    run, told = state.run, 0.0
     finished: AuditFinished | None = None
-    events = services.engine.audit(plan, model, run.folder, left, options)
+    events = services.engine.audit(order.plan, order.model, run.folder, order.left, order.options)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             if isinstance(event, AuditFinished):
@@ -334,16 +320,16 @@ def _run_audit(
     yield state
 
 
-def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOptions, LookBack | None]:
-    """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was
-    made of one that the server never began, since it ended before. Raises `UserError`.
+def left_in(services: Services, run: UserRun) -> AuditOrder:
+    """The audit that lies in a run's folder; nothing is left of one that the server never began, since it
+    ended before. Raises `UserError`.
     """
     kept = visit_of(run.folder)
     if not (run.folder / RUN_FILE).is_file():
         if "audit" not in kept:
             raise UserError("That run holds no audit yet: start one.")
         model, options = services.engine.check_model(kept.get("model")), _kept_options(kept)
-        return _plan_from_json(kept["audit"]), model, options or AS_IT_IS, None
+        return AuditOrder(_plan_from_json(kept["audit"]), model, options or AS_IT_IS)
     try:
         left = look_back(run.folder)
     except UserError as error:
@@ -351,7 +337,7 @@ def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOpti
     # The run file may call the model by a shorter name than whoever asked for it did.
     model = kept.get("model") or left.audit.model.name
     options = _kept_options(kept) or opened_as(left.audit.model)
-    return plan_of(left.audit), services.engine.check_model(model), options, left
+    return AuditOrder(plan_of(left.audit), services.engine.check_model(model), options, left)
 
 
 def _kept_options(kept: Mapping[str, Any]) -> ModelOptions | None:
