@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -151,9 +152,10 @@ def _in_background(context: Context, question: Any, endpoint: Any, samples: int)
     from fairgen.targets.sources.combining import unusable
 
     came: list[int] = []
-    more: dict[str, Any] = {"samples": samples, "judge": unusable(question.scale), "on_reply": came.append}
+    judge = unusable(question.scale)
+    asked = partial(ask, [question], endpoint, samples=samples, judge=judge, on_reply=came.append)
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(context.run, ask, [question], endpoint, **more)
+        work = pool.submit(context.run, asked)
         told = -1
         while not wait([work], 0.3).done:
             if sum(came) != told:

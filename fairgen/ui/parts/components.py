@@ -43,7 +43,7 @@ def slider(low: float, high: float, value: float, **more: Any) -> gr.Slider:
 
     Gradio itself refuses a number out of bounds before any handler sees it, with an error that no page shows.
     """
-    made = gr.Slider(low, high, value, **more)
+    made = gr.Slider(low, high, value, buttons=[], **more)
     vars(made)["preprocess"] = _as_it_came  # a subclass would make Gradio write a file beside it
     return made
 

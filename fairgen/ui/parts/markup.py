@@ -33,11 +33,9 @@ TO_MESSAGE = """() => {
 @cache
 def _environment() -> Environment:
     environment = escaping_environment("fairgen.ui")
-    environment.filters["reason"] = words.reason_text
-    environment.filters["time_left"] = time_text
-    environment.filters["pct"] = percent
-    environment.filters["chance"] = chance
-    environment.filters["plain"] = plain
+    environment.filters.update(
+        reason=words.reason_text, time_left=time_text, pct=percent, chance=chance, plain=plain
+    )
     return environment
 
 

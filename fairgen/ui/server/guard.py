@@ -275,9 +275,8 @@ class Guard:
             if start["status"] == 200:
                 self.waits.succeeded(*keys)
                 cookies = [(k, v) for k, v in start["headers"] if k.lower() == b"set-cookie"]
-                done: Response = JSONResponse({"success": True})
-                if by_browser:
-                    done = RedirectResponse("./", status_code=303)
+                page = RedirectResponse("./", status_code=303)
+                done: Response = page if by_browser else JSONResponse({"success": True})
                 done.raw_headers += cookies
                 return done
             self.waits.failed(*keys)

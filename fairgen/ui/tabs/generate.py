@@ -84,9 +84,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             with gr.Row(elem_classes="fg-chips fg-after"):
                 read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
                 bring = gr.Button("Use your own, or ask a language model", size="sm", elem_id="fg-bring")
-            count = slider(
-                1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
-            )
+            count = slider(1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count")
             few = html(elem_id="fg-few")
             models = model_controls(engine, "fg")
             calibration = calibration_controls()
@@ -108,7 +106,6 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                     label="Strongest steering allowed",
                     info="For steering inside the model. Less changes the pictures less, and may not reach "
                     "every tone.",
-                    buttons=[],
                     elem_id="fg-strength",
                 )
                 tries = slider(
@@ -118,7 +115,6 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                     step=1,
                     label="Most tries for one picture of the set",
                     info="A picture whose tone does not fit is made again, at most this often.",
-                    buttons=[],
                     elem_id="fg-tries",
                 )
             with gr.Row(elem_classes="fg-go"):

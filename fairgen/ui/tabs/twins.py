@@ -40,12 +40,7 @@ def twin_parts() -> TwinParts:
 
 
 def wire_twins(
-    services: Services,
-    ticket: gr.State,
-    twins: TwinParts,
-    stop: gr.Button,
-    links: gr.HTML,
-    chart: gr.HTML,
+    services: Services, ticket: gr.State, twins: TwinParts, stop: gr.Button, links: gr.HTML, chart: gr.HTML
 ) -> None:
     """Let the button make the twins of the run whose id is in ``ticket`` (None: there is none)."""
 

@@ -114,8 +114,11 @@ class Engine:
                         from PIL import Image
 
                         reader.read(Image.new("RGB", (64, 64)))
-                    else:
-                        _warm_up(generator, reader, self._sampling)
+                        return
+                    from fairgen.steering.request import Request
+
+                    with self._sampling:
+                        reader.read(generator.generate([Request("a portrait", 0)])[0])
             except UserError as error:  # the first visitor sees the same sentence
                 print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
@@ -376,10 +379,3 @@ def _files(options: ModelOptions) -> list[str]:
 
     options.with_files(noted)
     return found
-
-
-def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:
-    from fairgen.steering.request import Request
-
-    with lock:
-        reader.read(generator.generate([Request("a portrait", 0)])[0])

@@ -174,23 +174,20 @@ class Runs:
         """The runs that are open to a visit and hold something, newest first; with ``adopt``, all that lie in
         the folder.
         """
-        if self.adopt:
-            with self._lock:
+        with self._lock:
+            if self.adopt:
                 known = {run.folder: run for run in self._runs.values()}
                 for file in self.folder.glob(f"*/{RUN_FILE}"):
                     run = known.get(file.parent) or _found(file.parent)
                     self._runs[run.id] = run
                     run.guests.add(owner)
-        return sorted(filter(_holds, self._open_to(owner)), key=_touched, reverse=True)
-
-    def _open_to(self, owner: str) -> list[UserRun]:
-        with self._lock:
-            return [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
+            mine = [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
+        return sorted(filter(_holds, mine), key=_touched, reverse=True)
 
     def leave(self, owner: str) -> None:
         """The visit is over. What it started goes on, and can be opened by its key."""
-        for run in self._open_to(owner):
-            with self._lock:
+        with self._lock:
+            for run in self._runs.values():
                 run.guests.discard(owner)
 
     def file(self, number: str, key: str, path: str) -> Path | None:
