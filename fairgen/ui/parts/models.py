@@ -63,7 +63,7 @@ def wire_models(
         engine: the models. controls, sampling: the parts. seen: listens to a visitor's first sight of them.
     """
 
-    opening = controls.opening
+    opening, told = controls.opening, [controls.facts, sampling.size]
     asked = [controls.name, *opening, *sampling]
     size = asked.index(sampling.size) - 1
 
@@ -75,32 +75,22 @@ def wire_models(
                 if isinstance(state, float):
                     yield _waiting(chosen, state), gr.skip()
             # Of the model alone: what is offered does not depend on what is chosen.
-            own = model_facts(chosen, engine.load(chosen, bare)).size
+            own = model_facts(engine.load(chosen, bare)).size
             offered = offered_size(own, fields[size])
             options = engine.check_options(given_options(*fields))
-            yield _box(facts=model_facts(chosen, engine.load(chosen, options))), offered
+            yield facts_box(engine, chosen, options), offered
         except UserError as error:
             yield _box(error=str(error)), gr.skip()
 
     shown = QUEUED | {"concurrency_id": LOADING, "concurrency_limit": 1, "trigger_mode": "always_last"}
-    gr.on(
-        [controls.name.change, *(field.change for field in opening)],
-        look,
-        asked,
-        [controls.facts, sampling.size],
-        **shown,
-    )
+    gr.on([field.change for field in (controls.name, *opening)], look, asked, told, **shown)
 
     def look_again(*given: Any) -> Iterator[Any]:
         # Without the sizes: a list that gets its choices anew opens, though nobody asked for it.
         yield from (facts for facts, _ in look(*given))
 
-    changes = [
-        sampling.scheduler.change,
-        sampling.size.change,
-        sampling.steps.change,
-        sampling.guidance.change,
-    ]
+    chosen_at_once = (sampling.scheduler, sampling.size, sampling.steps, sampling.guidance)
+    changes = [field.change for field in chosen_at_once]
     # Of words and sizes, a part that was typed says nothing yet: they are looked at when the field is left.
     changes += [field.blur for field in (sampling.negative, sampling.width, sampling.height)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
@@ -109,18 +99,14 @@ def wire_models(
         known, box, sizes = engine.loaded(engine.default), _box(), gr.skip()
         try:
             if known is not None:
-                facts = model_facts(engine.default, known)
+                facts = model_facts(known)
                 box, sizes = _box(facts=facts), gr.update(choices=size_choices(facts.size))
         except UserError as error:
             box = _box(error=str(error))
         return box, gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine)), sizes
 
-    seen(
-        first,
-        None,
-        [controls.facts, controls.name, opening.vae, sampling.size],
-        **QUIET,
-    ).then(look, asked, [controls.facts, sampling.size], **shown)
+    begun = seen(first, None, [controls.facts, controls.name, opening.vae, sampling.size], **QUIET)
+    begun.then(look, asked, told, **shown)
 
 
 def model_choices(engine: Engine) -> list[tuple[str, str]]:
@@ -155,7 +141,7 @@ def loaded(engine: Engine, name: str, options: ModelOptions) -> Iterator[float |
 
 def facts_box(engine: Engine, name: str, options: ModelOptions) -> str:
     """What the page says of a model, which is loaded for that. Raises `UserError`."""
-    return _box(facts=model_facts(name, engine.load(name, options)))
+    return _box(facts=model_facts(engine.load(name, options)))
 
 
 def _waiting(name: str, seconds: float) -> str:

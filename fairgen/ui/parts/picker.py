@@ -90,7 +90,6 @@ class TargetChoice:
     chosen: gr.Dropdown
     """A spec's name, or `BY_HAND`."""
     editor: gr.HTML
-    shown: gr.HTML
 
 
 def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
@@ -107,15 +106,12 @@ def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
     shown = html(_picture(DEFAULT, {}), elem_id=f"{prefix}-target")
     editor = share_editor(f"{prefix}-shares")
     chosen.change(
-        lambda name, mine: (
-            gr.update(visible=True if name == BY_HAND else "hidden"),
-            _picture(name, mine),
-        ),
+        lambda name, mine: (gr.update(visible=True if name == BY_HAND else "hidden"), _picture(name, mine)),
         [chosen, own],
         [editor, shown],
         **QUIET,
     )
-    return TargetChoice(chosen, editor, shown)
+    return TargetChoice(chosen, editor)
 
 
 def _picture(name: Any, own: Any) -> str:

@@ -6,8 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from fairgen.ui.parts.markup import asset
-
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "sans-serif")
 MONO = ("ui-monospace", "Liberation Mono", "Menlo", "monospace")
 
@@ -80,8 +78,3 @@ def theme() -> Any:
         layout_gap="18px",
         form_gap_width="0px",
     )
-
-
-def css() -> str:
-    """The style sheet of the page's own parts."""
-    return asset("app.css")

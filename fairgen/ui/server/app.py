@@ -20,7 +20,7 @@ from fairgen.errors import UserError
 from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import asset, render
 from fairgen.ui.parts.picker import card_props, spec_choices, target_choices
-from fairgen.ui.parts.theme import css, theme
+from fairgen.ui.parts.theme import theme
 from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
@@ -139,7 +139,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             prevent_thread_lock=True,
             quiet=True,
             theme=theme(),
-            css=css(),
+            css=asset("app.css"),
             favicon_path=str(resources.files("fairgen.ui") / "templates" / "favicon.png"),
             footer_links=["api"],
             run_history=False,  # it would keep what visitors type in their browser, keys included

@@ -93,9 +93,8 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headed = partial(self._headed, send)
-        answer = self._refusal(scope)
-        if answer is None:
-            answer = await self._answered(scope, receive, headed)
+        refusal = self._stranger(scope) or self._nothing_here(scope) or self._too_much(scope)
+        answer = refusal or await self._answered(scope, receive, headed)
         if answer is not None:
             await answer(scope, receive, headed)
 
@@ -158,12 +157,9 @@ class Guard:
             return False
         return self.signed_in is None or self.signed_in({name: c.value for name, c in cookies.items()})
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        return self._stranger(scope, headers) or self._nothing_here(scope) or self._too_much(scope, headers)
-
-    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
+    def _stranger(self, scope: Scope) -> Response | None:
         """For another host, or from another site's page."""
+        headers = Headers(scope=scope)
         named = headers.getlist("host")
         forwarded = [one.strip() for value in headers.getlist("x-forwarded-host") for one in value.split(",")]
         if len(named) != 1 or not all(map(self.hosts.know, [*named, *forwarded])):
@@ -192,8 +188,8 @@ class Guard:
             return PlainTextResponse("There is nothing here.", status_code=404)
         return None
 
-    def _too_much(self, scope: Scope, headers: Headers) -> Response | None:
-        length = headers.get("content-length", "0")
+    def _too_much(self, scope: Scope) -> Response | None:
+        length = Headers(scope=scope).get("content-length", "0")
         upload = _is_upload(scope)
         limit = self.limits.request_bytes if upload else self.limits.message_bytes
         if not (length.isascii() and length.isdigit()) or len(length) > 18 or int(length) > limit:

@@ -71,11 +71,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompt = gr.Textbox(
-                EXAMPLES[0],
-                label="What should the pictures show?",
-                lines=2,
-                max_lines=4,
-                elem_id="fg-prompt",
+                EXAMPLES[0], label="What should the pictures show?", lines=2, max_lines=4, elem_id="fg-prompt"
             )
             with gr.Row(elem_classes="fg-chips"):
                 chips = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
@@ -265,10 +261,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     shown = [status, chart, cards, aside_box, aside, stop]
     beside = [links, twins.cards, twins.button, twins.said, go_on]
     look.change(
-        follow,
-        look,
-        [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown],
-        **QUEUED,
+        follow, look, [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown], **QUEUED
     ).then(look_again, None, shelf.store, **QUIET)
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)

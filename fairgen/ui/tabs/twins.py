@@ -65,9 +65,4 @@ def wire_twins(
         again = gr.update(interactive=True, visible=plain.state != "done")
         yield *shown, again, gr.skip(), render("links", run=run), live_chart(steered, plain)
 
-    twins.button.click(
-        make,
-        ticket,
-        [twins.said, twins.cards, twins.button, stop, links, chart],
-        **QUEUED,
-    )
+    twins.button.click(make, ticket, [twins.said, twins.cards, twins.button, stop, links, chart], **QUEUED)
