@@ -21,8 +21,9 @@ from fairgen.runs import AuditRecord, SessionRecord, read_run
 from fairgen.steering import Steering
 from fairgen.steering.request import Request
 from fairgen.targets import spec_from_shares
-from fairgen.ui.work.audit import AUDIT, AuditOrder, begin_audit, checked_plan, go_on_audit, order_audit
+from fairgen.ui.work.audit import AUDIT, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.engine import Engine
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import AS_IT_IS, Limits
 from fairgen.ui.work.reopen import go_on

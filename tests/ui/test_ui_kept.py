@@ -10,9 +10,9 @@ import pytest
 
 from fairgen.errors import UserError
 from fairgen.targets import load_spec
-from fairgen.ui.work.audit import AuditOrder, begin_audit, checked_plan, left_in
+from fairgen.ui.work.audit import begin_audit, checked_plan, left_in
 from fairgen.ui.work.engine import Engine
-from fairgen.ui.work.job import Job
+from fairgen.ui.work.job import AuditOrder, Job
 from fairgen.ui.work.jobs import STEERED, Services
 from fairgen.ui.work.limits import AS_IT_IS, Limits
 from fairgen.ui.work.reopen import glance, job_of, sets_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from fairgen import stats
 from fairgen.report.load import axis_end, tone_classes
-from fairgen.scoring.numbers import distances
+from fairgen.scoring.numbers import chance_band, distances
 from fairgen.ui.parts.markup import render
-from fairgen.ui.work.live import LiveSet, band
+from fairgen.ui.work.live import LiveSet
 
 
 def live_chart(live: LiveSet, plain: LiveSet | None = None) -> str:
@@ -50,7 +51,7 @@ def distribution_chart(
     first_total, plain_total = (sum((other or {}).values()) for other in (first, plain))
     n = total or count
     floor = found.noise_floor_tv if found.noise_floor_tv is not None else stats.noise_floor(target, n)
-    shaded = band(target, n)
+    shaded = _band(tuple(target.items()), n)
     shares = [*target.values(), *(high for _, high in shaded.values())]
     for numbers, every in ((known, total), (first, first_total), (plain, plain_total)):
         shares += [number / every for number in (numbers or {}).values() if every]
@@ -76,3 +77,8 @@ def distribution_chart(
         running=running,
         id=id,
     )
+
+
+@lru_cache(maxsize=256)
+def _band(target: tuple[tuple[str, float], ...], n: int) -> dict[str, tuple[float, float]]:
+    return chance_band(dict(target), n)  # asked for again with every picture

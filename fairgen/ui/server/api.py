@@ -18,8 +18,9 @@ from fairgen.targets.strict_yaml import MAX_BYTES
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, asked_spec
 from fairgen.ui.parts.models import model_choices
 from fairgen.ui.tabs.check import READING
-from fairgen.ui.work.audit import PROMPTS, AuditOrder, begin_audit, checked_plan, go_on_audit, order_audit
+from fairgen.ui.work.audit import PROMPTS, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.check import check_pictures, uploaded
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import MOST_STRENGTH, text
 from fairgen.ui.work.live import LiveSet

@@ -24,7 +24,6 @@ from fairgen.ui.parts.status import error_box, few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
     AUDIT,
-    AuditOrder,
     AuditState,
     begin_audit,
     checked_plan,
@@ -33,6 +32,7 @@ from fairgen.ui.work.audit import (
     read_list,
 )
 from fairgen.ui.work.beside import seen_beside
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, require_approval

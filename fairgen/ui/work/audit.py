@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairgen.audit.plan import AuditPlan, plan_audit, plan_of
-from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
+from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, look_back
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Filled, Finished, PictureDone, Replayed, Started
@@ -23,6 +23,7 @@ from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.check import NO_UPLOAD
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import AS_IT_IS, text, whole
 from fairgen.ui.work.live import Card, LiveSet
@@ -36,18 +37,6 @@ PROMPTS = "prompts.txt"
 _MAX_TEXT = 200_000
 _SHOWN = 18
 """Pictures that came last and are shown while an audit runs."""
-
-
-@dataclass(frozen=True)
-class AuditOrder:
-    """One audit to make."""
-
-    plan: AuditPlan
-    model: str
-    options: ModelOptions = AS_IT_IS
-    """How the model is opened and samples."""
-    left: LookBack | None = None
-    """What was made of it before, to go on with."""
 
 
 @dataclass
@@ -299,7 +288,7 @@ def _run_audit(services: Services, state: AuditState, order: AuditOrder) -> Iter
     yield state
     run, told = state.run, 0.0
     finished: AuditFinished | None = None
-    events = services.engine.audit(order.plan, order.model, run.folder, order.left, order.options)
+    events = services.engine.audit(order, run.folder)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             if isinstance(event, AuditFinished):

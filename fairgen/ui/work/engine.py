@@ -23,12 +23,13 @@ from fairgen.ui.work.watch import StepWatch
 if TYPE_CHECKING:
     from PIL import Image
 
-    from fairgen.audit.plan import AuditPlan
-    from fairgen.audit.runner import AuditEvent, LookBack
+    from fairgen.audit.runner import AuditEvent
     from fairgen.loop.calibrate import Plan
     from fairgen.loop.events import Event
     from fairgen.models.contract import Model
-    from fairgen.targets import FairnessSpec
+    from fairgen.runs import SessionRun
+    from fairgen.ui.work.folders import RunFolder
+    from fairgen.ui.work.job import AuditOrder, Job
     from skin_tone import SkinToneReader
 
 _E = TypeVar("_E")
@@ -256,38 +257,37 @@ class Engine:
                 self._reader = SkinToneReader()
             return self._reader
 
-    def session(
-        self,
-        model: str,
-        prompt: str,
-        spec: FairnessSpec,
-        count: int,
-        *,
-        steering: str,
-        options: ModelOptions = AS_IT_IS,
-        owner: str = "",
-        **more: Any,
-    ) -> Iterator[Event]:
+    def session(self, job: Job, run: RunFolder, left: SessionRun | None) -> Iterator[Event]:
         """`fairgen.loop.session.run_session` on a model of this engine; batches of visitors never overlap.
 
-        ``more`` goes to `run_session`; ``owner`` is the id of the run that may watch it (`watch`).
+        Args:
+            run: its folder takes the set, and who sees it may watch it (`watch`).
+            left: what a stop left of the set, to go on with.
 
         Closing the iterator closes the session: its run file and pictures stay whole.
         """
         from fairgen.loop.session import run_session
 
         self._asked.set()
-        generator, reader = self.load(model, options), self.reader()
+        generator, reader = self.load(job.model, job.options), self.reader()
         with self._sampling:
-            events = run_session(generator, reader, prompt, spec, count, steering=steering, **more)
-        return self._taking_turns(events, owner)
+            events = run_session(
+                generator,
+                reader,
+                job.prompt,
+                job.spec,
+                job.count,
+                steering=job.steering,
+                seed=job.seed,
+                max_tries=job.tries,
+                limit=job.strength,
+                out_dir=run.folder,
+                resume=left,
+            )
+        return self._taking_turns(events, run.id)
 
     def calibrate(
-        self,
-        model: str,
-        options: ModelOptions,
-        plan: Plan,
-        keep: Callable[[float, Image.Image], object],
+        self, model: str, options: ModelOptions, plan: Plan, keep: Callable[[float, Image.Image], object]
     ) -> Iterator[int]:
         """Measure a model as `fairgen.loop.calibrate.calibrate` does, in turns with other visitors, and keep
         the result. Yields the number of pictures that are done.
@@ -308,20 +308,13 @@ class Engine:
             done += new
             yield done
 
-    def audit(
-        self,
-        plan: AuditPlan,
-        model: str,
-        folder: Path,
-        left: LookBack | None = None,
-        options: ModelOptions = AS_IT_IS,
-    ) -> Iterator[AuditEvent]:
+    def audit(self, order: AuditOrder, folder: Path) -> Iterator[AuditEvent]:
         """`fairgen.audit.runner.Audit.run` on a model of this engine, in turns with other visitors."""
         from fairgen.audit.runner import Audit
 
         self._asked.set()
-        generator, reader = self.load(model, options), self.reader()
-        return self._taking_turns(Audit(plan, generator, reader, folder, left=left).run())
+        generator, reader = self.load(order.model, order.options), self.reader()
+        return self._taking_turns(Audit(order.plan, generator, reader, folder, left=order.left).run())
 
     def _taking_turns(self, events: Iterator[_E], owner: str = "") -> Iterator[_E]:
         with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is

@@ -129,20 +129,7 @@ def _sampled(
         live.state = "stopped"
         return None
     finished: Finished | None = None
-    events = services.engine.session(
-        job.model,
-        job.prompt,
-        job.spec,
-        job.count,
-        steering=job.steering,
-        options=job.options,
-        owner=live.run.id,
-        seed=job.seed,
-        max_tries=job.tries,
-        limit=job.strength,
-        out_dir=live.run.folder,
-        resume=left,
-    )
+    events = services.engine.session(job, live.run, left)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             if isinstance(event, Finished):

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal
 
 from PIL import Image
@@ -18,7 +17,7 @@ from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.view import Arm, Picture, ToneClass
 from fairgen.runs import FillRecord, PictureRecord, ReadingDocument, SessionRecord, SessionRun, Summary
 from fairgen.scoring.measure import lab_to_hex
-from fairgen.scoring.numbers import bars, chance_band, counts_of, figures, vectors_of
+from fairgen.scoring.numbers import bars, counts_of, figures, vectors_of
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
 
@@ -311,16 +310,6 @@ def evidence_of(readings: Sequence[ReadingDocument], size: tuple[int, int]) -> E
         tuple((name.replace("_", " "), lab_to_hex(colour)) for name, colour in patches),
         tuple((name.replace("_", " "), str(why).replace("_", " ")) for name, why in skipped),
     )
-
-
-@lru_cache(maxsize=256)
-def _band(target: tuple[tuple[str, float], ...], n: int) -> dict[str, tuple[float, float]]:
-    return chance_band(dict(target), n)
-
-
-def band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, float]]:
-    """As `fairgen.scoring.numbers.chance_band`; it is asked for again with every picture."""
-    return _band(tuple(target.items()), n)
 
 
 def time_text(seconds: float | None) -> str:
