@@ -112,7 +112,8 @@ def wire_shelf(
                 follow = to_follow(shown)
             if (audited := _named(runs, asked.get("follow"), audit=True)) is not None:
                 audit = to_follow(audited)
-            if not _arrived(services, asked.get("drawn")):
+            drawn = asked.get("drawn")  # an order of which the browser heard nothing more
+            if isinstance(drawn, Mapping) and services.runs.keyed(drawn.get("id"), drawn.get("key")) is None:
                 said = error_box(_LOST)
         except UserError as error:
             said = error_box(str(error))
@@ -142,17 +143,6 @@ def _named(runs: list[UserRun], ids: Any, *, audit: bool = False) -> UserRun | N
             if run.id == number and (run.folder / PROMPTS).is_file() == audit:
                 return run
     return None
-
-
-def _arrived(services: Services, drawn: object) -> bool:
-    """Whether an order of which the browser heard nothing more is on the server; no order is none lost."""
-    if not isinstance(drawn, Mapping):
-        return True
-    try:
-        services.runs.get(drawn.get("id"), None, drawn.get("key"))
-    except UserError:
-        return False
-    return True
 
 
 def _admitted(services: Services, told: Any, owner: str) -> list[UserRun]:

@@ -48,6 +48,7 @@ _DEEPEST = 64
 """Levels of JSON in a request."""
 _LOG = logging.getLogger(__name__)
 _SAFE = ("GET", "HEAD")
+_LENGTHS = (b"content-length", b"transfer-encoding")
 
 
 class Guard:
@@ -137,9 +138,14 @@ class Guard:
                 return _refuse("The request is nested too deeply.")
             except UserError as error:
                 return _refuse(str(error))
-        sized = {**scope, "headers": _with_length(scope["headers"], len(body))}
-        await self.app(sized, _again(body, receive), send)
+        await self._passed(scope, body, receive, send)
         return None
+
+    async def _passed(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Pass a request on whose body was read already, and perhaps changed."""
+        named = [(k, v) for k, v in scope["headers"] if k.lower() not in _LENGTHS]
+        sized = {**scope, "headers": [*named, (b"content-length", str(len(body)).encode())]}
+        await self.app(sized, _again(body, receive), send)
 
     async def _streamed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Gradio 6.31 stumbles over a visitor who leaves while it ends their stream."""
@@ -260,14 +266,13 @@ class Guard:
         if wait > 0:
             trouble, status, more = refused(wait), 429, {"Retry-After": str(math.ceil(wait))}
         elif name and password:
-            again = {**scope, "headers": _with_length(scope["headers"], len(body))}
             start: Message = {}
 
             async def kept(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     start.update(message)
 
-            await self.app(again, _again(body, receive), kept)
+            await self._passed(scope, body, receive, kept)
             if start["status"] == 200:
                 self.waits.succeeded(*keys)
                 cookies = [(k, v) for k, v in start["headers"] if k.lower() == b"set-cookie"]
@@ -325,11 +330,6 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         return message
 
     return bounded
-
-
-def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
-    kept = [(k, v) for k, v in headers if k.lower() not in (b"content-length", b"transfer-encoding")]
-    return [*kept, (b"content-length", str(length).encode())]
 
 
 def _refuse(sentence: str) -> Response:

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from fairgen.errors import UserError
 from fairgen.ui.work.folders import FILES
 from fairgen.ui.work.visits import SMALL, Runs
 
@@ -74,11 +73,10 @@ def known_by(app: Any, cookies: dict[str, str]) -> bool:
 
 def _zipped(runs: Runs, number: str, key: str) -> Response:
     """The run's folder as a ZIP: its run file, pictures and reports."""
-    try:
-        folder = runs.get(number, None, key).folder
-    except UserError:
+    run = runs.keyed(number, key)
+    if run is None:
         return PlainTextResponse(_NOT_FOUND, status_code=404)
-    buffer = io.BytesIO()
+    folder, buffer = run.folder, io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file() and not file.name.startswith("."):

@@ -63,6 +63,6 @@ def _seen(run: UserRun, session: SessionRun) -> SeenSet:
     live = LiveSet.restored(run, session)
     labels = {c.key: c.label for c in live.classes}
     counts = live.counts()
-    cards = live.cards()[:_PICTURES]
-    pictures = tuple((card.view.image, labels.get(card.view.read_as or "", "not read")) for card in cards)
+    views = [live.card(p).view for p in live.inside()[:_PICTURES]]
+    pictures = tuple((view.image, labels.get(view.read_as or "", "not read")) for view in views)
     return SeenSet(pictures, counts, sum(counts.values()))

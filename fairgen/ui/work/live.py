@@ -195,14 +195,6 @@ class LiveSet:
         key: Literal["steered", "unsteered"] = "steered" if steered else "unsteered"
         return Arm(key, key.capitalize(), bars(counts), found if found.kept else None, ())
 
-    def cards(self) -> list[Card]:
-        """The set's pictures, in the order in which they came."""
-        return [self.card(p) for p in self.inside()]
-
-    def aside_cards(self) -> list[Card]:
-        """The other pictures, in that order."""
-        return [self.card(p) for p in self.aside()]
-
     def card(self, record: PictureRecord) -> Card:
         """One picture, where it lies now."""
         labels = {c.key: c.label for c in self.classes}

@@ -151,7 +151,7 @@ class Runs:
         with self._lock:
             return self._runs.setdefault(number, run)
 
-    def get(self, number: object, owner: str | None, key: str | None = None) -> UserRun:
+    def get(self, number: object, owner: str | None, key: object = None) -> UserRun:
         """The run of that id, for its owner or the holder of its key. Raises `UserError` for anybody else."""
         run = self._known(number) if isinstance(number, str) else None
         if run is None:
@@ -163,9 +163,16 @@ class Runs:
             raise UserError(_NO_SUCH_RUN)
         return run
 
+    def keyed(self, number: object, key: object) -> UserRun | None:
+        """The run of that id, for the holder of its key; None for anybody else."""
+        try:
+            return self.get(number, None, key)
+        except UserError:
+            return None
+
     def admit(self, number: object, owner: str, key: object) -> UserRun:
         """Open a run to a visit that shows its key. Raises `UserError` where the key is another."""
-        run = self.get(number, None, key if isinstance(key, str) else None)
+        run = self.get(number, None, key)
         with self._lock:
             run.guests.add(owner)
         return run
@@ -192,12 +199,9 @@ class Runs:
 
     def file(self, number: str, key: str, path: str) -> Path | None:
         """The file behind an address, or None: only plain files of known kinds inside that run's folder."""
-        try:
-            run = self.get(number, None, key)
-        except UserError:
-            return None
-        parts = path.split("/")
-        if "\\" in path or "\0" in path or any(not part or part.startswith(".") for part in parts):
+        run, parts = self.keyed(number, key), path.split("/")
+        hidden = "\\" in path or "\0" in path or any(not part or part.startswith(".") for part in parts)
+        if run is None or hidden:
             return None
         try:
             found = run.folder.joinpath(*parts).resolve(strict=True)
