@@ -90,18 +90,12 @@ def opening_controls(engine: Engine, prefix: str) -> OpeningControls:
             visible=anything,
             elem_id=f"{prefix}-offload",
         )
-        tiling = gr.Checkbox(
-            False,
-            label="Turn large pictures into pixels tile by tile: needs less memory",
-            visible=anything,
-            elem_id=f"{prefix}-tiling",
-        )
-        compiled = gr.Checkbox(
-            False,
-            label="Compile the model: its first picture takes longer, the next ones less",
-            visible=anything,
-            elem_id=f"{prefix}-compile",
-        )
+
+        def box(label: str, name: str) -> gr.Checkbox:
+            return gr.Checkbox(False, label=label, visible=anything, elem_id=f"{prefix}-{name}")
+
+        tiling = box("Turn large pictures into pixels tile by tile: needs less memory", "tiling")
+        compiled = box("Compile the model: its first picture takes longer, the next ones less", "compile")
     return OpeningControls(loras, words, vae, dtype, offload, tiling, compiled)
 
 

@@ -26,7 +26,7 @@ from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
 from fairgen.ui.parts.status import error_box
 from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
-from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
+from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room
 
 _KEPT = "Only this browser keeps it; export it to use it elsewhere."
 
@@ -174,7 +174,7 @@ def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> 
 
 
 def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
-    mine = with_spec(mine, spec)
+    mine = {**mine, spec.name: dump_spec(spec)}
     return _said(sentence), mine, gr.update(choices=picker.spec_choices(mine), value=spec.name)
 
 

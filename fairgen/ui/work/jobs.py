@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fairgen.errors import UserError
@@ -114,11 +114,6 @@ def _made(services: Services, live: LiveSet, job: Job, left: SessionRun | None) 
         _LOG.exception("a set failed")
         live.state, live.error = "failed", UNEXPECTED
     yield live
-
-
-def unsteered(job: Job) -> Job:
-    """The same job without steering: its pictures are the twins of the first tries."""
-    return replace(job, steering="none")
 
 
 def _sampled(

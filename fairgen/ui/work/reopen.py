@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from fairgen.common.text import isolated
 from fairgen.errors import UserError
 from fairgen.models.options import SAMPLING, ModelOptions
 from fairgen.runs import RUN_FILE, AuditRecord, ModelInfo, SessionRecord, SessionRun, parse_record, read_run
-from fairgen.steering.registry import label
+from fairgen.steering.registry import NONE, label
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.job import Job
-from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set, unsteered
+from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set
 from fairgen.ui.work.limits import MOST_STRENGTH
 from fairgen.ui.work.live import LiveSet
 from fairgen.ui.work.visits import UserRun, visit_of
@@ -72,12 +72,10 @@ def glance(folder: Path) -> Glance | None:
         spec, count, when = _name(record.spec), record.count, record.started_at
         return Glance(record.prompt, False, spec, count, when, done, record.session)
     if isinstance(record, AuditRecord):
-        places = len(record.arms) * sum(prompt.count for prompt in record.prompts)
-        names = {_name(spec) for spec in record.specs.values()}
         # A run file has no last line of its own for an audit; its summary is written at the end.
         done = (folder / SUMMARY).is_file()
-        when = record.started_at
-        return _audit_glance(len(record.prompts), record.arms, names, places, when, done=done)
+        counts = [prompt.count for prompt in record.prompts]
+        return _audit_glance(counts, record.arms, record.specs.values(), record.started_at, done=done)
     return None
 
 
@@ -87,9 +85,8 @@ def _ordered(folder: Path) -> Glance | None:
         when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         if "audit" in kept:
             plan = kept["audit"]
-            specs = [_name(spec) for spec in plan["specs"].values()]
-            count = len(plan["arms"]) * sum(prompt["count"] for prompt in plan["prompts"])
-            return _audit_glance(len(plan["prompts"]), plan["arms"], set(specs), count, when, done=False)
+            counts = [prompt["count"] for prompt in plan["prompts"]]
+            return _audit_glance(counts, plan["arms"], plan["specs"].values(), when, done=False)
         job = Job.from_json(kept["job"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -97,12 +94,13 @@ def _ordered(folder: Path) -> Glance | None:
 
 
 def _audit_glance(
-    number: int, arms: Sequence[str], names: set[str], places: int, when: datetime, *, done: bool
+    counts: Sequence[int], arms: Sequence[str], specs: Iterable[Any], when: datetime, *, done: bool
 ) -> Glance:
-    prompts = f"{number} {'prompt' if number == 1 else 'prompts'}"
+    prompts = f"{len(counts)} {'prompt' if len(counts) == 1 else 'prompts'}"
+    names = {_name(spec) for spec in specs}
     title = f"Audit of {prompts}: {', '.join(label(arm) for arm in arms)}"
     target = names.pop() if len(names) == 1 else f"{len(names)} targets"
-    return Glance(title, True, target, places, when, done)
+    return Glance(title, True, target, len(arms) * sum(counts), when, done)
 
 
 def _name(spec: Mapping[str, Any]) -> str:
@@ -205,7 +203,8 @@ def order_twins(services: Services, run: UserRun) -> Work:
             "This model takes no seeds, so a set has no twins. To see what it does by itself, make another "
             "set and choose Unsteered under More."
         )
-    return order_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED))
+    # Without steering, the pictures are the twins of the first tries.
+    return order_set(services, run, replace(job, steering=NONE), UNSTEERED, unfinished(run, UNSTEERED))
 
 
 def _kept_job(run: UserRun) -> Job | None:
