@@ -23,6 +23,7 @@ from fairgen.steering.request import Request
 from fairgen.targets import spec_from_shares
 from fairgen.ui.work.audit import AUDIT, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.engine import Engine
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import AS_IT_IS, Limits
 from fairgen.ui.work.reopen import go_on
@@ -182,10 +183,11 @@ def begun_audit(services: Services) -> tuple[UserRun, Work]:
     prompts = "a nurse\na judge"
     options = services.engine.check_options(OPTIONS)
     plan = checked_plan(services, prompts, TARGET, 4, ARMS, SEED)
-    run = begin_audit(services, "ann", plan, prompts, "by-hand", "mine.yaml", options)
+    order = AuditOrder(plan, "mine.yaml", options)
+    run = begin_audit(services, "ann", order, prompts, "by-hand")
     doubles(services).run = run
     doubles(services).known.set()
-    return run, order_audit(services, run, plan, "mine.yaml", options)
+    return run, order_audit(services, run, order)
 
 
 @pytest.mark.parametrize("what", ["jobs", "audit"])

@@ -12,7 +12,7 @@ from fairgen.errors import UserError
 from fairgen.targets import load_spec
 from fairgen.ui.work.audit import begin_audit, checked_plan, left_in
 from fairgen.ui.work.engine import Engine
-from fairgen.ui.work.job import Job
+from fairgen.ui.work.job import AuditOrder, Job
 from fairgen.ui.work.jobs import STEERED, Services
 from fairgen.ui.work.limits import AS_IT_IS, Limits
 from fairgen.ui.work.reopen import glance, job_of, sets_of
@@ -84,7 +84,7 @@ def test_a_set_that_a_server_never_began_can_be_continued_by_the_next(tmp_path: 
     after = services(tmp_path)
     found = after.runs.get(run.id, None, run.key)
     assert job_of(after, found) == job
-    live = sets_of(after, found)[STEERED]
+    live = sets_of(found)[STEERED]
     assert (live.state, live.prompt, live.count, live.places) == ("stopped", "a nurse", 7, 0)
     seen = glance(found.folder)
     assert seen is not None
@@ -97,10 +97,10 @@ def test_an_audit_that_a_server_never_began_can_be_continued_by_the_next(tmp_pat
     before = services(tmp_path, "embedded")
     prompts = "# [a]\na nurse\na judge | count=3"
     plan = checked_plan(before, "a nurse\na judge", load_spec("uniform-lmd3"), 4, ["none", "prompt"], 9)
-    run = begin_audit(before, "ann", plan, prompts, "uniform-lmd3", "embedded")
+    run = begin_audit(before, "ann", AuditOrder(plan, "embedded"), prompts, "uniform-lmd3")
     after = services(tmp_path, "embedded")
     found = after.runs.get(run.id, None, run.key)
-    assert left_in(after, found) == (plan, "embedded", AS_IT_IS, None)
+    assert left_in(after, found) == AuditOrder(plan, "embedded", AS_IT_IS, None)
     seen = glance(found.folder)
     assert seen is not None
     assert (seen.audit, seen.count, seen.done) == (True, 16, False)

@@ -125,7 +125,7 @@ def test_runs_are_open_to_owner_and_key_alone(tmp_path: Path) -> None:
     assert not run.stop.is_set()  # the work goes on
     assert run.sets
     later = [runs.claim("ann", "check", "x") for _ in range(2)]
-    assert runs.of("ann") == later
+    assert [runs.get(run.id, "ann") for run in later] == later
     with pytest.raises(UserError):
         runs.get(run.id, "ann")
 
@@ -154,7 +154,9 @@ def test_old_runs_are_deleted_where_that_is_asked_for(tmp_path: Path) -> None:
     new = runs.claim("ann", "generate", "new")
     assert not old.folder.exists()
     assert old.stop.is_set()
-    assert runs.of("ann") == [new]
+    assert runs.get(new.id, "ann") is new
+    with pytest.raises(UserError, match="no such run"):
+        runs.get(old.id, "ann")
 
 
 def test_sets_of_older_runs_are_let_go_and_adopted_folders_are_one_run(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_a_folder_offers_models_and_files_by_their_names_in_it(tmp_path: Path) -
     import numpy as np
     from safetensors.numpy import save_file
 
-    from fairgen.ui.work.catalogue import Catalogue
+    from fairgen.ui.work.catalogue import MODELS, Catalogue
     from fairgen.ui.work.engine import Engine
 
     weight = np.zeros((2, 2), dtype="float32")
@@ -281,15 +283,15 @@ def test_a_folder_offers_models_and_files_by_their_names_in_it(tmp_path: Path) -
     (tmp_path / "mine.yaml").write_text("model: folder\n")
     (tmp_path / "notes.yaml").write_text("a: list\n")
     found = Catalogue(tmp_path)
-    assert [(one.name, one.kind) for one in found.models()] == [
+    assert [(one.name, one.kind) for one in found.of(*MODELS)] == [
         ("folder", "folder"),
         ("mine.yaml", "settings"),
         ("sub/Big one.safetensors", "file"),
     ]
-    assert [one.name for one in found.loras()] == ["ink.safetensors"]
-    assert [one.name for one in found.vaes()] == ["sharp", "vae.safetensors"]
-    assert [one.name for one in found.words()] == ["smile.safetensors"]
-    assert Catalogue(None).models() == []
+    assert [one.name for one in found.of("LoRA")] == ["ink.safetensors"]
+    assert [one.name for one in found.of("autoencoder")] == ["sharp", "vae.safetensors"]
+    assert [one.name for one in found.of("textual inversion")] == ["smile.safetensors"]
+    assert Catalogue(None).of(*MODELS) == []
 
     engine = Engine(folder=tmp_path)  # others can reach the server
     assert engine.check_model("folder") == "folder"

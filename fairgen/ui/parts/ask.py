@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import Context, copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.targets import FairnessSpec
 from fairgen.targets.parts import POPULATIONS, Population
+from fairgen.ui.parts.components import hint
 from fairgen.ui.work.limits import one_of, text, whole
 from skin_tone.scales import SCALES
 
@@ -37,12 +39,10 @@ class AskForm:
 def ask_form(*, public: bool) -> AskForm:
     """The form. On a ``public`` server visitors bring a key and cannot choose whom the server talks to."""
     with gr.Accordion("Ask a language model", open=False, elem_id="fg-ask") as box:
-        gr.HTML(
-            '<p class="fg-hint">It is asked several times for a target, with sources. You see how far its '
-            "answers agree. Where they agree no more than by chance, or nothing is cited, the target stays "
-            "even. A target for which no source was found is marked unsupported. A model's answer is no "
-            "evidence.</p>",
-            apply_default_css=False,
+        hint(
+            "It is asked several times for a target, with sources. You see how far its answers agree. Where "
+            "they agree no more than by chance, or nothing is cited, the target stays even. A target for "
+            "which no source was found is marked unsupported. A model's answer is no evidence."
         )
         prompt = gr.Textbox("a portrait of a nurse", label="For pictures of", max_length=1000)
         population = gr.Dropdown(
@@ -151,20 +151,14 @@ def _in_background(context: Context, question: Any, endpoint: Any, samples: int)
     from fairgen.targets.sources.asking import ask
     from fairgen.targets.sources.combining import unusable
 
-    came = 0
-
-    def count(number: int) -> None:
-        nonlocal came
-        came += number
-
+    came: list[int] = []
+    judge = unusable(question.scale)
+    asked = partial(ask, [question], endpoint, samples=samples, judge=judge, on_reply=came.append)
     with ThreadPoolExecutor(1) as pool:
-        judge = unusable(question.scale)
-        work = pool.submit(
-            context.run, ask, [question], endpoint, samples=samples, judge=judge, on_reply=count
-        )
+        work = pool.submit(context.run, asked)
         told = -1
         while not wait([work], 0.3).done:
-            if came != told:
-                told = came
-                yield f"Asking: {came} of {samples} replies …"
+            if sum(came) != told:
+                told = sum(came)
+                yield f"Asking: {told} of {samples} replies …"
         yield work.result()[0]

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.ui.parts.components import hint, html
 from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.models import ModelControls, facts_box, given_options
 from fairgen.ui.parts.more import SamplingControls
@@ -34,10 +35,9 @@ class CalibrationControls:
 def calibration_controls() -> CalibrationControls:
     """Build them, in the layout that is open."""
     with gr.Accordion("Calibrate this model", open=False, elem_id="fg-calibrate"):
-        gr.HTML(
-            '<p class="fg-hint">fairgen makes trial pictures with weaker and stronger steering, and keeps '
-            "how dark each strength makes them. Once for each model and its settings is enough.</p>",
-            apply_default_css=False,
+        hint(
+            "fairgen makes trial pictures with weaker and stronger steering, and keeps how dark each "
+            "strength makes them. Once for each model and its settings is enough."
         )
         thorough = gr.Radio(
             [("Briefly: 81 pictures", False), ("Thoroughly: 372 pictures", True)],
@@ -48,7 +48,7 @@ def calibration_controls() -> CalibrationControls:
         with gr.Row(elem_classes="fg-chips"):
             go = gr.Button("Calibrate", size="sm", elem_id="fg-calibrate-go")
             stop = stop_button(size="sm", elem_id="fg-calibrate-stop")
-        shown = gr.HTML("", apply_default_css=False, elem_id="fg-calibrate-shown")
+        shown = html(elem_id="fg-calibrate-shown")
     return CalibrationControls(thorough, go, stop, shown)
 
 
@@ -76,7 +76,7 @@ def wire_calibration(
 
     controls.go.click(
         measure,
-        [controls.thorough, models.name, *models.opening.fields, *sampling.fields],
+        [controls.thorough, models.name, *models.opening, *sampling],
         [controls.shown, models.facts, ticket, controls.go, controls.stop],
         show_progress="minimal",
         show_progress_on=controls.shown,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairgen.report.view import ToneClass
+from fairgen.runs import PictureRecord
 from fairgen.ui.parts.markup import macro
 from fairgen.ui.work.live import Card, LiveSet
 from fairgen.ui.work.variations import VARIATIONS
@@ -21,34 +22,25 @@ def card_html(card: Card, prefix: str, classes: Sequence[ToneClass], name: str =
 
 def set_cards(live: LiveSet) -> list[str]:
     """The set's pictures as list items, and the places that are still to be filled."""
-    prefix = _prefix(live)
-    cards = [card_html(card, prefix, live.classes, run=_settled(live)) for card in live.cards()]
+    cards = _cards(live, live.inside())
     return cards + [macro("cards", "place")] * (live.count - len(cards) if live.running else 0)
 
 
 def aside_cards(live: LiveSet) -> list[str]:
     """The pictures that are not in the set as list items."""
-    prefix = _prefix(live)
-    return [card_html(card, prefix, live.classes, run=_settled(live)) for card in live.aside_cards()]
+    return _cards(live, live.aside())
 
 
 def twin_cards(plain: LiveSet, steered: LiveSet) -> list[str]:
     """A pair for each place whose unsteered picture is there: the same seed, unsteered and steered."""
     labels, swatches = names(steered.classes)
     firsts = {p.seed: p for p in steered.pictures}
-    return [
-        macro(
-            "cards",
-            "twin",
-            plain.card(p),
-            steered.card(firsts[p.seed]),
-            f"t{_prefix(steered)}-{p.index}",
-            labels,
-            swatches,
-        )
-        for p in plain.pictures
-        if p.seed in firsts
-    ]
+    found = []
+    for p in plain.pictures:
+        if p.seed in firsts:
+            pair = plain.card(p), steered.card(firsts[p.seed])
+            found.append(macro("cards", "twin", *pair, f"t{_prefix(steered)}-{p.index}", labels, swatches))
+    return found
 
 
 def names(classes: Sequence[ToneClass]) -> tuple[dict[str, str], dict[str, str]]:
@@ -56,9 +48,10 @@ def names(classes: Sequence[ToneClass]) -> tuple[dict[str, str], dict[str, str]]
     return {c.key: c.label for c in classes}, {c.key: c.swatch for c in classes}
 
 
-def _settled(live: LiveSet) -> str:
-    """The run's id once its set is no longer made: what is asked for then takes its place on the page."""
-    return "" if live.running else live.run.id
+def _cards(live: LiveSet, pictures: Sequence[PictureRecord]) -> list[str]:
+    # More like one may be asked for once the set is no longer made: they take its place on the page.
+    run = "" if live.running else live.run.id
+    return [card_html(live.card(p), _prefix(live), live.classes, run=run) for p in pictures]
 
 
 def _prefix(live: LiveSet) -> str:

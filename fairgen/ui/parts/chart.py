@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from fairgen import stats
 from fairgen.report.load import axis_end, tone_classes
-from fairgen.scoring.numbers import distances
+from fairgen.scoring.numbers import chance_band, distances
 from fairgen.ui.parts.markup import render
-from fairgen.ui.work.live import LiveSet, band
+from fairgen.ui.work.live import LiveSet
 
 
 def live_chart(live: LiveSet, plain: LiveSet | None = None) -> str:
@@ -47,16 +48,13 @@ def distribution_chart(
     known = dict(counts) if counts is not None else dict.fromkeys(target, 0)
     found = distances(known, target)
     total = found.kept
-    first_total = sum(first.values()) if first is not None else 0
+    first_total, plain_total = (sum((other or {}).values()) for other in (first, plain))
     n = total or count
     floor = found.noise_floor_tv if found.noise_floor_tv is not None else stats.noise_floor(target, n)
-    shaded = band(target, n)
+    shaded = _band(tuple(target.items()), n)
     shares = [*target.values(), *(high for _, high in shaded.values())]
-    shares += [number / total for number in known.values() if total]
-    shares += [number / first_total for number in (first or {}).values() if first_total]
-    plain_total = sum(plain.values()) if plain is not None else 0
-    if plain is not None:
-        shares += [number / plain_total for number in plain.values() if plain_total]
+    for numbers, every in ((known, total), (first, first_total), (plain, plain_total)):
+        shares += [number / every for number in (numbers or {}).values() if every]
     return render(
         "chart",
         title="Share of pictures in each skin-tone class",
@@ -79,3 +77,8 @@ def distribution_chart(
         running=running,
         id=id,
     )
+
+
+@lru_cache(maxsize=256)
+def _band(target: tuple[tuple[str, float], ...], n: int) -> dict[str, tuple[float, float]]:
+    return chance_band(dict(target), n)  # asked for again with every picture

@@ -18,10 +18,6 @@ from fairgen.report import words
 from fairgen.report.render import escaping_environment
 from fairgen.ui.work.live import time_text
 
-LIST = '${[].concat(value || []).join("")}'
-"""The template of a component whose value is a list of HTML parts: only new ones travel to the browser."""
-
-
 TO_RESULTS = """() => {
   const box = [...document.querySelectorAll(".fg-results")].find((found) => found.offsetParent);
   if (innerWidth < 820 || box.getBoundingClientRect().top < 0) box.scrollIntoView({behavior: "smooth"});
@@ -37,11 +33,9 @@ TO_MESSAGE = """() => {
 @cache
 def _environment() -> Environment:
     environment = escaping_environment("fairgen.ui")
-    environment.filters["reason"] = words.reason_text
-    environment.filters["time_left"] = time_text
-    environment.filters["pct"] = percent
-    environment.filters["chance"] = chance
-    environment.filters["plain"] = plain
+    environment.filters.update(
+        reason=words.reason_text, time_left=time_text, pct=percent, chance=chance, plain=plain
+    )
     return environment
 
 

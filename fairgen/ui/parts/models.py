@@ -13,6 +13,7 @@ import gradio as gr
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
 from fairgen.models.options import ModelOptions
+from fairgen.ui.parts.components import QUEUED, QUIET, html
 from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.more import SamplingControls, offered_size, sampling_options, size_choices
 from fairgen.ui.parts.opening import (
@@ -22,6 +23,7 @@ from fairgen.ui.parts.opening import (
     opening_options,
     vae_choices,
 )
+from fairgen.ui.work.catalogue import MODELS
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.facts import EMBEDDED, ModelFacts, model_facts, model_title
 
@@ -48,7 +50,7 @@ def model_controls(engine: Engine, prefix: str) -> ModelControls:
         allow_custom_value=engine.any_model,
         elem_id=f"{prefix}-model",
     )
-    facts = gr.HTML(_box(facts=None), apply_default_css=False, elem_id=f"{prefix}-model-facts")
+    facts = html(_box(), elem_id=f"{prefix}-model-facts")
     return ModelControls(name, facts, opening_controls(engine, prefix))
 
 
@@ -61,8 +63,8 @@ def wire_models(
         engine: the models. controls, sampling: the parts. seen: listens to a visitor's first sight of them.
     """
 
-    opening = controls.opening
-    asked = [controls.name, *opening.fields, *sampling.fields]
+    opening, told = controls.opening, [controls.facts, sampling.size]
+    asked = [controls.name, *opening, *sampling]
     size = asked.index(sampling.size) - 1
 
     def look(name: Any, *fields: Any) -> Iterator[tuple[Any, Any]]:
@@ -73,61 +75,38 @@ def wire_models(
                 if isinstance(state, float):
                     yield _waiting(chosen, state), gr.skip()
             # Of the model alone: what is offered does not depend on what is chosen.
-            own = model_facts(chosen, engine.load(chosen, bare)).size
+            own = model_facts(engine.load(chosen, bare)).size
             offered = offered_size(own, fields[size])
             options = engine.check_options(given_options(*fields))
-            yield _box(facts=model_facts(chosen, engine.load(chosen, options))), offered
+            yield facts_box(engine, chosen, options), offered
         except UserError as error:
             yield _box(error=str(error)), gr.skip()
 
-    shown: dict[str, Any] = {
-        "concurrency_id": LOADING,
-        "concurrency_limit": 1,
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
-        "api_visibility": "private",
-    }
-    gr.on(
-        [controls.name.change, *(field.change for field in opening.fields)],
-        look,
-        asked,
-        [controls.facts, sampling.size],
-        **shown,
-    )
+    shown = QUEUED | {"concurrency_id": LOADING, "concurrency_limit": 1, "trigger_mode": "always_last"}
+    gr.on([field.change for field in (controls.name, *opening)], look, asked, told, **shown)
 
     def look_again(*given: Any) -> Iterator[Any]:
         # Without the sizes: a list that gets its choices anew opens, though nobody asked for it.
         yield from (facts for facts, _ in look(*given))
 
-    changes = [
-        sampling.scheduler.change,
-        sampling.size.change,
-        sampling.steps.change,
-        sampling.guidance.change,
-    ]
+    chosen_at_once = (sampling.scheduler, sampling.size, sampling.steps, sampling.guidance)
+    changes = [field.change for field in chosen_at_once]
     # Of words and sizes, a part that was typed says nothing yet: they are looked at when the field is left.
     changes += [field.blur for field in (sampling.negative, sampling.width, sampling.height)]
     gr.on(changes, look_again, asked, controls.facts, **shown)
 
     def first() -> tuple[Any, ...]:
-        known = engine.loaded(engine.default)
-        choices = gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine))
-        if known is None:
-            return _box(facts=None), *choices, gr.skip()
+        known, box, sizes = engine.loaded(engine.default), _box(), gr.skip()
         try:
-            facts = model_facts(engine.default, known)
+            if known is not None:
+                facts = model_facts(known)
+                box, sizes = _box(facts=facts), gr.update(choices=size_choices(facts.size))
         except UserError as error:
-            return _box(error=str(error)), *choices, gr.skip()
-        return _box(facts=facts), *choices, gr.update(choices=size_choices(facts.size))
+            box = _box(error=str(error))
+        return box, gr.update(choices=model_choices(engine)), gr.update(choices=vae_choices(engine)), sizes
 
-    seen(
-        first,
-        None,
-        [controls.facts, controls.name, opening.vae, sampling.size],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    ).then(look, asked, [controls.facts, sampling.size], **shown)
+    begun = seen(first, None, [controls.facts, controls.name, opening.vae, sampling.size], **QUIET)
+    begun.then(look, asked, told, **shown)
 
 
 def model_choices(engine: Engine) -> list[tuple[str, str]]:
@@ -135,7 +114,7 @@ def model_choices(engine: Engine) -> list[tuple[str, str]]:
     named = [(model_title(name), name) for name in engine.models]
     found = [
         (one.name if one.megabytes is None else f"{one.name} ({_size(one.megabytes)})", one.name)
-        for one in engine.catalogue.models()
+        for one in engine.catalogue.of(*MODELS)
     ]
     return [*named, *found]
 
@@ -162,7 +141,7 @@ def loaded(engine: Engine, name: str, options: ModelOptions) -> Iterator[float |
 
 def facts_box(engine: Engine, name: str, options: ModelOptions) -> str:
     """What the page says of a model, which is loaded for that. Raises `UserError`."""
-    return _box(facts=model_facts(name, engine.load(name, options)))
+    return _box(facts=model_facts(engine.load(name, options)))
 
 
 def _waiting(name: str, seconds: float) -> str:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
 from fairgen.models.schedulers import NAMES
+from fairgen.ui.parts.components import QUIET, hint
 from fairgen.ui.work.limits import text, whole
 
 _OWN = "own"
 """The choice that leaves size or scheduler as the model has them."""
 _BY_HAND = "by hand"
 _SHAPES = ((1, 1), (3, 4), (4, 3), (9, 16), (16, 9))
-_MULTIPLE = {True: 64, False: 32}
-"""Whether a model is large (512 pixels and more) -> what sides are whole multiples of, in pixels."""
 _LARGEST_SEED = 2**32 - 1
 _SCHEDULERS = {
     "ddim": "DDIM",
@@ -45,8 +43,7 @@ _SCHEDULERS = {
 }
 
 
-@dataclass(frozen=True)
-class SamplingControls:
+class SamplingControls(NamedTuple):
     """The controls, in the order of `sampling_options`'s arguments."""
 
     negative: gr.Textbox
@@ -57,22 +54,8 @@ class SamplingControls:
     height: gr.Textbox
     scheduler: gr.Dropdown
 
-    @property
-    def fields(self) -> list[Any]:
-        """All of them."""
-        return [
-            self.negative,
-            self.steps,
-            self.guidance,
-            self.size,
-            self.width,
-            self.height,
-            self.scheduler,
-        ]
 
-
-@dataclass(frozen=True)
-class SeedControls:
+class SeedControls(NamedTuple):
     """The seed, and whether it is kept from one set to the next."""
 
     seed: gr.Number
@@ -83,18 +66,12 @@ def seed_controls(info: str, prefix: str) -> SeedControls:
     """A seed that is drawn anew for every run, unless it is kept; a seed that is typed is kept."""
     with gr.Row(elem_classes="fg-seed", equal_height=False):
         seed = gr.Number(
-            new_seed(),
-            precision=0,
-            minimum=None,
-            label="Seed",
-            info=info,
-            elem_id=f"{prefix}-seed",
+            new_seed(), precision=0, minimum=None, label="Seed", info=info, elem_id=f"{prefix}-seed"
         )
         again = gr.Button("New seed", size="sm", elem_id=f"{prefix}-seed-new")
     keep = gr.Checkbox(False, label="Keep this seed for the next run", elem_id=f"{prefix}-seed-keep")
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    again.click(new_seed, None, seed, **quiet)
-    seed.input(lambda: True, None, keep, **quiet)
+    again.click(new_seed, None, seed, **QUIET)
+    seed.input(lambda: True, None, keep, **QUIET)
     return SeedControls(seed, keep)
 
 
@@ -133,19 +110,11 @@ def sampling_controls(prefix: str) -> SamplingControls:
         info="The rule by which noise is taken away. One that does not fit the model is refused.",
         elem_id=f"{prefix}-scheduler",
     )
-    gr.HTML(
-        '<p class="fg-hint">Changing any of these makes pictures respond to steering in another way. So '
-        "fairgen measures the model once more, briefly, before such a set.</p>",
-        apply_default_css=False,
+    hint(
+        "Changing any of these makes pictures respond to steering in another way. So fairgen measures the "
+        "model once more, briefly, before such a set."
     )
-    size.change(
-        lambda chosen: gr.update(visible=chosen == _BY_HAND),
-        size,
-        sides,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    size.change(lambda chosen: gr.update(visible=chosen == _BY_HAND), size, sides, **QUIET)
     return SamplingControls(negative, steps, guidance, size, width, height, scheduler)
 
 
@@ -225,6 +194,6 @@ def offered_size(own: tuple[int, int] | None, chosen: Any) -> Any:
 def _sides(pixels: int, across: int, down: int) -> tuple[int, int]:
     """Sides of that shape with about so many pixels."""
     unit = (pixels / (across * down)) ** 0.5
-    step = _MULTIPLE[pixels >= 512 * 512]
+    step = 64 if pixels >= 512 * 512 else 32  # of which sides are whole multiples
     wide, high = (max(step, round(unit * part / step) * step) for part in (across, down))
     return wide, high

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import gradio as gr
 
 from fairgen.errors import UserError
 from fairgen.models.options import ModelOptions
+from fairgen.ui.parts.components import html
 from fairgen.ui.parts.markup import asset
 from fairgen.ui.work.engine import Engine
 from fairgen.ui.work.limits import text
@@ -35,8 +34,7 @@ _OFFLOADS = (
 )
 
 
-@dataclass(frozen=True)
-class OpeningControls:
+class OpeningControls(NamedTuple):
     """The controls, in the order of `opening_options`'s arguments."""
 
     loras: gr.HTML
@@ -47,21 +45,8 @@ class OpeningControls:
     tiling: gr.Checkbox
     compiled: gr.Checkbox
 
-    @property
-    def fields(self) -> list[Any]:
-        """All of them."""
-        return [
-            self.loras,
-            self.words,
-            self.vae,
-            self.dtype,
-            self.offload,
-            self.tiling,
-            self.compiled,
-        ]
 
-
-OPENING_FIELDS = len(dataclasses.fields(OpeningControls))
+OPENING_FIELDS = len(OpeningControls._fields)
 """How many controls these are."""
 
 
@@ -71,7 +56,7 @@ def opening_controls(engine: Engine, prefix: str) -> OpeningControls:
     """
     anything = engine.any_model
     loras = _files("LoRAs", engine, f"{prefix}-loras")
-    known = engine.catalogue.words() or engine.catalogue.vaes()
+    known = engine.catalogue.of("textual inversion", "autoencoder")
     with gr.Accordion(
         "Other files, and memory" if anything else "Other files",
         open=False,
@@ -105,18 +90,12 @@ def opening_controls(engine: Engine, prefix: str) -> OpeningControls:
             visible=anything,
             elem_id=f"{prefix}-offload",
         )
-        tiling = gr.Checkbox(
-            False,
-            label="Turn large pictures into pixels tile by tile: needs less memory",
-            visible=anything,
-            elem_id=f"{prefix}-tiling",
-        )
-        compiled = gr.Checkbox(
-            False,
-            label="Compile the model: its first picture takes longer, the next ones less",
-            visible=anything,
-            elem_id=f"{prefix}-compile",
-        )
+
+        def box(label: str, name: str) -> gr.Checkbox:
+            return gr.Checkbox(False, label=label, visible=anything, elem_id=f"{prefix}-{name}")
+
+        tiling = box("Turn large pictures into pixels tile by tile: needs less memory", "tiling")
+        compiled = box("Compile the model: its first picture takes longer, the next ones less", "compile")
     return OpeningControls(loras, words, vae, dtype, offload, tiling, compiled)
 
 
@@ -160,18 +139,17 @@ def opening_values(options: ModelOptions) -> tuple[Any, ...]:
 
 def vae_choices(engine: Engine) -> list[tuple[str, str]]:
     """(label, value): the model's own autoencoder, then what lies in the server's folder."""
-    return [("The model's own", _OWN), *((one.name, one.name) for one in engine.catalogue.vaes())]
+    return [("The model's own", _OWN), *((one.name, one.name) for one in engine.catalogue.of("autoencoder"))]
 
 
 def _files(holds: str, engine: Engine, elem_id: str) -> gr.HTML:
     """A list of files that grows and shrinks; ``holds`` is "LoRAs" or "words"."""
-    known = engine.catalogue.loras() if holds == "LoRAs" else engine.catalogue.words()
+    known = engine.catalogue.of("LoRA" if holds == "LoRAs" else "textual inversion")
     names = quote(json.dumps([one.name for one in known]))  # as nothing that a template would act on
-    return gr.HTML(
+    return html(
         [],
         html_template=asset("files.html").replace("HOLDS", holds).replace("KNOWN", names),
         js_on_load=asset("files.js"),
-        apply_default_css=False,
         visible=bool(engine.any_model or known),
         elem_id=elem_id,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
@@ -16,6 +16,7 @@ from fairgen.report.load import tone_classes
 from fairgen.targets import FairnessSpec, list_specs, spec_from_shares
 from fairgen.targets.support import declared_support
 from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import asset, macro, percent
 from fairgen.ui.work.specs import available, chosen_spec
 from fairgen.ui.work.variations import LIKE
@@ -26,11 +27,13 @@ BY_HAND = "by hand"
 """The picker's value for shares by hand; no spec's name holds a space."""
 PARTS = 1000
 """Thousandths: what the editor hands out."""
-_SCALES = {
-    "ita6": "six classes by measured lightness (ITA)",
-    "monk10": "the ten tones of the Monk scale",
-    "lmd3": "light, medium and dark",
+_EVEN = {
+    "ita6": ("Even, six tones", "six classes by measured lightness (ITA)"),
+    "monk10": ("Even, ten tones", "the ten tones of the Monk scale"),
+    "lmd3": ("Even, three tones", "light, medium and dark"),
 }
+"""Scale -> title of its even target, and what its classes are."""
+_BY_A_VISITOR = {"by-hand": "By hand", LIKE: "Like one picture"}
 
 
 def title(spec: FairnessSpec) -> str:
@@ -38,11 +41,9 @@ def title(spec: FairnessSpec) -> str:
     if spec.name == "by-hand-example" and spec.name in list_specs():
         return "Example: the walls of a clinic"
     if spec.source == "uniform":
-        return {"ita6": "Even, six tones", "monk10": "Even, ten tones", "lmd3": "Even, three tones"}[
-            spec.scale
-        ]
-    if spec.source == "user" and spec.name in ("by-hand", LIKE):
-        return "By hand" if spec.name == "by-hand" else "Like one picture"
+        return _EVEN[spec.scale][0]
+    if spec.source == "user" and spec.name in _BY_A_VISITOR:
+        return _BY_A_VISITOR[spec.name]
     return spec.name.replace("-", " ").capitalize() if spec.name in list_specs() else spec.name
 
 
@@ -50,7 +51,7 @@ def sentence(spec: FairnessSpec) -> str:
     """What the target means and who declared it, in two short sentences."""
     if spec.source == "uniform":
         share = percent(1 / len(spec.target))
-        meaning = f"Each of {_SCALES[spec.scale]} as often as the others, {share} each."
+        meaning = f"Each of {_EVEN[spec.scale][1]} as often as the others, {share} each."
     else:
         meaning = isolated(spec.about.split(". ")[0].rstrip(".")) + "."
     signed = f", {isolated(spec.approval_text)}" if spec.approval != "unapproved" else ""
@@ -89,7 +90,6 @@ class TargetChoice:
     chosen: gr.Dropdown
     """A spec's name, or `BY_HAND`."""
     editor: gr.HTML
-    shown: gr.HTML
 
 
 def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
@@ -103,20 +103,15 @@ def target_choice(prefix: str, own: gr.BrowserState) -> TargetChoice:
         info="A target that somebody declared, or shares by hand. The Specs tab shows targets in full.",
         elem_id=f"{prefix}-spec",
     )
-    shown = gr.HTML(_picture(DEFAULT, {}), apply_default_css=False, elem_id=f"{prefix}-target")
+    shown = html(_picture(DEFAULT, {}), elem_id=f"{prefix}-target")
     editor = share_editor(f"{prefix}-shares")
     chosen.change(
-        lambda name, mine: (
-            gr.update(visible=True if name == BY_HAND else "hidden"),
-            _picture(name, mine),
-        ),
+        lambda name, mine: (gr.update(visible=True if name == BY_HAND else "hidden"), _picture(name, mine)),
         [chosen, own],
         [editor, shown],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
-    return TargetChoice(chosen, editor, shown)
+    return TargetChoice(chosen, editor)
 
 
 def _picture(name: Any, own: Any) -> str:
@@ -150,11 +145,10 @@ def card_props(own: Any) -> dict[str, Any]:
 
 def spec_picker() -> gr.HTML:
     """Radio cards; the value is a spec's name, or `BY_HAND`."""
-    return gr.HTML(
+    return html(
         DEFAULT,
         html_template='<fieldset class="fg-specs"><legend>${legend}</legend>${cards}</fieldset>',
         js_on_load=asset("picker.js"),
-        apply_default_css=False,
         **card_props({}),
     )
 
@@ -162,19 +156,13 @@ def spec_picker() -> gr.HTML:
 def share_editor(elem_id: str = "fg-shares") -> gr.HTML:
     """Sliders on the scale's swatches; the value is ``{"scale": ..., "parts": {class: thousandths}}``."""
     scales = {
-        name: {
-            "classes": [
-                {"key": c.key, "label": c.label, "swatch": c.swatch}
-                for c in tone_classes(name, scale.classes)
-            ]
-        }
+        name: {"classes": [asdict(found) for found in tone_classes(name, scale.classes)]}
         for name, scale in SCALES.items()
     }
-    return gr.HTML(
+    return html(
         even_parts("ita6"),
         html_template=asset("editor.html"),
         js_on_load=asset("editor.js"),
-        apply_default_css=False,
         visible="hidden",
         scales=json.dumps(scales),
         elem_id=elem_id,

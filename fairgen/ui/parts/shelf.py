@@ -14,8 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from fairgen.errors import UserError
 from fairgen.quota import quota
 from fairgen.ui.parts import picker
+from fairgen.ui.parts.components import QUEUED, QUIET, hint, html_list, script
 from fairgen.ui.parts.line import to_follow
-from fairgen.ui.parts.markup import LIST, asset, render
+from fairgen.ui.parts.markup import render
 from fairgen.ui.parts.more import sampling_values
 from fairgen.ui.parts.opening import opening_values
 from fairgen.ui.parts.status import error_box
@@ -64,22 +65,14 @@ def took_back(ticket: object) -> Any:
 
 def earlier_sets() -> Shelf:
     """The parts, where the page shows them; `wire_shelf` brings them to life."""
-    store = gr.HTML(
-        None, html_template="", js_on_load=asset("shelf.js"), apply_default_css=False, visible="hidden"
-    )
+    store = script("shelf.js")
     audit = gr.State(None)
     with gr.Accordion("Your earlier sets", open=False, visible=False, elem_id="fg-earlier") as box:
-        sets = gr.HTML(
-            [],
-            html_template=f'<ul class="fg-shelf" aria-label="Your earlier sets">{LIST}</ul>',
-            apply_default_css=False,
-            elem_id="fg-earlier-sets",
-        )
+        sets = html_list("fg-shelf", "Your earlier sets", elem_id="fg-earlier-sets")
         with gr.Row(elem_classes="fg-earlier"):
-            gr.HTML(
-                '<p class="fg-hint">This browser keeps the keys to your last sets. Forgetting them deletes '
-                "nothing from the server.</p>",
-                apply_default_css=False,
+            hint(
+                "This browser keeps the keys to your last sets. Forgetting them deletes nothing from the "
+                "server."
             )
             forget = gr.Button("Forget all", size="sm", elem_id="fg-earlier-forget")
     return Shelf(store, audit, box, sets, forget)
@@ -102,30 +95,30 @@ def wire_shelf(
     """
 
     async def told(value: Any, mine: Own, request: gr.Request) -> tuple[Any, ...]:
-        owner = str(request.session_hash)
-        follow: Any = gr.skip()
-        audit: Any = gr.skip()
-        said: Any = gr.skip()
-        used: tuple[Any, ...] = (gr.skip(),) * len(settings)
+        asked = value if isinstance(value, Mapping) else {}  # a browser may say anything
+        runs = _admitted(services, asked.get("runs"), str(request.session_hash))
+        skip: Any = gr.skip()
+        follow, audit, said, used = skip, skip, skip, (skip,) * len(settings)
         try:
-            if (gone := asked_for(services, value, owner, "delete")) is not None:
+            if (gone := _named(runs, asked.get("delete"))) is not None:
                 services.workshop.stop(gone)
                 while services.workshop.busy(gone):
                     await asyncio.sleep(0.1)
                 await run_in_threadpool(services.runs.delete, gone)
-            if (like := asked_for(services, value, owner, "use")) is not None:
+            if (like := _named(runs, asked.get("use"))) is not None:
                 used = await run_in_threadpool(_settings, services, like, mine)
-            shown = asked_for(services, value, owner, "show") or asked_for(services, value, owner, "follow")
+            shown = _named(runs, asked.get("show")) or _named(runs, asked.get("follow"))
             if shown is not None:
                 follow = to_follow(shown)
-            if (audited := asked_for(services, value, owner, "follow", audit=True)) is not None:
+            if (audited := _named(runs, asked.get("follow"), audit=True)) is not None:
                 audit = to_follow(audited)
-            if not _arrived(services, _said(value, "drawn")):
+            drawn = asked.get("drawn")  # an order of which the browser heard nothing more
+            if isinstance(drawn, Mapping) and services.runs.keyed(drawn.get("id"), drawn.get("key")) is None:
                 said = error_box(_LOST)
         except UserError as error:
             said = error_box(str(error))
-        found = await run_in_threadpool(_returned, services, value, owner)
-        new_here = _said(value, "follow") == []  # a page that shows none of them
+        found = await run_in_threadpool(_sets, runs)
+        new_here = asked.get("follow") == []  # a page that shows none of them
         cut = bool(found) and not found[0][1].done and (new_here or not services.workshop.busy(found[0][0]))
         label = f"Your earlier sets ({len(found)})"
         box = gr.update(visible=bool(found), label=label)
@@ -138,51 +131,22 @@ def wire_shelf(
         [shelf.store, own],
         [shelf.box, shelf.sets, look, shelf.audit, status, *settings],
         trigger_mode="multiple",  # a click is answered even while an earlier one still is
-        concurrency_limit=None,  # queued, since only queued events tell the page of a changed state
-        show_progress="hidden",
-        api_visibility="private",
+        **QUEUED,
     )
-    shelf.forget.click(
-        lambda: {"forget": True},
-        None,
-        shelf.store,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    shelf.forget.click(lambda: {"forget": True}, None, shelf.store, **QUIET)
 
 
-def asked_for(services: Services, value: Any, owner: str, act: str, *, audit: bool = False) -> UserRun | None:
-    """The run that the browser names for an act, opened to this visit: the newest set, or the newest
-    ``audit``; None where it names none that is open to it.
-    """
-    named = _said(value, act)
-    for number in named if isinstance(named, list) else [named]:
-        for run in _admitted(services, value, owner):
+def _named(runs: list[UserRun], ids: Any, *, audit: bool = False) -> UserRun | None:
+    """The first set, or the first ``audit``, whose id the browser names; None where ``runs`` hold none."""
+    for number in ids if isinstance(ids, list) else [ids]:
+        for run in runs:
             if run.id == number and (run.folder / PROMPTS).is_file() == audit:
                 return run
     return None
 
 
-def _said(value: Any, key: str) -> Any:
-    """What the browser says under a key; it may say anything."""
-    return value.get(key) if isinstance(value, Mapping) else None
-
-
-def _arrived(services: Services, drawn: object) -> bool:
-    """Whether an order of which the browser heard nothing more is on the server; no order is none lost."""
-    if not isinstance(drawn, Mapping):
-        return True
-    try:
-        services.runs.get(drawn.get("id"), None, drawn.get("key"))
-    except UserError:
-        return False
-    return True
-
-
-def _admitted(services: Services, value: Any, owner: str) -> list[UserRun]:
+def _admitted(services: Services, told: Any, owner: str) -> list[UserRun]:
     """The runs whose keys the browser showed, opened to this visit, newest first."""
-    told = _said(value, "runs")
     found = []
     for entry in told[:_MOST] if isinstance(told, list) else []:
         try:
@@ -192,13 +156,9 @@ def _admitted(services: Services, value: Any, owner: str) -> list[UserRun]:
     return found
 
 
-def _returned(services: Services, value: Any, owner: str) -> list[tuple[UserRun, Glance]]:
-    found = []
-    for run in _admitted(services, value, owner):
-        seen = glance(run.folder)
-        if seen is not None and not seen.audit:
-            found.append((run, seen))
-    return found
+def _sets(runs: list[UserRun]) -> list[tuple[UserRun, Glance]]:
+    glances = ((run, glance(run.folder)) for run in runs)
+    return [(run, seen) for run, seen in glances if seen is not None and not seen.audit]
 
 
 def _card(services: Services, run: UserRun, seen: Glance) -> str:

@@ -107,7 +107,8 @@ def _sentence(live: LiveSet) -> tuple[str, str, float | None]:
         f"{counted(total, 'picture')} {'was' if total == 1 else 'were'} made to find {live.count}; {aside} "
         f"{'was' if aside == 1 else 'were'} discarded."
     )
-    return fits(arm), f"{_against_chance(live)} {price}", None
+    prompt = live.record.prompt if live.record else ""
+    return fits(arm), f"{words.subline([arm], live.classes, dict(live.target), prompt)} {price}", None
 
 
 def fits(arm: Arm) -> str:
@@ -123,17 +124,9 @@ def fits(arm: Arm) -> str:
     return f"{about}{fitting or ('none' if about else 'None')} of {total} {pictures} the target."
 
 
-def _against_chance(live: LiveSet) -> str:
-    arm = live.arm()
-    return words.subline([arm], live.classes, dict(live.target), live.record.prompt if live.record else "")
-
-
 def twin_status(plain: LiveSet) -> str:
     """Where the unsteered twins stand."""
     if plain.state == "failed":
         return error_box(plain.error)
-    return render(
-        "twin_status",
-        plain=plain,
-        headline=f"By itself: {fits(plain.arm())[:1].lower()}{fits(plain.arm())[1:]}",
-    )
+    found = fits(plain.arm())
+    return render("twin_status", plain=plain, headline=f"By itself: {found[:1].lower()}{found[1:]}")

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import render
 from fairgen.ui.work.jobs import Services
 
@@ -30,7 +31,7 @@ class StepView:
 
 def step_view() -> StepView:
     """Build it, in the layout that is open."""
-    shown = gr.HTML("", apply_default_css=False, elem_id="fg-watch")
+    shown = html(elem_id="fg-watch")
     return StepView(gr.Timer(_EVERY, active=False), shown)
 
 
@@ -46,4 +47,4 @@ def wire_steps(services: Services, view: StepView, ticket: gr.State) -> None:
         # Between two batches the last picture of it stays: the page would jump.
         return gr.skip() if step is None else render("steps", step=step)
 
-    view.clock.tick(look, ticket, view.shown, queue=False, show_progress="hidden", api_visibility="private")
+    view.clock.tick(look, ticket, view.shown, **QUIET)

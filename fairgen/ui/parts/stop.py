@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from fairgen.errors import UserError
+from fairgen.ui.parts.components import QUIET
 from fairgen.ui.work.jobs import Services
 from fairgen.ui.work.visits import UserRun
 
@@ -42,4 +43,4 @@ def wire_stop(button: gr.Button, ticket: gr.State, services: Services) -> None:
             return ended()
         return gr.update(value="Stopping …", interactive=False)
 
-    button.click(halt, ticket, button, queue=False, show_progress="hidden", api_visibility="private")
+    button.click(halt, ticket, button, **QUIET)

@@ -6,8 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from fairgen.ui.parts.markup import asset
-
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "sans-serif")
 MONO = ("ui-monospace", "Liberation Mono", "Menlo", "monospace")
 
@@ -20,6 +18,42 @@ _STONE = gr.themes.Color(
     c600="#5f5b54", c700="#403d39", c800="#26272a", c900="#1c1d20", c950="#151618",
 )  # fmt: skip
 
+_COLOURS = {
+    "body_background_fill": ("#fbfaf7", "#161719"),
+    "body_text_color": ("#1d1c1a", "#ebe8e1"),
+    "body_text_color_subdued": ("#5f5b54", "#a6a29a"),
+    "background_fill_primary": ("#ffffff", "#1e2023"),
+    "background_fill_secondary": ("#fbfaf7", "#1a1b1e"),
+    "block_background_fill": ("#ffffff", "#1e2023"),
+    "block_border_color": ("#dedad1", "#383a3e"),
+    "block_label_background_fill": ("transparent", "transparent"),
+    "block_label_text_color": ("#1d1c1a", "#ebe8e1"),
+    "block_title_text_color": ("#1d1c1a", "#ebe8e1"),
+    "block_info_text_color": ("#5f5b54", "#a6a29a"),
+    "border_color_primary": ("#dedad1", "#383a3e"),
+    "input_background_fill": ("#ffffff", "#161719"),
+    "input_border_color": ("#b9b3a6", "#55585e"),
+    "input_border_color_focus": ("#14507a", "#6db3e6"),
+    "input_placeholder_color": ("#726c62", "#a6a29a"),
+    "button_primary_background_fill": ("#14507a", "#6db3e6"),
+    "button_primary_background_fill_hover": ("#0f4266", "#8cc4ee"),
+    "button_primary_text_color": ("#ffffff", "#0b1a26"),
+    "button_secondary_background_fill": ("#ffffff", "#26282c"),
+    "button_secondary_background_fill_hover": ("#f3f0e9", "#303338"),
+    "button_secondary_border_color": ("#c9c3b6", "#4a4d53"),
+    "button_secondary_text_color": ("#1d1c1a", "#ebe8e1"),
+    "button_cancel_background_fill": ("#ffffff", "#26282c"),
+    "button_cancel_background_fill_hover": ("#fbe9dc", "#4a2f1b"),
+    "button_cancel_border_color": ("#c0601a", "#eb8f47"),
+    "button_cancel_text_color": ("#8f4411", "#f3b384"),
+    "slider_color": ("#14507a", "#6db3e6"),
+    "link_text_color": ("#14507a", "#8cc4ee"),
+    "link_text_color_hover": ("#0f4266", "#b3d8f3"),
+    "loader_color": ("#14507a", "#6db3e6"),
+    "accordion_text_color": ("#1d1c1a", "#ebe8e1"),
+}
+"""What it is for -> its colour by day and by night."""
+
 
 def theme() -> Any:
     """The theme: warm paper and deep blue by day, charcoal and light blue by night."""
@@ -31,72 +65,12 @@ def theme() -> Any:
         font=[gr.themes.Font(name) for name in SANS],
         font_mono=[gr.themes.Font(name) for name in MONO],
     )
+    by_day = {name: day for name, (day, _) in _COLOURS.items()}
+    by_night = {f"{name}_dark": night for name, (_, night) in _COLOURS.items()}
     return base.set(
-        body_background_fill="#fbfaf7",
-        body_background_fill_dark="#161719",
-        body_text_color="#1d1c1a",
-        body_text_color_dark="#ebe8e1",
-        body_text_color_subdued="#5f5b54",
-        body_text_color_subdued_dark="#a6a29a",
-        background_fill_primary="#ffffff",
-        background_fill_primary_dark="#1e2023",
-        background_fill_secondary="#fbfaf7",
-        background_fill_secondary_dark="#1a1b1e",
-        block_background_fill="#ffffff",
-        block_background_fill_dark="#1e2023",
-        block_border_color="#dedad1",
-        block_border_color_dark="#383a3e",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
-        block_label_text_color="#1d1c1a",
-        block_label_text_color_dark="#ebe8e1",
-        block_title_text_color="#1d1c1a",
-        block_title_text_color_dark="#ebe8e1",
+        **by_day,
+        **by_night,
         block_title_text_weight="600",
-        block_info_text_color="#5f5b54",
-        block_info_text_color_dark="#a6a29a",
-        border_color_primary="#dedad1",
-        border_color_primary_dark="#383a3e",
-        input_background_fill="#ffffff",
-        input_background_fill_dark="#161719",
-        input_border_color="#b9b3a6",
-        input_border_color_dark="#55585e",
-        input_border_color_focus="#14507a",
-        input_border_color_focus_dark="#6db3e6",
-        input_placeholder_color="#726c62",
-        input_placeholder_color_dark="#a6a29a",
-        button_primary_background_fill="#14507a",
-        button_primary_background_fill_hover="#0f4266",
-        button_primary_background_fill_dark="#6db3e6",
-        button_primary_background_fill_hover_dark="#8cc4ee",
-        button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#0b1a26",
-        button_secondary_background_fill="#ffffff",
-        button_secondary_background_fill_hover="#f3f0e9",
-        button_secondary_background_fill_dark="#26282c",
-        button_secondary_background_fill_hover_dark="#303338",
-        button_secondary_border_color="#c9c3b6",
-        button_secondary_border_color_dark="#4a4d53",
-        button_secondary_text_color="#1d1c1a",
-        button_secondary_text_color_dark="#ebe8e1",
-        button_cancel_background_fill="#ffffff",
-        button_cancel_background_fill_dark="#26282c",
-        button_cancel_background_fill_hover="#fbe9dc",
-        button_cancel_background_fill_hover_dark="#4a2f1b",
-        button_cancel_border_color="#c0601a",
-        button_cancel_border_color_dark="#eb8f47",
-        button_cancel_text_color="#8f4411",
-        button_cancel_text_color_dark="#f3b384",
-        slider_color="#14507a",
-        slider_color_dark="#6db3e6",
-        link_text_color="#14507a",
-        link_text_color_dark="#8cc4ee",
-        link_text_color_hover="#0f4266",
-        link_text_color_hover_dark="#b3d8f3",
-        loader_color="#14507a",
-        loader_color_dark="#6db3e6",
-        accordion_text_color="#1d1c1a",
-        accordion_text_color_dark="#ebe8e1",
         block_shadow="none",
         block_border_width="0px",
         block_padding="0px",
@@ -104,8 +78,3 @@ def theme() -> Any:
         layout_gap="18px",
         form_gap_width="0px",
     )
-
-
-def css() -> str:
-    """The style sheet of the page's own parts."""
-    return asset("app.css")

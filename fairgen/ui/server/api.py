@@ -5,6 +5,7 @@ Annotations are real types here, since Gradio makes the endpoints' schemas from 
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -15,9 +16,11 @@ from fairgen.errors import UserError
 from fairgen.targets import FairnessSpec, dump_spec, list_specs, load_spec, parse_spec
 from fairgen.targets.strict_yaml import MAX_BYTES
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, asked_spec
+from fairgen.ui.parts.models import model_choices
 from fairgen.ui.tabs.check import READING
 from fairgen.ui.work.audit import PROMPTS, begin_audit, checked_plan, go_on_audit, order_audit
 from fairgen.ui.work.check import check_pictures, uploaded
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import STEERED, Services, begin_set, checked_job
 from fairgen.ui.work.limits import MOST_STRENGTH, text
 from fairgen.ui.work.live import LiveSet
@@ -76,7 +79,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
     def run(run: str, request: gr.Request, key: str = "") -> Json:
         with _sentences():
             found = services.runs.get(run, request.session_hash, key)
-            sets = sets_of(services, found)
+            sets = sets_of(found)
             return {"run": found.id, "sets": {arm: set_json(live) for arm, live in sets.items()}}
 
     async def audit(
@@ -95,10 +98,9 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
             ways = list(DEFAULT_ARMS) if arms is None else arms
             plan = checked_plan(services, prompts, declared, count, ways, seed)
             named = services.engine.check_model(model)
-            opened = services.engine.check_options(options or {})
-            owner = str(request.session_hash)
-            run = begin_audit(services, owner, plan, prompts, declared.name, named, opened)
-            async for told in _audited(order_audit(services, run, plan, named, opened), run):
+            order = AuditOrder(plan, named, services.engine.check_options(options or {}))
+            run = begin_audit(services, str(request.session_hash), order, prompts, declared.name)
+            async for told in _audited(order_audit(services, run, order), run):
                 yield told
 
     async def resume(run: str, request: gr.Request, key: str = "") -> AsyncIterator[Json]:
@@ -115,10 +117,13 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
     def compare(
         first: str, second: str, request: gr.Request, first_key: str = "", second_key: str = ""
     ) -> Json:
+        from fairgen.scoring.compare import compare_runs
+
         with _sentences():
             pairs = ((first, first_key), (second, second_key))
-            found = [services.runs.get(run, request.session_hash, key) for run, key in pairs]
-            return _compared(*found)
+            runs = [services.runs.get(run, request.session_hash, key) for run, key in pairs]
+            found = compare_runs(*(run.folder for run in runs))
+            return found.model_dump(mode="json") | {"runs": [run.id for run in runs]}
 
     def check(
         files: list[Json],
@@ -153,8 +158,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
 
     def check_spec(document: str) -> Json:
         with _sentences():
-            found = parse_spec(text(document, MAX_BYTES, "document"), origin="The text")
-            return _spec_json(found)
+            return _spec_json(parse_spec(text(document, MAX_BYTES, "document"), origin="The text"))
 
     def ask(
         prompt: str,
@@ -182,10 +186,7 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         limits = services.limits
         return {
             "ready": services.engine.ready,
-            "models": [
-                *services.engine.models,
-                *(found.name for found in services.engine.catalogue.models()),
-            ],
+            "models": [name for _, name in model_choices(services.engine)],
             "any_model": services.engine.any_model,
             "most_pictures": limits.count,
             "most_tries": limits.tries,
@@ -200,15 +201,13 @@ def add_endpoints(services: Services, *, public: bool, llm_servers: tuple[str, .
         api(light, api_name=light.__name__, concurrency_limit=None)
 
 
-class _sentences:
+@contextmanager
+def _sentences() -> Iterator[None]:
     """Turns `UserError` into what Gradio sends to a client: the sentence, and no traceback in the log."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, UserError):
-            raise gr.Error(str(error), print_exception=False) from None
+    try:
+        yield
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from None
 
 
 async def _told(work: Work, run: UserRun) -> AsyncIterator[Json]:
@@ -232,21 +231,13 @@ async def _audited(work: Work, run: UserRun) -> AsyncIterator[Json]:
         yield told
 
 
-def _compared(first: UserRun, second: UserRun) -> Json:
-    """Two runs, set by set. Raises `UserError`."""
-    from fairgen.scoring.compare import compare_runs
-
-    found = compare_runs(first.folder, second.folder)
-    return found.model_dump(mode="json") | {"runs": [first.id, second.id]}
-
-
 def _spec_json(spec: FairnessSpec) -> Json:
     """The whole document, its hash, whether a person stands behind it, and its YAML."""
     more = {"hash": spec.content_hash(), "approval": spec.approval, "yaml": dump_spec(spec)}
     return spec.model_dump(mode="json") | more
 
 
-def set_json(live: LiveSet) -> dict[str, Any]:
+def set_json(live: LiveSet) -> Json:
     """A set with its pictures; the addresses are relative to the server's."""
     pictures = []
     inside = {p.index for p in live.inside()}
@@ -272,13 +263,7 @@ def set_json(live: LiveSet) -> dict[str, Any]:
     }
 
 
-def _spec_line(name: str) -> dict[str, Any]:
+def _spec_line(name: str) -> Json:
     found = load_spec(name)
-    return {
-        "name": name,
-        "scale": found.scale,
-        "target": found.target,
-        "about": found.about,
-        "declared_by": found.declared_by,
-        "approval": found.approval,
-    }
+    told = ("scale", "target", "about", "declared_by", "approval")
+    return {"name": name} | {key: getattr(found, key) for key in told}

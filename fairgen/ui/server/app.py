@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ import gradio as gr
 from fairgen._version import __version__
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
+from fairgen.ui.parts.components import QUIET, html
 from fairgen.ui.parts.markup import asset, render
 from fairgen.ui.parts.picker import card_props, spec_choices, target_choices
-from fairgen.ui.parts.theme import css, theme
+from fairgen.ui.parts.theme import theme
 from fairgen.ui.server.api import add_endpoints
 from fairgen.ui.server.guard import Guard
 from fairgen.ui.server.hosts import Hosts
 from fairgen.ui.server.pulse import pulse_route
-from fairgen.ui.server.serving import file_route, signed_in, token_names
+from fairgen.ui.server.serving import file_route, known_by
 from fairgen.ui.server.settings import Settings
 from fairgen.ui.server.watching import watching_routes
 from fairgen.ui.tabs.about import about_tab
@@ -62,7 +64,7 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         # The secret hides nothing: it makes what a browser kept readable after the server was started anew.
         own = gr.BrowserState({}, storage_key="fairgen-specs", secret="fairgen-specs")
         scripts = "".join(map(asset, ("queue.js", "line.js", "access.js")))
-        gr.HTML(render("head"), js_on_load=scripts, apply_default_css=False)
+        html(render("head"), js_on_load=scripts)
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 generate = generate_tab(services, own, blocks)
@@ -86,12 +88,11 @@ def build_app(services: Services, *, public: bool = False, llm_servers: tuple[st
         # Not whenever `own` changes: the page of Gradio 6.31 now and then takes such an event for another
         # change, and asks again without an end.
         everywhere = [generate.chosen, to_check, to_audit, specs.chosen, specs.forget]
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        blocks.load(offer, own, everywhere, **quiet)
-        blocks.load(*generate.kept, **quiet)
+        blocks.load(offer, own, everywhere, **QUIET)
+        blocks.load(*generate.kept, **QUIET)
         for change in specs.changes:
-            change.then(offer, own, everywhere, **quiet)
-        gr.HTML(render("foot", version=__version__), apply_default_css=False)
+            change.then(offer, own, everywhere, **QUIET)
+        html(render("foot", version=__version__))
 
         def left(request: gr.Request) -> None:
             services.runs.leave(str(request.session_hash))
@@ -138,7 +139,7 @@ def launch(settings: Settings, engine: Engine) -> None:
             prevent_thread_lock=True,
             quiet=True,
             theme=theme(),
-            css=css(),
+            css=asset("app.css"),
             favicon_path=str(resources.files("fairgen.ui") / "templates" / "favicon.png"),
             footer_links=["api"],
             run_history=False,  # it would keep what visitors type in their browser, keys included
@@ -153,7 +154,7 @@ def launch(settings: Settings, engine: Engine) -> None:
                 "routes": [
                     file_route(runs),
                     pulse_route(runs, workshop),
-                    *watching_routes(services.monitors, signed_in),
+                    *watching_routes(services.monitors),
                 ],
                 "lifespan": _guarded(settings, hosts, cache),
                 "docs_url": None,
@@ -189,9 +190,6 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        def signed_in(cookies: dict[str, str]) -> bool:
-            return any(app.tokens.get(cookies.get(name)) is not None for name in token_names(app))
-
         takes: dict[object, int] = {}
         for number, fn in app.get_blocks().fns.items():
             if fn.api_visibility == "public" and isinstance(fn.api_name, str):
@@ -206,7 +204,7 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
             limits=settings.limits,
             cache=cache,
             framed_by=settings.framed_by,
-            signed_in=signed_in if settings.auth else None,
+            signed_in=partial(known_by, app) if settings.auth else None,
             arguments=arguments,
         )
         yield
@@ -216,11 +214,8 @@ def _guarded(settings: Settings, hosts: Hosts, cache: Path) -> Callable[[Any], A
 
 def sweep(cache: Path) -> None:
     """Delete old uploads of servers that were killed; Gradio knows those of its own process."""
+    dead = time.time() - _UPLOADS_LIVE
     for file in cache.rglob("*"):
         with suppress(FileNotFoundError):  # another server of this folder was faster
-            if (
-                file.name != NO_UPLOAD
-                and file.is_file()
-                and time.time() - file.stat().st_mtime > _UPLOADS_LIVE
-            ):
+            if file.name != NO_UPLOAD and file.is_file() and file.stat().st_mtime < dead:
                 file.unlink()

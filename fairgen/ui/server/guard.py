@@ -48,6 +48,7 @@ _DEEPEST = 64
 """Levels of JSON in a request."""
 _LOG = logging.getLogger(__name__)
 _SAFE = ("GET", "HEAD")
+_LENGTHS = (b"content-length", b"transfer-encoding")
 
 
 class Guard:
@@ -93,9 +94,8 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headed = partial(self._headed, send)
-        answer = self._refusal(scope)
-        if answer is None:
-            answer = await self._answered(scope, receive, headed)
+        refusal = self._stranger(scope) or self._nothing_here(scope) or self._too_much(scope)
+        answer = refusal or await self._answered(scope, receive, headed)
         if answer is not None:
             await answer(scope, receive, headed)
 
@@ -138,9 +138,14 @@ class Guard:
                 return _refuse("The request is nested too deeply.")
             except UserError as error:
                 return _refuse(str(error))
-        sized = {**scope, "headers": _with_length(scope["headers"], len(body))}
-        await self.app(sized, _again(body, receive), send)
+        await self._passed(scope, body, receive, send)
         return None
+
+    async def _passed(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Pass a request on whose body was read already, and perhaps changed."""
+        named = [(k, v) for k, v in scope["headers"] if k.lower() not in _LENGTHS]
+        sized = {**scope, "headers": [*named, (b"content-length", str(len(body)).encode())]}
+        await self.app(sized, _again(body, receive), send)
 
     async def _streamed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on. Gradio 6.31 stumbles over a visitor who leaves while it ends their stream."""
@@ -158,12 +163,9 @@ class Guard:
             return False
         return self.signed_in is None or self.signed_in({name: c.value for name, c in cookies.items()})
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
-        return self._stranger(scope, headers) or self._nothing_here(scope) or self._too_much(scope, headers)
-
-    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
+    def _stranger(self, scope: Scope) -> Response | None:
         """For another host, or from another site's page."""
+        headers = Headers(scope=scope)
         named = headers.getlist("host")
         forwarded = [one.strip() for value in headers.getlist("x-forwarded-host") for one in value.split(",")]
         if len(named) != 1 or not all(map(self.hosts.know, [*named, *forwarded])):
@@ -192,8 +194,8 @@ class Guard:
             return PlainTextResponse("There is nothing here.", status_code=404)
         return None
 
-    def _too_much(self, scope: Scope, headers: Headers) -> Response | None:
-        length = headers.get("content-length", "0")
+    def _too_much(self, scope: Scope) -> Response | None:
+        length = Headers(scope=scope).get("content-length", "0")
         upload = _is_upload(scope)
         limit = self.limits.request_bytes if upload else self.limits.message_bytes
         if not (length.isascii() and length.isdigit()) or len(length) > 18 or int(length) > limit:
@@ -264,20 +266,18 @@ class Guard:
         if wait > 0:
             trouble, status, more = refused(wait), 429, {"Retry-After": str(math.ceil(wait))}
         elif name and password:
-            again = {**scope, "headers": _with_length(scope["headers"], len(body))}
             start: Message = {}
 
             async def kept(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     start.update(message)
 
-            await self.app(again, _again(body, receive), kept)
+            await self._passed(scope, body, receive, kept)
             if start["status"] == 200:
                 self.waits.succeeded(*keys)
                 cookies = [(k, v) for k, v in start["headers"] if k.lower() == b"set-cookie"]
-                done: Response = JSONResponse({"success": True})
-                if by_browser:
-                    done = RedirectResponse("./", status_code=303)
+                page = RedirectResponse("./", status_code=303)
+                done: Response = page if by_browser else JSONResponse({"success": True})
                 done.raw_headers += cookies
                 return done
             self.waits.failed(*keys)
@@ -330,11 +330,6 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         return message
 
     return bounded
-
-
-def _with_length(headers: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
-    kept = [(k, v) for k, v in headers if k.lower() not in (b"content-length", b"transfer-encoding")]
-    return [*kept, (b"content-length", str(length).encode())]
 
 
 def _refuse(sentence: str) -> Response:

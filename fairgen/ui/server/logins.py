@@ -65,12 +65,14 @@ class Waits:
 def fields(body: bytes, kind: str) -> tuple[str, str]:
     """(name, password) of a login form as browsers and scripts send it; empty where one is missing."""
     if kind.startswith("multipart/form-data"):
-        return _multipart(body, kind)
-    given = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return given.get("username", [""])[0].strip()[:_MOST], given.get("password", [""])[0][:_MOST]
+        given = _multipart(body, kind)
+    else:
+        sent = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+        given = {name: values[0] for name, values in sent.items()}
+    return given.get("username", "").strip()[:_MOST], given.get("password", "")[:_MOST]
 
 
-def _multipart(body: bytes, kind: str) -> tuple[str, str]:
+def _multipart(body: bytes, kind: str) -> dict[str, str]:
     from email.parser import BytesParser
     from email.policy import HTTP
 
@@ -79,7 +81,7 @@ def _multipart(body: bytes, kind: str) -> tuple[str, str]:
     for part in message.iter_parts() if message.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
         found[name] = (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
-    return found.get("username", "").strip()[:_MOST], found.get("password", "")[:_MOST]
+    return found
 
 
 def refused(wait: float) -> str:

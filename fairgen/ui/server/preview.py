@@ -7,8 +7,6 @@ import re
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Scope, Send
 
-__all__ = ["PREVIEW", "own_preview", "rewriting", "unpacked"]
-
 TITLE = "fairgen: declare the skin tones of generated pictures"
 SENTENCE = (
     "Declare the skin tones that a set of generated pictures should show, steer the model, and see how close "

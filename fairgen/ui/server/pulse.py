@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fairgen.errors import UserError
 from fairgen.ui.work.visits import Runs, UserRun
 from fairgen.ui.work.workshop import Workshop
 
@@ -27,12 +26,7 @@ def pulse_route(runs: Runs, workshop: Workshop) -> Route:
     boot = secrets.token_hex(8)
 
     def opened(entry: object) -> UserRun | None:
-        if not isinstance(entry, Mapping):
-            return None
-        try:
-            return runs.get(entry.get("id"), None, entry.get("key"))
-        except UserError:
-            return None
+        return runs.keyed(entry.get("id"), entry.get("key")) if isinstance(entry, Mapping) else None
 
     async def answer(request: Request) -> Response:
         try:

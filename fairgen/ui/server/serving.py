@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from fairgen.ui.work.folders import FILES
-from fairgen.ui.work.visits import SMALL, Runs, UserRun
+from fairgen.ui.work.visits import SMALL, Runs
 
 ZIP = "pictures.zip"
 """Made on request: the whole run folder."""
@@ -62,33 +62,24 @@ def _small(file: Path) -> Response:
 
 def signed_in(request: Request) -> bool:
     """Whether who asks has signed in, where that is needed."""
-    app = request.app
-    if getattr(app, "auth", None) is None:
-        return True
-    return any(app.tokens.get(request.cookies.get(name)) is not None for name in token_names(app))
+    return getattr(request.app, "auth", None) is None or known_by(request.app, request.cookies)
 
 
-def token_names(app: Any) -> tuple[str, str]:
-    """The cookies in which Gradio's application keeps that somebody signed in."""
-    return f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}"
+def known_by(app: Any, cookies: dict[str, str]) -> bool:
+    """Whether somebody with these cookies has signed in to Gradio's application."""
+    names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+    return any(app.tokens.get(cookies.get(name)) is not None for name in names)
 
 
 def _zipped(runs: Runs, number: str, key: str) -> Response:
-    from fairgen.errors import UserError
-
-    try:
-        run = runs.get(number, None, key)
-    except UserError:
-        return PlainTextResponse(_NOT_FOUND, status_code=404)
-    headers = {"Content-Disposition": f'attachment; filename="{run.folder.name}.zip"'}
-    return Response(zip_folder(run), media_type="application/zip", headers=headers)
-
-
-def zip_folder(run: UserRun) -> bytes:
     """The run's folder as a ZIP: its run file, pictures and reports."""
-    buffer = io.BytesIO()
+    run = runs.keyed(number, key)
+    if run is None:
+        return PlainTextResponse(_NOT_FOUND, status_code=404)
+    folder, buffer = run.folder, io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(run.folder.rglob("*")):
+        for file in sorted(folder.rglob("*")):
             if file.is_file() and not file.name.startswith("."):
-                archive.write(file, Path(run.folder.name) / file.relative_to(run.folder))
-    return buffer.getvalue()
+                archive.write(file, Path(folder.name) / file.relative_to(folder))
+    headers = {"Content-Disposition": f'attachment; filename="{folder.name}.zip"'}
+    return Response(buffer.getvalue(), media_type="application/zip", headers=headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -11,13 +10,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from fairgen.ui.parts.markup import render
+from fairgen.ui.server.serving import signed_in
 from fairgen.ui.work.monitors import ADDRESS, Monitors, thumbnail
 
 _POLICY = "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
 _NOT_FOUND = "There is no such picture, or it is not shown any more."
 
 
-def watching_routes(monitors: Monitors, signed_in: Callable[[Request], bool]) -> list[Route]:
+def watching_routes(monitors: Monitors) -> list[Route]:
     """``GET watched``: the figures as HTML, with an ``ETag``; ``GET watched/<mark>``: a picture that they
     show, small. None where the server shows no monitor.
     """

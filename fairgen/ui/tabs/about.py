@@ -5,13 +5,14 @@ from __future__ import annotations
 import gradio as gr
 
 from fairgen.common.resources import embedded_model_dir
+from fairgen.ui.parts.components import html
 from fairgen.ui.parts.markup import render
 from skin_tone.scales import SCALES
 
 
 def about_tab() -> None:
     """Build the tab."""
-    gr.HTML(render("about", scales=list(SCALES.values())), apply_default_css=False)
+    html(render("about", scales=list(SCALES.values())))
     with gr.Accordion("The embedded model's card", open=False, elem_id="fg-model-card"):
         gr.Markdown(_card(), elem_classes="fg-prose")
 

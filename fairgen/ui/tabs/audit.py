@@ -14,12 +14,13 @@ from fairgen.report.load import tone_classes
 from fairgen.steering.registry import arms, entry, label
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import card_html
+from fairgen.ui.parts.components import QUEUED, QUIET, html, html_list
 from fairgen.ui.parts.line import DRAW, seen
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
+from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, put_away
-from fairgen.ui.parts.status import few_pictures
+from fairgen.ui.parts.status import error_box, few_pictures
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
 from fairgen.ui.work.audit import (
     AUDIT,
@@ -31,16 +32,12 @@ from fairgen.ui.work.audit import (
     read_list,
 )
 from fairgen.ui.work.beside import seen_beside
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.reopen import glance
 from fairgen.ui.work.specs import Own, require_approval
 from fairgen.ui.work.visits import UserRun
 from fairgen.ui.work.workshop import Work, followed
-
-
-def _choices() -> list[tuple[str, str]]:
-    return [(entry(name).choice, name) for name in arms()]
-
 
 _LISTED = 100
 """Past runs that can be chosen from."""
@@ -78,8 +75,12 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                 buttons=[],
                 elem_id="fg-audit-count",
             )
-            few = gr.HTML("", apply_default_css=False, elem_id="fg-audit-few")
-            arms = gr.CheckboxGroup(_choices(), value=["none", "embedding"], label="Methods to compare")
+            few = html(elem_id="fg-audit-few")
+            methods = gr.CheckboxGroup(
+                [(label, name) for name, label in _labels().items()],
+                value=["none", "embedding"],
+                label="Methods to compare",
+            )
             models = model_controls(services.engine, "fg-audit")
             with gr.Accordion("More", open=False, elem_id="fg-audit-more"):
                 sampling = sampling_controls("fg-audit")
@@ -88,16 +89,11 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                 go = gr.Button("Start the audit", variant="primary", elem_id="fg-audit-go")
                 stop = stop_button(variant="stop", elem_id="fg-audit-stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML(render("audit_welcome"), apply_default_css=False, elem_id="fg-audit-status")
-            chart = gr.HTML("", apply_default_css=False, elem_id="fg-audit-chart")
+            status = html(render("audit_welcome"), elem_id="fg-audit-status")
+            chart = html(elem_id="fg-audit-chart")
             again = gr.Button("Continue this audit", visible=False, elem_id="fg-audit-go-on")
-            links = gr.HTML("", apply_default_css=False, elem_id="fg-audit-links")
-            pictures = gr.HTML(
-                [],
-                html_template=f'<ul class="fg-pics" aria-label="The last pictures, newest first">{LIST}</ul>',
-                apply_default_css=False,
-                elem_id="fg-audit-pictures",
-            )
+            links = html(elem_id="fg-audit-links")
+            pictures = html_list("fg-pics", "The last pictures, newest first", elem_id="fg-audit-pictures")
             with gr.Accordion("Past runs", open=False, elem_id="fg-past") as past_box:
                 with gr.Row(elem_classes="fg-pair"):
                     first = gr.Dropdown([], label="Run", elem_id="fg-past-first")
@@ -106,7 +102,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
                     open_run = gr.Button("Open its report", size="sm", elem_id="fg-past-open")
                     resume = gr.Button("Continue a stopped audit", size="sm", elem_id="fg-past-resume")
                     compare = gr.Button("Compare the two", size="sm", elem_id="fg-past-compare")
-                past = gr.HTML("", apply_default_css=False, elem_id="fg-past-shown")
+                past = html(elem_id="fg-past-shown")
 
     async def begin(
         token: str | None,
@@ -126,11 +122,10 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             declared = require_approval(picker.spec_of(name, shares, mine))
             seed = seed_for(start, keep)
             plan = checked_plan(services, words, declared, number, ways, seed)
-            model_name = services.engine.check_model(which)
-            opened = services.engine.check_options(given_options(*fields))
-            owner = str(request.session_hash)
-            run = begin_audit(services, owner, plan, words, declared.name, model_name, opened, token)
-            async for state in follow(run, order_audit(services, run, plan, model_name, opened), seed):
+            model = services.engine.check_model(which)
+            asked = AuditOrder(plan, model, services.engine.check_options(given_options(*fields)))
+            run = begin_audit(services, str(request.session_hash), asked, words, declared.name, token)
+            async for state in follow(run, order_audit(services, run, asked), seed):
                 yield state
         except UserError as error:
             yield _failed(error)
@@ -145,13 +140,10 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
 
     async def look_again(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """After a reload: the audit that the page showed, if it still runs."""
-        if asked is None:
-            yield (gr.skip(),) * 8
-            return
         try:
-            run = services.runs.get(asked["run"], request.session_hash)
-            work = services.workshop.of(run).get(AUDIT)
-            if work is None:
+            run = services.runs.get(asked["run"], request.session_hash) if asked is not None else None
+            work = services.workshop.of(run).get(AUDIT) if run is not None else None
+            if run is None or work is None:
                 yield (gr.skip(),) * 8
                 return
             async for state in follow(run, work):
@@ -173,7 +165,7 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             kept = ordered = gr.skip()
 
     outputs = [status, links, ticket, stop, go, shelf.store, again, seeds.seed, chart, pictures]
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    slow = QUEUED | {"show_progress": "minimal"}
 
     def list_runs(one: str | None, other: str | None, request: gr.Request) -> tuple[Any, Any]:
         past = services.runs.past(str(request.session_hash))[:_LISTED]
@@ -186,49 +178,28 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
     def newest(request: gr.Request) -> tuple[Any, Any]:
         return list_runs(None, None, request)
 
-    for button, handler, inputs in (
-        (
-            go,
-            begin,
-            [
-                *(drawn, prompts, target.chosen, target.editor, count, arms, seeds.seed, seeds.keep),
-                *(models.name, *models.opening.fields, *sampling.fields, own),
-            ],
-        ),
-        (resume, go_on, [first]),
-        (again, go_on, [ticket]),
-    ):
-        button.click(
-            handler,
-            inputs,
-            outputs,
-            js=DRAW if button is go else None,
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",
-        ).then(newest, None, [first, second], **quiet)
-
-    shelf.audit.change(
-        look_again,
-        shelf.audit,
-        [status, links, ticket, stop, go, again, chart, pictures],
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    ).then(newest, None, [first, second], **quiet)
+    order = [drawn, prompts, target.chosen, target.editor, count, methods, seeds.seed, seeds.keep]
+    order += [models.name, *models.opening, *sampling, own]
+    without_order = [status, links, ticket, stop, go, again, chart, pictures]
+    choices = [first, second]
+    go.click(begin, order, outputs, js=DRAW, **QUEUED).then(newest, None, choices, **QUIET)
+    resume.click(go_on, first, outputs, **QUEUED).then(newest, None, choices, **QUIET)
+    again.click(go_on, ticket, outputs, **QUEUED).then(newest, None, choices, **QUIET)
+    returned = shelf.audit.change(look_again, shelf.audit, without_order, **QUEUED)
+    returned.then(newest, None, choices, **QUIET)
     wire_stop(stop, ticket, services)
     wire_models(services.engine, models, sampling, tab.select)
-    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **quiet)
+    ours.click(lambda: prompts_path().read_text(encoding="utf-8"), None, prompts, **QUIET)
 
     def loaded(path: str) -> tuple[Any, Any]:
         try:
             return read_list(path), gr.skip()
         except UserError as error:
-            return gr.skip(), render("status", kind="error", text=str(error))
+            return gr.skip(), error_box(str(error))
 
-    load.upload(loaded, load, [prompts, status], **quiet)
+    load.upload(loaded, load, [prompts, status], **QUIET)
 
-    gr.on([past_box.expand, tab.select], list_runs, [first, second], [first, second], **quiet)
+    gr.on([past_box.expand, tab.select], list_runs, choices, choices, **QUIET)
 
     def opened(number: str | None, request: gr.Request) -> str:
         try:
@@ -236,11 +207,9 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             write_run_report(run)
             return render("links", run=run)
         except UserError as error:
-            return render("status", kind="error", text=str(error))
+            return error_box(str(error))
 
-    open_run.click(
-        opened, first, past, concurrency_limit=None, show_progress="minimal", api_visibility="private"
-    )
+    open_run.click(opened, first, past, **slow)
 
     def compared(one: str | None, other: str | None, request: gr.Request) -> str:
         from fairgen.scoring.compare import CHANCE, compare_runs
@@ -252,27 +221,12 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
             beside = seen_beside(found, *runs)
             names = [seen.label if (seen := glance(folder)) else folder.name for folder in folders]
         except UserError as error:
-            return render("status", kind="error", text=str(error))
+            return error_box(str(error))
         unlikely = sum(s.p_holm is not None and s.p_holm < CHANCE for s in found.sets)
-        labels = {value: label for label, value in _choices()}
-        return render(
-            "compared",
-            found=found,
-            unlikely=unlikely,
-            chance=CHANCE,
-            names=names,
-            labels=labels,
-            seen=beside,
-        )
+        values = {"chance": CHANCE, "names": names, "labels": _labels(), "seen": beside}
+        return render("compared", found=found, unlikely=unlikely, **values)
 
-    compare.click(
-        compared,
-        [first, second],
-        past,
-        concurrency_limit=None,
-        show_progress="minimal",
-        api_visibility="private",
-    )
+    compare.click(compared, choices, past, **slow)
     go.click(None, js=TO_RESULTS)
 
     def tell_few(name: str, shares: Any, number: float, mine: Own) -> str:
@@ -287,14 +241,19 @@ def audit_tab(services: Services, own: gr.BrowserState, shelf: Shelf, tab: gr.Ta
         [target.chosen, target.editor, count, own],
         few,
         trigger_mode="always_last",
-        **quiet,
+        **QUIET,
     )
     return target.chosen
 
 
+def _labels() -> dict[str, str]:
+    """Method -> what the page calls it."""
+    return {name: entry(name).choice for name in arms()}
+
+
 def _failed(error: UserError) -> tuple[Any, ...]:
-    said = render("status", kind="error", text=str(error))
-    return said, gr.skip(), gr.skip(), ended(), gr.update(interactive=True), *(gr.skip(),) * 5
+    skip, free = gr.skip(), gr.update(interactive=True)
+    return error_box(str(error)), skip, skip, ended(), free, *(skip,) * 5
 
 
 def _without_order(told: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -303,7 +262,7 @@ def _without_order(told: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _shown(state: AuditState) -> str:
-    return render("audit_status", state=state, labels={value: label for label, value in _choices()})
+    return render("audit_status", state=state, labels=_labels())
 
 
 def _chart(state: AuditState) -> str:

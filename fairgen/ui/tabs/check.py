@@ -15,8 +15,9 @@ from fairgen.scoring.numbers import bars
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.cards import card_html
 from fairgen.ui.parts.chart import distribution_chart
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, render
-from fairgen.ui.parts.status import fits
+from fairgen.ui.parts.components import QUIET, hint, html, html_list
+from fairgen.ui.parts.markup import TO_RESULTS, render
+from fairgen.ui.parts.status import error_box, fits
 from fairgen.ui.parts.stop import stop_button, wire_stop
 from fairgen.ui.work.check import Checked, check_pictures, own_name, uploaded
 from fairgen.ui.work.jobs import Services
@@ -39,29 +40,25 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
                 height=190,
                 elem_id="fg-files",
             )
-            gr.HTML(
-                f'<p class="fg-hint">Up to {services.limits.uploads} pictures of at most '
+            hint(
+                f"Up to {services.limits.uploads} pictures of at most "
                 f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC: save "
                 "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
-                "photographs of real people say nothing about it.</p>",
-                apply_default_css=False,
+                "photographs of real people say nothing about it."
             )
             target = picker.target_choice("fg-check", own)
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Read the pictures", variant="primary", elem_id="fg-check-go")
                 stop = stop_button(variant="stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML("", apply_default_css=False, elem_id="fg-check-status")
+            status = html(elem_id="fg-check-status")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
-                    chart = gr.HTML("", apply_default_css=False, elem_id="fg-check-chart")
-                    links = gr.HTML("", apply_default_css=False, elem_id="fg-check-links")
+                    chart = html(elem_id="fg-check-chart")
+                    links = html(elem_id="fg-check-links")
                 with gr.Column(elem_classes="fg-pictures"):
-                    cards = gr.HTML(
-                        [render("check_welcome")],
-                        html_template=f'<ul class="fg-pics" aria-label="Pictures">{LIST}</ul>',
-                        apply_default_css=False,
-                        elem_id="fg-check-cards",
+                    cards = html_list(
+                        "fg-pics", "Pictures", [render("check_welcome")], elem_id="fg-check-cards"
                     )
 
     def read(
@@ -72,16 +69,12 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             declared = require_approval(picker.spec_of(name, shares, mine))
             chosen = uploaded(given, services)
             run = services.runs.claim(str(request.session_hash), "check", declared.name)
-            yield (
-                render("check_status", checked=None, total=len(chosen)),
-                *nothing[:3],
-                run.id,
-                gr.update(interactive=True),
-            )
+            begun = render("check_status", checked=None, total=len(chosen))
+            yield begun, *nothing[:3], run.id, gr.update(interactive=True)
             for state in check_pictures(services, run, chosen, declared):
                 yield (*_shown(state), gr.skip(), gr.skip())
         except UserError as error:
-            yield render("status", kind="error", text=str(error)), *nothing
+            yield error_box(str(error)), *nothing
             return
         yield (*_shown(state), gr.skip(), gr.update(interactive=False))
 
@@ -97,7 +90,7 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
 
     wire_stop(stop, ticket, services)
     go.click(None, js=TO_RESULTS)
-    files.change(_forget_error, status, status, queue=False, show_progress="hidden", api_visibility="private")
+    files.change(_forget_error, status, status, **QUIET)
     return target.chosen
 
 
@@ -128,9 +121,8 @@ def _status(state: Checked) -> str:
     done = state.done
     if state.running:
         return render("check_status", checked=len(done.results), total=state.total)
-    arm = Arm(
-        "found", "As found", bars(done.counts), done.figures() if any(done.counts.values()) else None, ()
-    )
+    figures = done.figures() if any(done.counts.values()) else None
+    arm = Arm("found", "As found", bars(done.counts), figures, ())
     reasons = ", ".join(f"{words.reason_text(code)} ({n})" for code, n in done.abstentions.items())
     return render(
         "check_done",

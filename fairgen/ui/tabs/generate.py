@@ -15,13 +15,13 @@ from fairgen.ui.parts import picker
 from fairgen.ui.parts.calibrating import calibration_controls, wire_calibration
 from fairgen.ui.parts.cards import aside_cards, set_cards, twin_cards
 from fairgen.ui.parts.chart import distribution_chart, live_chart
+from fairgen.ui.parts.components import QUEUED, QUIET, html, html_list, script, slider
 from fairgen.ui.parts.keeping import keep_asked
 from fairgen.ui.parts.line import DRAW, seen, to_follow
-from fairgen.ui.parts.markup import LIST, TO_RESULTS, asset, render
+from fairgen.ui.parts.markup import TO_RESULTS, render
 from fairgen.ui.parts.models import given_options, model_controls, wire_models
 from fairgen.ui.parts.more import sampling_controls, seed_controls, seed_for
 from fairgen.ui.parts.shelf import Shelf, earlier_sets, look_again, put_away, took_back, wire_shelf
-from fairgen.ui.parts.slider import slider
 from fairgen.ui.parts.status import empty_set, error_box, few_pictures, set_status, twin_status
 from fairgen.ui.parts.steps import step_view, wire_steps
 from fairgen.ui.parts.stop import ended, may_stop, stop_button, wire_stop
@@ -65,19 +65,13 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     limits, engine = services.limits, services.engine
     ticket = gr.State(None)  # the id of the run that the page shows
     look = gr.State(None)  # the run that is to be followed: a change of it shows what becomes of it
-    wanted = gr.HTML(
-        None, html_template="", js_on_load=asset("like.js"), apply_default_css=False, visible="hidden"
-    )  # the picture that more are to be made like
+    wanted = script("like.js")  # the picture that more are to be made like
     drawn = gr.Textbox(None, visible="hidden")  # the run's id and key, which the page draws for each order
     shelf = earlier_sets()
     with gr.Row(elem_classes="fg-work", equal_height=False):
         with gr.Column(elem_classes="fg-controls", scale=0):
             prompt = gr.Textbox(
-                EXAMPLES[0],
-                label="What should the pictures show?",
-                lines=2,
-                max_lines=4,
-                elem_id="fg-prompt",
+                EXAMPLES[0], label="What should the pictures show?", lines=2, max_lines=4, elem_id="fg-prompt"
             )
             with gr.Row(elem_classes="fg-chips"):
                 chips = [gr.Button(text, size="sm", variant="secondary") for text in EXAMPLES]
@@ -86,10 +80,8 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             with gr.Row(elem_classes="fg-chips fg-after"):
                 read = gr.Button("Read it in full", size="sm", elem_id="fg-read-spec")
                 bring = gr.Button("Use your own, or ask a language model", size="sm", elem_id="fg-bring")
-            count = slider(
-                1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count", buttons=[]
-            )
-            few = gr.HTML("", apply_default_css=False, elem_id="fg-few")
+            count = slider(1, limits.count, _COUNT, step=1, label="How many pictures?", elem_id="fg-count")
+            few = html(elem_id="fg-few")
             models = model_controls(engine, "fg")
             calibration = calibration_controls()
             with gr.Accordion("More", open=False, elem_id="fg-more"):
@@ -110,7 +102,6 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                     label="Strongest steering allowed",
                     info="For steering inside the model. Less changes the pictures less, and may not reach "
                     "every tone.",
-                    buttons=[],
                     elem_id="fg-strength",
                 )
                 tries = slider(
@@ -120,41 +111,29 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
                     step=1,
                     label="Most tries for one picture of the set",
                     info="A picture whose tone does not fit is made again, at most this often.",
-                    buttons=[],
                     elem_id="fg-tries",
                 )
             with gr.Row(elem_classes="fg-go"):
                 go = gr.Button("Make the pictures", variant="primary", elem_id="fg-go")
                 stop = stop_button(variant="stop", elem_id="fg-stop")
         with gr.Column(elem_classes="fg-results"):
-            status = gr.HTML("", apply_default_css=False, elem_id="fg-status")
+            status = html(elem_id="fg-status")
             steps = step_view()
             go_on = gr.Button("Continue this set", visible=False, elem_id="fg-go-on")
             with gr.Row(elem_classes="fg-show", equal_height=False):
                 with gr.Column(elem_classes="fg-beside"):
                     default = chosen_spec(picker.DEFAULT)
-                    chart = gr.HTML(
-                        distribution_chart(default.scale, default.target, _COUNT),
-                        apply_default_css=False,
-                        elem_id="fg-chart",
+                    chart = html(
+                        distribution_chart(default.scale, default.target, _COUNT), elem_id="fg-chart"
                     )
-                    links = gr.HTML("", apply_default_css=False, elem_id="fg-links")
+                    links = html(elem_id="fg-links")
                 with gr.Column(elem_classes="fg-pictures"):
-                    welcome = gr.HTML(empty_set(default, EXAMPLES[0], _COUNT), apply_default_css=False)
-                    cards = gr.HTML(
-                        [],
-                        html_template=f'<ul class="fg-pics" aria-label="The set">{LIST}</ul>',
-                        apply_default_css=False,
-                        elem_id="fg-cards",
-                    )
+                    welcome = html(empty_set(default, EXAMPLES[0], _COUNT))
+                    cards = html_list("fg-pics", "The set", elem_id="fg-cards")
                     with gr.Accordion(
                         "Discarded", open=False, visible=False, elem_id="fg-aside"
                     ) as aside_box:
-                        aside = gr.HTML(
-                            [],
-                            html_template=f'<ul class="fg-pics" aria-label="Discarded">{LIST}</ul>',
-                            apply_default_css=False,
-                        )
+                        aside = html_list("fg-pics", "Discarded")
                     twins = twin_parts()
 
     for chip, text in zip(chips, EXAMPLES, strict=True):
@@ -162,7 +141,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
 
     def preview(
         text: str, name: str, shares: Any, number: float, start: float | None, mine: Own, made: str | None
-    ) -> Any:
+    ) -> tuple[Any, ...]:
         try:
             spec = picker.spec_of(name, shares, mine)
             places = max(1, min(int(number), limits.count))
@@ -181,19 +160,15 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         ),
         chosen,
         [editor, read],
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
     gr.on(
         [chosen.change, editor.change, count.release, seeds.seed.change],
         preview,
         [prompt, chosen, editor, count, seeds.seed, own, ticket],
         [chart, welcome, few],
-        queue=False,
-        show_progress="hidden",
         trigger_mode="always_last",
-        api_visibility="private",
+        **QUIET,
     )
 
     def prepare(
@@ -231,15 +206,10 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         return set_status(run.sets[STEERED]), *begun(run), put_away(run), job.seed
 
     begins = [status, ticket, look, go, stop, go_on]
-    queued: dict[str, Any] = {
-        "concurrency_limit": None,  # queued, since only queued events tell the page of a changed state
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
     go.click(None, js=TO_RESULTS)
     settings = [
         *(prompt, chosen, editor, count, steering, strength, tries, seeds.seed, seeds.keep),
-        *(models.name, *models.opening.fields, *sampling.fields),
+        *(models.name, *models.opening, *sampling),
     ]
     gr.on(
         [go.click, prompt.submit],
@@ -247,7 +217,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
         [drawn, *settings, own],
         [*begins, shelf.store, seeds.seed],
         js=DRAW,
-        **queued,
+        **QUEUED,
     )
 
     def take_up(number: str | None, request: gr.Request) -> tuple[Any, ...]:
@@ -258,23 +228,19 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             return error_box(str(error)), *(gr.skip(),) * 5
         return set_status(live), *begun(run)
 
-    go_on.click(take_up, ticket, begins, **queued)
+    go_on.click(take_up, ticket, begins, **QUEUED)
 
     def vary(value: Any, request: gr.Request) -> tuple[Any, ...]:
         asked = value if isinstance(value, dict) else {}
         owner, token = str(request.session_hash), asked.get("token")
         try:
-            run = begin_set(
-                services,
-                owner,
-                like(services, services.runs.get(asked.get("run"), owner), asked.get("index")),
-                token,
-            )
+            job = like(services, services.runs.get(asked.get("run"), owner), asked.get("index"))
+            run = begin_set(services, owner, job, token)
         except UserError as error:
             return error_box(str(error)), *(gr.skip(),) * 5, took_back(token)
         return set_status(run.sets[STEERED]), *begun(run), put_away(run)
 
-    wanted.change(vary, wanted, [*begins, shelf.store], **queued)
+    wanted.change(vary, wanted, [*begins, shelf.store], **QUEUED)
 
     async def follow(asked: dict[str, str] | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         if asked is None:
@@ -285,7 +251,7 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
             run = services.runs.get(asked["run"], request.session_hash)
             clock: Any = gr.Timer(active=True)
             async for sets in watched(services, run):
-                seen_now = await run_in_threadpool(_seen, services, run, sets)
+                seen_now = await run_in_threadpool(_seen, run, sets)
                 yield *seen_now, *((clock, gr.skip()) if sets.running else steps.rests)
                 clock = gr.skip()  # setting it again would begin its wait anew
         except UserError as error:
@@ -295,13 +261,8 @@ def generate_tab(services: Services, own: gr.BrowserState, blocks: gr.Blocks) ->
     shown = [status, chart, cards, aside_box, aside, stop]
     beside = [links, twins.cards, twins.button, twins.said, go_on]
     look.change(
-        follow,
-        look,
-        [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    ).then(look_again, None, shelf.store, queue=False, show_progress="hidden", api_visibility="private")
+        follow, look, [*shown, *beside, go, ticket, welcome, steps.clock, steps.shown], **QUEUED
+    ).then(look_again, None, shelf.store, **QUIET)
     wire_stop(stop, ticket, services)
     wire_steps(services, steps, ticket)
     wire_models(engine, models, sampling, blocks.load)
@@ -318,61 +279,30 @@ def begun(run: UserRun) -> tuple[Any, ...]:
     return run.id, to_follow(run), waits, may_stop(run), hidden
 
 
-def _seen(services: Services, run: UserRun, sets: Sets) -> tuple[Any, ...]:
+def _seen(run: UserRun, sets: Sets) -> tuple[Any, ...]:
     """All that the page shows of a run: a set that waits leaves the pictures of the one before it."""
     live, plain = sets.steered, sets.plain
-    hidden = gr.update(visible=False)
-    mark = seen(run, sets.version, running=sets.running)
+    said = set_status(live) + seen(run, sets.version, running=sets.running)
+    hidden, as_before = gr.update(visible=False), (gr.skip(),) * 4
+    waits, free = gr.update(interactive=False), gr.update(interactive=True)
     if live.state in ("waiting", "loading") and not live.pictures:
-        quiet = (gr.skip(),) * 4
-        waits = gr.update(interactive=False)
-        return (
-            set_status(live) + mark,
-            *quiet,
-            may_stop(run),
-            *(gr.skip(),) * 4,
-            hidden,
-            waits,
-            run.id,
-            gr.skip(),
-        )
+        return said, *as_before, may_stop(run), *as_before, hidden, waits, run.id, gr.skip()
     if live.state == "failed" and not live.pictures:
-        free = gr.update(interactive=True)
-        return (
-            set_status(live) + mark,
-            *(gr.skip(),) * 4,
-            ended(),
-            *(gr.skip(),) * 2,
-            hidden,  # twins would be those of the order that failed
-            gr.skip(),
-            hidden,
-            free,
-            run.id,
-            gr.skip(),
-        )
-    status, *others, stop = _shown(live, may_stop(run) if sets.running else None, plain)
-    if live.running:
-        return status + mark, *others, stop, *_CLEARED, gr.update(interactive=False), run.id, hidden
-    if live.pictures and not sets.running:
-        write_run_report(run)
-    return (
-        status + mark,
-        *others,
-        stop,
-        *_after(live, plain, sets.running),
-        gr.update(interactive=True),
-        run.id,
-        hidden,
-    )
-
-
-def _shown(live: LiveSet, stop: Any = None, plain: LiveSet | None = None) -> tuple[Any, ...]:
-    """Status, chart, cards, discarded pictures, and the stop button."""
+        # Twins would be those of the order that failed.
+        beside = (gr.skip(), gr.skip(), hidden, gr.skip(), hidden)
+        return said, *as_before, ended(), *beside, free, run.id, gr.skip()
     left_out = aside_cards(live)
     label = f"Discarded: {len(left_out)} {'picture' if len(left_out) == 1 else 'pictures'}, and why"
     box = gr.update(visible=bool(left_out), label=label)
-    stop = stop or (gr.skip() if live.running else ended())
-    return set_status(live), live_chart(live, plain), set_cards(live), box, left_out, stop
+    stop = gr.skip() if live.running else ended()
+    if sets.running:
+        stop = may_stop(run)
+    shown = said, live_chart(live, plain), set_cards(live), box, left_out, stop
+    if live.running:
+        return *shown, *_CLEARED, waits, run.id, hidden
+    if live.pictures and not sets.running:
+        write_run_report(run)
+    return *shown, *_after(live, plain, sets.running), free, run.id, hidden
 
 
 def _after(live: LiveSet, plain: LiveSet | None, running: bool) -> tuple[Any, ...]:

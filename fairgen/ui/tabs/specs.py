@@ -21,10 +21,12 @@ from fairgen.targets.support import declared_support
 from fairgen.ui.parts import picker
 from fairgen.ui.parts.ask import ASKED_AT_ONCE, ASKING, ask_form, asked_spec
 from fairgen.ui.parts.cards import names
+from fairgen.ui.parts.components import QUEUED, QUIET, hint, html
 from fairgen.ui.parts.markup import TO_MESSAGE, macro, render
+from fairgen.ui.parts.status import error_box
 from fairgen.ui.tabs.generate import GenerateParts
 from fairgen.ui.work.limits import text
-from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room, with_spec
+from fairgen.ui.work.specs import Own, approved, chosen_spec, require_room
 
 _KEPT = "Only this browser keeps it; export it to use it elsewhere."
 
@@ -68,39 +70,32 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
                 )
                 add = gr.Button("Check and add", elem_id="fg-spec-add")
             with gr.Accordion("Approve", open=False, elem_id="fg-approve"):
-                gr.HTML(
-                    '<p class="fg-hint">By approving you say that you have read it and take '
-                    "responsibility for its use here. The approval is bound to the content: any change makes "
-                    "it void.</p>",
-                    apply_default_css=False,
+                hint(
+                    "By approving you say that you have read it and take responsibility for its use here. "
+                    "The approval is bound to the content: any change makes it void."
                 )
                 name = gr.Textbox(label="Your name", max_length=300, elem_id="fg-approve-name")
                 approve = gr.Button("Approve this spec", elem_id="fg-approve-go")
             forget = gr.Button("Forget my own specs", size="sm", visible=False, elem_id="fg-spec-forget")
-            message = gr.HTML(
-                "", apply_default_css=False, elem_id="fg-spec-message", elem_classes="fg-message"
-            )
+            message = html(elem_id="fg-spec-message", elem_classes="fg-message")
         with gr.Column(elem_classes="fg-results"):
-            shown = gr.HTML(
-                spec_page(chosen_spec(picker.DEFAULT)), apply_default_css=False, elem_id="fg-spec-page"
-            )
+            shown = html(spec_page(chosen_spec(picker.DEFAULT)), elem_id="fg-spec-page")
 
     def show(which: str, mine: Own) -> tuple[Any, Any]:
         try:
             spec = chosen_spec(which, own=mine)
         except UserError as error:
-            return render("status", kind="error", text=str(error)), gr.skip()
+            return error_box(str(error)), gr.skip()
         return spec_page(spec), dump_spec(spec)
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    chosen.change(show, [chosen, own], [shown, pasted], **quiet)
+    chosen.change(show, [chosen, own], [shown, pasted], **QUIET)
     message.change(None, js=TO_MESSAGE)
 
     forgotten = forget.click(
         lambda: ({}, picker.DEFAULT, _said("Your own specs are forgotten.")),
         None,
         [own, chosen, message],
-        **quiet,
+        **QUIET,
     )
 
     def proposed(*given: Any) -> Iterator[tuple[Any, ...]]:
@@ -116,7 +111,7 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
                 )
                 yield *_added(mine, found, sentence), gr.update(open=True), ""
         except UserError as error:
-            yield _said(str(error), error=True), *(gr.skip(),) * 3, ""
+            yield error_box(str(error)), *(gr.skip(),) * 3, ""
 
     asked = form.button.click(
         proposed,
@@ -133,15 +128,14 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
         try:
             with Path(path).open("rb") as file:
                 spec_text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
-            return text(spec_text, MAX_BYTES, "file"), _said(
-                "Loaded: read it through, then check and add it."
-            )
+            loaded_text = text(spec_text, MAX_BYTES, "file")
         except UnicodeDecodeError:
-            return gr.skip(), _said("The file is not UTF-8 text: choose a YAML or JSON file.", error=True)
+            return gr.skip(), error_box("The file is not UTF-8 text: choose a YAML or JSON file.")
         except UserError as error:
-            return gr.skip(), _said(str(error), error=True)
+            return gr.skip(), error_box(str(error))
+        return loaded_text, _said("Loaded: read it through, then check and add it.")
 
-    load.upload(loaded, load, [pasted, message], **quiet)
+    load.upload(loaded, load, [pasted, message], **QUIET)
 
     def take_in(typed: str, mine: Own) -> tuple[Any, ...]:
         try:
@@ -150,67 +144,41 @@ def specs_tab(own: gr.BrowserState, *, public: bool, llm_servers: tuple[str, ...
             spec = parse_spec(text(typed, MAX_BYTES, "document"), origin="The text")
             require_room(mine, spec)
         except UserError as error:
-            return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(
-            mine,
-            spec,
-            f"“{spec.name}” is valid and can be chosen in the other tabs. {_KEPT}",
-        )
+            return error_box(str(error)), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is valid and can be chosen in the other tabs. {_KEPT}")
 
-    added = add.click(
-        take_in,
-        [pasted, own],
-        [message, own, chosen],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    added = add.click(take_in, [pasted, own], [message, own, chosen], **QUEUED)
 
     def sign(which: str, by: str, mine: Own) -> tuple[Any, ...]:
         try:
             spec = approved(chosen_spec(which, own=mine), by)
         except UserError as error:
-            return _said(str(error), error=True), gr.skip(), gr.skip()
-        return _added(
-            mine,
-            spec,
-            f"“{spec.name}” is {spec.approval_text}. {_KEPT}",
-        )
+            return error_box(str(error)), gr.skip(), gr.skip()
+        return _added(mine, spec, f"“{spec.name}” is {spec.approval_text}. {_KEPT}")
 
-    signed = approve.click(
-        sign,
-        [chosen, name, own],
-        [message, own, chosen],
-        concurrency_limit=None,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    signed.then(show, [chosen, own], [shown, pasted], **quiet)
+    signed = approve.click(sign, [chosen, name, own], [message, own, chosen], **QUEUED)
+    signed.then(show, [chosen, own], [shown, pasted], **QUIET)
     return SpecsParts(chosen, form.box, forget, (forgotten, asked, added, signed))
 
 
 def lead_to_specs(tabs: gr.Tabs, generate: GenerateParts, specs: SpecsParts) -> None:
     """Let the buttons beneath the choice of a target lead to the tab of specs."""
-    there: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def read(name: str) -> tuple[Any, Any]:
-        known = gr.skip() if name == picker.BY_HAND else name
-        return gr.Tabs(selected="specs"), known
+        return gr.Tabs(selected="specs"), gr.skip() if name == picker.BY_HAND else name
 
-    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **there)
+    generate.read.click(read, generate.chosen, [tabs, specs.chosen], **QUIET)
     generate.bring.click(
-        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **there
+        lambda: (gr.Tabs(selected="specs"), gr.update(open=True)), None, [tabs, specs.asking], **QUIET
     )
 
 
 def _added(mine: Own, spec: FairnessSpec, sentence: str) -> tuple[Any, ...]:
-    mine = with_spec(mine, spec)
+    mine = {**mine, spec.name: dump_spec(spec)}
     return _said(sentence), mine, gr.update(choices=picker.spec_choices(mine), value=spec.name)
 
 
-def _said(sentence: str, *, error: bool = False) -> str:
-    if error:
-        return render("status", kind="error", text=sentence)
+def _said(sentence: str) -> str:
     return render(
         "status", kind="note", order="", title=sentence, text="", progress=None, notes=[], announce=True
     )

@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from fairgen.errors import UserError
 from fairgen.ui.parts.cards import twin_cards
 from fairgen.ui.parts.chart import live_chart
+from fairgen.ui.parts.components import QUEUED, html, html_list
 from fairgen.ui.parts.line import seen
-from fairgen.ui.parts.markup import LIST, asset, render
+from fairgen.ui.parts.markup import asset, render
 from fairgen.ui.parts.status import error_box, twin_status
 from fairgen.ui.parts.stop import ended, may_stop
 from fairgen.ui.work.jobs import STEERED, Services
@@ -33,24 +34,13 @@ class TwinParts:
 def twin_parts() -> TwinParts:
     """Build them, in the layout that is open."""
     button = gr.Button("Show what the model does by itself, same seeds", visible=False, elem_id="fg-twin-go")
-    said = gr.HTML("", apply_default_css=False)
-    cards = gr.HTML(
-        [],
-        html_template=f'<ul class="fg-twins" aria-label="Unsteered and steered">{LIST}</ul>',
-        js_on_load=asset("twins.js"),
-        apply_default_css=False,
-        elem_id="fg-twins",
-    )
+    said = html()
+    cards = html_list("fg-twins", "Unsteered and steered", js_on_load=asset("twins.js"), elem_id="fg-twins")
     return TwinParts(button, said, cards)
 
 
 def wire_twins(
-    services: Services,
-    ticket: gr.State,
-    twins: TwinParts,
-    stop: gr.Button,
-    links: gr.HTML,
-    chart: gr.HTML,
+    services: Services, ticket: gr.State, twins: TwinParts, stop: gr.Button, links: gr.HTML, chart: gr.HTML
 ) -> None:
     """Let the button make the twins of the run whose id is in ``ticket`` (None: there is none)."""
 
@@ -75,11 +65,4 @@ def wire_twins(
         again = gr.update(interactive=True, visible=plain.state != "done")
         yield *shown, again, gr.skip(), render("links", run=run), live_chart(steered, plain)
 
-    twins.button.click(
-        make,
-        ticket,
-        [twins.said, twins.cards, twins.button, stop, links, chart],
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    )
+    twins.button.click(make, ticket, [twins.said, twins.cards, twins.button, stop, links, chart], **QUEUED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fairgen.audit.plan import AuditPlan, plan_audit, plan_of
-from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, LookBack, look_back
+from fairgen.audit.runner import AuditEvent, AuditFinished, AuditStarted, look_back
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Calibrating, Filled, Finished, PictureDone, Replayed, Started
@@ -23,11 +23,12 @@ from fairgen.scoring.arms import AuditSummary, mean
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.check import NO_UPLOAD
+from fairgen.ui.work.job import AuditOrder
 from fairgen.ui.work.jobs import Services, write_run_report
 from fairgen.ui.work.limits import AS_IT_IS, text, whole
 from fairgen.ui.work.live import Card, LiveSet
 from fairgen.ui.work.reopen import opened_as
-from fairgen.ui.work.visits import UserRun
+from fairgen.ui.work.visits import UserRun, visit_of
 from fairgen.ui.work.workshop import Work
 
 AUDIT = "audit"
@@ -96,7 +97,6 @@ class AuditState:
     _done: Counter[str] = field(default_factory=Counter)
     _began: float = 0.0
     _before: int = 0
-    _name: str = ""
 
     def apply(self, event: AuditEvent) -> None:
         """Take one event of `fairgen.audit.runner.Audit.run`."""
@@ -117,7 +117,8 @@ class AuditState:
             arm.sets[name].apply(event)
             self.shown = (*self.shown[1 - _SHOWN :], (self._arm_of[name], event.record))
         elif isinstance(event, Filled):
-            self._last().apply(event)
+            name = event.record.session
+            self.arms[self._arm_of[name]].sets[name].apply(event)
         elif isinstance(event, Finished):
             arm = self.arms[self._arm_of[event.summary.session]]
             arm.sets[event.summary.session].apply(event)
@@ -130,14 +131,9 @@ class AuditState:
         session = event.session
         live = LiveSet(self.run, session.scale, session.target, session.count)
         live.apply(event)
-        self._name = session.session
         self.arms[self._arm_of[session.session]].sets[session.session] = live
         self.scale = session.scale
         self._targets[session.session] = (session.target, session.count)
-
-    def _last(self) -> LiveSet:
-        """The set that is being made."""
-        return self.arms[self._arm_of[self._name]].sets[self._name]
 
     def target(self) -> dict[str, float]:
         """Class -> declared share, over all sets that were begun."""
@@ -257,43 +253,26 @@ def read_list(path: str) -> str:
 
 
 def begin_audit(
-    services: Services,
-    owner: str,
-    plan: AuditPlan,
-    prompts: str,
-    name: str,
-    model: str,
-    options: ModelOptions = AS_IT_IS,
-    ticket: object = None,
+    services: Services, owner: str, order: AuditOrder, prompts: str, name: str, ticket: object = None
 ) -> UserRun:
     """A fresh run for an audit; its list of prompts is kept in the folder. ``ticket`` is as in `Runs.claim`.
     Raises `UserError`.
     """
-    services.engine.check_fits(model, options)
+    services.engine.check_fits(order.model, order.options)
     services.workshop.require_room()
     run = services.runs.claim(owner, "audit", name, ticket)
-    services.runs.keep(run, model=model, options=options.given(), audit=_plan_to_json(plan))
+    kept = {"model": order.model, "options": order.options.given(), "audit": _plan_to_json(order.plan)}
+    services.runs.keep(run, **kept)
     file = run.folder / PROMPTS
     with disk_errors(file):
         file.write_text(prompts, encoding="utf-8")
     return run
 
 
-def order_audit(
-    services: Services,
-    run: UserRun,
-    plan: AuditPlan,
-    model: str,
-    options: ModelOptions = AS_IT_IS,
-    left: LookBack | None = None,
-) -> Work:
-    """Leave the order for an audit in the run's folder, or to go on with what is ``left`` there. Raises
-    `UserError`.
-    """
-    state = AuditState(run, plan.places)
-    return services.workshop.submit(
-        run, AUDIT, state, lambda: _run_audit(services, state, run, plan, model, options, left)
-    )
+def order_audit(services: Services, run: UserRun, order: AuditOrder) -> Work:
+    """Leave the order for an audit in the run's folder. Raises `UserError`."""
+    state = AuditState(run, order.plan.places)
+    return services.workshop.submit(run, AUDIT, state, lambda: _run_audit(services, state, order))
 
 
 def go_on_audit(services: Services, run: UserRun) -> Work:
@@ -301,24 +280,15 @@ def go_on_audit(services: Services, run: UserRun) -> Work:
     known = services.workshop.of(run).get(AUDIT)
     if known is not None and not known.ended:
         return known  # another tab was faster
-    plan, model, options, left = left_in(services, run)
-    return order_audit(services, run, plan, model, options, left)
+    return order_audit(services, run, left_in(services, run))
 
 
-def _run_audit(
-    services: Services,
-    state: AuditState,
-    run: UserRun,
-    plan: AuditPlan,
-    model: str,
-    options: ModelOptions,
-    left: LookBack | None,
-) -> Iterator[AuditState]:
+def _run_audit(services: Services, state: AuditState, order: AuditOrder) -> Iterator[AuditState]:
     """Yields the state now and then; the report is written at its end, and when it is stopped."""
     yield state
-    told = 0.0
+    run, told = state.run, 0.0
     finished: AuditFinished | None = None
-    events = services.engine.audit(plan, model, run.folder, left, options)
+    events = services.engine.audit(order, run.folder)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             if isinstance(event, AuditFinished):
@@ -339,16 +309,16 @@ def _run_audit(
     yield state
 
 
-def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOptions, LookBack | None]:
-    """(plan, model, how it is opened, what was made) of the audit that lies in a run's folder; nothing was
-    made of one that the server never began, since it ended before. Raises `UserError`.
+def left_in(services: Services, run: UserRun) -> AuditOrder:
+    """The audit that lies in a run's folder; nothing is left of one that the server never began, since it
+    ended before. Raises `UserError`.
     """
-    kept = services.runs.kept(run)
+    kept = visit_of(run.folder)
     if not (run.folder / RUN_FILE).is_file():
         if "audit" not in kept:
             raise UserError("That run holds no audit yet: start one.")
         model, options = services.engine.check_model(kept.get("model")), _kept_options(kept)
-        return _plan_from_json(kept["audit"]), model, options or AS_IT_IS, None
+        return AuditOrder(_plan_from_json(kept["audit"]), model, options or AS_IT_IS)
     try:
         left = look_back(run.folder)
     except UserError as error:
@@ -356,7 +326,7 @@ def left_in(services: Services, run: UserRun) -> tuple[AuditPlan, str, ModelOpti
     # The run file may call the model by a shorter name than whoever asked for it did.
     model = kept.get("model") or left.audit.model.name
     options = _kept_options(kept) or opened_as(left.audit.model)
-    return plan_of(left.audit), services.engine.check_model(model), options, left
+    return AuditOrder(plan_of(left.audit), services.engine.check_model(model), options, left)
 
 
 def _kept_options(kept: Mapping[str, Any]) -> ModelOptions | None:

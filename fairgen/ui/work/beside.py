@@ -19,17 +19,14 @@ _SETS = 24
 
 @dataclass(frozen=True)
 class SeenSet:
-    """One set: its first pictures and all its tones.
-
-    Attributes:
-        pictures: (address, label of the class) of its first pictures.
-        counts: class -> pictures.
-        total: pictures that were read.
-    """
+    """One set: its first pictures and all its tones."""
 
     pictures: tuple[tuple[str, str], ...]
+    """(address, label of the class) of the first ones."""
     counts: dict[str, int]
+    """Class -> pictures."""
     total: int
+    """Pictures that were read."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +42,14 @@ class SeenPair:
 
 def seen_beside(found: Comparison, first: UserRun, second: UserRun) -> list[SeenPair]:
     """The sets that were compared, as pictures; at most 24 of them. Raises `UserError`."""
-    runs = [(run, _sessions(run)) for run in (first, second)]
+    ones, others = _sessions(first), _sessions(second)
     pairs = []
     for row in found.sets[:_SETS]:
-        sessions = [known.get((row.prompt, row.arm)) for _, known in runs]
-        if sessions[0] is None or sessions[1] is None:
-            continue
-        record = sessions[0].record
-        seen = tuple(_seen(run, session) for (run, _), session in zip(runs, sessions, strict=True) if session)
-        classes = tone_classes(record.scale, record.target)
-        pairs.append(SeenPair(row.prompt, row.arm, classes, dict(record.target), (seen[0], seen[1])))
+        one, other = ones.get((row.prompt, row.arm)), others.get((row.prompt, row.arm))
+        if one is not None and other is not None:
+            classes, target = tone_classes(one.record.scale, one.record.target), dict(one.record.target)
+            sets = _seen(first, one), _seen(second, other)
+            pairs.append(SeenPair(row.prompt, row.arm, classes, target, sets))
     return pairs
 
 
@@ -68,6 +63,6 @@ def _seen(run: UserRun, session: SessionRun) -> SeenSet:
     live = LiveSet.restored(run, session)
     labels = {c.key: c.label for c in live.classes}
     counts = live.counts()
-    cards = live.cards()[:_PICTURES]
-    pictures = tuple((card.view.image, labels.get(card.view.read_as or "", "not read")) for card in cards)
+    views = [live.card(p).view for p in live.inside()[:_PICTURES]]
+    pictures = tuple((view.image, labels.get(view.read_as or "", "not read")) for view in views)
     return SeenSet(pictures, counts, sum(counts.values()))

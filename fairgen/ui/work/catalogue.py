@@ -17,7 +17,8 @@ _MOST = 2_000
 _MOST_CONFIG = 1 << 20
 """Bytes of an autoencoder's configuration, which has a few thousand."""
 Kind = Literal["file", "folder", "settings", "LoRA", "autoencoder", "textual inversion"]
-_MODELS: tuple[Kind, ...] = ("file", "folder", "settings")
+MODELS: tuple[Kind, ...] = ("file", "folder", "settings")
+"""Checkpoints in one file, folders in diffusers' format, files of settings."""
 _KINDS: dict[str, Kind] = {
     "checkpoint": "file",
     "gguf": "file",
@@ -52,21 +53,9 @@ class Catalogue:
         self.folder = None if folder is None else folder.expanduser().absolute()
         self._seen: dict[tuple[Path, int, int], Kind | None] = {}
 
-    def models(self) -> list[Found]:
-        """Checkpoints in one file, folders in diffusers' format, files of settings; by name."""
-        return [found for found in self._all() if found.kind in _MODELS]
-
-    def loras(self) -> list[Found]:
-        """Files of LoRAs, by name."""
-        return [found for found in self._all() if found.kind == "LoRA"]
-
-    def vaes(self) -> list[Found]:
-        """Autoencoders, in files or in folders of diffusers' format, by name."""
-        return [found for found in self._all() if found.kind == "autoencoder"]
-
-    def words(self) -> list[Found]:
-        """Files of textual inversions, by name."""
-        return [found for found in self._all() if found.kind == "textual inversion"]
+    def of(self, *kinds: Kind) -> list[Found]:
+        """What is of these kinds (autoencoders in files, or in folders of diffusers' format), by name."""
+        return [found for found in self._all() if found.kind in kinds]
 
     def path(self, name: str) -> Path | None:
         """Where what is offered by that name lies; None where there is nothing."""

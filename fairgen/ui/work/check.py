@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NO_UPLOAD = "no-upload"
 """Name of the empty file that stands for what is no upload of this server."""
-_NOT_OURS = "One of the files is no upload to this server: add the pictures again."
 _DRAWN = 12
 """Faces on the sheet that shows what was read from each."""
 _SHOWN = 1024
@@ -72,7 +71,7 @@ def uploaded(given: Any, services: Services) -> list[Path]:
         name = entry.get("path") if isinstance(entry, dict) else entry
         path = Path(name).resolve() if isinstance(name, str) and "\0" not in name else folder
         if not (path.is_relative_to(folder) and path.is_file()) or path.name == NO_UPLOAD:
-            raise UserError(_NOT_OURS)
+            raise UserError("One of the files is no upload to this server: add the pictures again.")
         if path.stat().st_size > limits.upload_bytes:
             raise UserError(f"{path.name[:80]} is larger than {limits.upload_bytes // 1_000_000} MB.")
         found.append(path)
@@ -80,7 +79,7 @@ def uploaded(given: Any, services: Services) -> list[Path]:
 
 
 def check_pictures(
-    services: Services, run: UserRun, files: Sequence[Path], spec: FairnessSpec, prompt: str | None = None
+    services: Services, run: UserRun, files: Sequence[Path], spec: FairnessSpec
 ) -> Iterator[Checked]:
     """Read each file, show it, and write the report into the run's folder.
 
@@ -97,7 +96,10 @@ def check_pictures(
     for number, source in enumerate(files, 1):
         file = folder / f"{number:03d} {_plain_name(source.name)}"
         with disk_errors(file):
-            file.hardlink_to(source) if _same_disk(source, folder) else file.write_bytes(source.read_bytes())
+            if source.stat().st_dev == folder.stat().st_dev:
+                file.hardlink_to(source)
+            else:
+                file.write_bytes(source.read_bytes())
         result = next(iter(verify_pictures([file], spec, reader)))
         results.append(result)
         if result.unreadable is None:
@@ -105,8 +107,8 @@ def check_pictures(
         stopped = run.stop.is_set()
         if stopped or number == len(files):
             break
-        yield Checked(run, Verification(spec, tuple(results), prompt=prompt), len(files), tuple(cards))
-    done = Verification(spec, tuple(results), prompt=prompt)
+        yield Checked(run, Verification(spec, tuple(results)), len(files), tuple(cards))
+    done = Verification(spec, tuple(results))
     write_verification(done, run.folder)
     yield Checked(run, done, len(files), tuple(cards), stopped)
 
@@ -122,10 +124,6 @@ class _Remembering:
     def read(self, image: Image.Image) -> Sequence[ToneReading]:
         self.picture, self.readings = image, self._reader.read(image)
         return self.readings
-
-
-def _same_disk(source: Path, folder: Path) -> bool:
-    return source.stat().st_dev == folder.stat().st_dev
 
 
 def _plain_name(name: str) -> str:
@@ -156,14 +154,8 @@ def _card(run: UserRun, number: int, result: PictureResult, spec: FairnessSpec, 
         abstained=result.abstained,
         readings=readings,
     )
-    return Card(
-        view,
-        number,
-        size,
-        *reading_parts(readings, spec.scale),
-        sheet=sheet,
-        evidence=evidence_of(readings, size),
-    )
+    parts, evidence = reading_parts(readings, spec.scale), evidence_of(readings, size)
+    return Card(view, number, size, *parts, sheet=sheet, evidence=evidence)
 
 
 def _save(picture: Image.Image, path: Path) -> None:

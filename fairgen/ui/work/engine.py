@@ -23,12 +23,13 @@ from fairgen.ui.work.watch import StepWatch
 if TYPE_CHECKING:
     from PIL import Image
 
-    from fairgen.audit.plan import AuditPlan
-    from fairgen.audit.runner import AuditEvent, LookBack
+    from fairgen.audit.runner import AuditEvent
     from fairgen.loop.calibrate import Plan
     from fairgen.loop.events import Event
     from fairgen.models.contract import Model
-    from fairgen.targets import FairnessSpec
+    from fairgen.runs import SessionRun
+    from fairgen.ui.work.folders import RunFolder
+    from fairgen.ui.work.job import AuditOrder, Job
     from skin_tone import SkinToneReader
 
 _E = TypeVar("_E")
@@ -114,8 +115,11 @@ class Engine:
                         from PIL import Image
 
                         reader.read(Image.new("RGB", (64, 64)))
-                    else:
-                        _warm_up(generator, reader, self._sampling)
+                        return
+                    from fairgen.steering.request import Request
+
+                    with self._sampling:
+                        reader.read(generator.generate([Request("a portrait", 0)])[0])
             except UserError as error:  # the first visitor sees the same sentence
                 print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
@@ -204,8 +208,11 @@ class Engine:
         """The model, loaded now, and called as visitors call it: without the server's folders."""
         from fairgen.models.loading import load_model
 
-        real, label = self._path(name), self._label(name)
-        placed = options if behind_an_api(real) else self._placed(options)
+        real, offered = self._path(name), name in self._names or self.catalogue.path(name) is not None
+        label = name if offered else next(iter(_labels([name])))  # what run files and pages call it
+        placed = options
+        if not behind_an_api(real):
+            placed = _opening(options).with_files(lambda file: str(self.catalogue.path(file) or file))
         try:
             found = load_model(real, self.device, name=label, options=placed)
         except UserError as error:
@@ -231,15 +238,6 @@ class Engine:
         found = self.catalogue.path(name)
         return name if found is None else str(found)
 
-    def _label(self, name: str) -> str:
-        """What run files and pages call the model of that name."""
-        offered = name in self._names or self.catalogue.path(name) is not None
-        return name if offered else next(iter(_labels([name])))
-
-    def _placed(self, options: ModelOptions) -> ModelOptions:
-        """What has to be loaded for these, with files where they lie."""
-        return _opening(options).with_files(lambda file: str(self.catalogue.path(file) or file))
-
     def _sampling_as(self, found: Model, options: ModelOptions) -> Model:
         from fairgen.models.diffusers import DiffusersModel
         from fairgen.models.resampled import resampled
@@ -259,38 +257,37 @@ class Engine:
                 self._reader = SkinToneReader()
             return self._reader
 
-    def session(
-        self,
-        model: str,
-        prompt: str,
-        spec: FairnessSpec,
-        count: int,
-        *,
-        steering: str,
-        options: ModelOptions = AS_IT_IS,
-        owner: str = "",
-        **more: Any,
-    ) -> Iterator[Event]:
+    def session(self, job: Job, run: RunFolder, left: SessionRun | None) -> Iterator[Event]:
         """`fairgen.loop.session.run_session` on a model of this engine; batches of visitors never overlap.
 
-        ``more`` goes to `run_session`; ``owner`` is the id of the run that may watch it (`watch`).
+        Args:
+            run: its folder takes the set, and who sees it may watch it (`watch`).
+            left: what a stop left of the set, to go on with.
 
         Closing the iterator closes the session: its run file and pictures stay whole.
         """
         from fairgen.loop.session import run_session
 
         self._asked.set()
-        generator, reader = self.load(model, options), self.reader()
+        generator, reader = self.load(job.model, job.options), self.reader()
         with self._sampling:
-            events = run_session(generator, reader, prompt, spec, count, steering=steering, **more)
-        return self._taking_turns(events, owner)
+            events = run_session(
+                generator,
+                reader,
+                job.prompt,
+                job.spec,
+                job.count,
+                steering=job.steering,
+                seed=job.seed,
+                max_tries=job.tries,
+                limit=job.strength,
+                out_dir=run.folder,
+                resume=left,
+            )
+        return self._taking_turns(events, run.id)
 
     def calibrate(
-        self,
-        model: str,
-        options: ModelOptions,
-        plan: Plan,
-        keep: Callable[[float, Image.Image], object],
+        self, model: str, options: ModelOptions, plan: Plan, keep: Callable[[float, Image.Image], object]
     ) -> Iterator[int]:
         """Measure a model as `fairgen.loop.calibrate.calibrate` does, in turns with other visitors, and keep
         the result. Yields the number of pictures that are done.
@@ -311,20 +308,13 @@ class Engine:
             done += new
             yield done
 
-    def audit(
-        self,
-        plan: AuditPlan,
-        model: str,
-        folder: Path,
-        left: LookBack | None = None,
-        options: ModelOptions = AS_IT_IS,
-    ) -> Iterator[AuditEvent]:
+    def audit(self, order: AuditOrder, folder: Path) -> Iterator[AuditEvent]:
         """`fairgen.audit.runner.Audit.run` on a model of this engine, in turns with other visitors."""
         from fairgen.audit.runner import Audit
 
         self._asked.set()
-        generator, reader = self.load(model, options), self.reader()
-        return self._taking_turns(Audit(plan, generator, reader, folder, left=left).run())
+        generator, reader = self.load(order.model, order.options), self.reader()
+        return self._taking_turns(Audit(order.plan, generator, reader, folder, left=order.left).run())
 
     def _taking_turns(self, events: Iterator[_E], owner: str = "") -> Iterator[_E]:
         with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
@@ -382,10 +372,3 @@ def _files(options: ModelOptions) -> list[str]:
 
     options.with_files(noted)
     return found
-
-
-def _warm_up(generator: Model, reader: SkinToneReader, lock: threading.Lock) -> None:
-    from fairgen.steering.request import Request
-
-    with lock:
-        reader.read(generator.generate([Request("a portrait", 0)])[0])

@@ -22,13 +22,10 @@ class ModelFacts:
     """What the page says of a loaded model.
 
     Attributes:
-        title: its name for people.
         demo: whether it is the embedded model.
-        pipeline: class name of its pipeline.
         size: (width, height) of its pictures in pixels; None where the pipeline decides.
         steps: steps of sampling; None: not known.
         guidance_scale: None: the pipeline's own.
-        scheduler: class name.
         device: where it samples.
         technique: what steers it.
         inside: whether it is steered inside sampling; otherwise by words in the prompt.
@@ -42,13 +39,10 @@ class ModelFacts:
         seeded: whether the seeds of pictures reach it.
     """
 
-    title: str
     demo: bool
-    pipeline: str
     size: tuple[int, int] | None
     steps: int | None
     guidance_scale: float | None
-    scheduler: str
     device: str
     technique: str
     inside: bool
@@ -71,7 +65,7 @@ def model_title(name: str) -> str:
     return PurePath(name).name if is_path else name
 
 
-def model_facts(name: str, model: Model) -> ModelFacts:
+def model_facts(model: Model) -> ModelFacts:
     """What is known of a loaded model; reads the calibrations on the disk. Raises `UserError` where one of
     them is broken.
     """
@@ -98,13 +92,10 @@ def model_facts(name: str, model: Model) -> ModelFacts:
         reached = tuple(labels[good[0] : good[-1] + 1]) if good else ()
         missed = tuple(label for label in labels if label not in reached)
     return ModelFacts(
-        title=model_title(name),
         demo=info.source == EMBEDDED,
-        pipeline=info.pipeline,
         size=(info.width, info.height) if info.width and info.height else None,
         steps=info.steps,
         guidance_scale=info.guidance_scale,
-        scheduler=info.scheduler,
         device=info.device,
         technique=technique,
         inside=inside,

@@ -1,16 +1,32 @@
-"""One set that a visitor asks for."""
+"""What a visitor asks for: one set, or an audit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairgen.models.options import ModelOptions
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
 from fairgen.ui.work.limits import AS_IT_IS
 from fairgen.ui.work.live import LiveSet
+
+if TYPE_CHECKING:
+    from fairgen.audit.plan import AuditPlan
+    from fairgen.audit.runner import LookBack
+
+
+@dataclass(frozen=True)
+class AuditOrder:
+    """One audit to make."""
+
+    plan: AuditPlan
+    model: str
+    options: ModelOptions = AS_IT_IS
+    """How the model is opened and samples."""
+    left: LookBack | None = None
+    """What was made of it before, to go on with."""
 
 
 @dataclass(frozen=True)

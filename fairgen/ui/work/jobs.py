@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fairgen.errors import UserError
@@ -116,11 +116,6 @@ def _made(services: Services, live: LiveSet, job: Job, left: SessionRun | None) 
     yield live
 
 
-def unsteered(job: Job) -> Job:
-    """The same job without steering: its pictures are the twins of the first tries."""
-    return replace(job, steering="none")
-
-
 def _sampled(
     services: Services, live: LiveSet, job: Job, left: SessionRun | None
 ) -> Generator[LiveSet, None, Finished | None]:
@@ -129,20 +124,7 @@ def _sampled(
         live.state = "stopped"
         return None
     finished: Finished | None = None
-    events = services.engine.session(
-        job.model,
-        job.prompt,
-        job.spec,
-        job.count,
-        steering=job.steering,
-        options=job.options,
-        owner=live.run.id,
-        seed=job.seed,
-        max_tries=job.tries,
-        limit=job.strength,
-        out_dir=live.run.folder,
-        resume=left,
-    )
+    events = services.engine.session(job, live.run, left)
     with closing(events):  # type: ignore[type-var]  # a generator, typed as the iterator that it is
         for event in events:
             if isinstance(event, Finished):

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal
 
 from PIL import Image
@@ -18,7 +17,7 @@ from fairgen.report.load import picture_view, tone_classes
 from fairgen.report.view import Arm, Picture, ToneClass
 from fairgen.runs import FillRecord, PictureRecord, ReadingDocument, SessionRecord, SessionRun, Summary
 from fairgen.scoring.measure import lab_to_hex
-from fairgen.scoring.numbers import bars, chance_band, counts_of, figures, vectors_of
+from fairgen.scoring.numbers import bars, counts_of, figures, vectors_of
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.folders import RunFolder
 
@@ -162,14 +161,11 @@ class LiveSet:
 
     def counts(self) -> dict[str, int]:
         """Class -> pictures of the set as it stands."""
-        return self._counted(self.inside())
+        return counts_of(self.target, self.inside())
 
     def first_pass(self) -> dict[str, int]:
         """Class -> first attempts of the places so far."""
-        return self._counted([p for p in self.pictures if p.attempt == 0])
-
-    def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
-        return counts_of(self.target, pictures)
+        return counts_of(self.target, [p for p in self.pictures if p.attempt == 0])
 
     @property
     def places(self) -> int:
@@ -198,14 +194,6 @@ class LiveSet:
         found = figures(counts, self.target, vectors, independent=not steered, name=name)
         key: Literal["steered", "unsteered"] = "steered" if steered else "unsteered"
         return Arm(key, key.capitalize(), bars(counts), found if found.kept else None, ())
-
-    def cards(self) -> list[Card]:
-        """The set's pictures, in the order in which they came."""
-        return [self.card(p) for p in self.inside()]
-
-    def aside_cards(self) -> list[Card]:
-        """The other pictures, in that order."""
-        return [self.card(p) for p in self.aside()]
 
     def card(self, record: PictureRecord) -> Card:
         """One picture, where it lies now."""
@@ -314,16 +302,6 @@ def evidence_of(readings: Sequence[ReadingDocument], size: tuple[int, int]) -> E
         tuple((name.replace("_", " "), lab_to_hex(colour)) for name, colour in patches),
         tuple((name.replace("_", " "), str(why).replace("_", " ")) for name, why in skipped),
     )
-
-
-@lru_cache(maxsize=256)
-def _band(target: tuple[tuple[str, float], ...], n: int) -> dict[str, tuple[float, float]]:
-    return chance_band(dict(target), n)
-
-
-def band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, float]]:
-    """As `fairgen.scoring.numbers.chance_band`; it is asked for again with every picture."""
-    return _band(tuple(target.items()), n)
 
 
 def time_text(seconds: float | None) -> str:

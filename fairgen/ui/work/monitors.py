@@ -123,9 +123,8 @@ class Monitors:
 
     def _mark(self, picture: str) -> str:
         """Stands for a picture in its address; tells nothing of it."""
-        return hmac.new(self._secret, picture.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
-            :32
-        ]
+        found = hmac.new(self._secret, picture.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return found.hexdigest()[:32]
 
     def picture(self, mark: str) -> Path | None:
         """The file behind the address of a picture that is shown at present, or None."""

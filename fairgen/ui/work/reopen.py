@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from fairgen.common.text import isolated
 from fairgen.errors import UserError
 from fairgen.models.options import SAMPLING, ModelOptions
 from fairgen.runs import RUN_FILE, AuditRecord, ModelInfo, SessionRecord, SessionRun, parse_record, read_run
-from fairgen.steering.registry import label
+from fairgen.steering.registry import NONE, label
 from fairgen.targets import FairnessSpec
 from fairgen.ui.work.job import Job
-from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set, unsteered
+from fairgen.ui.work.jobs import STEERED, UNSTEERED, Services, order_set
 from fairgen.ui.work.limits import MOST_STRENGTH
 from fairgen.ui.work.live import LiveSet
 from fairgen.ui.work.visits import UserRun, visit_of
@@ -72,12 +72,10 @@ def glance(folder: Path) -> Glance | None:
         spec, count, when = _name(record.spec), record.count, record.started_at
         return Glance(record.prompt, False, spec, count, when, done, record.session)
     if isinstance(record, AuditRecord):
-        places = len(record.arms) * sum(prompt.count for prompt in record.prompts)
-        names = {_name(spec) for spec in record.specs.values()}
         # A run file has no last line of its own for an audit; its summary is written at the end.
         done = (folder / SUMMARY).is_file()
-        when = record.started_at
-        return _audit_glance(len(record.prompts), record.arms, names, places, when, done=done)
+        counts = [prompt.count for prompt in record.prompts]
+        return _audit_glance(counts, record.arms, record.specs.values(), record.started_at, done=done)
     return None
 
 
@@ -87,9 +85,8 @@ def _ordered(folder: Path) -> Glance | None:
         when = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         if "audit" in kept:
             plan = kept["audit"]
-            specs = [_name(spec) for spec in plan["specs"].values()]
-            count = len(plan["arms"]) * sum(prompt["count"] for prompt in plan["prompts"])
-            return _audit_glance(len(plan["prompts"]), plan["arms"], set(specs), count, when, done=False)
+            counts = [prompt["count"] for prompt in plan["prompts"]]
+            return _audit_glance(counts, plan["arms"], plan["specs"].values(), when, done=False)
         job = Job.from_json(kept["job"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -97,25 +94,26 @@ def _ordered(folder: Path) -> Glance | None:
 
 
 def _audit_glance(
-    number: int, arms: Sequence[str], names: set[str], places: int, when: datetime, *, done: bool
+    counts: Sequence[int], arms: Sequence[str], specs: Iterable[Any], when: datetime, *, done: bool
 ) -> Glance:
-    prompts = f"{number} {'prompt' if number == 1 else 'prompts'}"
+    prompts = f"{len(counts)} {'prompt' if len(counts) == 1 else 'prompts'}"
+    names = {_name(spec) for spec in specs}
     title = f"Audit of {prompts}: {', '.join(label(arm) for arm in arms)}"
     target = names.pop() if len(names) == 1 else f"{len(names)} targets"
-    return Glance(title, True, target, places, when, done)
+    return Glance(title, True, target, len(arms) * sum(counts), when, done)
 
 
 def _name(spec: Mapping[str, Any]) -> str:
     return isolated(str(spec.get("name", "by hand")))
 
 
-def sets_of(services: Services, run: UserRun) -> dict[str, LiveSet]:
+def sets_of(run: UserRun) -> dict[str, LiveSet]:
     """Arm -> set: those that this server has in memory, else those of the run file; a set that the server
     never began, since it ended before, is stopped. Raises `UserError`.
     """
-    if not run.sets and (run.folder / RUN_FILE).is_file():
+    if not run.sets:
         run.sets.update({arm: LiveSet.restored(run, session) for arm, session in _arms(run).items()})
-    if not run.sets and (job := _kept_job(services, run)) is not None:
+    if not run.sets and (job := _kept_job(run)) is not None:
         run.sets[STEERED] = job.begin(run)
         run.sets[STEERED].state = "stopped"
     return run.sets
@@ -123,8 +121,6 @@ def sets_of(services: Services, run: UserRun) -> dict[str, LiveSet]:
 
 def unfinished(run: UserRun, arm: str) -> SessionRun | None:
     """What a stop left of a set, to go on with; None where it is done or was never begun."""
-    if not (run.folder / RUN_FILE).is_file():
-        return None
     session = _arms(run).get(arm)
     return None if session is None or session.finished else session
 
@@ -134,9 +130,9 @@ def job_of(services: Services, run: UserRun) -> Job:
     is not to be had here.
     """
     if run.job is None:
-        run.job = _kept_job(services, run)
+        run.job = _kept_job(run)
     if run.job is None:
-        session = _arms(run).get(STEERED) if (run.folder / RUN_FILE).is_file() else None
+        session = _arms(run).get(STEERED)
         if session is None:
             raise UserError("Only a set of pictures for one prompt has twins, or can be continued here.")
         record = session.record
@@ -178,7 +174,7 @@ async def watched(services: Services, run: UserRun) -> AsyncIterator[Sets]:
         now = (sum(work.version for work in works.values()), running)
         if now != before:
             before = now
-            sets = await asyncio.to_thread(sets_of, services, run)
+            sets = await asyncio.to_thread(sets_of, run)
             if STEERED not in sets:
                 raise UserError("That run holds no set of pictures.")
             yield Sets(sets[STEERED], sets.get(UNSTEERED), running, now[0])
@@ -201,18 +197,19 @@ def go_on(services: Services, run: UserRun) -> Work:
 def order_twins(services: Services, run: UserRun) -> Work:
     """Order the unsteered twins of a run's set, or what is missing of them. Raises `UserError`."""
     job = job_of(services, run)
-    steered = sets_of(services, run)[STEERED]
+    steered = sets_of(run)[STEERED]
     if steered.record is not None and not steered.record.model.seeded:
         raise UserError(
             "This model takes no seeds, so a set has no twins. To see what it does by itself, make another "
             "set and choose Unsteered under More."
         )
-    return order_set(services, run, unsteered(job), UNSTEERED, unfinished(run, UNSTEERED))
+    # Without steering, the pictures are the twins of the first tries.
+    return order_set(services, run, replace(job, steering=NONE), UNSTEERED, unfinished(run, UNSTEERED))
 
 
-def _kept_job(services: Services, run: UserRun) -> Job | None:
+def _kept_job(run: UserRun) -> Job | None:
     """What the run's folder says that was asked for; None where it says nothing of the kind."""
-    kept = services.runs.kept(run).get("job")
+    kept = visit_of(run.folder).get("job")
     if kept is None:
         return None
     try:
@@ -230,7 +227,9 @@ def opened_as(model: ModelInfo) -> ModelOptions:
 
 
 def _arms(run: UserRun) -> dict[str, SessionRun]:
-    """The run's first session, and the last one of those that it was compared with."""
+    """The run's first session, and the last one of those that it was compared with, as far as they began."""
+    if not (run.folder / RUN_FILE).is_file():
+        return {}
     found = read_run(run.folder)
     if found.audit is not None:
         return {}

@@ -54,11 +54,6 @@ def require_room(own: Mapping[str, str], spec: FairnessSpec) -> None:
         )
 
 
-def with_spec(own: Mapping[str, str], spec: FairnessSpec) -> Own:
-    """The visitor's own specs and one more."""
-    return {**own, spec.name: dump_spec(spec)}
-
-
 def chosen_spec(name: Any, target: Any = None, *, own: Mapping[str, str] | None = None) -> FairnessSpec:
     """The spec that a visitor named, or the shares that they gave: class -> share.
 

@@ -34,7 +34,7 @@ def like(services: Services, run: UserRun, index: object) -> Job:
     Raises:
         UserError: there is no such picture, or its tone was not read.
     """
-    job, live = job_of(services, run), sets_of(services, run)[STEERED]
+    job, live = job_of(services, run), sets_of(run)[STEERED]
     picture = next((one for one in live.pictures if one.index == index), None)
     if picture is None:
         raise UserError("That set has no such picture: load the page again.")

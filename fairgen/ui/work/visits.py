@@ -125,10 +125,6 @@ class Runs:
         with disk_errors(file):
             write_text(file, json.dumps(kept)).chmod(0o600)
 
-    def kept(self, run: UserRun) -> dict[str, Any]:
-        """What `keep` wrote; nothing where no server of this version began the run."""
-        return visit_of(run.folder)
-
     def delete(self, run: UserRun) -> None:
         """Forget a run that nobody works on, and delete its folder. Raises `UserError`."""
         with self._lock:
@@ -155,7 +151,7 @@ class Runs:
         with self._lock:
             return self._runs.setdefault(number, run)
 
-    def get(self, number: object, owner: str | None, key: str | None = None) -> UserRun:
+    def get(self, number: object, owner: str | None, key: object = None) -> UserRun:
         """The run of that id, for its owner or the holder of its key. Raises `UserError` for anybody else."""
         run = self._known(number) if isinstance(number, str) else None
         if run is None:
@@ -167,14 +163,16 @@ class Runs:
             raise UserError(_NO_SUCH_RUN)
         return run
 
-    def of(self, owner: str) -> list[UserRun]:
-        """The runs that a visit started, oldest first."""
-        with self._lock:
-            return [run for run in self._runs.values() if run.owner == owner]
+    def keyed(self, number: object, key: object) -> UserRun | None:
+        """The run of that id, for the holder of its key; None for anybody else."""
+        try:
+            return self.get(number, None, key)
+        except UserError:
+            return None
 
     def admit(self, number: object, owner: str, key: object) -> UserRun:
         """Open a run to a visit that shows its key. Raises `UserError` where the key is another."""
-        run = self.get(number, None, key if isinstance(key, str) else None)
+        run = self.get(number, None, key)
         with self._lock:
             run.guests.add(owner)
         return run
@@ -183,33 +181,27 @@ class Runs:
         """The runs that are open to a visit and hold something, newest first; with ``adopt``, all that lie in
         the folder.
         """
-        if self.adopt:
-            with self._lock:
+        with self._lock:
+            if self.adopt:
                 known = {run.folder: run for run in self._runs.values()}
                 for file in self.folder.glob(f"*/{RUN_FILE}"):
                     run = known.get(file.parent) or _found(file.parent)
                     self._runs[run.id] = run
                     run.guests.add(owner)
-        return sorted(filter(_holds, self._open_to(owner)), key=_touched, reverse=True)
-
-    def _open_to(self, owner: str) -> list[UserRun]:
-        with self._lock:
-            return [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
+            mine = [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
+        return sorted(filter(_holds, mine), key=_touched, reverse=True)
 
     def leave(self, owner: str) -> None:
         """The visit is over. What it started goes on, and can be opened by its key."""
-        for run in self._open_to(owner):
-            with self._lock:
+        with self._lock:
+            for run in self._runs.values():
                 run.guests.discard(owner)
 
     def file(self, number: str, key: str, path: str) -> Path | None:
         """The file behind an address, or None: only plain files of known kinds inside that run's folder."""
-        try:
-            run = self.get(number, None, key)
-        except UserError:
-            return None
-        parts = path.split("/")
-        if "\\" in path or "\0" in path or any(not part or part.startswith(".") for part in parts):
+        run, parts = self.keyed(number, key), path.split("/")
+        hidden = "\\" in path or "\0" in path or any(not part or part.startswith(".") for part in parts)
+        if run is None or hidden:
             return None
         try:
             found = run.folder.joinpath(*parts).resolve(strict=True)

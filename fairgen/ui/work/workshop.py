@@ -36,7 +36,6 @@ class Work:
     """
 
     run: RunFolder
-    arm: str
     state: Any
     steps: Callable[[], Iterator[Any]] = field(repr=False)
     version: int = 0
@@ -83,7 +82,7 @@ class Workshop:
                 return known
             self.require_room()
             run.stop.clear()
-            work = Work(run, arm, state, steps)
+            work = Work(run, state, steps)
             self._works = {key: old for key, old in self._works.items() if not old.ended}
             self._works[run.id, arm] = work
             self._waiting.append(work)
