@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,9 @@ def find_runs(folders: Sequence[Path]) -> list[PackRun]:
             )
         if not checked.pictures:
             raise UserError(f"{given} holds no pictures yet: generate into it first.")
-        stem = slug(folder.name) or "run"
-        name = stem
-        while any(name == one.name for one in found):
-            name = f"{stem}-{sum(one.name.startswith(stem) for one in found) + 1}"
+        stem, taken = slug(folder.name) or "run", {one.name for one in found}
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
         _require_no_writer(folder)
         found.append(PackRun(name, folder.name, folder))
     return found

@@ -300,7 +300,9 @@ def read_trust_list(path: Path) -> tuple[bytes, list[Certificate]]:
 
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_TRUST_LIST)
+            data = file.read(_MAX_TRUST_LIST + 1)
+        if len(data) > _MAX_TRUST_LIST:
+            raise UserError(f"The trust list {path} is larger than 10 MB: give certificates in PEM format.")
         return data, load_pem_x509_certificates(data)
     except OSError as error:
         raise UserError(

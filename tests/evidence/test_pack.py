@@ -15,7 +15,7 @@ import pytest
 from fairgen import cli
 from fairgen.errors import UserError
 from fairgen.evidence import PackPlan, plan_pack
-from fairgen.evidence.inputs import environment, installed_files
+from fairgen.evidence.inputs import environment, find_runs, installed_files
 from fairgen.evidence.manifest import CHAIN, MANIFEST, SIGNATURE, Manifest
 from fairgen.provenance.documents import DocumentSigner
 from tests.doubles.c2pa_authority import config
@@ -106,6 +106,11 @@ def test_a_run_without_an_audit(tmp_path: Path) -> None:
     assert "0 of 63 pictures are in the pack" in texts
     assert "this version of fairgen cannot read it" in texts
     assert "hold no hash of the pixels" in files_in(out)["limits.json"].decode()
+
+
+def test_runs_of_one_name_have_names_of_their_own_in_a_pack(tmp_path: Path) -> None:
+    runs = [write_fake_run(tmp_path / place / name) for place, name in ("xa", ("y", "a-3"), "za")]
+    assert [one.name for one in find_runs(runs)] == ["a", "a-3", "a-2"]
 
 
 @pytest.mark.parametrize(("algorithm"), ["ps256", "ed25519"])

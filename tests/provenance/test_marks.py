@@ -90,7 +90,9 @@ def test_pictures_of_other_generators(tmp_path: Path, signer: PictureSigner) -> 
     assert mark_sentence(count_marks([])).endswith("content credentials: none")
 
 
-@pytest.mark.parametrize("content", [None, "no certificates"])
+@pytest.mark.parametrize(
+    "content", [None, "no certificates", "#" * 10_000_001], ids=["none", "empty", "huge"]
+)
 def test_a_trust_list_that_cannot_be_used_is_refused(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "roots.pem"
     if content is not None:

@@ -68,10 +68,10 @@ def wire_calibration(
             yield skip, skip, run.id, gr.update(interactive=False), may_stop(run)
             for state in calibrate_model(services, run, chosen, options, thorough=thorough is True):
                 yield _box(state), skip, skip, skip, may_stop(run)
+            facts = facts_box(engine, chosen, options) if state.sheet else skip
         except UserError as error:
             yield _box(None, str(error)), skip, skip, gr.update(interactive=True), ended()
             return
-        facts = facts_box(engine, chosen, options) if state.sheet else skip
         yield _box(state), facts, skip, gr.update(interactive=True), ended()
 
     controls.go.click(
