@@ -77,12 +77,12 @@ def test_the_demo_steers_inside_sampling_with_the_calibration_that_comes_with_th
 
 def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("# two\na portrait of a person\n\na portrait of a banker\n", encoding="utf-8")
+    prompts.write_text("# one\na portrait of a person\n\n", encoding="utf-8")
     options = ["--prompts", str(prompts), "--seeds", "2", "--steps", "3", "--batch-size", "6"]
     done = run("calibrate", *options, "--out", "kept", "--sheet", "doses.png", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["prompts"] == ["a portrait of a person", "a portrait of a banker"]
+    assert document["prompts"] == ["a portrait of a person"]
     assert document["spearman"] < -0.8
     assert (tmp_path / document["file"]).is_file()
     with Image.open(tmp_path / "doses.png") as sheet:
