@@ -6,14 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Part
 from fairgen.runs import AuditRecord, RunRecord, SetFigures, Summary
 from fairgen.scoring.figures import MeanFigures
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ArmFigures(MeanFigures):
@@ -24,7 +21,7 @@ class ArmFigures(MeanFigures):
     groups: dict[str, MeanFigures] = Field(description="group -> the same for its prompts; '' has no mark")
 
 
-class AuditSummary(_Part):
+class AuditSummary(Part):
     """What ``summary.json`` holds and ``fairgen audit --json`` prints."""
 
     type: Literal["audit_summary"] = "audit_summary"

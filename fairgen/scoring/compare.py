@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fairgen import stats
+from fairgen.common.documents import Part
 from fairgen.common.text import counted, readable
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
@@ -28,11 +29,7 @@ _DRAWS_A_ROW = 100
 """Draws for each row: Holm multiplies the smallest p-value by the number of rows."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ComparedSet(_Part):
+class ComparedSet(Part):
     """One prompt under one arm, in both runs."""
 
     prompt: str
@@ -56,7 +53,7 @@ class ComparedSet(_Part):
     )
 
 
-class ComparedArm(_Part):
+class ComparedArm(Part):
     """Means over the prompts that both runs hold."""
 
     arm: str
@@ -74,7 +71,7 @@ class ComparedArm(_Part):
     )
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """Two runs, compared."""
 
     runs: tuple[str, str]

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Part
 from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.runs import AuditRecord, Distances, PictureRecord, RunReader, SessionRun
@@ -18,11 +19,7 @@ from fairgen.scoring.numbers import distances
 from fairgen.targets import FairnessSpec
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _ScoredHead(_Part):
+class _ScoredHead(Part):
     """Which set it is."""
 
     session: str
@@ -43,7 +40,7 @@ class ScoredSet(Distances, _ScoredHead):
     tv_then: float | None = Field(description="TV from the target that it was made for")
 
 
-class ScoredArm(_Part):
+class ScoredArm(Part):
     """Means over the sets of an arm."""
 
     arm: str
@@ -55,7 +52,7 @@ class ScoredArm(_Part):
     worst_tv: float | None
 
 
-class Score(_Part):
+class Score(Part):
     """A run, held against a spec."""
 
     run: str
