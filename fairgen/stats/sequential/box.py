@@ -45,6 +45,11 @@ class ShareBox:
         """Whether it holds one distribution alone."""
         return bool((self.low == self.high).all())
 
+    @property
+    def centre(self) -> Vector:
+        """The distribution in its middle, shape (k,)."""
+        return self.project((self.low + self.high) / (self.low + self.high).sum())
+
     def holds(self, shares: Vector) -> bool:
         """Whether a distribution, shape (k,), lies within the bounds."""
         return bool(((self.low - 1e-12 <= shares) & (shares <= self.high + 1e-12)).all())
