@@ -39,16 +39,6 @@ class Onlooker:
         self._about: dict[str, Any] = {}
         self._seen: object = None
 
-    @property
-    def error(self) -> ReaderError:
-        """Errors of the reader that count as on target."""
-        return self.rules.error
-
-    @property
-    def levels(self) -> Levels:
-        """How the chance of a false alarm is shared out."""
-        return self.rules.levels
-
     def look(self) -> bool:
         """Read the state anew, unless nothing was written to it since the last look; whether it was read.
 
@@ -107,10 +97,10 @@ class Onlooker:
         try:
             self.spec: FairnessSpec = parse_spec(about["spec"], origin="The spec of the state")
             counts = about["reader_error"]["counts"]
-            error = ReaderError(
-                about["reader_error"]["about"], None if counts is None else np.array(counts, dtype=np.float64)
-            )
+            counted = None if counts is None else np.array(counts, dtype=np.float64)
+            error = ReaderError(about["reader_error"]["about"], counted)
             self.rules = Rules(error, Levels(settings["level"]), settings["number_of_contexts"])
+            self.error, self.levels = error, self.rules.levels
             self.every, self.reader_name = int(settings["sampling"]), str(settings["reader"])
         except (UserError, KeyError, TypeError, ValueError) as problem:
             raise StateError(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
@@ -37,29 +38,18 @@ _LEVELS = ("quiet", "warning", "alarm")
 class Shown(Protocol):
     """What a page shows: a `Monitor`, or an `Onlooker` of one that another process runs."""
 
-    @property
-    def spec(self) -> FairnessSpec:
-        """The declared target."""
-
-    @property
-    def error(self) -> ReaderError:
-        """Errors of the reader that count as on target."""
-
-    @property
-    def reader_name(self) -> str:
-        """Who reads."""
-
-    @property
-    def levels(self) -> Levels:
-        """How the chance of a false alarm is shared out."""
-
-    @property
-    def every(self) -> int:
-        """One picture in so many is looked at."""
-
-    @property
-    def raised(self) -> list[Alarm]:
-        """All alarms and warnings, in order."""
+    spec: FairnessSpec
+    """The declared target."""
+    error: ReaderError
+    """Errors of the reader that count as on target."""
+    reader_name: str
+    """Who reads."""
+    levels: Levels
+    """How the chance of a false alarm is shared out."""
+    every: int
+    """One picture in so many is looked at."""
+    raised: list[Alarm]
+    """All alarms and warnings, in order."""
 
     def watches(self) -> list[ContextWatch]:
         """Every context, in order of appearance."""
@@ -165,7 +155,8 @@ def parts_text(
 
 def page_style() -> Markup:
     """The style sheet of the page and its parts; our own files, no user's text."""
-    return Markup(template_text("report.css") + _own("monitor.css"))
+    own = resources.files("fairgen.monitor").joinpath("templates/monitor.css").read_text(encoding="utf-8")
+    return Markup(template_text("report.css") + own)
 
 
 def _values(
@@ -199,12 +190,6 @@ def _environment() -> Environment:
     environment.loader = ChoiceLoader([PackageLoader("fairgen.monitor", "templates"), reports])
     environment.filters["evidence"] = number_text
     return environment
-
-
-def _own(name: str) -> str:
-    from importlib import resources
-
-    return resources.files("fairgen.monitor").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
 def _level(monitor: Shown, watch: ContextWatch) -> str:

@@ -46,5 +46,5 @@ def post_alarm(url: str, alarm: Alarm) -> str | None:
                 timeout=_SECONDS,
             )
     except urllib3.exceptions.HTTPError as error:
-        return f"{type(error).__name__}"
+        return type(error).__name__
     return None if 200 <= answer.status < 300 else f"it answered {answer.status}"
