@@ -114,7 +114,7 @@ class Contradictions:
             yield "is an audit's record, which belongs into line 2"
             return
         self._audit = record
-        self._asked = {record.session(p, arm): (p, arm) for p in record.prompts for arm in record.arms}
+        self._asked = record.sessions()
 
     def _opened(self, record: SessionRecord) -> Iterator[str]:
         name = record.session

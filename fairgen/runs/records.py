@@ -197,6 +197,10 @@ class AuditRecord(Part):
         """The id of a session of this audit."""
         return f"{prompt.name}.{arm}"
 
+    def sessions(self) -> dict[str, tuple[AuditPrompt, str]]:
+        """The ids of all sessions -> prompt and arm of each, prompt by prompt."""
+        return {self.session(prompt, arm): (prompt, arm) for prompt in self.prompts for arm in self.arms}
+
 
 class SessionRecord(Part):
     """One prompt under one technique: everything that was fixed before the first picture."""

@@ -14,6 +14,7 @@ from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
 from fairgen.scoring.across import interval_over
 from fairgen.scoring.arms import mean
+from fairgen.scoring.numbers import counts_of
 from fairgen.scoring.rescore import arm_of, groups_of, measured_on
 
 CHANCE = 0.05
@@ -111,7 +112,7 @@ class _Read:
 
     @property
     def counts(self) -> dict[str, int]:
-        return {name: self.classes.count(name) for name in self.target}
+        return counts_of(self.target, self.first.values())
 
 
 def compare_runs(first: str | Path, second: str | Path) -> Comparison:
@@ -126,11 +127,9 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
     shared = [key for key in a if key in b]
     same = [key for key in shared if (a[key].scale, a[key].target) == (b[key].scale, b[key].target)]
     if not same:
-        why = (
-            "their targets differ: hold both against one spec with `fairgen score`"
-            if shared
-            else ("no prompt was run under the same arm in both")
-        )
+        why = "no prompt was run under the same arm in both"
+        if shared:
+            why = "their targets differ: hold both against one spec with `fairgen score`"
         raise UserError(f"{first} and {second} have nothing to compare: {why}.")
     draws = max(9_999, _DRAWS_A_ROW * len(same))
     sets = _corrected([_compared(a[key], b[key], draws) for key in same])
@@ -247,11 +246,11 @@ def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -
     return ComparedArm(
         arm=arm,
         prompts=len(sets),
-        tv=(mean([one.tv[0] for one in sets]), mean([one.tv[1] for one in sets])),
-        difference=mean([one.difference for one in sets]),
+        tv=(mean(one.tv[0] for one in sets), mean(one.tv[1] for one in sets)),
+        difference=mean(one.difference for one in sets),
         first_pass_tv=(
-            mean([one.first_pass_tv[0] for one in sets]),
-            mean([one.first_pass_tv[1] for one in sets]),
+            mean(one.first_pass_tv[0] for one in sets),
+            mean(one.first_pass_tv[1] for one in sets),
         ),
         interval=interval,
         p_value=p_value,

@@ -4,8 +4,7 @@ records.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -15,7 +14,7 @@ from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.runs import AuditRecord, Distances, PictureRecord, RunReader, SessionRun
 from fairgen.scoring.arms import mean
-from fairgen.scoring.numbers import distances
+from fairgen.scoring.numbers import counts_of, distances
 from fairgen.targets import FairnessSpec
 
 
@@ -73,12 +72,6 @@ def measured_on(picture: PictureRecord, scale: str) -> str | None:
     return None if found is None else str(found)
 
 
-def counted(classes: Sequence[str], found: Iterator[str | None]) -> dict[str, int]:
-    """Class -> pictures, zeros included; None is left out."""
-    counts = Counter(found)
-    return {name: counts[name] for name in classes}
-
-
 def arm_of(session: SessionRun) -> str:
     """The name under which sets are compared: the technique, with 'open loop' where it had no feedback."""
     record = session.record
@@ -87,9 +80,7 @@ def arm_of(session: SessionRun) -> str:
 
 def groups_of(audit: AuditRecord | None) -> dict[str, str | None]:
     """Session -> its prompt's group."""
-    if audit is None:
-        return {}
-    return {audit.session(p, arm): p.group for p in audit.prompts for arm in audit.arms}
+    return {name: prompt.group for name, (prompt, _) in audit.sessions().items()} if audit else {}
 
 
 def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
@@ -120,9 +111,8 @@ def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
 def _scored(session: SessionRun, spec: FairnessSpec, groups: dict[str, str | None]) -> ScoredSet:
     record = session.record
     target = spec.target_for(record.prompt)
-    inside = session.final_set()
-    measured = counted(list(target), (measured_on(p, spec.scale) for p in inside))
-    first = counted(list(target), (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
+    measured = counts_of(target, (measured_on(p, spec.scale) for p in session.final_set()))
+    first = counts_of(target, (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
     found = distances(measured, target)
     return ScoredSet(
         **dict(found),
@@ -145,9 +135,9 @@ def _arm(arm: str, sets: Sequence[ScoredSet]) -> ScoredArm:
     return ScoredArm(
         arm=arm,
         prompts=len(sets),
-        tv=mean([one.tv for one in sets]),
-        first_pass_tv=mean([one.first_pass_tv for one in sets]),
-        alignment_error=mean([one.alignment_error for one in sets]),
+        tv=mean(one.tv for one in sets),
+        first_pass_tv=mean(one.first_pass_tv for one in sets),
+        alignment_error=mean(one.alignment_error for one in sets),
         worst_prompt=worst.prompt if worst else None,
         worst_tv=worst.tv if worst else None,
     )

@@ -169,7 +169,7 @@ class LiveSet:
         return self._counted([p for p in self.pictures if p.attempt == 0])
 
     def _counted(self, pictures: list[PictureRecord]) -> dict[str, int]:
-        return counts_of(self.target, pictures)
+        return counts_of(self.target, (p.measured for p in pictures))
 
     @property
     def places(self) -> int:
