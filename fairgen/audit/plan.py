@@ -12,14 +12,8 @@ from fairgen.common.checks import between
 from fairgen.common.collector import uncollected
 from fairgen.common.text import check_prompt, readable, slug
 from fairgen.errors import UserError
-from fairgen.loop.session import (
-    MAX_COUNT,
-    MAX_TRIES,
-)
-from fairgen.runs import (
-    AuditPrompt,
-    AuditRecord,
-)
+from fairgen.loop.session import MAX_COUNT, MAX_TRIES
+from fairgen.runs import AuditPrompt, AuditRecord
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec, load_spec
 from fairgen.targets.context import normal_prompt

@@ -8,7 +8,7 @@ where it does not, the run was made by other software, and going on is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -166,14 +166,15 @@ def damaged(
     folder: Path,
     saw: Callable[[PictureRecord, Path, Image.Image], None] | None = None,
     threads: Executor | None = None,
-) -> Sequence[PictureRecord]:
-    """Pictures of a session whose files are gone or broken.
+) -> list[tuple[PictureRecord, str]]:
+    """Pictures of a session whose files are gone or broken, each with the file that it should have.
 
     Args:
         saw: is given every whole picture, decoded, with its record and its file.
         threads: to look at several at once.
     """
     past = Past(run, folder)
+    moved = {fill.index: fill.file for fill in run.fills}
 
     def is_lost(picture: PictureRecord) -> bool:
         if picture.file is None:
@@ -181,4 +182,5 @@ def damaged(
         return past.where(picture, None if saw is None else partial(saw, picture)) is None
 
     looked = (map if threads is None else threads.map)(is_lost, run.pictures)
-    return [picture for picture, lost in zip(run.pictures, looked, strict=True) if lost]
+    lost = [picture for picture, gone in zip(run.pictures, looked, strict=True) if gone]
+    return [(picture, moved.get(picture.index) or str(picture.file)) for picture in lost]

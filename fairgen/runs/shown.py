@@ -55,13 +55,10 @@ class ShownPictures:
 
     def _look(self, session: SessionRun) -> frozenset[int]:
         saw = None if self._saw is None else self._saw(session)
-        lost = frozenset(p.index for p in damaged(session, self.folder, saw, self._threads))
-        moved = {fill.index: fill.file for fill in session.fills}
-        for picture in session.pictures:
-            if picture.index in lost:
-                file = moved.get(picture.index) or str(picture.file)
-                (self._other if (self.folder / file).is_file() else self._gone).append(file)
-        return lost
+        lost = damaged(session, self.folder, saw, self._threads)
+        for _, file in lost:
+            (self._other if (self.folder / file).is_file() else self._gone).append(file)
+        return frozenset(picture.index for picture, _ in lost)
 
     @property
     def problems(self) -> list[str]:

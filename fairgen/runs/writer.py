@@ -142,6 +142,11 @@ def line_of(record: BaseModel) -> bytes:
     return record.model_dump_json().encode() + b"\n"
 
 
+def no_run_folder(folder: str | Path) -> UserError:
+    """What to say of a folder without a run file."""
+    return UserError(f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named.")
+
+
 def holds_records(path: Path) -> bool:
     """Whether a run file holds anything beside its first line; False where it is empty or torn there."""
     with path.open("rb") as file:

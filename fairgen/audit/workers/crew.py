@@ -197,10 +197,6 @@ class Crew:
         sampled: Sampled = self._ask(-1, "make", list(requests), steering, []).result()
         return list(sampled.images)
 
-    def maker(self, place: int) -> CrewMaker:
-        """Makes the batches of the block at that place; those of earlier blocks come first."""
-        return CrewMaker(self, place)
-
     def start(
         self, place: int, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
     ) -> Callable[[], Sampled]:
@@ -322,7 +318,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class CrewMaker:
-    """A `fairgen.loop.batches.BatchMaker` for one block."""
+    """A `fairgen.loop.batches.BatchMaker` for one block; batches of blocks at earlier places come first."""
 
     crew: Crew
     place: int
@@ -352,23 +348,19 @@ def _gave_up(what: str, lost: _Lost) -> UserError:
 
 def _require_alike(one: Opened, first: Opened) -> None:
     """Raise `UserError` where two workers would not make the same pictures."""
+    own, other = (each.host.device or each.host.processor for each in (one, first))
     kinds = [
         ("fairgen", one.fairgen, __version__, "the machine that runs the audit"),
-        (
-            "the device",
-            one.host.device or one.host.processor,
-            first.host.device or first.host.processor,
-            first.node,
-        ),
+        ("the device", own, other, first.node),
         ("torch's number of threads", one.threads, first.threads, first.node),
         *(
             (f"the model's {key}", getattr(one.info, key), getattr(first.info, key), first.node)
             for key in type(one.info).model_fields
         ),
     ]
-    for what, value, other, where in kinds:
-        if value != other:
+    for what, value, wanted, where in kinds:
+        if value != wanted:
             raise UserError(
                 f"The workers would not make the same pictures: {what} is {str(value)[:200]} on {one.node} "
-                f"and {str(other)[:200]} on {where}. Use machines of one kind, with the same software."
+                f"and {str(wanted)[:200]} on {where}. Use machines of one kind, with the same software."
             )
