@@ -91,7 +91,7 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
         of_arm, of_other = ([s.figures.tv or 0.0 for s in side] for side in zip(*known, strict=True))
         gaps = np.subtract(of_arm, of_other)
         paired = stats.paired_difference(of_other, of_arm) if len(known) > 1 else None
-        closer = sum((_redrawn(a) < _redrawn(b) for a, b in known), _NO_DRAW)
+        closer = sum((np.asarray(_redrawn(a) < _redrawn(b), dtype=np.float64) for a, b in known), _NO_DRAW)
         found.append(
             Comparison(
                 arm=arm,
