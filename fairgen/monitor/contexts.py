@@ -9,8 +9,6 @@ from fairgen.monitor.store import StateError, Store
 from fairgen.scoring.monitored import ContextWatch, Levels
 from fairgen.stats.sequential import ShareBox
 
-__all__ = ["Rules"]
-
 
 @dataclass(frozen=True, eq=False)
 class Rules:

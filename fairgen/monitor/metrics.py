@@ -12,8 +12,6 @@ from fairgen.errors import UserError
 from fairgen.monitor.monitor import Monitor
 from fairgen.scoring.monitored import ContextFigures
 
-__all__ = ["metrics_text", "serving"]
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = {"quiet": 0, "warning": 1, "alarm": 2}
 

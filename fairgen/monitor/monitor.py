@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fairgen.targets import FairnessSpec
     from skin_tone.pool import ToneReader
 
-__all__ = ["Alarm", "Monitor", "Observed"]
-
 EVERYTHING = "all"
 """The context of pictures that belong to none."""
 

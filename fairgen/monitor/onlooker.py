@@ -15,8 +15,6 @@ from fairgen.monitor.store import Alarm, SeenPicture, StateError, Store
 from fairgen.scoring.monitored import ContextWatch, Levels
 from fairgen.targets import FairnessSpec, parse_spec
 
-__all__ = ["Onlooker"]
-
 _TRIES = 3
 
 

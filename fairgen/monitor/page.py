@@ -25,8 +25,6 @@ from fairgen.report.words import reason_text
 from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
 from fairgen.targets import FairnessSpec
 
-__all__ = ["Shown", "page_style", "page_text", "parts_text", "write_page"]
-
 _WIDTH, _HEIGHT = 640, 220
 _LOWEST, _HIGHEST = 1e-3, 1e6
 """Evidence at the bottom and, at most, at the top of a chart."""

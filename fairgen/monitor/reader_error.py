@@ -14,8 +14,6 @@ from fairgen.errors import UserError
 from fairgen.stats.distances import Vector
 from fairgen.stats.sequential import ShareBox, reading_box
 
-__all__ = ["ReaderError", "allowed_error"]
-
 
 class _Given(BaseModel):
     model_config = ConfigDict(extra="ignore")

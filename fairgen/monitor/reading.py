@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from skin_tone import ToneReading
     from skin_tone.pool import ToneReader
 
-__all__ = ["PictureReader", "Tone", "tone_of"]
-
 
 @dataclass(frozen=True)
 class Tone:

@@ -18,8 +18,6 @@ from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.monitor.reading import Tone
 
-__all__ = ["Offer", "folder_offers", "line_offers", "run_offers"]
-
 _LONGEST = 100_000
 SETTLED = 1.0
 """Seconds since its last change after which a file counts as whole."""

@@ -15,8 +15,6 @@ from typing import Any, Literal
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 
-__all__ = ["Alarm", "SeenPicture", "StateError", "Store", "Trouble"]
-
 _VERSION = 1
 _AROUND = 4
 """Pictures shown before an alarm, and after it."""

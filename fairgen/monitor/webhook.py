@@ -7,10 +7,8 @@ from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from fairgen.errors import UserError
-from fairgen.monitor.monitor import Alarm
+from fairgen.monitor.store import Alarm
 from fairgen.monitor.words import alarm_sentence
-
-__all__ = ["check_webhook", "post_alarm"]
 
 _SECONDS = 10.0
 

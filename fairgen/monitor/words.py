@@ -5,8 +5,6 @@ from __future__ import annotations
 from fairgen.monitor.store import Alarm
 from fairgen.scoring.monitored import ContextFigures
 
-__all__ = ["alarm_sentence", "backlog_sentence", "context_line", "number_text"]
-
 _WHAT = {"target": "off target", "change": "changed"}
 
 

@@ -14,8 +14,6 @@ from fairgen.runs.resume import damaged
 from fairgen.runs.turns import ahead_of
 from fairgen.runs.writer import RUN_FILE, no_run_folder
 
-__all__ = ["Fault", "RunCheck", "check_run"]
-
 
 @dataclass(frozen=True)
 class Fault:

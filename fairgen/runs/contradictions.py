@@ -18,8 +18,6 @@ from fairgen.runs.records import (
     Summary,
 )
 
-__all__ = ["HEADLESS", "PLANLESS", "Contradictions"]
-
 HEADLESS = "is not the run record, with which a run file begins"
 
 PLANLESS = "is not the audit's record, which line 1 says follows: it was lost"

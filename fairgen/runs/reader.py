@@ -23,9 +23,6 @@ from fairgen.runs.records import (
 )
 from fairgen.runs.writer import RUN_FILE, no_run_folder
 
-__all__ = ["TORN", "Run", "RunReader", "SessionRun", "read_run", "session_names"]
-
-
 TORN = "The last line of the run file is torn (stopped while writing); it was left out."
 
 

@@ -21,8 +21,6 @@ from fairgen.runs.records import AuditRecord, RunRecord
 from fairgen.runs.turns import ahead_of
 from fairgen.runs.writer import RUN_FILE, line_of, no_run_folder, open_locked
 
-__all__ = ["Repaired", "repair_run"]
-
 
 @dataclass
 class Repaired:

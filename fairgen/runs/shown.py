@@ -15,8 +15,6 @@ from fairgen.runs.resume import damaged
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Saw", "ShownPictures"]
-
 Saw = Callable[[SessionRun], "Callable[[PictureRecord, Path, Image.Image], None]"]
 """A session -> what is given each of its whole pictures: record, file, and the decoded picture."""
 

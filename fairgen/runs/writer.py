@@ -16,8 +16,6 @@ from fairgen.errors import UserError
 from fairgen.runs.chain import chained, unchained
 from fairgen.runs.records import AuditRecord, RunRecord
 
-__all__ = ["RUN_FILE", "RecordWriter", "RunWriter", "holds_records", "line_of", "open_locked"]
-
 RUN_FILE = "run.jsonl"
 
 _BLOCK = 1 << 16

@@ -14,8 +14,6 @@ from fairgen import stats
 from fairgen.stats.sequential import ChangeProcess, EProcess, ShareBox, change_bins, share_sequence
 from fairgen.stats.sequential.change import tie_breaker
 
-__all__ = ["ContextFigures", "ContextWatch", "History", "Levels", "Test"]
-
 Test = str
 """``target``: the stream is off target; ``change``: the stream changed."""
 

@@ -16,19 +16,6 @@ from fairgen.runs import Distances, PictureRecord, SessionRun, SetFigures
 from fairgen.scoring.figures import Figures
 from fairgen.stats.distances import Vector
 
-__all__ = [
-    "MEETS_WITHIN",
-    "Bar",
-    "bars",
-    "chance_band",
-    "counts_of",
-    "distances",
-    "figures",
-    "redrawn",
-    "set_figures",
-    "vectors_of",
-]
-
 MEETS_WITHIN = 0.1
 """Total variation within which a set counts as meeting its target, unless a run says otherwise."""
 _REDRAWS = 2_000

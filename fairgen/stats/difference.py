@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from fairgen.stats.distances import Vector, shares_of_target
 from fairgen.stats.rarefied import deviations
 
-__all__ = ["difference_test"]
-
 Counts = NDArray[np.int64]
 
 _FIRST_DRAWS = 9_999

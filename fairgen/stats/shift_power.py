@@ -9,8 +9,6 @@ import numpy as np
 from fairgen.stats.distances import Vector
 from fairgen.stats.stratified import Distance, half_l1, weights
 
-__all__ = ["shift_power", "shifts"]
-
 
 def shifts(shares: Vector, size: float, *, count: int = 64, seed: int = 0) -> Vector:
     """Ways to move ``size`` of the total from some classes to the others, shape (ways, classes).

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["Distance", "StratifiedTest", "along_scale", "half_l1", "mean_difference", "stratified_test"]
-
 Distance = Callable[[Vector], Vector]
 """From differences of mean vectors, shape (..., classes), to how large each is, shape (...)."""
 

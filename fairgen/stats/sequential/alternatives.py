@@ -10,8 +10,6 @@ from scipy.optimize import brentq
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["RADII", "alternatives"]
-
 Group = NDArray[np.bool_]
 
 RADII = (0.1, 0.2, 0.4)

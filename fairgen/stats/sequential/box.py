@@ -9,8 +9,6 @@ import numpy as np
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["ShareBox"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShareBox:

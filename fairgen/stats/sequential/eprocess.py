@@ -11,8 +11,6 @@ from fairgen.stats.distances import Vector
 from fairgen.stats.sequential.alternatives import alternatives
 from fairgen.stats.sequential.box import ShareBox
 
-__all__ = ["EProcess", "Plan"]
-
 _MOST = 1e120
 """Evidence is not counted beyond: no level asks for it, and eight pictures later it is still no overflow."""
 _NEVER = 1e12
