@@ -58,9 +58,7 @@ class PromptList:
 
 
 class _Refused(Exception):
-    def __init__(self, line: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.line, self.reason = line, reason
+    """The line, None where it is the whole file, and the reason."""
 
 
 def read_prompt_list(path: Path) -> PromptList:
@@ -85,8 +83,9 @@ def read_prompt_list(path: Path) -> PromptList:
         if not entries:
             _refuse(None, "holds no prompts: write one a line")
     except _Refused as problem:
-        where = f", line {problem.line}" if problem.line else ""
-        raise UserError(f"{path}{where} {problem.reason}.") from None
+        line, reason = problem.args
+        where = f", line {line}" if line else ""
+        raise UserError(f"{path}{where} {reason}.") from None
     return PromptList(path, entries, f"sha256:{hashlib.sha256(raw).hexdigest()}")
 
 
@@ -126,8 +125,7 @@ def _from_text(raw: bytes) -> Iterator[PromptEntry]:
     for number, line in enumerate(_text(raw).split("\n"), 1):
         words = line.strip()
         if words.startswith("#"):
-            mark = _MARK.fullmatch(words)
-            if mark:
+            if mark := _MARK.fullmatch(words):
                 group = _group(number, mark[1])
         elif words:
             yield PromptEntry(_prompt(number, without_comment(words)), number, group)

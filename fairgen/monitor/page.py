@@ -123,11 +123,8 @@ def page_text(monitor: Shown) -> str:
     def embedded(picture: SeenPicture) -> str | None:
         return thumbnail(Path(picture.path), _SIZE) if picture.path else None
 
-    return (
-        _environment()
-        .get_template("monitor.html.j2")
-        .render(css=page_style(), script_source="", version=__version__, **_values(monitor, embedded))
-    )
+    template, values = _environment().get_template("monitor.html.j2"), _values(monitor, embedded)
+    return template.render(css=page_style(), script_source="", version=__version__, **values)
 
 
 def parts_text(

@@ -83,11 +83,11 @@ class ModelInfo(Part):
         """The identity of the model: one hash over those of all weights and other files, and what else the
         pipeline is called with; see `fingerprint_of`.
         """
-        called = json.dumps(self.arguments, sort_keys=True)
-        more = (
-            {"arguments": f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"} if self.arguments else {}
-        )
-        return fingerprint_of(self.weights | self.files | more)
+        files = self.weights | self.files
+        if self.arguments:
+            called = json.dumps(self.arguments, sort_keys=True)
+            files["arguments"] = f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"
+        return fingerprint_of(files)
 
     def changed_files(self, recorded: ModelInfo) -> list[str]:
         """Weights and other files that are not as in an earlier record, sorted. Records of 0.1.0 name only

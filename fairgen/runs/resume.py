@@ -68,14 +68,13 @@ def sweep(folder: Path) -> None:
 def require_same(fresh: BaseModel, recorded: BaseModel, what: str) -> None:
     """Raise `UserError` where a record would now read otherwise than it was written, times aside."""
     now, then = fresh.model_dump(mode="json"), recorded.model_dump(mode="json")
-    differing = [key for key in then if key not in _NOT_COMPARED and not _agrees(now.get(key), then[key])]
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f"{what} cannot be continued: its {key} was {_short(then[key])} and would now be "
-            f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration that "
-            "began it, or begin a new run."
-        )
+    for key, value in then.items():
+        if key not in _NOT_COMPARED and not _agrees(now.get(key), value):
+            raise UserError(
+                f"{what} cannot be continued: its {key} was {_short(value)} and would now be "
+                f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration "
+                "that began it, or begin a new run."
+            )
 
 
 def _agrees(now: object, then: object) -> bool:

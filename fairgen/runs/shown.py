@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairgen.common.text import counted
 from fairgen.runs.reader import SessionRun
 from fairgen.runs.records import PictureRecord
 from fairgen.runs.resume import damaged
@@ -68,6 +69,7 @@ class ShownPictures:
 def _sentence(files: list[str], what: str) -> str:
     more = len(files) - _NAMED
     named = ", ".join(files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    if len(files) == 1:
-        return f"1 picture is {what} ({named}): counted as it was read, and not shown."
-    return f"{len(files):,} pictures are {what} ({named}): counted as they were read, and not shown."
+    verb, it_was = ("is", "it was") if len(files) == 1 else ("are", "they were")
+    return (
+        f"{counted(len(files), 'picture')} {verb} {what} ({named}): counted as {it_was} read, and not shown."
+    )

@@ -199,29 +199,20 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
     p_value = None
     if len(left) > 1 and len(right) > 1:
         p_value = stats.difference_test(left, right, a.target, paired=paired, draws=draws)
+    size = stats.common_size(a.counts, b.counts)
     return ComparedSet(
         prompt=a.prompt,
         arm=a.arm,
         group=a.group if a.group is not None else b.group,
         count=(a.count, b.count),
         tv=(a.tv, b.tv),
-        difference=_minus(b.tv, a.tv),
+        difference=None if a.tv is None or b.tv is None else b.tv - a.tv,
         first_pass_tv=(a.first_pass_tv, b.first_pass_tv),
-        first_pass_difference=_minus(*reversed(_alike(a, b))),
+        first_pass_difference=b.rarefied(size) - a.rarefied(size) if size else None,
         p_value=p_value,
         p_holm=None,
         paired=paired,
     )
-
-
-def _alike(a: _Read, b: _Read) -> tuple[float | None, float | None]:
-    """First-pass TV of both at the smaller count."""
-    size = stats.common_size(a.counts, b.counts)
-    return (a.rarefied(size), b.rarefied(size)) if size else (None, None)
-
-
-def _minus(x: float | None, y: float | None) -> float | None:
-    return None if x is None or y is None else x - y
 
 
 def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:

@@ -146,13 +146,7 @@ class ContextWatch:
     """
 
     def __init__(
-        self,
-        context: str,
-        target: dict[str, float],
-        box: ShareBox,
-        *,
-        levels: Levels,
-        weight: float,
+        self, context: str, target: dict[str, float], box: ShareBox, *, levels: Levels, weight: float
     ) -> None:
         self.context, self.target, self.box, self.levels, self.weight = context, target, box, levels, weight
         self._place = {name: k for k, name in enumerate(target)}

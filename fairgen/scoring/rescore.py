@@ -68,8 +68,7 @@ def measured_on(picture: PictureRecord, scale: str) -> str | None:
     """Class of the largest face on a scale; None where no tone was read."""
     if picture.measured is None or not picture.readings:
         return None
-    found = picture.readings[0].get("classes", {}).get(scale)
-    return None if found is None else str(found)
+    return picture.readings[0].get("classes", {}).get(scale)
 
 
 def arm_of(session: SessionRun) -> str:

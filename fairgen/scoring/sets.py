@@ -115,8 +115,7 @@ def _notes(
         what = ", ".join(f"{number} {pair}" for pair, number in swapped.items())
         notes.append(
             f"After {record.max_tries} tries each, {swapped.total()} of {record.count} places were filled "
-            "with "
-            f"the nearest class: {what}."
+            f"with the nearest class: {what}."
         )
     if missing:
         notes.append(
