@@ -186,24 +186,19 @@ class Crew:
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """As `Model.check_prompts`."""
-        self._ask(-1, "check_prompts", list(prompts)).result()
+        self.ask(-1, "check_prompts", list(prompts)).result()
 
     def check_techniques(self, names: Sequence[str]) -> None:
         """As `Model.check_techniques`."""
-        self._ask(-1, "check_techniques", list(names)).result()
+        self.ask(-1, "check_techniques", list(names)).result()
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """As `Model.generate`, on one worker."""
-        sampled: Sampled = self._ask(-1, "make", list(requests), steering, []).result()
+        sampled: Sampled = self.ask(-1, "make", list(requests), steering, []).result()
         return list(sampled.images)
 
-    def start(
-        self, place: int, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
-    ) -> Callable[[], Sampled]:
-        """Hand a batch to whichever worker is free; what is returned waits for it."""
-        return self._ask(place, "make", list(requests), steering, list(unread)).result
-
-    def _ask(self, place: int, method: str, *arguments: Any) -> Future[Any]:
+    def ask(self, place: int, method: str, *arguments: Any) -> Future[Any]:
+        """Hand something to whichever worker is free. ``place``: of its block; earlier ones come first."""
         task = _Task((place, next(self._numbers)), method, arguments)
         with self._changed:
             if self._error is not None:
@@ -318,7 +313,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class CrewMaker:
-    """A `fairgen.loop.batches.BatchMaker` for one block; batches of blocks at earlier places come first."""
+    """A `fairgen.loop.batches.BatchMaker` for the block at a place."""
 
     crew: Crew
     place: int
@@ -330,7 +325,7 @@ class CrewMaker:
     def start(
         self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
     ) -> Callable[[], Sampled]:
-        return self.crew.start(self.place, requests, steering, unread)
+        return self.crew.ask(self.place, "make", list(requests), steering, list(unread)).result
 
 
 def _gave_up(what: str, lost: _Lost) -> UserError:
