@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from fairgen._version import __version__
@@ -230,14 +230,11 @@ class Audit:
     def _check(self) -> None:
         """Refuse now whatever a session would refuse later."""
         self.generator.check_techniques(self.plan.arms)
-        words: dict[str, Technique | None] = {}
+        words_on = cache(partial(technique, "prompt" if set(self.plan.arms) - {"none"} else "none"))
         for prompt in self.plan.prompts:
-            scale = self.plan.specs[prompt.spec].scale
-            if scale not in words:
-                words[scale] = technique("prompt", scale) if set(self.plan.arms) - {"none"} else None
-            variants = words[scale]
-            steers = variants is not None and variants.stays_off(prompt.prompt) is None
-            toned = variants.prompts(prompt.prompt) if variants is not None and steers else []
+            words, toned = words_on(self.plan.specs[prompt.spec].scale), []
+            if words is not None and words.stays_off(prompt.prompt) is None:
+                toned = words.prompts(prompt.prompt)
             self.generator.check_prompts([prompt.prompt, *toned])
 
     def run(self) -> Generator[AuditEvent, None, None]:
