@@ -162,16 +162,16 @@ def _name(key: tuple[str, str]) -> str:
 def _read(folder: str | Path, problems: list[str]) -> dict[tuple[str, str], _Read]:
     reader = RunReader(folder)
     groups = groups_of(reader.audit)
-    found: dict[tuple[str, str], tuple[str, _Read]] = {}
+    found: dict[str, _Read] = {}
+    seen: set[tuple[str, str]] = set()
     for session in reader.sessions():
-        key = (session.record.prompt, arm_of(session))
-        if key in found:
+        name, key = session.record.session, (session.record.prompt, arm_of(session))
+        if key in seen:
             raise UserError(f"{folder} holds {_name(key)} more than once: compare runs that hold it once.")
-        name = session.record.session
-        found[key] = (name, _kept(session, groups.get(name)))
+        seen.add(key)
+        found[name] = _kept(session, groups.get(name))
     problems += [f"{readable(folder)}: {problem}" for problem in reader.problems]
-    place = {name: number for number, name in enumerate(reader.names)}
-    return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: place[item[1][0]])}
+    return {(read.prompt, read.arm): read for read in (found[name] for name in reader.names)}
 
 
 def _kept(session: SessionRun, group: str | None) -> _Read:
