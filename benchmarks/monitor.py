@@ -106,10 +106,9 @@ class Watch:
 
     @classmethod
     def over(cls, box: ShareBox, streams: int) -> Watch:
-        centre = box.project((box.low + box.high) / (box.low + box.high).sum())
         return cls(
             EProcess(box, streams=streams),
-            ChangeProcess(change_bins(centre), len(centre), streams=streams),
+            ChangeProcess(change_bins(box.centre), len(box.low), streams=streams),
             (1 / LEVELS.target(exact=box.is_point), 1 / LEVELS.change),
         )
 

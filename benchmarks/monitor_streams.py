@@ -116,9 +116,8 @@ def first_alarms(
         ties: of the ranks.
         lines: of "off target" and of "changed".
     """
-    centre = box.project((box.low + box.high) / (box.low + box.high).sum())
-    bins, k = change_bins(centre), len(centre)
-    off = _alarm(EProcess(box, centre), lines[0])
+    bins, k = change_bins(box.centre), len(box.low)
+    off = _alarm(EProcess(box), lines[0])
     changed = _alarm(ChangeProcess(bins, k)._test, lines[1])
     rows = [np.ascontiguousarray(row) for row in pictures]
     return {
@@ -199,9 +198,8 @@ def check(box: ShareBox, pictures: Stream) -> None:
     lines = (1.02, 1.02)
     streams, length = pictures.shape
     found = first_alarms(box, pictures, np.random.default_rng(0), lines)
-    centre = box.project((box.low + box.high) / (box.low + box.high).sum())
-    off = EProcess(box, centre, streams=streams)
-    changed = ChangeProcess(change_bins(centre), len(centre), streams=streams)
+    off = EProcess(box, streams=streams)
+    changed = ChangeProcess(change_bins(box.centre), len(box.low), streams=streams)
     ties = np.random.default_rng(0)
     each = np.stack([ties.random(length) for _ in range(streams)])
     first = {"target": np.zeros(streams, int), "change": np.zeros(streams, int)}

@@ -12,14 +12,8 @@ from fairgen.common.checks import between
 from fairgen.common.collector import uncollected
 from fairgen.common.text import check_prompt, readable, slug
 from fairgen.errors import UserError
-from fairgen.loop.session import (
-    MAX_COUNT,
-    MAX_TRIES,
-)
-from fairgen.runs import (
-    AuditPrompt,
-    AuditRecord,
-)
+from fairgen.loop.session import MAX_COUNT, MAX_TRIES
+from fairgen.runs import AuditPrompt, AuditRecord
 from fairgen.steering import registry
 from fairgen.targets import FairnessSpec, load_spec
 from fairgen.targets.context import normal_prompt
@@ -107,7 +101,7 @@ def plan_audit(
             raise UserError(f"{listed.path}, line {entry.line} {repeats(listed.entries[before].line)}.")
         made.append(
             AuditPrompt(
-                name=f"{place + 1:0{digits}}{_folder_words(entry.prompt)}",
+                name=f"{place + 1:0{digits}}-{slug(entry.prompt, _SLUG)}".rstrip("-"),
                 prompt=check_prompt(entry.prompt),
                 group=entry.group,
                 spec=key,
@@ -155,8 +149,3 @@ def _spec(listed: PromptList, name: str, line: int) -> FairnessSpec:
         return load_spec(beside if beside.is_file() else name)
     except UserError as error:
         raise UserError(f"{listed.path}, line {line}: {error}") from error
-
-
-def _folder_words(prompt: str) -> str:
-    words = slug(prompt, _SLUG)
-    return f"-{words}" if words else ""

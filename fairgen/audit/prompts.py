@@ -58,9 +58,7 @@ class PromptList:
 
 
 class _Refused(Exception):
-    def __init__(self, line: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.line, self.reason = line, reason
+    """The line, None where it is the whole file, and the reason."""
 
 
 def read_prompt_list(path: Path) -> PromptList:
@@ -85,8 +83,9 @@ def read_prompt_list(path: Path) -> PromptList:
         if not entries:
             _refuse(None, "holds no prompts: write one a line")
     except _Refused as problem:
-        where = f", line {problem.line}" if problem.line else ""
-        raise UserError(f"{path}{where} {problem.reason}.") from None
+        line, reason = problem.args
+        where = f", line {line}" if line else ""
+        raise UserError(f"{path}{where} {reason}.") from None
     return PromptList(path, entries, f"sha256:{hashlib.sha256(raw).hexdigest()}")
 
 
@@ -126,8 +125,7 @@ def _from_text(raw: bytes) -> Iterator[PromptEntry]:
     for number, line in enumerate(_text(raw).split("\n"), 1):
         words = line.strip()
         if words.startswith("#"):
-            mark = _MARK.fullmatch(words)
-            if mark:
+            if mark := _MARK.fullmatch(words):
                 group = _group(number, mark[1])
         elif words:
             yield PromptEntry(_prompt(number, without_comment(words)), number, group)
@@ -152,7 +150,7 @@ def _from_yaml(raw: bytes) -> Iterator[PromptEntry]:
         fields = {"prompt": item} if isinstance(item, str) else item
         if not isinstance(fields, dict):
             _refuse(line, f"must be text, or a mapping with {', '.join(FIELDS)}: put the prompt in quotes")
-        yield _entry(line, fields, lambda key, at=(*at, place): lines.get((*at, key)))
+        yield _entry(line, fields, {key: lines.get((*at, place, key), line) for key in fields})
 
 
 def _from_csv(raw: bytes) -> Iterator[PromptEntry]:
@@ -175,7 +173,7 @@ def _from_csv(raw: bytes) -> Iterator[PromptEntry]:
                     start, f"has {len(row)} cells, the header {len(header)}: put cells with commas in quotes"
                 )
             filled = {key: cell.strip() for key, cell in zip(header, row, strict=True) if cell.strip()}
-            yield _entry(start, filled | _numbers(start, filled))
+            yield _entry(start, filled | _numbers(start, filled), dict.fromkeys(filled, start))
     except csv.Error as error:
         _refuse(line, f"is no CSV ({error})")
 
@@ -198,9 +196,8 @@ def _known(line: int, keys: list[Any], what: str) -> None:
         _refuse(line, f"has no {what} 'prompt': add it")
 
 
-def _entry(line: int, fields: Mapping[str, Any], line_of: Any = None) -> PromptEntry:
+def _entry(line: int, fields: Mapping[str, Any], at: Mapping[str, int]) -> PromptEntry:
     _known(line, list(fields), "key")
-    at = {key: (line_of(key) if line_of else None) or line for key in fields}
     given = {key: value for key, value in fields.items() if value is not None}
     spec = given.get("spec")
     if spec is not None and (not isinstance(spec, str) or not spec.strip()):

@@ -11,17 +11,17 @@ import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from fairgen._version import __version__
 from fairgen.audit.plan import AuditPlan
-from fairgen.audit.workers.crew import Crew
+from fairgen.audit.workers.crew import Crew, CrewMaker
 from fairgen.audit.workers.host import commit_of, describe_host, fairgen_commit
 from fairgen.audit.workers.parallel import in_parallel
 from fairgen.common.checks import between
 from fairgen.common.collector import uncollected
-from fairgen.common.files import now
+from fairgen.common.files import now, write_text
 from fairgen.errors import UserError
 from fairgen.loop.batches import BatchMaker, Here, run_together
 from fairgen.loop.events import Event, Finished
@@ -43,6 +43,7 @@ from fairgen.runs import (
     damaged,
     fingerprint_of,
     holds_records,
+    no_run_folder,
     require_same_model,
     spec_document,
 )
@@ -102,9 +103,8 @@ def blocks(audit: AuditRecord) -> list[_Block]:
     size = audit.side_by_side
     return [
         _Block(arm, tuple(prompts), tuple(audit.session(prompt, arm) for prompt in prompts))
-        for start in range(0, len(audit.prompts), size)
+        for prompts in (audit.prompts[start : start + size] for start in range(0, len(audit.prompts), size))
         for arm in audit.arms
-        if (prompts := audit.prompts[start : start + size])
     ]
 
 
@@ -115,9 +115,7 @@ def open_audit(folder: Path) -> RunWriter:
         UserError: there is no run, or another process writes it.
     """
     if not (folder / RUN_FILE).is_file():
-        raise UserError(
-            f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
-        )
+        raise no_run_folder(folder)
     if not holds_records(folder / RUN_FILE):
         raise UserError(
             f"{folder} holds no audit to resume: it was stopped before anything was made. "
@@ -214,11 +212,11 @@ class Audit:
         if left is None and (folder / AHEAD).exists():
             raise UserError(f"{folder / AHEAD} holds lines of another audit: choose another --out.")
         if left is not None:
-            threads = generator.threads
-            if left.audit.threads not in (None, threads):
+            if left.audit.threads not in (None, generator.threads):
                 raise UserError(
                     f"The audit was begun with {_threads(left.audit.threads)}, and now there would be "
-                    f"{_threads(threads)}, which changes the pictures' last bits: go on with as many."
+                    f"{_threads(generator.threads)}, which changes the pictures' last bits: go on with as "
+                    "many."
                 )
             if left.audit.fairgen != __version__:
                 raise UserError(
@@ -232,14 +230,11 @@ class Audit:
     def _check(self) -> None:
         """Refuse now whatever a session would refuse later."""
         self.generator.check_techniques(self.plan.arms)
-        words: dict[str, Technique | None] = {}
+        words_on = cache(partial(technique, "prompt" if set(self.plan.arms) - {"none"} else "none"))
         for prompt in self.plan.prompts:
-            scale = self.plan.specs[prompt.spec].scale
-            if scale not in words:
-                words[scale] = technique("prompt", scale) if set(self.plan.arms) - {"none"} else None
-            variants = words[scale]
-            off = variants is None or variants.stays_off(prompt.prompt) is not None
-            toned = [] if off or variants is None else variants.prompts(prompt.prompt)
+            words, toned = words_on(self.plan.specs[prompt.spec].scale), []
+            if words is not None and words.stays_off(prompt.prompt) is None:
+                toned = words.prompts(prompt.prompt)
             self.generator.check_prompts([prompt.prompt, *toned])
 
     def run(self) -> Generator[AuditEvent, None, None]:
@@ -334,7 +329,7 @@ class Audit:
         with Turns(writer, [block.names for block in everything], complete) as turns:
             if (crew := self.crew) is not None:
                 work = [
-                    partial(self._block, record, block, turns, left, crew.maker(place))
+                    partial(self._block, record, block, turns, left, CrewMaker(crew, place))
                     for place, block in enumerate(missing)
                 ]
                 yield from in_parallel(work, crew.size + 1, crew.stop)
@@ -386,8 +381,6 @@ def _threads(number: int | None) -> str:
 
 
 def _write_summary(folder: Path, summary: AuditSummary) -> None:
-    from fairgen.common.files import write_text
-
     for left in folder.glob(".summary.json.*.tmp"):  # of an audit that was killed here; the run is locked
         left.unlink(missing_ok=True)
     write_text(folder / "summary.json", summary.model_dump_json(indent=2) + "\n")

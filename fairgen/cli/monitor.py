@@ -19,8 +19,8 @@ from fairgen.common.text import one_line
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
+    from fairgen.monitor import Alarm, Monitor
     from fairgen.monitor.kept_page import KeptPage
-    from fairgen.monitor.monitor import Alarm, Monitor
     from fairgen.monitor.sources import Offer
     from fairgen.targets import FairnessSpec
 

@@ -3,6 +3,7 @@
 `Monitor` is the library; `fairgen monitor` feeds it from a folder, a run, or JSON lines.
 """
 
-from fairgen.monitor.monitor import Alarm, Monitor, Observed
+from fairgen.monitor.monitor import Monitor, Observed
+from fairgen.monitor.store import Alarm
 
 __all__ = ["Alarm", "Monitor", "Observed"]

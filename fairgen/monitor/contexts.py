@@ -9,8 +9,6 @@ from fairgen.monitor.store import StateError, Store
 from fairgen.scoring.monitored import ContextWatch, Levels
 from fairgen.stats.sequential import ShareBox
 
-__all__ = ["Rules"]
-
 
 @dataclass(frozen=True, eq=False)
 class Rules:
@@ -33,13 +31,8 @@ class Rules:
         shares = tuple(target.values())
         if shares not in self._boxes:
             self._boxes[shares] = self.error.box(target, 1 - self.levels.reader)
-        return ContextWatch(
-            name,
-            target,
-            self._boxes[shares],
-            levels=self.levels,
-            weight=self._weight(place),
-        )
+        box, weight = self._boxes[shares], self._weight(place)
+        return ContextWatch(name, target, box, levels=self.levels, weight=weight)
 
     def _weight(self, place: int) -> float:
         return 1 / self.contexts if place < self.contexts else 0.0

@@ -12,8 +12,6 @@ from fairgen.errors import UserError
 from fairgen.monitor.monitor import Monitor
 from fairgen.monitor.page import write_page
 
-__all__ = ["KeptPage"]
-
 _LOOK = 1.0
 """Seconds between looks at whether the page is behind."""
 

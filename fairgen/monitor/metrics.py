@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,13 +10,10 @@ from threading import Thread
 
 from fairgen.errors import UserError
 from fairgen.monitor.monitor import Monitor
-
-__all__ = ["metrics_text", "serving"]
+from fairgen.scoring.monitored import ContextFigures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STATES = {"quiet": 0, "warning": 1, "alarm": 2}
-
-_Row = tuple[dict[str, str], float]
 
 
 def metrics_text(monitor: Monitor, waiting: int = 0) -> str:
@@ -26,98 +24,52 @@ def metrics_text(monitor: Monitor, waiting: int = 0) -> str:
         waiting: pictures that wait to be read.
     """
     contexts = monitor.figures()
-    alarms = [a for a in monitor.raised if a.level == "alarm"]
+    tests = [({"context": c.context, "test": name}, test) for c in contexts for name, test in c.tests.items()]
+    alarms = Counter((a.context, a.test) for a in monitor.raised if a.level == "alarm")
+    unread = [(c.context, {**c.abstained, "unreadable": c.unreadable}) for c in contexts]
+    lines: list[str] = []
 
-    def by_class(values: dict[str, dict[str, float]]) -> list[_Row]:
-        return [({"context": c, "tone": t}, v) for c, found in values.items() for t, v in found.items()]
+    def table(name: str, kind: str, words: str, rows: Iterable[tuple[dict[str, str], float]]) -> None:
+        lines.append(f"# HELP fairgen_monitor_{name} {words}")
+        lines.append(f"# TYPE fairgen_monitor_{name} {kind}")
+        lines.extend(f"fairgen_monitor_{name}{_labels(labels)} {value:.10g}" for labels, value in rows)
 
-    tables: list[tuple[str, str, str, Iterable[_Row]]] = [
-        (
-            "offered_total",
-            "counter",
-            "Pictures offered.",
-            [({"context": c.context}, c.offered) for c in contexts],
-        ),
-        (
-            "read_total",
-            "counter",
-            "Pictures whose skin tone was read, by class.",
-            by_class({c.context: {t: float(n) for t, n in c.counts.items()} for c in contexts}),
-        ),
-        (
-            "not_read_total",
-            "counter",
-            "Pictures whose skin tone was not read, by reason.",
-            [
-                ({"context": c.context, "reason": r}, n)
-                for c in contexts
-                for r, n in {**c.abstained, "unreadable": c.unreadable}.items()
-            ],
-        ),
-        ("declared_share", "gauge", "Declared share.", by_class({c.context: c.target for c in contexts})),
-        (
-            "share_low",
-            "gauge",
-            "Lower end of the confidence sequence of the share.",
-            by_class({c.context: {t: v[0] for t, v in c.intervals.items()} for c in contexts}),
-        ),
-        (
-            "share_high",
-            "gauge",
-            "Upper end of the confidence sequence of the share.",
-            by_class({c.context: {t: v[1] for t, v in c.intervals.items()} for c in contexts}),
-        ),
-        (
-            "evidence",
-            "gauge",
-            "E-value of the test, 1 at the start.",
-            [
-                ({"context": c.context, "test": name}, test.evidence)
-                for c in contexts
-                for name, test in c.tests.items()
-            ],
-        ),
-        (
-            "evidence_line",
-            "gauge",
-            "E-value at which the test alarms.",
-            [
-                ({"context": c.context, "test": name}, test.line)
-                for c in contexts
-                for name, test in c.tests.items()
-                if test.line is not None
-            ],
-        ),
-        (
-            "state",
-            "gauge",
-            "0 quiet, 1 warning, 2 alarm, as it stands now.",
-            [
-                ({"context": c.context, "test": name}, _STATES[test.state])
-                for c in contexts
-                for name, test in c.tests.items()
-            ],
-        ),
-        (
-            "alarms_total",
-            "counter",
-            "Alarms raised.",
-            [
-                (
-                    {"context": c.context, "test": name},
-                    sum((a.context, a.test) == (c.context, name) for a in alarms),
-                )
-                for c in contexts
-                for name in c.tests
-            ],
-        ),
-        ("waiting", "gauge", "Pictures that wait to be read.", [({}, waiting)]),
-        ("sampling", "gauge", "One picture in so many is looked at.", [({}, monitor.every)]),
-    ]
-    lines = []
-    for name, kind, words, rows in tables:
-        lines += [f"# HELP fairgen_monitor_{name} {words}", f"# TYPE fairgen_monitor_{name} {kind}"]
-        lines += [f"fairgen_monitor_{name}{_labels(labels)} {value:.10g}" for labels, value in rows]
+    def by_class(name: str, kind: str, words: str, of: Callable[[ContextFigures, str], float]) -> None:
+        labels = ((c, {"context": c.context, "tone": tone}) for c in contexts for tone in c.target)
+        table(name, kind, words, ((each, of(c, each["tone"])) for c, each in labels))
+
+    table(
+        "offered_total",
+        "counter",
+        "Pictures offered.",
+        [({"context": c.context}, c.offered) for c in contexts],
+    )
+    by_class(
+        "read_total",
+        "counter",
+        "Pictures whose skin tone was read, by class.",
+        lambda c, tone: c.counts[tone],
+    )
+    table(
+        "not_read_total",
+        "counter",
+        "Pictures whose skin tone was not read, by reason.",
+        [({"context": name, "reason": r}, n) for name, reasons in unread for r, n in reasons.items()],
+    )
+    by_class("declared_share", "gauge", "Declared share.", lambda c, tone: c.target[tone])
+    end = "end of the confidence sequence of the share."
+    by_class("share_low", "gauge", f"Lower {end}", lambda c, tone: c.intervals[tone][0])
+    by_class("share_high", "gauge", f"Upper {end}", lambda c, tone: c.intervals[tone][1])
+    evidence = [(labels, test.evidence) for labels, test in tests]
+    table("evidence", "gauge", "E-value of the test, 1 at the start.", evidence)
+    borders = [(labels, test.line) for labels, test in tests if test.line is not None]
+    table("evidence_line", "gauge", "E-value at which the test alarms.", borders)
+    states = [(labels, _STATES[test.state]) for labels, test in tests]
+    table("state", "gauge", "0 quiet, 1 warning, 2 alarm, as it stands now.", states)
+    raised = [(labels, alarms[labels["context"], labels["test"]]) for labels, _ in tests]
+    table("alarms_total", "counter", "Alarms raised.", raised)
+    table("waiting", "gauge", "Pictures that wait to be read.", [({}, waiting)])
+    table("sampling", "gauge", "One picture in so many is looked at.", [({}, monitor.every)])
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.monitor.contexts import Rules
-from fairgen.monitor.reader_error import ReaderError, reader_error
+from fairgen.monitor.reader_error import allowed_error
 from fairgen.monitor.reading import PictureReader, Tone, tone_of
 from fairgen.monitor.store import Alarm, SeenPicture, Store
 from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
@@ -22,8 +22,6 @@ from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
 if TYPE_CHECKING:
     from fairgen.targets import FairnessSpec
     from skin_tone.pool import ToneReader
-
-__all__ = ["Alarm", "Monitor", "Observed"]
 
 EVERYTHING = "all"
 """The context of pictures that belong to none."""
@@ -92,9 +90,10 @@ class Monitor:
         if self.contexts < 1:
             raise UserError(f"--contexts is {contexts}: give 1 or more.")
         self.spec, self.every, self._on_alarm = spec, every, on_alarm
-        self.rules = Rules(_reader_error(reader_error, reader, spec), Levels(level), self.contexts)
+        named = reader if isinstance(reader, str) else None
+        self.rules = Rules(allowed_error(reader_error, named, spec.scale), Levels(level), self.contexts)
         self.error, self.levels = self.rules.error, self.rules.levels
-        self.reader_name = reader if isinstance(reader, str) else "none" if reader is None else "your own"
+        self.reader_name = named or ("none" if reader is None else "your own")
         self._reader = None if reader is None else PictureReader(reader, spec.scale)
         self._guard, self._settled = RLock(), False
         self._watches: dict[str, ContextWatch] = {}
@@ -167,10 +166,9 @@ class Monitor:
         path = os.fspath(what) if isinstance(what, str | os.PathLike) else None
 
         def look() -> Tone:
-            if isinstance(what, ToneReading):
-                return tone_of([what], self.spec.scale)
-            if isinstance(what, Sequence) and not isinstance(what, str):
-                return tone_of(what, self.spec.scale)
+            readings = [what] if isinstance(what, ToneReading) else what
+            if isinstance(readings, Sequence) and not isinstance(readings, str):
+                return tone_of(readings, self.spec.scale)
             if self._reader is None:
                 raise UserError("This monitor takes readings alone: give it a reader for pictures.")
             self._settle_reader()
@@ -243,24 +241,22 @@ class Monitor:
         watch.offered += 1
         number: int | None = None
         alarms: list[Alarm] = []
-        if tone is not None and tone.problem is not None:
+        skipped, tone = tone is None, tone or Tone()
+        if tone.problem is not None:
             watch.unreadable += 1
-        elif tone is not None and tone.tone is None:
-            watch.abstain(tone.abstained or "not_read", tone.estimate)
-        elif tone is not None:
-            watch.observe(tone.tone or "")
+        elif tone.tone is not None:
+            watch.observe(tone.tone)
             number = watch.read
             alarms = self._crossed(watch, identity)
-        read = None if tone is None else tone.tone
-        reason = "skipped" if tone is None else "unreadable" if tone.problem else tone.abstained
+        elif not skipped:
+            watch.abstain(tone.abstained or "not_read", tone.estimate)
+        reason = "skipped" if skipped else "unreadable" if tone.problem else tone.abstained
         file = None if path is None or not _is_text(path) else str(Path(path).absolute())  # from any folder
-        self.store.add_picture(SeenPicture(identity, number, read, file), name, reason, time.time())
+        self.store.add_picture(SeenPicture(identity, number, tone.tone, file), name, reason, time.time())
         for alarm in alarms:
             self.store.add_alarm(alarm)
         self.store.put_context(name, place, {"target": target}, watch.state())
-        return Observed(
-            name, number, read, tone is None, None if tone is None else tone.problem, tuple(alarms)
-        )
+        return Observed(name, number, tone.tone, skipped, tone.problem, tuple(alarms))
 
     def _new_id(self, number: int) -> str:
         """For a picture that came without one."""
@@ -274,16 +270,14 @@ class Monitor:
         done = {(a.level, a.test) for a in self.raised if a.context == watch.context}
         found = []
         for test, figures in watch.tests().items():
+            evidence = figures.evidence
             for level, line in (("warning", figures.alone), ("alarm", figures.line)):
-                if line is None or figures.evidence < line or (level, test) in done:
+                if line is None or evidence < line or (level, test) in done:
                     continue
                 if level == "warning" and line == figures.line:
                     continue  # one context alone: the two lines are one
-                found.append(
-                    Alarm(
-                        level, test, watch.context, watch.read, figures.evidence, line, now().isoformat(), id
-                    )
-                )
+                at = now().isoformat()
+                found.append(Alarm(level, test, watch.context, watch.read, evidence, line, at, id))
         return found
 
     def figures(self) -> list[ContextFigures]:
@@ -328,10 +322,3 @@ class Monitor:
 def _is_text(path: str) -> bool:
     """Whether a path can be written down; on Linux, names of files may be any bytes."""
     return path.encode("utf-8", "ignore").decode() == path
-
-
-def _reader_error(given: str, reader: Any, spec: FairnessSpec) -> ReaderError:
-    from skin_tone.scales import SCALES
-
-    name = reader if isinstance(reader, str) else None
-    return reader_error(given, name, spec.scale, list(SCALES[spec.scale].classes))

@@ -15,8 +15,6 @@ from fairgen.monitor.store import Alarm, SeenPicture, StateError, Store
 from fairgen.scoring.monitored import ContextWatch, Levels
 from fairgen.targets import FairnessSpec, parse_spec
 
-__all__ = ["Onlooker"]
-
 _TRIES = 3
 
 
@@ -38,16 +36,6 @@ class Onlooker:
         self._pictures: dict[Alarm, list[SeenPicture]] = {}
         self._about: dict[str, Any] = {}
         self._seen: object = None
-
-    @property
-    def error(self) -> ReaderError:
-        """Errors of the reader that count as on target."""
-        return self.rules.error
-
-    @property
-    def levels(self) -> Levels:
-        """How the chance of a false alarm is shared out."""
-        return self.rules.levels
 
     def look(self) -> bool:
         """Read the state anew, unless nothing was written to it since the last look; whether it was read.
@@ -107,10 +95,10 @@ class Onlooker:
         try:
             self.spec: FairnessSpec = parse_spec(about["spec"], origin="The spec of the state")
             counts = about["reader_error"]["counts"]
-            error = ReaderError(
-                about["reader_error"]["about"], None if counts is None else np.array(counts, dtype=np.float64)
-            )
+            counted = None if counts is None else np.array(counts, dtype=np.float64)
+            error = ReaderError(about["reader_error"]["about"], counted)
             self.rules = Rules(error, Levels(settings["level"]), settings["number_of_contexts"])
+            self.error, self.levels = error, self.rules.levels
             self.every, self.reader_name = int(settings["sampling"]), str(settings["reader"])
         except (UserError, KeyError, TypeError, ValueError) as problem:
             raise StateError(

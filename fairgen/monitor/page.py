@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
@@ -24,8 +25,6 @@ from fairgen.report.words import reason_text
 from fairgen.scoring.monitored import ContextFigures, ContextWatch, Levels
 from fairgen.targets import FairnessSpec
 
-__all__ = ["Shown", "page_style", "page_text", "parts_text", "write_page"]
-
 _WIDTH, _HEIGHT = 640, 220
 _LOWEST, _HIGHEST = 1e-3, 1e6
 """Evidence at the bottom and, at most, at the top of a chart."""
@@ -37,29 +36,18 @@ _LEVELS = ("quiet", "warning", "alarm")
 class Shown(Protocol):
     """What a page shows: a `Monitor`, or an `Onlooker` of one that another process runs."""
 
-    @property
-    def spec(self) -> FairnessSpec:
-        """The declared target."""
-
-    @property
-    def error(self) -> ReaderError:
-        """Errors of the reader that count as on target."""
-
-    @property
-    def reader_name(self) -> str:
-        """Who reads."""
-
-    @property
-    def levels(self) -> Levels:
-        """How the chance of a false alarm is shared out."""
-
-    @property
-    def every(self) -> int:
-        """One picture in so many is looked at."""
-
-    @property
-    def raised(self) -> list[Alarm]:
-        """All alarms and warnings, in order."""
+    spec: FairnessSpec
+    """The declared target."""
+    error: ReaderError
+    """Errors of the reader that count as on target."""
+    reader_name: str
+    """Who reads."""
+    levels: Levels
+    """How the chance of a false alarm is shared out."""
+    every: int
+    """One picture in so many is looked at."""
+    raised: list[Alarm]
+    """All alarms and warnings, in order."""
 
     def watches(self) -> list[ContextWatch]:
         """Every context, in order of appearance."""
@@ -135,11 +123,8 @@ def page_text(monitor: Shown) -> str:
     def embedded(picture: SeenPicture) -> str | None:
         return thumbnail(Path(picture.path), _SIZE) if picture.path else None
 
-    return (
-        _environment()
-        .get_template("monitor.html.j2")
-        .render(css=page_style(), script_source="", version=__version__, **_values(monitor, embedded))
-    )
+    template, values = _environment().get_template("monitor.html.j2"), _values(monitor, embedded)
+    return template.render(css=page_style(), script_source="", version=__version__, **values)
 
 
 def parts_text(
@@ -165,7 +150,8 @@ def parts_text(
 
 def page_style() -> Markup:
     """The style sheet of the page and its parts; our own files, no user's text."""
-    return Markup(template_text("report.css") + _own("monitor.css"))
+    own = resources.files("fairgen.monitor").joinpath("templates/monitor.css").read_text(encoding="utf-8")
+    return Markup(template_text("report.css") + own)
 
 
 def _values(
@@ -199,12 +185,6 @@ def _environment() -> Environment:
     environment.loader = ChoiceLoader([PackageLoader("fairgen.monitor", "templates"), reports])
     environment.filters["evidence"] = number_text
     return environment
-
-
-def _own(name: str) -> str:
-    from importlib import resources
-
-    return resources.files("fairgen.monitor").joinpath(f"templates/{name}").read_text(encoding="utf-8")
 
 
 def _level(monitor: Shown, watch: ContextWatch) -> str:

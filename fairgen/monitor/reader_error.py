@@ -14,8 +14,6 @@ from fairgen.errors import UserError
 from fairgen.stats.distances import Vector
 from fairgen.stats.sequential import ShareBox, reading_box
 
-__all__ = ["ReaderError", "reader_error"]
-
 
 class _Given(BaseModel):
     model_config = ConfigDict(extra="ignore")
@@ -51,15 +49,14 @@ class ReaderError:
         return reading_box(shares / shares.sum(), [self.counts], level=level)
 
 
-def reader_error(given: str, reader: str | None, scale: str, classes: list[str]) -> ReaderError:
+def allowed_error(given: str, reader: str | None, scale: str) -> ReaderError:
     """What ``--reader-error`` means.
 
     Args:
         given: ``none``, ``validated`` (the shipped validation of the reader), or a JSON file with ``classes``
             and ``counts``: validated pictures, a row for each true class with the count of each reading.
         reader: whose readings they are; None: not one of fairgen's.
-        scale: the spec's.
-        classes: its classes, light to dark.
+        scale: the spec's, whose classes those of a file must be.
 
     Raises:
         UserError: there is no such validation.
@@ -87,6 +84,9 @@ def reader_error(given: str, reader: str | None, scale: str, classes: list[str])
             f'--reader-error {given} is no JSON object such as {{"classes": ["light", ...], "counts": '
             "[[41, 3, ...], ...]}."
         ) from error
+    from skin_tone.scales import SCALES
+
+    classes = list(SCALES[scale].classes)
     k = len(classes)
     if document.classes != classes:
         raise UserError(f"--reader-error {given}: its classes must be {', '.join(classes)}, in this order.")

@@ -6,15 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from skin_tone import ToneReading
     from skin_tone.pool import ToneReader
-
-__all__ = ["PictureReader", "Tone", "tone_of"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def tone_of(readings: Sequence[ToneReading], scale: str) -> Tone:
 class PictureReader:
     """Reads pictures. One that is not read goes to the second reader too, for the abstention rate by tone.
 
-    Its models are loaded with the first picture. Used in a ``with`` block, or closed.
+    Its models are loaded with the first picture, and freed by `close`.
 
     Args:
         reader: ``calibrated``, ``second``, or a reader of the user's own.
@@ -93,9 +91,3 @@ class PictureReader:
         for reader in self._opened.values():
             reader.close()
         self._opened.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()

@@ -14,10 +14,9 @@ from typing import IO, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.monitor.reading import Tone
-
-__all__ = ["Offer", "folder_offers", "line_offers", "run_offers"]
 
 _LONGEST = 100_000
 SETTLED = 1.0
@@ -72,7 +71,7 @@ def folder_offers(
             except FileNotFoundError:
                 continue  # gone between listing and looking
             inside = file.relative_to(folder)
-            identity = f"{_readable(inside.as_posix())}:{said.st_size}:{said.st_mtime_ns}"
+            identity = f"{readable(inside.as_posix())}:{said.st_size}:{said.st_mtime_ns}"
             if clock() - said.st_mtime >= SETTLED and not known(identity):
                 found.append((said.st_mtime_ns, inside, identity))
     except OSError as error:
@@ -81,13 +80,8 @@ def folder_offers(
         ) from error
     found.sort()
     for number, (_, inside, identity) in enumerate(found):
-        context = _readable(inside.parts[0]) if by_folder and len(inside.parts) > 1 else None
+        context = readable(inside.parts[0]) if by_folder and len(inside.parts) > 1 else None
         yield Offer(identity, folder / inside, context=context, waiting=len(found) - number - 1)
-
-
-def _readable(name: str) -> str:
-    r"""A name as text. On Linux it may be any bytes; those that are no UTF-8 become ``\xff``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def run_offers(folder: Path, known: Callable[[str], bool], scale: str) -> Iterator[Offer]:

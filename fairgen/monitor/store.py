@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
-
-__all__ = ["Alarm", "SeenPicture", "StateError", "Store", "Trouble"]
 
 _VERSION = 1
 _AROUND = 4
@@ -161,8 +160,6 @@ class Store:
         )
 
     def _claim(self, path: Path) -> None:
-        from fairgen.common.files import disk_errors
-
         if path.is_dir():
             raise UserError(f"--state {path} is a folder: name a file, such as {path / 'monitor.sqlite'}.")
         with disk_errors(path):
@@ -344,12 +341,12 @@ class Store:
             Alarm(**json.loads(row[0])) for row in self._db.execute("SELECT value FROM alarms ORDER BY rowid")
         ]
 
-    def count(self, name: str, by: int = 1) -> int:
-        """Add to a counter; its value before."""
+    def count(self, name: str) -> int:
+        """Add 1 to a counter; its value before."""
         before = self.counted(name)
         self._db.execute(
             "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, before + by),
+            (name, before + 1),
         )
         return before
 

@@ -7,10 +7,8 @@ from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from fairgen.errors import UserError
-from fairgen.monitor.monitor import Alarm
+from fairgen.monitor.store import Alarm
 from fairgen.monitor.words import alarm_sentence
-
-__all__ = ["check_webhook", "post_alarm"]
 
 _SECONDS = 10.0
 
@@ -38,13 +36,8 @@ def post_alarm(url: str, alarm: Alarm) -> str | None:
     body = json.dumps(asdict(alarm) | {"text": alarm_sentence(alarm)})
     try:
         with urllib3.PoolManager(retries=urllib3.Retry(2, redirect=False, backoff_factor=0.2)) as pool:
-            answer = pool.request(
-                "POST",
-                url,
-                body=body,
-                headers={"Content-Type": "application/json"},
-                timeout=_SECONDS,
-            )
+            kind = {"Content-Type": "application/json"}
+            answer = pool.request("POST", url, body=body, headers=kind, timeout=_SECONDS)
     except urllib3.exceptions.HTTPError as error:
-        return f"{type(error).__name__}"
+        return type(error).__name__
     return None if 200 <= answer.status < 300 else f"it answered {answer.status}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from fairgen.monitor.store import Alarm
 from fairgen.scoring.monitored import ContextFigures
 
-__all__ = ["alarm_sentence", "backlog_sentence", "context_line", "number_text"]
-
 _WHAT = {"target": "off target", "change": "changed"}
 
 
@@ -14,8 +12,9 @@ def alarm_sentence(alarm: Alarm) -> str:
     """``ALARM: “nurse” is off target: after 52 pictures the evidence is 31 (line 22).``"""
     first = "ALARM" if alarm.level == "alarm" else "Warning, for this context by itself"
     verb = "is off target" if alarm.test == "target" else "changed"
+    pictures = "picture" if alarm.picture == 1 else "pictures"
     return (
-        f"{first}: “{alarm.context}” {verb}: after {alarm.picture} {_pictures(alarm.picture)} the evidence "
+        f"{first}: “{alarm.context}” {verb}: after {alarm.picture} {pictures} the evidence "
         f"is {number_text(alarm.evidence)} (line {number_text(alarm.line)})."
     )
 
@@ -42,10 +41,6 @@ def backlog_sentence(waiting: int, rate: float, every: int, *, quicker: bool) ->
     ways = [f"look at fewer (--every {2 * every}, with a new --state)"]
     ways += ["use the quicker reader (--reader second, with a new --state)"] if quicker else []
     return f"Behind: {waiting} pictures wait, {rate:.1f} a second are read. To keep up, {', or '.join(ways)}."
-
-
-def _pictures(number: int) -> str:
-    return "picture" if number == 1 else "pictures"
 
 
 def number_text(value: float) -> str:

@@ -54,7 +54,7 @@ from fairgen.runs.resume import (
 )
 from fairgen.runs.shown import Saw, ShownPictures
 from fairgen.runs.turns import AHEAD, Turns, ahead_of, all_sessions
-from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter, holds_records, line_of
+from fairgen.runs.writer import RUN_FILE, RecordWriter, RunWriter, holds_records, line_of, no_run_folder
 
 __all__ = [
     "AHEAD",
@@ -98,6 +98,7 @@ __all__ = [
     "fingerprint_of",
     "holds_records",
     "line_of",
+    "no_run_folder",
     "parse_record",
     "pixels_hash",
     "read_run",

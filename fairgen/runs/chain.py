@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 
-__all__ = ["ChainCheck", "chained", "unchained"]
-
 _KEY = re.compile(rb',"chain":"([0-9a-f]{16})"\}\n?\Z')
 
 

@@ -12,9 +12,7 @@ from fairgen.runs.reader import TORN, SessionRun
 from fairgen.runs.records import AuditRecord, FillRecord, PictureRecord, SessionRecord, Summary
 from fairgen.runs.resume import damaged
 from fairgen.runs.turns import ahead_of
-from fairgen.runs.writer import RUN_FILE
-
-__all__ = ["Fault", "RunCheck", "check_run"]
+from fairgen.runs.writer import RUN_FILE, no_run_folder
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,7 @@ def check_run(folder: str | Path, left_out: Collection[str] = ()) -> RunCheck:
         if (found.folder / RUN_FILE).stat().st_size != size:
             found.notes.append("The run was written while it was checked: check it again when it has ended.")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(
-            f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
-        ) from error
+        raise no_run_folder(folder) from error
     except OSError as error:
         raise UserError(f"{found.folder} cannot be read ({error.strerror}).") from error
     return found
@@ -96,7 +92,9 @@ def _records(found: RunCheck, path: Path) -> None:
             lines += not line.torn
             if line.torn:
                 found.notes.append(TORN if name == RUN_FILE else f"{name}: {TORN}")
-            found.faults += _faults(line, name)
+            for text in line.faults:
+                said = f"{name}, line {line.number} {text}."
+                found.faults.append(Fault(said, name, line.number, line.session))
             for done in _sessions(line, open_, found):
                 _pictures(found, done)
     if lines == 0:
@@ -104,12 +102,6 @@ def _records(found: RunCheck, path: Path) -> None:
     for session in open_.values():
         found.notes.append(f"Session {session.record.session} was interrupted: it has no summary.")
         _pictures(found, session)
-
-
-def _faults(line: Line, name: str) -> list[Fault]:
-    return [
-        Fault(f"{name}, line {line.number} {text}.", name, line.number, line.session) for text in line.faults
-    ]
 
 
 def _sessions(line: Line, open_: dict[str, SessionRun], found: RunCheck) -> Iterator[SessionRun]:
@@ -121,29 +113,17 @@ def _sessions(line: Line, open_: dict[str, SessionRun], found: RunCheck) -> Iter
         found.sessions += 1
         open_.setdefault(record.session, SessionRun(record))
     elif isinstance(record, PictureRecord | FillRecord | Summary) and record.session in open_:
-        session = open_[record.session]
-        if isinstance(record, PictureRecord):
-            found.pictures += 1
-            session.pictures.append(record)
-        elif isinstance(record, FillRecord):
-            session.fills.append(record)
-        else:
+        found.pictures += isinstance(record, PictureRecord)
+        open_[record.session].add(record)
+        if isinstance(record, Summary):
             yield open_.pop(record.session)
 
 
 def _pictures(found: RunCheck, session: SessionRun) -> None:
-    moved = {fill.index: fill.file for fill in session.fills}
-    for picture in damaged(session, found.folder):
-        file = moved.get(picture.index) or picture.file
-        assert file is not None
+    for _, file in damaged(session, found.folder):
         there = (found.folder / file).is_file()
         if not there and file in found.left_out:
             continue
         what = "does not show what was recorded, or is damaged" if there else "is gone"
-        found.faults.append(
-            Fault(
-                f"The picture {file} {what}.",
-                session=session.record.session,
-                file=file if there else None,
-            )
-        )
+        text, name = f"The picture {file} {what}.", session.record.session
+        found.faults.append(Fault(text, session=name, file=file if there else None))

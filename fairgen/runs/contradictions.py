@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fairgen.runs.records import (
@@ -17,8 +17,6 @@ from fairgen.runs.records import (
     SessionRecord,
     Summary,
 )
-
-__all__ = ["HEADLESS", "PLANLESS", "Contradictions"]
 
 HEADLESS = "is not the run record, with which a run file begins"
 
@@ -37,6 +35,8 @@ _AS_BEGUN = (
     "spec_hash",
 )
 """Fields that a summary repeats from its session's record."""
+
+_AfterHeader = AuditRecord | SessionRecord | PictureRecord | FillRecord | Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +85,33 @@ class Contradictions:
         if isinstance(record, RunRecord):
             self._of_audit = first and bool(record.audit)
             return [] if first else ["begins a run file once more"]
-        if second and self._of_audit and not isinstance(record, AuditRecord):
-            return [PLANLESS, *self._after_header(record, second)]
-        return [HEADLESS, *self._after_header(record, True)] if first else self._after_header(record, second)
+        planless = second and self._of_audit and not isinstance(record, AuditRecord)
+        lost = [HEADLESS] if first else [PLANLESS] if planless else []
+        return [*lost, *self._after_header(record, first or second)]
 
-    def _after_header(self, record: Record, second: bool) -> list[str]:
+    def _after_header(self, record: _AfterHeader, second: bool) -> Iterable[str]:
         if isinstance(record, AuditRecord):
-            return list(self._begin(record, second))
+            return self._begin(record, second)
         if isinstance(record, SessionRecord):
-            return list(self._opened(record))
-        if isinstance(record, RunRecord):
-            return []
+            return self._opened(record)
         if record.session in self._closed:
             return [f"goes on with session {record.session!r} after its summary"]
         if record.session not in self._open:
             return [f"belongs to session {record.session!r}, which the file does not open"]
         session = self._open[record.session]
         if isinstance(record, PictureRecord):
-            return list(self._picture(session, record))
+            return self._picture(session, record)
         if isinstance(record, FillRecord):
-            return list(_filled(session, record))
+            return _filled(session, record)
         del self._open[record.session]
         self._closed.add(record.session)
-        return list(_summed(session, record))
+        return _summed(session, record)
 
-    def _begin(self, record: AuditRecord, second: bool) -> Iterator[str]:
+    def _begin(self, record: AuditRecord, second: bool) -> list[str]:
         if not second:
-            yield "is an audit's record, which belongs into line 2"
-            return
-        self._audit = record
-        self._asked = {record.session(p, arm): (p, arm) for p in record.prompts for arm in record.arms}
+            return ["is an audit's record, which belongs into line 2"]
+        self._audit, self._asked = record, record.sessions()
+        return []
 
     def _opened(self, record: SessionRecord) -> Iterator[str]:
         name = record.session

@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from fairgen.targets import FairnessSpec
     from skin_tone import ToneReading
 
-__all__ = [
-    "CurveDocument",
-    "Number",
-    "ReadingDocument",
-    "SpecDocument",
-    "SteeringDocument",
-    "TechniqueDocument",
-    "reading_document",
-    "spec_document",
-]
-
 Number = float | int
 """A number that stays as it was written: 1 is not 1.0 in a document with a hash."""
 _AS_WRITTEN = ConfigDict(extra="allow")

@@ -12,8 +12,6 @@ from fairgen.runs.chain import ChainCheck
 from fairgen.runs.contradictions import Contradictions
 from fairgen.runs.records import AuditRecord, Record, RunRecord, parse_record
 
-__all__ = ["CHANGED", "Line", "examined"]
-
 CHANGED = "does not follow from the line before it: it was changed, or lines were lost, added or moved here"
 
 

@@ -21,10 +21,7 @@ from fairgen.runs.records import (
     Summary,
     parse_record,
 )
-from fairgen.runs.writer import RUN_FILE
-
-__all__ = ["TORN", "Run", "RunReader", "SessionRun", "read_run", "session_names"]
-
+from fairgen.runs.writer import RUN_FILE, no_run_folder
 
 TORN = "The last line of the run file is torn (stopped while writing); it was left out."
 
@@ -41,6 +38,15 @@ class SessionRun:
     @property
     def finished(self) -> bool:
         return self.summary is not None
+
+    def add(self, record: PictureRecord | FillRecord | Summary) -> None:
+        """Take in one of its records."""
+        if isinstance(record, PictureRecord):
+            self.pictures.append(record)
+        elif isinstance(record, FillRecord):
+            self.fills.append(record)
+        else:
+            self.summary = record
 
     def final_set(self) -> list[PictureRecord]:
         """The pictures that make up the set, in slot order.
@@ -129,9 +135,7 @@ class RunReader:
                         self.names.append(line.record.session)
                     yield line.record
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UserError(
-                f"{self._asked} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
-            ) from error
+            raise no_run_folder(self._asked) from error
         except OSError as error:
             raise UserError(f"{self.path} cannot be read ({error.strerror}).") from error
 
@@ -148,14 +152,9 @@ class RunReader:
             if isinstance(record, SessionRecord):
                 open_[record.session] = SessionRun(record)
             elif isinstance(record, PictureRecord | FillRecord | Summary):
-                if isinstance(record, PictureRecord):
-                    open_[record.session].pictures.append(record)
-                elif isinstance(record, FillRecord):
-                    open_[record.session].fills.append(record)
-                else:
-                    done = open_.pop(record.session)
-                    done.summary = record
-                    yield done
+                open_[record.session].add(record)
+                if isinstance(record, Summary):
+                    yield open_.pop(record.session)
         self.problems += [f"Session {name} was interrupted: it has no summary." for name in open_]
         yield from open_.values()
 

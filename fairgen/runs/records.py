@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
+from fairgen.common.documents import Part
 from fairgen.runs.chain import unchained
 from fairgen.runs.documents import ReadingDocument, SpecDocument, SteeringDocument, TechniqueDocument
 from fairgen.targets.approval import Approval
@@ -18,11 +19,7 @@ from fairgen.targets.approval import Approval
 Decision = Literal["kept", "discarded", "abstained"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ModelInfo(_Record):
+class ModelInfo(Part):
     """What sampled the pictures, precisely enough to sample them again."""
 
     name: str = Field(description="the model as it was asked for: 'embedded', a hub id or a folder")
@@ -86,11 +83,11 @@ class ModelInfo(_Record):
         """The identity of the model: one hash over those of all weights and other files, and what else the
         pipeline is called with; see `fingerprint_of`.
         """
-        called = json.dumps(self.arguments, sort_keys=True)
-        more = (
-            {"arguments": f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"} if self.arguments else {}
-        )
-        return fingerprint_of(self.weights | self.files | more)
+        files = self.weights | self.files
+        if self.arguments:
+            called = json.dumps(self.arguments, sort_keys=True)
+            files["arguments"] = f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"
+        return fingerprint_of(files)
 
     def changed_files(self, recorded: ModelInfo) -> list[str]:
         """Weights and other files that are not as in an earlier record, sorted. Records of 0.1.0 name only
@@ -107,7 +104,7 @@ def fingerprint_of(files: Mapping[str, str]) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-class RunRecord(_Record):
+class RunRecord(Part):
     """First line of the file."""
 
     type: Literal["run"] = "run"
@@ -123,7 +120,7 @@ class RunRecord(_Record):
     )
 
 
-class SignerRecord(_Record):
+class SignerRecord(Part):
     """Whose content credentials the pictures carry; nothing of the private key."""
 
     subject: str = Field(description="of the signing certificate, RFC 4514")
@@ -134,7 +131,7 @@ class SignerRecord(_Record):
     timestamps: bool = Field(description="whether an RFC 3161 authority states the time of signing")
 
 
-class Host(_Record):
+class Host(Part):
     """The machine, as far as the pictures may depend on it; no names of users or machines."""
 
     platform: str = Field(description="operating system and its release")
@@ -144,7 +141,7 @@ class Host(_Record):
     device: str = Field(description="the accelerator's name; empty on a CPU")
 
 
-class AuditPrompt(_Record):
+class AuditPrompt(Part):
     """One prompt of an audit; its sessions are called ``<name>.<arm>``."""
 
     name: str = Field(description="place in the list and the prompt's first words, fit for a folder")
@@ -161,7 +158,7 @@ class AuditPrompt(_Record):
     )
 
 
-class AuditRecord(_Record):
+class AuditRecord(Part):
     """Second line of an audit's file: everything that was fixed before its first picture."""
 
     type: Literal["audit"] = "audit"
@@ -200,8 +197,12 @@ class AuditRecord(_Record):
         """The id of a session of this audit."""
         return f"{prompt.name}.{arm}"
 
+    def sessions(self) -> dict[str, tuple[AuditPrompt, str]]:
+        """The ids of all sessions -> prompt and arm of each, prompt by prompt."""
+        return {self.session(prompt, arm): (prompt, arm) for prompt in self.prompts for arm in self.arms}
 
-class SessionRecord(_Record):
+
+class SessionRecord(Part):
     """One prompt under one technique: everything that was fixed before the first picture."""
 
     type: Literal["session"] = "session"
@@ -240,7 +241,7 @@ class SessionRecord(_Record):
     )
 
 
-class PictureRecord(_Record):
+class PictureRecord(Part):
     """One generated picture, kept or not."""
 
     type: Literal["picture"] = "picture"
@@ -276,7 +277,7 @@ class PictureRecord(_Record):
     readings: list[ReadingDocument] = Field(description="skin_tone readings as JSON, largest face first")
 
 
-class FillRecord(_Record):
+class FillRecord(Part):
     """A picture that was put into its slot after all, because the slot's tries were used up."""
 
     type: Literal["fill"] = "fill"
@@ -289,7 +290,7 @@ class FillRecord(_Record):
     file: str | None = Field(description="the picture's path from now on")
 
 
-class Distances(_Record):
+class Distances(Part):
     """How far a set of pictures is from its declared target.
 
     The distances compare the shares of ``measured`` with the target (`fairgen.stats`); they are None where no
@@ -329,7 +330,7 @@ class SetFigures(Distances):
     seconds: float = Field(description="spent on the set's pictures")
 
 
-class _SummaryHead(_Record):
+class _SummaryHead(Part):
     """What a summary says beside the figures; its keys come first."""
 
     type: Literal["summary"] = "summary"

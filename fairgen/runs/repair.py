@@ -19,9 +19,7 @@ from fairgen.runs.lines import CHANGED, Line, examined
 from fairgen.runs.reader import session_names
 from fairgen.runs.records import AuditRecord, RunRecord
 from fairgen.runs.turns import ahead_of
-from fairgen.runs.writer import RUN_FILE, line_of, open_locked
-
-__all__ = ["Repaired", "repair_run"]
+from fairgen.runs.writer import RUN_FILE, line_of, no_run_folder, open_locked
 
 
 @dataclass
@@ -54,14 +52,10 @@ def repair_run(folder: str | Path) -> Repaired | None:
     path = Path(folder)
     root = path.parent if path.name == RUN_FILE else path
     if not (root / RUN_FILE).is_file():
-        raise UserError(
-            f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named."
-        )
+        raise no_run_folder(folder)
     with closing(open_locked(root / RUN_FILE)):
         found = check_run(root)
-        if not found.faults:
-            return None
-        return _repaired(root, found)
+        return _repaired(root, found) if found.faults else None
 
 
 def _repaired(root: Path, found: RunCheck) -> Repaired:
@@ -95,18 +89,14 @@ def _require_plan(root: Path, head: list[Line]) -> None:
     if not head or isinstance(head[0].record, AuditRecord):
         return  # the first line alone was lost
     second = head[-1]
-    if PLANLESS in second.faults:
-        raise UserError(
-            f"{root / RUN_FILE}, line 2 {PLANLESS}. It says what the run is of, so the run cannot be gone on "
-            "with: begin it again, with --force to move what is there aside."
-        )
+    lost = PLANLESS in second.faults
     # The link of a sound record breaks where the line before it was changed.
-    if second.session is not None or (second.faults == [CHANGED] and head[0].faults):
-        return
-    if second.faults and second.number == 2:
+    sound = second.session is not None or (second.faults == [CHANGED] and head[0].faults)
+    if lost or (second.faults and second.number == 2 and not sound):
+        why = PLANLESS if lost else second.faults[0]
         raise UserError(
-            f"{root / RUN_FILE}, line 2 {second.faults[0]}. It says what the run is of, so the run cannot be "
-            "gone on with: begin it again, with --force to move what is there aside."
+            f"{root / RUN_FILE}, line 2 {why}. It says what the run is of, so the run cannot be gone on "
+            "with: begin it again, with --force to move what is there aside."
         )
 
 
@@ -132,11 +122,7 @@ def _with_waiting(root: Path, bad: set[str], files: Iterable[str]) -> tuple[set[
 def _move(root: Path, aside: Path, name: str) -> bool:
     """Move a file or folder of the run; False where there is none. Names are data: none leads outside."""
     old, new = root / name, aside / name
-    if (
-        not old.exists()
-        or old.resolve() == root.resolve()
-        or not old.resolve().is_relative_to(root.resolve())
-    ):
+    if not old.exists() or root.resolve() not in old.resolve().parents:
         return False
     new.parent.mkdir(parents=True, exist_ok=True)
     old.rename(new)
@@ -153,12 +139,12 @@ def _rewrite(path: Path, made: Path, bad: set[str], head: list[Line]) -> None:
             line, link = chained(line_of(first), link)
             new.write(line)
         for line_ in examined(file):
-            if isinstance(line_.record, RunRecord | AuditRecord):
-                audit = isinstance(line_.record, AuditRecord)
-                stays = line_.number <= 2 if audit else line_.number == 1 and not line_.faults
+            if isinstance(line_.record, AuditRecord):
+                stays = line_.number <= 2
+            elif isinstance(line_.record, RunRecord):
+                stays = line_.number == 1 and not line_.faults
             else:
                 stays = line_.record is not None and line_.session not in bad
-            if not stays:
-                continue
-            line, link = chained(line_.raw, link)
-            new.write(line)
+            if stays:
+                line, link = chained(line_.raw, link)
+                new.write(line)

@@ -8,7 +8,7 @@ where it does not, the run was made by other software, and going on is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -68,14 +68,13 @@ def sweep(folder: Path) -> None:
 def require_same(fresh: BaseModel, recorded: BaseModel, what: str) -> None:
     """Raise `UserError` where a record would now read otherwise than it was written, times aside."""
     now, then = fresh.model_dump(mode="json"), recorded.model_dump(mode="json")
-    differing = [key for key in then if key not in _NOT_COMPARED and not _agrees(now.get(key), then[key])]
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f"{what} cannot be continued: its {key} was {_short(then[key])} and would now be "
-            f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration that "
-            "began it, or begin a new run."
-        )
+    for key, value in then.items():
+        if key not in _NOT_COMPARED and not _agrees(now.get(key), value):
+            raise UserError(
+                f"{what} cannot be continued: its {key} was {_short(value)} and would now be "
+                f"{_short(now.get(key))}. Go on with the version of fairgen, the model and the calibration "
+                "that began it, or begin a new run."
+            )
 
 
 def _agrees(now: object, then: object) -> bool:
@@ -166,14 +165,15 @@ def damaged(
     folder: Path,
     saw: Callable[[PictureRecord, Path, Image.Image], None] | None = None,
     threads: Executor | None = None,
-) -> Sequence[PictureRecord]:
-    """Pictures of a session whose files are gone or broken.
+) -> list[tuple[PictureRecord, str]]:
+    """Pictures of a session whose files are gone or broken, each with the file that it should have.
 
     Args:
         saw: is given every whole picture, decoded, with its record and its file.
         threads: to look at several at once.
     """
     past = Past(run, folder)
+    moved = {fill.index: fill.file for fill in run.fills}
 
     def is_lost(picture: PictureRecord) -> bool:
         if picture.file is None:
@@ -181,4 +181,5 @@ def damaged(
         return past.where(picture, None if saw is None else partial(saw, picture)) is None
 
     looked = (map if threads is None else threads.map)(is_lost, run.pictures)
-    return [picture for picture, lost in zip(run.pictures, looked, strict=True) if lost]
+    lost = [picture for picture, gone in zip(run.pictures, looked, strict=True) if gone]
+    return [(picture, moved.get(picture.index) or str(picture.file)) for picture in lost]

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairgen.common.text import counted
 from fairgen.runs.reader import SessionRun
 from fairgen.runs.records import PictureRecord
 from fairgen.runs.resume import damaged
 
 if TYPE_CHECKING:
     from PIL import Image
-
-__all__ = ["Saw", "ShownPictures"]
 
 Saw = Callable[[SessionRun], "Callable[[PictureRecord, Path, Image.Image], None]"]
 """A session -> what is given each of its whole pictures: record, file, and the decoded picture."""
@@ -55,13 +54,10 @@ class ShownPictures:
 
     def _look(self, session: SessionRun) -> frozenset[int]:
         saw = None if self._saw is None else self._saw(session)
-        lost = frozenset(p.index for p in damaged(session, self.folder, saw, self._threads))
-        moved = {fill.index: fill.file for fill in session.fills}
-        for picture in session.pictures:
-            if picture.index in lost:
-                file = moved.get(picture.index) or str(picture.file)
-                (self._other if (self.folder / file).is_file() else self._gone).append(file)
-        return lost
+        lost = damaged(session, self.folder, saw, self._threads)
+        for _, file in lost:
+            (self._other if (self.folder / file).is_file() else self._gone).append(file)
+        return frozenset(picture.index for picture, _ in lost)
 
     @property
     def problems(self) -> list[str]:
@@ -73,6 +69,7 @@ class ShownPictures:
 def _sentence(files: list[str], what: str) -> str:
     more = len(files) - _NAMED
     named = ", ".join(files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    if len(files) == 1:
-        return f"1 picture is {what} ({named}): counted as it was read, and not shown."
-    return f"{len(files):,} pictures are {what} ({named}): counted as they were read, and not shown."
+    verb, it_was = ("is", "it was") if len(files) == 1 else ("are", "they were")
+    return (
+        f"{counted(len(files), 'picture')} {verb} {what} ({named}): counted as {it_was} read, and not shown."
+    )

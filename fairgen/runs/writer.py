@@ -16,8 +16,6 @@ from fairgen.errors import UserError
 from fairgen.runs.chain import chained, unchained
 from fairgen.runs.records import AuditRecord, RunRecord
 
-__all__ = ["RUN_FILE", "RecordWriter", "RunWriter", "holds_records", "line_of", "open_locked"]
-
 RUN_FILE = "run.jsonl"
 
 _BLOCK = 1 << 16
@@ -140,6 +138,11 @@ class RunWriter:
 def line_of(record: BaseModel) -> bytes:
     """A record as a line of a run file."""
     return record.model_dump_json().encode() + b"\n"
+
+
+def no_run_folder(folder: str | Path) -> UserError:
+    """What to say of a folder without a run file."""
+    return UserError(f"{folder} is no run folder (it has no {RUN_FILE}): give the folder that --out named.")
 
 
 def holds_records(path: Path) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairgen import stats
+from fairgen.runs import SessionRecord
 from fairgen.scoring.arms import mean, mean_figures
 from fairgen.scoring.figures import (
     Comparison,
@@ -30,17 +29,18 @@ FEWEST_OF_INTERVAL = 10
 """Prompts that an interval over prompts is given for; with fewer it is too wide to tell anything."""
 _TV, _TV_GAP, _ITA = (0.0, 1.0), (-1.0, 1.0), (-90.0, 90.0)
 """Least and largest possible value."""
+_NO_DRAW = np.zeros(1)
+"""Sums of draws begin with it, and add set by set: of 10,000 sets a copy of all would take 160 MB."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One prompt with its sets, arm -> set."""
+    """One prompt with its sets, arm -> set; ``record`` is that of the first one."""
 
-    prompt: str
+    name: str
     group: str | None
-    scale: str
-    target: dict[str, float]
-    sets: Mapping[str, MeasuredSet]
+    record: SessionRecord
+    sets: dict[str, MeasuredSet] = field(default_factory=dict)
 
     def complete(self, arms: Sequence[str]) -> bool:
         """Whether every arm has a finished set of it."""
@@ -59,13 +59,13 @@ def _arm(cases: Sequence[Case], arm: str, tolerance: float) -> ReportedArm:
         **dict(_means(cases, arm, tolerance)),
         arm=arm,
         tv_range=interval_over([s.figures.tv for s in sets if s.figures.tv is not None], _TV),
-        tv_read=stats.central(_sum(drawn) / len(drawn), 0.95) if drawn else None,
+        tv_read=stats.central(sum(drawn, _NO_DRAW) / len(drawn), 0.95) if drawn else None,
         beyond_chance=_beyond_chance([s.figures for s in sets]),
     )
 
 
 def _means(cases: Sequence[Case], arm: str, tolerance: float) -> MeanFigures:
-    return mean_figures([(case.prompt, case.sets[arm].figures) for case in cases], tolerance)
+    return mean_figures([(case.record.prompt, case.sets[arm].figures) for case in cases], tolerance)
 
 
 def _beyond_chance(figures: Sequence[ReportedSet]) -> int | None:
@@ -91,7 +91,7 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
         of_arm, of_other = ([s.figures.tv or 0.0 for s in side] for side in zip(*known, strict=True))
         gaps = np.subtract(of_arm, of_other)
         paired = stats.paired_difference(of_other, of_arm) if len(known) > 1 else None
-        closer = _sum(_redrawn(a) < _redrawn(b) for a, b in known)
+        closer = sum((np.asarray(_redrawn(a) < _redrawn(b), dtype=np.float64) for a, b in known), _NO_DRAW)
         found.append(
             Comparison(
                 arm=arm,
@@ -108,14 +108,6 @@ def comparisons(cases: Sequence[Case], arms: Sequence[str]) -> list[Comparison]:
     return found
 
 
-def _sum(vectors: Iterable[NDArray[Any]]) -> Vector:
-    """Their sum, one at a time: of 10,000 sets a copy of all would take 160 MB."""
-    whole: Vector = np.zeros(1)
-    for vector in vectors:
-        whole = whole + vector
-    return whole
-
-
 def _redrawn(found: MeasuredSet) -> Vector:
     assert found.redrawn is not None
     return found.redrawn
@@ -130,13 +122,13 @@ def groups(cases: Sequence[Case], arms: Sequence[str], *, tolerance: float) -> l
 
 
 def _group(name: str | None, cases: Sequence[Case], arms: Sequence[str], tolerance: float) -> GroupFigures:
-    scales = {case.scale for case in cases}
-    classes = list(cases[0].target) if len(scales) == 1 else []
+    scales = {case.record.scale for case in cases}
+    classes = list(cases[0].record.target) if len(scales) == 1 else []
     return GroupFigures(
         group=name,
         prompts=len(cases),
         scale=scales.pop() if len(scales) == 1 else None,
-        target={key: float(np.mean([case.target[key] for case in cases])) for key in classes},
+        target={key: float(np.mean([case.record.target[key] for case in cases])) for key in classes},
         arms={arm: _group_arm(cases, arm, classes, tolerance) for arm in arms},
     )
 

@@ -6,14 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Part
 from fairgen.runs import AuditRecord, RunRecord, SetFigures, Summary
 from fairgen.scoring.figures import MeanFigures
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ArmFigures(MeanFigures):
@@ -24,7 +21,7 @@ class ArmFigures(MeanFigures):
     groups: dict[str, MeanFigures] = Field(description="group -> the same for its prompts; '' has no mark")
 
 
-class AuditSummary(_Part):
+class AuditSummary(Part):
     """What ``summary.json`` holds and ``fairgen audit --json`` prints."""
 
     type: Literal["audit_summary"] = "audit_summary"
@@ -88,23 +85,16 @@ def arm_figures(audit: AuditRecord, summaries: Iterable[Summary]) -> list[ArmFig
     by_name = {s.session: s for s in summaries}
     found = []
     for arm in audit.arms:
-        pairs = [(p, by_name[name]) for p in audit.prompts if (name := audit.session(p, arm)) in by_name]
-        groups = list(dict.fromkeys(prompt.group for prompt, _ in pairs))
-        found.append(
-            ArmFigures(
-                arm=arm,
-                of=len(audit.prompts),
-                groups={
-                    group or "": mean_figures(
-                        [(p.prompt, s) for p, s in pairs if p.group == group], audit.tolerance
-                    )
-                    for group in groups
-                }
-                if groups != [None]
-                else {},
-                **dict(mean_figures([(p.prompt, s) for p, s in pairs], audit.tolerance)),
-            )
-        )
+        sets: list[tuple[str, Summary]] = []
+        groups: dict[str | None, list[tuple[str, Summary]]] = {}
+        for prompt in audit.prompts:
+            if (name := audit.session(prompt, arm)) in by_name:
+                sets.append((prompt.prompt, by_name[name]))
+                groups.setdefault(prompt.group, []).append(sets[-1])
+        means = {group or "": mean_figures(part, audit.tolerance) for group, part in groups.items()}
+        whole = mean_figures(sets, audit.tolerance)
+        marked = means if list(groups) != [None] else {}
+        found.append(ArmFigures(arm=arm, of=len(audit.prompts), groups=marked, **dict(whole)))
     return found
 
 
@@ -118,7 +108,7 @@ def audit_summary(
 ) -> AuditSummary:
     """The whole audit, finished or not."""
     done = {s.session: s for s in summaries}
-    names = [audit.session(prompt, arm) for prompt in audit.prompts for arm in audit.arms]
+    names = audit.sessions()
     return AuditSummary(
         fairgen=run.fairgen,
         created_at=run.created_at.isoformat(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairgen._version import __version__
 from fairgen.errors import UserError
@@ -38,17 +37,6 @@ class Collected:
     sets: list[dict[str, MeasuredSet]]
 
 
-@dataclass
-class _Entry:
-    """One prompt while the file is read."""
-
-    name: str
-    prompt: str
-    group: str | None
-    record: SessionRecord
-    sets: dict[str, MeasuredSet]
-
-
 def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures | None = None) -> Collected:
     """Measure every session of a run. Memory holds the open sessions and a short value for each picture.
 
@@ -65,8 +53,8 @@ def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures 
     """
     audit = reader.audit
     tolerance = audit.tolerance if audit else MEETS_WITHIN
-    places = _places(audit)
-    entries: dict[tuple[str, ...], _Entry] = {}
+    places = audit.sessions() if audit else {}
+    found: dict[tuple[str, ...], Case] = {}
     specs: dict[str, SpecDocument] = dict(audit.specs) if audit else {}
     models: dict[str, ModelInfo] = {}
     signers: dict[str, SignerRecord] = {}
@@ -78,23 +66,23 @@ def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures 
         models.setdefault(record.model.model_dump_json(), record.model)
         if record.signer is not None:
             signers.setdefault(record.signer.fingerprint, record.signer)
-        name, group, arm = places.get(record.session, ("", None, record.steering))
-        key = (name,) if name else _free_key(entries, record)
-        entry = entries.setdefault(key, _Entry(name or record.session, record.prompt, group, record, {}))
+        prompt, arm = places.get(record.session, (None, record.steering))
+        key = (prompt.name,) if prompt else _free_key(found, record)
+        name, group = (prompt.name, prompt.group) if prompt else (record.session, None)
+        case = found.setdefault(key, Case(name, group, record))
         looked_at = shown.of(session) if shown else session
-        entry.sets[arm] = measure(looked_at, arm, tolerance=tolerance)
+        case.sets[arm] = measure(looked_at, arm, tolerance=tolerance)
         if watch is not None:
             watch(session, arm, group)
-    if not entries:
+    if not found:
         raise UserError(
             f"{reader.folder} holds no pictures yet: its run file has no session that made one: generate "
             "into it first."
         )
-    arms = audit.arms if audit else _arms_seen(entries.values())
-    as_listed = _as_listed(list(entries.values()), audit)
-    ordered = _worst_first(as_listed, arms)
-    problems = reader.problems + _missing(audit, entries) + (shown.problems if shown else [])
-    cases = [Case(e.prompt, e.group, e.record.scale, e.record.target, e.sets) for e in as_listed]
+    cases = _as_listed(list(found.values()), audit)
+    arms = audit.arms if audit else _arms_seen(cases)
+    ordered = _worst_first(cases, arms)
+    problems = reader.problems + _missing(audit, cases) + (shown.problems if shown else [])
     complete = [case for case in cases if case.complete(arms)]
     figures = ReportFigures(
         fairgen=__version__,
@@ -106,7 +94,7 @@ def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures 
         arms=arm_figures(complete, arms, tolerance=tolerance),
         comparisons=comparisons(complete, arms),
         groups=groups(complete, arms, tolerance=tolerance),
-        prompts=[_prompt(e, arms) for e in ordered],
+        prompts=[_prompt(case, arms) for case in ordered],
         approvals={
             key: approval_state(spec.get("approved_by"), spec.get("approved_hash"), key)
             for key, spec in specs.items()
@@ -117,71 +105,61 @@ def collect(reader: RunReader, watch: Watch | None = None, shown: ShownPictures 
         audit=audit,
         problems=problems,
     )
-    return Collected(reader.folder, figures, [e.sets for e in ordered])
+    return Collected(reader.folder, figures, [case.sets for case in ordered])
 
 
-def _places(audit: AuditRecord | None) -> dict[str, tuple[str, str | None, str]]:
-    """Session -> name and group of its prompt, and arm."""
-    if audit is None:
-        return {}
-    return {audit.session(p, arm): (p.name, p.group, arm) for p in audit.prompts for arm in audit.arms}
-
-
-def _free_key(entries: Mapping[tuple[str, ...], _Entry], record: SessionRecord) -> tuple[str, ...]:
+def _free_key(found: Mapping[tuple[str, ...], Case], record: SessionRecord) -> tuple[str, ...]:
     key: tuple[str, ...] = ("", record.prompt, record.spec_hash)
-    while key in entries and record.steering in entries[key].sets:
+    while key in found and record.steering in found[key].sets:
         key = (*key, record.session)
     return key
 
 
-def _arms_seen(entries: Any) -> list[str]:
-    seen = dict.fromkeys(arm for entry in entries for arm in entry.sets)
+def _arms_seen(cases: Sequence[Case]) -> list[str]:
+    seen = dict.fromkeys(arm for case in cases for arm in case.sets)
     return sorted(seen, key=lambda arm: arm != UNSTEERED)
 
 
-def _as_listed(entries: list[_Entry], audit: AuditRecord | None) -> list[_Entry]:
+def _as_listed(cases: list[Case], audit: AuditRecord | None) -> list[Case]:
     if audit is None:
-        return entries
+        return cases
     place = {prompt.name: number for number, prompt in enumerate(audit.prompts)}
-    return sorted(entries, key=lambda e: place.get(e.name, len(place)))
+    return sorted(cases, key=lambda case: place.get(case.name, len(place)))
 
 
-def _worst_first(entries: list[_Entry], arms: Sequence[str]) -> list[_Entry]:
+def _worst_first(cases: list[Case], arms: Sequence[str]) -> list[Case]:
     """By the largest TV that a steered set is left with, then by the unsteered one; ties stay in their order.
 
     Prompts that are not finished come last: their distances are of what happens to be there.
     """
 
-    def badness(entry: _Entry) -> tuple[bool, float, float]:
-        def tv(arm: str) -> float:
-            return (entry.sets[arm].figures.tv or 0.0) if arm in entry.sets else 0.0
-
-        steered = max((tv(arm) for arm in arms if arm != UNSTEERED), default=0.0)
-        whole = all(arm in entry.sets and entry.sets[arm].figures.finished for arm in arms)
+    def badness(case: Case) -> tuple[bool, float, float]:
+        tv = {arm: found.figures.tv or 0.0 for arm, found in case.sets.items()}
+        unsteered = tv.pop(UNSTEERED, 0.0)
         # Sets of one size have few distances: without rounding, the last bit would decide between equals.
-        return not whole, -round(steered, 9), -round(tv(UNSTEERED), 9)
+        return not case.complete(arms), -round(max(tv.values(), default=0.0), 9), -round(unsteered, 9)
 
-    return sorted(entries, key=badness)
+    return sorted(cases, key=badness)
 
 
-def _missing(audit: AuditRecord | None, entries: Mapping[tuple[str, ...], _Entry]) -> list[str]:
+def _missing(audit: AuditRecord | None, cases: Sequence[Case]) -> list[str]:
     if audit is None:
         return []
     wanted = len(audit.prompts) * len(audit.arms)
-    begun = sum(len(entry.sets) for entry in entries.values())
+    begun = sum(len(case.sets) for case in cases)
     return [f"{wanted - begun} of the audit's {wanted} sets were not begun."] if begun < wanted else []
 
 
-def _prompt(entry: _Entry, arms: Sequence[str]) -> PromptFigures:
-    record = entry.record
+def _prompt(case: Case, arms: Sequence[str]) -> PromptFigures:
+    record = case.record
     return PromptFigures(
-        name=entry.name,
-        prompt=entry.prompt,
-        group=entry.group,
+        name=case.name,
+        prompt=record.prompt,
+        group=case.group,
         spec=str(record.spec.get("name", "by hand")),
         spec_hash=record.spec_hash,
         context=record.context,
         scale=record.scale,
         target=record.target,
-        sets={arm: entry.sets[arm].figures for arm in arms if arm in entry.sets},
+        sets={arm: case.sets[arm].figures for arm in arms if arm in case.sets},
     )

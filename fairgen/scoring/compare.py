@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fairgen import stats
+from fairgen.common.documents import Part
 from fairgen.common.text import counted, readable
 from fairgen.errors import UserError
 from fairgen.runs import RunReader, SessionRun
 from fairgen.scoring.across import interval_over
 from fairgen.scoring.arms import mean
+from fairgen.scoring.numbers import counts_of
 from fairgen.scoring.rescore import arm_of, groups_of, measured_on
 
 CHANCE = 0.05
@@ -28,11 +30,7 @@ _DRAWS_A_ROW = 100
 """Draws for each row: Holm multiplies the smallest p-value by the number of rows."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ComparedSet(_Part):
+class ComparedSet(Part):
     """One prompt under one arm, in both runs."""
 
     prompt: str
@@ -56,7 +54,7 @@ class ComparedSet(_Part):
     )
 
 
-class ComparedArm(_Part):
+class ComparedArm(Part):
     """Means over the prompts that both runs hold."""
 
     arm: str
@@ -74,7 +72,7 @@ class ComparedArm(_Part):
     )
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """Two runs, compared."""
 
     runs: tuple[str, str]
@@ -114,7 +112,7 @@ class _Read:
 
     @property
     def counts(self) -> dict[str, int]:
-        return {name: self.classes.count(name) for name in self.target}
+        return counts_of(self.target, self.first.values())
 
 
 def compare_runs(first: str | Path, second: str | Path) -> Comparison:
@@ -129,11 +127,9 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
     shared = [key for key in a if key in b]
     same = [key for key in shared if (a[key].scale, a[key].target) == (b[key].scale, b[key].target)]
     if not same:
-        why = (
-            "their targets differ: hold both against one spec with `fairgen score`"
-            if shared
-            else ("no prompt was run under the same arm in both")
-        )
+        why = "no prompt was run under the same arm in both"
+        if shared:
+            why = "their targets differ: hold both against one spec with `fairgen score`"
         raise UserError(f"{first} and {second} have nothing to compare: {why}.")
     draws = max(9_999, _DRAWS_A_ROW * len(same))
     sets = _corrected([_compared(a[key], b[key], draws) for key in same])
@@ -166,16 +162,16 @@ def _name(key: tuple[str, str]) -> str:
 def _read(folder: str | Path, problems: list[str]) -> dict[tuple[str, str], _Read]:
     reader = RunReader(folder)
     groups = groups_of(reader.audit)
-    found: dict[tuple[str, str], tuple[str, _Read]] = {}
+    found: dict[str, _Read] = {}
+    seen: set[tuple[str, str]] = set()
     for session in reader.sessions():
-        key = (session.record.prompt, arm_of(session))
-        if key in found:
+        name, key = session.record.session, (session.record.prompt, arm_of(session))
+        if key in seen:
             raise UserError(f"{folder} holds {_name(key)} more than once: compare runs that hold it once.")
-        name = session.record.session
-        found[key] = (name, _kept(session, groups.get(name)))
+        seen.add(key)
+        found[name] = _kept(session, groups.get(name))
     problems += [f"{readable(folder)}: {problem}" for problem in reader.problems]
-    place = {name: number for number, name in enumerate(reader.names)}
-    return {key: read for key, (_, read) in sorted(found.items(), key=lambda item: place[item[1][0]])}
+    return {(read.prompt, read.arm): read for read in (found[name] for name in reader.names)}
 
 
 def _kept(session: SessionRun, group: str | None) -> _Read:
@@ -203,29 +199,20 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
     p_value = None
     if len(left) > 1 and len(right) > 1:
         p_value = stats.difference_test(left, right, a.target, paired=paired, draws=draws)
+    size = stats.common_size(a.counts, b.counts)
     return ComparedSet(
         prompt=a.prompt,
         arm=a.arm,
         group=a.group if a.group is not None else b.group,
         count=(a.count, b.count),
         tv=(a.tv, b.tv),
-        difference=_minus(b.tv, a.tv),
+        difference=None if a.tv is None or b.tv is None else b.tv - a.tv,
         first_pass_tv=(a.first_pass_tv, b.first_pass_tv),
-        first_pass_difference=_minus(*reversed(_alike(a, b))),
+        first_pass_difference=b.rarefied(size) - a.rarefied(size) if size else None,
         p_value=p_value,
         p_holm=None,
         paired=paired,
     )
-
-
-def _alike(a: _Read, b: _Read) -> tuple[float | None, float | None]:
-    """First-pass TV of both at the smaller count."""
-    size = stats.common_size(a.counts, b.counts)
-    return (a.rarefied(size), b.rarefied(size)) if size else (None, None)
-
-
-def _minus(x: float | None, y: float | None) -> float | None:
-    return None if x is None or y is None else x - y
 
 
 def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
@@ -250,11 +237,11 @@ def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -
     return ComparedArm(
         arm=arm,
         prompts=len(sets),
-        tv=(mean([one.tv[0] for one in sets]), mean([one.tv[1] for one in sets])),
-        difference=mean([one.difference for one in sets]),
+        tv=(mean(one.tv[0] for one in sets), mean(one.tv[1] for one in sets)),
+        difference=mean(one.difference for one in sets),
         first_pass_tv=(
-            mean([one.first_pass_tv[0] for one in sets]),
-            mean([one.first_pass_tv[1] for one in sets]),
+            mean(one.first_pass_tv[0] for one in sets),
+            mean(one.first_pass_tv[1] for one in sets),
         ),
         interval=interval,
         p_value=p_value,

@@ -10,35 +10,24 @@ version, and marked as deprecated.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, Field
 
+from fairgen.common.documents import Part
 from fairgen.runs import AuditRecord, Distances, ModelInfo, SetFigures, SignerRecord, SpecDocument
 from fairgen.targets.approval import Approval
 
 Range = tuple[float, float]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _old(name: str) -> Any:
-    return Field(description=f"old name of {name}", json_schema_extra={"deprecated": True})
-
-
-class _Renamed(_Part):
-    """Fills the fields of old names from the new ones."""
-
-    old_names: ClassVar[dict[str, str]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _both_names(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {old: data[new] for old, new in cls.old_names.items() if new in data} | data
+def _old(old: str, new: str) -> Any:
+    """A field of an old name, which is filled from the new one where it is not given itself."""
+    return Field(
+        description=f"old name of {new}",
+        json_schema_extra={"deprecated": True},
+        validation_alias=AliasChoices(old, new),
+    )
 
 
 class Figures(Distances):
@@ -63,7 +52,7 @@ class Figures(Distances):
         return (self.noise_floor_tv or 0.0) * self.kept
 
 
-class _ReportedHead(_Part):
+class _ReportedHead(Part):
     """What is said of a set beside its figures."""
 
     arm: str = Field(description="the technique that was asked for: 'none', 'prompt', 'embedding' ...")
@@ -72,30 +61,22 @@ class _ReportedHead(_Part):
     steered: bool = Field(description="False for 'none', and where the technique stayed off (see notes)")
 
 
-class ReportedSet(_Renamed, Figures, SetFigures, _ReportedHead):
+class ReportedSet(Figures, SetFigures, _ReportedHead):
     """One prompt under one arm: what was made, and how far the set is from the prompt's declared target."""
-
-    old_names: ClassVar[dict[str, str]] = {
-        "wanted": "count",
-        "counted": "kept",
-        "not_read": "abstained",
-        "reasons": "abstentions",
-        "chance_tv": "noise_floor_tv",
-    }
 
     first_pass_ranges: dict[str, Range] = Field(
         description="class -> simultaneous interval of its share in the first pass; empty without a reading"
     )
     mean_ita: float | None = Field(description="degrees, over the kept pictures")
     notes: list[str]
-    wanted: int = _old("count")
-    counted: int = _old("kept")
-    not_read: int = _old("abstained")
-    reasons: dict[str, int] = _old("abstentions")
-    chance_tv: float | None = _old("noise_floor_tv")
+    wanted: int = _old("wanted", "count")
+    counted: int = _old("counted", "kept")
+    not_read: int = _old("not_read", "abstained")
+    reasons: dict[str, int] = _old("reasons", "abstentions")
+    chance_tv: float | None = _old("chance_tv", "noise_floor_tv")
 
 
-class PromptFigures(_Part):
+class PromptFigures(Part):
     """One prompt: its target, and its set under each arm (arms that were not run are left out)."""
 
     name: str
@@ -109,7 +90,7 @@ class PromptFigures(_Part):
     sets: dict[str, ReportedSet] = Field(description="arm -> set")
 
 
-class MeanFigures(_Part):
+class MeanFigures(Part):
     """Some sets together: means over prompts, each counting the same; None where no picture could be read."""
 
     prompts: int = Field(description="sets that the means are over")
@@ -131,20 +112,8 @@ class MeanFigures(_Part):
     seconds: float
 
 
-class ReportedArm(_Renamed, MeanFigures):
+class ReportedArm(MeanFigures):
     """One arm over all prompts that every arm has finished."""
-
-    old_names: ClassVar[dict[str, str]] = {
-        "counted": "kept",
-        "not_read": "abstained",
-        "made_per_kept": "generated_per_kept",
-        "mean_tv": "tv",
-        "mean_tv_range": "tv_range",
-        "mean_tv_read": "tv_read",
-        "mean_first_pass_tv": "first_pass_tv",
-        "mean_chance_tv": "noise_floor_tv",
-        "mean_alignment_error": "alignment_error",
-    }
 
     arm: str
     tv_range: Range | None = Field(
@@ -155,18 +124,18 @@ class ReportedArm(_Renamed, MeanFigures):
         description="prompts that differ from their target by more than chance (p < .05 after Holm's "
         "correction); None for steered arms, whose pictures are no independent draws"
     )
-    counted: int = _old("kept")
-    not_read: int = _old("abstained")
-    made_per_kept: float | None = _old("generated_per_kept")
-    mean_tv: float | None = _old("tv")
-    mean_tv_range: Range | None = _old("tv_range")
-    mean_tv_read: Range | None = _old("tv_read")
-    mean_first_pass_tv: float | None = _old("first_pass_tv")
-    mean_chance_tv: float | None = _old("noise_floor_tv")
-    mean_alignment_error: float | None = _old("alignment_error")
+    counted: int = _old("counted", "kept")
+    not_read: int = _old("not_read", "abstained")
+    made_per_kept: float | None = _old("made_per_kept", "generated_per_kept")
+    mean_tv: float | None = _old("mean_tv", "tv")
+    mean_tv_range: Range | None = _old("mean_tv_range", "tv_range")
+    mean_tv_read: Range | None = _old("mean_tv_read", "tv_read")
+    mean_first_pass_tv: float | None = _old("mean_first_pass_tv", "first_pass_tv")
+    mean_chance_tv: float | None = _old("mean_chance_tv", "noise_floor_tv")
+    mean_alignment_error: float | None = _old("mean_alignment_error", "alignment_error")
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """An arm against the unsteered one, prompt by prompt."""
 
     arm: str
@@ -182,21 +151,19 @@ class Comparison(_Part):
     closer_read: Range = Field(description="the same count with every label redrawn from the reader")
 
 
-class GroupArm(_Renamed, MeanFigures):
+class GroupArm(MeanFigures):
     """One arm in one group of prompts."""
-
-    old_names: ClassVar[dict[str, str]] = {"counted": "kept", "mean_tv": "tv"}
 
     measured: dict[str, int] = Field(description="class -> pictures, all prompts of the group")
     mean_ita: float | None = Field(description="degrees; mean of the prompts' means")
     mean_ita_range: Range | None = Field(
         description="interval of it over prompts of this kind; None with fewer than 10"
     )
-    counted: int = _old("kept")
-    mean_tv: float | None = _old("tv")
+    counted: int = _old("counted", "kept")
+    mean_tv: float | None = _old("mean_tv", "tv")
 
 
-class GroupFigures(_Part):
+class GroupFigures(Part):
     """One group of prompts, such as occupations of high status. Only prompts that every arm has finished."""
 
     group: str | None = Field(description="None: prompts without a mark")
@@ -206,7 +173,7 @@ class GroupFigures(_Part):
     arms: dict[str, GroupArm]
 
 
-class ReportFigures(_Part):
+class ReportFigures(Part):
     """A whole report."""
 
     schema_version: Literal[1] = 1

@@ -43,7 +43,6 @@ class MeasuredSet:
     """The figures of one session, and what pages and comparisons need beside them."""
 
     figures: ReportedSet
-    target: dict[str, float]
     inside: tuple[Shot, ...]
     """The final set, in the order of its places."""
     outside: tuple[Shot, ...]
@@ -84,7 +83,7 @@ def measure(session: SessionRun, arm: str, *, tolerance: float) -> MeasuredSet:
         mean_ita=float(np.mean(angles)) if angles else None,
         notes=session.summary.notes if session.summary else record.notes,
     )
-    return MeasuredSet(found, target, inside, outside, redrawn(vectors, target, record.session))
+    return MeasuredSet(found, inside, outside, redrawn(vectors, target, record.session))
 
 
 def _shots(pictures: Sequence[PictureRecord], session: SessionRun, *, kept: bool) -> list[Shot]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from fairgen import stats
 from fairgen.stats.sequential import ChangeProcess, EProcess, ShareBox, change_bins, share_sequence
 from fairgen.stats.sequential.change import tie_breaker
-
-__all__ = ["ContextFigures", "ContextWatch", "History", "Levels", "Test"]
 
 Test = str
 """``target``: the stream is off target; ``change``: the stream changed."""
@@ -142,27 +140,18 @@ class ContextWatch:
     Args:
         context: its name.
         target: class -> declared share; classes light to dark.
-        box: shares of readings that pictures on target may have; None: the declared ones, exactly.
+        box: shares of readings that pictures on target may have.
         levels: for the whole monitor.
         weight: part of the level that this context may use, 0 (it warns, but cannot alarm) to 1.
     """
 
     def __init__(
-        self,
-        context: str,
-        target: Mapping[str, float],
-        box: ShareBox | None = None,
-        *,
-        levels: Levels | None = None,
-        weight: float = 1.0,
+        self, context: str, target: dict[str, float], box: ShareBox, *, levels: Levels, weight: float
     ) -> None:
-        self.context, self.target, self.weight = context, dict(target), weight
-        self.levels, self._classes = levels or Levels(), list(target)
-        shares = np.array(list(target.values()), dtype=np.float64)
-        self.box = box or ShareBox.point(shares)
-        centre = self.box.project((self.box.low + self.box.high) / (self.box.low + self.box.high).sum())
-        self._off = EProcess(self.box, centre)
-        self._changed = ChangeProcess(change_bins(centre), len(shares))
+        self.context, self.target, self.box, self.levels, self.weight = context, target, box, levels, weight
+        self._place = {name: k for k, name in enumerate(target)}
+        self._off = EProcess(box)
+        self._changed = ChangeProcess(change_bins(box.centre), len(target))
         self.history = History()
         self.offered = self.unreadable = 0
         self._abstained: dict[str, int] = {}
@@ -188,32 +177,30 @@ class ContextWatch:
             self._number(estimate)
             self._unread_tones[estimate] = self._unread_tones.get(estimate, 0) + 1
 
-    def _number(self, tone: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        if tone not in self.target:
-            raise KeyError(tone)
-        return np.array([self._classes.index(tone)])
+    def _number(self, tone: str) -> NDArray[np.int64]:
+        return np.array([self._place[tone]])
 
     def tests(self) -> dict[Test, TestFigures]:
         """Both tests as they stand."""
-        values = {"target": self._off.values[0], "change": self._changed.values[0]}
-        levels = {
-            "target": self.levels.target(exact=self.box.is_point),
-            "change": self.levels.change,
+        both = {
+            "target": (self._off.values[0], self.levels.target(exact=self.box.is_point)),
+            "change": (self._changed.values[0], self.levels.change),
         }
         return {
             name: TestFigures(
                 evidence=float(value),
-                alone=1 / levels[name],
-                line=1 / (levels[name] * self.weight) if self.weight > 0 else None,
+                alone=1 / level,
+                line=1 / (level * self.weight) if self.weight > 0 else None,
             )
-            for name, value in values.items()
+            for name, (value, level) in both.items()
         }
 
     def figures(self) -> ContextFigures:
         """All figures as they stand."""
-        counts = {name: int(n) for name, n in zip(self._classes, self._off.counts[0], strict=True)}
+        counts = {name: int(n) for name, n in zip(self.target, self._off.counts[0], strict=True)}
+        unread = {name: self._unread_tones.get(name, 0) for name in self.target}
         shares = np.array(list(self.target.values()))
-        edges = zip(self._classes, self.box.low, self.box.high, strict=True)
+        edges = zip(self.target, self.box.low, self.box.high, strict=True)
         return ContextFigures(
             context=self.context,
             target=self.target,
@@ -226,10 +213,7 @@ class ContextWatch:
             tv_allowed=self.box.farthest(shares / shares.sum()),
             noise_floor_tv=stats.noise_floor(self.target, self.read) if self.read else None,
             abstained=dict(self._abstained),
-            abstained_by_tone={
-                name: (self._unread_tones.get(name, 0), counts[name] + self._unread_tones.get(name, 0))
-                for name in self._classes
-            },
+            abstained_by_tone={name: (n, counts[name] + n) for name, n in unread.items()},
             unreadable=self.unreadable,
             tests=self.tests(),
         )

@@ -10,29 +10,14 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fairgen import stats
 from fairgen.runs import Distances, PictureRecord, SessionRun, SetFigures
 from fairgen.scoring.figures import Figures
 from fairgen.stats.distances import Vector
 
-__all__ = [
-    "MEETS_WITHIN",
-    "Bar",
-    "bars",
-    "chance_band",
-    "counts_of",
-    "distances",
-    "figures",
-    "redrawn",
-    "set_figures",
-    "vectors_of",
-]
-
 MEETS_WITHIN = 0.1
 """Total variation within which a set counts as meeting its target, unless a run says otherwise."""
-_REDRAWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -56,16 +41,13 @@ def chance_band(target: Mapping[str, float], n: int) -> dict[str, tuple[float, f
     """
     from scipy.stats import binom
 
-    low_high = {}
-    for key, share in target.items():
-        low, high = binom.interval(0.9, n, share)
-        low_high[key] = (float(low) / n, float(high) / n)
-    return low_high
+    found = {key: binom.interval(0.9, n, share) for key, share in target.items()}
+    return {key: (float(low) / n, float(high) / n) for key, (low, high) in found.items()}
 
 
-def counts_of(classes: Iterable[str], pictures: Iterable[PictureRecord]) -> dict[str, int]:
-    """Class -> pictures that show it, zeros included; pictures without a reading are left out."""
-    counted = Counter(picture.measured for picture in pictures)
+def counts_of(classes: Iterable[str], found: Iterable[str | None]) -> dict[str, int]:
+    """Class -> how often it was found, zeros included; None (a picture without a reading) is left out."""
+    counted = Counter(found)
     return {name: counted[name] for name in classes}
 
 
@@ -105,7 +87,7 @@ def redrawn(
     """
     if not vectors:
         return None
-    return stats.redrawn_tv(vectors, target, draws=_REDRAWS, seed=zlib.crc32(name.encode()))
+    return stats.redrawn_tv(vectors, target, seed=zlib.crc32(name.encode()))
 
 
 def figures(
@@ -127,26 +109,14 @@ def figures(
         tolerance: TV of the equivalence test.
         name: of the set (see `redrawn`).
     """
-    return Figures(
-        **dict(distances(measured, target)), **_doubt(measured, target, vectors, independent, tolerance, name)
-    )
-
-
-def _doubt(
-    measured: Mapping[str, int],
-    target: Mapping[str, float],
-    vectors: Sequence[Mapping[str, float]],
-    independent: bool,
-    tolerance: float,
-    name: str,
-) -> dict[str, Any]:
     tested = independent and any(measured.values())
     drawn = redrawn(vectors, target, name)
-    return {
-        "tv_read": None if drawn is None else stats.central(drawn, 0.95),
-        "p_differs": stats.multinomial_test(measured, target) if tested else None,
-        "p_meets": stats.equivalence_test(measured, target, tolerance) if tested else None,
-    }
+    return Figures(
+        **dict(distances(measured, target)),
+        tv_read=None if drawn is None else stats.central(drawn, 0.95),
+        p_differs=stats.multinomial_test(measured, target) if tested else None,
+        p_meets=stats.equivalence_test(measured, target, tolerance) if tested else None,
+    )
 
 
 def set_figures(session: SessionRun, *, seconds: float | None = None) -> SetFigures:
@@ -156,9 +126,9 @@ def set_figures(session: SessionRun, *, seconds: float | None = None) -> SetFigu
         seconds: its time; default: that of its summary, else the sum over its pictures.
     """
     record, pictures = session.record, session.pictures
-    found = distances(counts_of(record.classes, session.final_set()), record.target)
+    found = distances(counts_of(record.classes, (p.measured for p in session.final_set())), record.target)
     first = [p for p in pictures if p.attempt == 0]
-    first_pass = counts_of(record.classes, first)
+    first_pass = counts_of(record.classes, (p.measured for p in first))
     unread = Counter(str(p.abstained) for p in pictures if p.abstained is not None)
     asked = [p for p in pictures if p.wanted is not None and p.measured is not None]
     if seconds is None:

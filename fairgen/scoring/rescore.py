@@ -4,25 +4,21 @@ records.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Part
 from fairgen.common.text import readable
 from fairgen.errors import UserError
 from fairgen.runs import AuditRecord, Distances, PictureRecord, RunReader, SessionRun
 from fairgen.scoring.arms import mean
-from fairgen.scoring.numbers import distances
+from fairgen.scoring.numbers import counts_of, distances
 from fairgen.targets import FairnessSpec
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _ScoredHead(_Part):
+class _ScoredHead(Part):
     """Which set it is."""
 
     session: str
@@ -43,7 +39,7 @@ class ScoredSet(Distances, _ScoredHead):
     tv_then: float | None = Field(description="TV from the target that it was made for")
 
 
-class ScoredArm(_Part):
+class ScoredArm(Part):
     """Means over the sets of an arm."""
 
     arm: str
@@ -55,7 +51,7 @@ class ScoredArm(_Part):
     worst_tv: float | None
 
 
-class Score(_Part):
+class Score(Part):
     """A run, held against a spec."""
 
     run: str
@@ -72,14 +68,7 @@ def measured_on(picture: PictureRecord, scale: str) -> str | None:
     """Class of the largest face on a scale; None where no tone was read."""
     if picture.measured is None or not picture.readings:
         return None
-    found = picture.readings[0].get("classes", {}).get(scale)
-    return None if found is None else str(found)
-
-
-def counted(classes: Sequence[str], found: Iterator[str | None]) -> dict[str, int]:
-    """Class -> pictures, zeros included; None is left out."""
-    counts = Counter(found)
-    return {name: counts[name] for name in classes}
+    return picture.readings[0].get("classes", {}).get(scale)
 
 
 def arm_of(session: SessionRun) -> str:
@@ -90,9 +79,7 @@ def arm_of(session: SessionRun) -> str:
 
 def groups_of(audit: AuditRecord | None) -> dict[str, str | None]:
     """Session -> its prompt's group."""
-    if audit is None:
-        return {}
-    return {audit.session(p, arm): p.group for p in audit.prompts for arm in audit.arms}
+    return {name: prompt.group for name, (prompt, _) in audit.sessions().items()} if audit else {}
 
 
 def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
@@ -123,9 +110,8 @@ def score_run(folder: str | Path, spec: FairnessSpec) -> Score:
 def _scored(session: SessionRun, spec: FairnessSpec, groups: dict[str, str | None]) -> ScoredSet:
     record = session.record
     target = spec.target_for(record.prompt)
-    inside = session.final_set()
-    measured = counted(list(target), (measured_on(p, spec.scale) for p in inside))
-    first = counted(list(target), (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
+    measured = counts_of(target, (measured_on(p, spec.scale) for p in session.final_set()))
+    first = counts_of(target, (measured_on(p, spec.scale) for p in session.pictures if p.attempt == 0))
     found = distances(measured, target)
     return ScoredSet(
         **dict(found),
@@ -148,9 +134,9 @@ def _arm(arm: str, sets: Sequence[ScoredSet]) -> ScoredArm:
     return ScoredArm(
         arm=arm,
         prompts=len(sets),
-        tv=mean([one.tv for one in sets]),
-        first_pass_tv=mean([one.first_pass_tv for one in sets]),
-        alignment_error=mean([one.alignment_error for one in sets]),
+        tv=mean(one.tv for one in sets),
+        first_pass_tv=mean(one.first_pass_tv for one in sets),
+        alignment_error=mean(one.alignment_error for one in sets),
         worst_prompt=worst.prompt if worst else None,
         worst_tv=worst.tv if worst else None,
     )

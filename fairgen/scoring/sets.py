@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from fairgen.common.text import counted
 from fairgen.runs import FillRecord, PictureRecord, SessionRecord, SessionRun, SpecDocument, Summary
-from fairgen.scoring.numbers import distances, set_figures
+from fairgen.scoring.numbers import counts_of, distances, set_figures
 from fairgen.targets.approval import approval_state, approval_text
 from fairgen.targets.support import support_note
 
@@ -115,8 +115,7 @@ def _notes(
         what = ", ".join(f"{number} {pair}" for pair, number in swapped.items())
         notes.append(
             f"After {record.max_tries} tries each, {swapped.total()} of {record.count} places were filled "
-            "with "
-            f"the nearest class: {what}."
+            f"with the nearest class: {what}."
         )
     if missing:
         notes.append(
@@ -133,9 +132,7 @@ def _faces(record: SessionRecord, pictures: Sequence[PictureRecord]) -> dict[str
     """Classes of every face of the set that was read; empty where no picture shows more than one face."""
     if all(len(p.readings) < 2 for p in pictures):
         return {}
-    read = [r["classes"].get(record.scale) for p in pictures for r in p.readings]
-    seen = Counter(tone for tone in read if tone is not None)
-    return {name: seen[name] for name in record.classes}
+    return counts_of(record.classes, (r["classes"].get(record.scale) for p in pictures for r in p.readings))
 
 
 def _crowd(pictures: Sequence[PictureRecord], faces: dict[str, int]) -> list[str]:

@@ -20,7 +20,7 @@ from fairgen.errors import UserError
 from fairgen.provenance.reading import NOTHING_SAID, MarkCounts, MarkReader, Marks, count_marks
 from fairgen.runs import RUN_FILE, ReadingDocument, spec_document
 from fairgen.scoring.figures import Figures
-from fairgen.scoring.numbers import figures
+from fairgen.scoring.numbers import counts_of, figures
 from fairgen.scoring.sets import approval_note, default_target_note
 from fairgen.targets.support import support_note
 
@@ -119,8 +119,7 @@ class Verification:
     @property
     def counts(self) -> dict[str, int]:
         """Class -> pictures whose largest face shows it; classes light to dark, zeros included."""
-        counted = Counter(r.measured for r in self.results if r.measured is not None)
-        return {key: counted[key] for key in self.target}
+        return counts_of(self.target, (r.measured for r in self.results))
 
     @property
     def abstentions(self) -> dict[str, int]:

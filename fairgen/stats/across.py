@@ -15,8 +15,6 @@ import numpy as np
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["MeanInterval", "PairedDifference", "mean_interval", "paired_difference"]
-
 
 @dataclass(frozen=True)
 class MeanInterval:

@@ -10,8 +10,6 @@ import numpy as np
 
 from fairgen.stats.across import MeanInterval, observations
 
-__all__ = ["bounded_mean_interval"]
-
 _CELLS = 4_000_000
 
 

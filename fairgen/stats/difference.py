@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from fairgen.stats.distances import Vector, shares_of_target
 from fairgen.stats.rarefied import deviations
 
-__all__ = ["difference_test"]
-
 Counts = NDArray[np.int64]
 
 _FIRST_DRAWS = 9_999
@@ -71,7 +69,7 @@ def difference_test(
 
     seen = statistic(np.bincount(one, minlength=len(q)))
     rng = np.random.default_rng(seed)
-    source: _Splits | _Exchanges = _exchanges(one, other, len(q)) if paired else _Splits(every, len(one))
+    source = _Exchanges(one, other, len(q)) if paired else _Splits(every, len(one))
     if source.ways <= min(draws, _MOST_SPLITS):
         return float((statistic(source.all()) >= seen).mean())
     hits = done = 0
@@ -105,9 +103,12 @@ class _Splits:
 class _Exchanges:
     """Ways to exchange partners. Only the number of exchanges of each pair of classes matters."""
 
-    def __init__(self, start: Counts, moves: Counts, counts: Counts) -> None:
-        self.start, self.moves, self.counts = start, moves, counts
-        self.ways = 2 ** int(counts.sum())
+    def __init__(self, one: NDArray[np.intp], other: NDArray[np.intp], k: int) -> None:
+        apart = one != other
+        pairs, counts = np.unique(np.stack([one[apart], other[apart]], axis=1), axis=0, return_counts=True)
+        eye = np.eye(k, dtype=np.int64)
+        self.start, self.moves = np.bincount(one, minlength=k), eye[pairs[:, 1]] - eye[pairs[:, 0]]
+        self.counts, self.ways = counts, 2 ** int(counts.sum())
 
     def all(self) -> Counts:
         each = np.repeat(self.moves, self.counts, axis=0)
@@ -118,10 +119,3 @@ class _Exchanges:
         return np.asarray(
             self.start + rng.binomial(self.counts, 0.5, size=(size, len(self.counts))) @ self.moves
         )
-
-
-def _exchanges(one: NDArray[np.intp], other: NDArray[np.intp], k: int) -> _Exchanges:
-    apart = one != other
-    pairs, counts = np.unique(np.stack([one[apart], other[apart]], axis=1), axis=0, return_counts=True)
-    eye = np.eye(k, dtype=np.int64)
-    return _Exchanges(np.bincount(one, minlength=k), eye[pairs[:, 1]] - eye[pairs[:, 0]], counts)

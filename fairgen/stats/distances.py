@@ -10,17 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, rel_entr, xlog1py, xlogy
 
-__all__ = [
-    "NoiseBand",
-    "alignment_error",
-    "fd",
-    "jensen_shannon",
-    "kl",
-    "noise_band",
-    "noise_floor",
-    "total_variation",
-]
-
 Vector = NDArray[np.float64]
 
 

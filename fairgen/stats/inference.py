@@ -11,14 +11,6 @@ from scipy.special import bdtr, gammaln, xlogy
 
 from fairgen.stats.distances import Vector, aligned, central, rows_of_probabilities, shares_of_target, whole
 
-__all__ = [
-    "Bootstrap",
-    "bootstrap",
-    "equivalence_test",
-    "has_exact_test",
-    "multinomial_test",
-]
-
 _EXACT_OUTCOMES = 1_000_000
 _MAX_EQUIVALENCE_CLASSES = 16
 

@@ -10,8 +10,6 @@ from scipy.special import betaincinv
 
 from fairgen.stats.distances import aligned, whole
 
-__all__ = ["IntervalMethod", "simultaneous_intervals"]
-
 IntervalMethod = Literal["jeffreys", "clopper-pearson"]
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from fairgen.stats.across import PairedDifference, paired_difference
 from fairgen.stats.distances import Vector, aligned, shares_of_target, whole
 
-__all__ = ["SetPair", "common_size", "paired_rarefied", "rarefied_gaps", "rarefied_tv"]
-
 SetPair = tuple[Mapping[str, int], Mapping[str, int], Mapping[str, float]]
 """Counts of the two sets of one prompt, and their target."""
 

@@ -8,8 +8,6 @@ import numpy as np
 
 from fairgen.stats.distances import Vector, rows_of_probabilities, shares_of_target
 
-__all__ = ["redrawn_tv"]
-
 _CELLS = 8_000_000
 
 

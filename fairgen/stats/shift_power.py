@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairgen.stats.distances import Vector
-from fairgen.stats.stratified import Distance, half_l1
-
-__all__ = ["shift_power", "shifts"]
+from fairgen.stats.stratified import Distance, half_l1, weights
 
 
 def shifts(shares: Vector, size: float, *, count: int = 64, seed: int = 0) -> Vector:
@@ -76,9 +74,8 @@ def shift_power(
     if not len(ways):
         return None
     rng = np.random.default_rng(seed)
-    weights = np.array([len(x) * len(y) / (len(x) + len(y)) for x, y in zip(first, second, strict=True)])
     total = ways[rng.integers(len(ways), size=draws)]
-    for weight, x, y in zip(weights / weights.sum(), first, second, strict=True):
+    for weight, x, y in zip(weights(first, second), first, second, strict=True):
         total = total + weight * (_noise(y, rng, draws) - _noise(x, rng, draws))
     return float((np.round(distance(total), 12) > critical).mean())
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["Distance", "StratifiedTest", "along_scale", "half_l1", "mean_difference", "stratified_test"]
-
 Distance = Callable[[Vector], Vector]
 """From differences of mean vectors, shape (..., classes), to how large each is, shape (...)."""
 
@@ -55,7 +53,7 @@ class StratifiedTest:
         return float(np.quantile(self.null, level, method="inverted_cdf"))
 
 
-def _weights(first: Sequence[Vector], second: Sequence[Vector]) -> Vector:
+def weights(first: Sequence[Vector], second: Sequence[Vector]) -> Vector:
     """Of each stratum: n m / (n + m), which gives the difference the least variance; they sum to 1."""
     raw = np.array([len(a) * len(b) / (len(a) + len(b)) for a, b in zip(first, second, strict=True)])
     return np.asarray(raw / raw.sum())
@@ -80,7 +78,7 @@ def mean_difference(first: Sequence[Vector], second: Sequence[Vector]) -> Vector
     """
     a, b = _checked(first), _checked(second)
     rows = [y.mean(axis=0) - x.mean(axis=0) for x, y in zip(a, b, strict=True)]
-    return np.asarray(_weights(a, b) @ np.stack(rows))
+    return np.asarray(weights(a, b) @ np.stack(rows))
 
 
 def stratified_test(
@@ -128,7 +126,7 @@ def _split(pool: Vector, taken: NDArray[np.intp], n: int) -> Vector:
 
 def _every_difference(first: list[Vector], second: list[Vector]) -> Vector:
     total = np.zeros((1, first[0].shape[1]))
-    for weight, x, y in zip(_weights(first, second), first, second, strict=True):
+    for weight, x, y in zip(weights(first, second), first, second, strict=True):
         taken = np.array(list(itertools.combinations(range(len(x) + len(y)), len(x))), dtype=np.intp)
         here = weight * _split(np.concatenate([x, y]), taken, len(x))
         total = (total[:, None] + here[None]).reshape(-1, total.shape[1])
@@ -138,7 +136,7 @@ def _every_difference(first: list[Vector], second: list[Vector]) -> Vector:
 def _some_differences(first: list[Vector], second: list[Vector], draws: int, seed: int) -> Vector:
     rng = np.random.default_rng(seed)
     total = np.zeros((draws, first[0].shape[1]))
-    for weight, x, y in zip(_weights(first, second), first, second, strict=True):
+    for weight, x, y in zip(weights(first, second), first, second, strict=True):
         pool, n = np.concatenate([x, y]), len(x)
         for start in range(0, draws, _BATCH):
             count = min(_BATCH, draws - start)

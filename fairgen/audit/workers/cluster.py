@@ -18,6 +18,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from fairgen.audit.workers.host import processors
 from fairgen.common.files import work_folder
 from fairgen.errors import UserError
 
@@ -103,14 +104,13 @@ def connected(
             f"Workers take --device auto, cuda or cpu, not {device!r}: Ray chooses among the GPUs."
         )
     with ExitStack() as held:
-        temporary = None
         if address is None:
             temporary = held.enter_context(work_folder(_place_of_sockets(), "fairgen-ray"))
-        held.callback(ray.shutdown)
-        if temporary is not None:
+            held.callback(ray.shutdown)
             _start_here(ray, workers or 1, temporary)
         else:
-            _connect(ray, str(address))
+            held.callback(ray.shutdown)
+            _connect(ray, address)
         yield _layout(ray, address is None, workers, device, threads)
 
 
@@ -126,7 +126,7 @@ def _start_here(ray: Any, workers: int, temporary: Path) -> None:
     try:
         ray.init(
             address="local",
-            num_cpus=max(workers, _processors()),
+            num_cpus=max(workers, processors()),
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
@@ -175,7 +175,7 @@ def _layout(ray: Any, local: bool, workers: int | None, device: str, threads: in
         return Layout(chosen, "cuda", None, local)
     if local:
         chosen = workers or 1
-        return Layout(chosen, "cpu", threads or max(1, _processors() // chosen), local)
+        return Layout(chosen, "cpu", threads or max(1, processors() // chosen), local)
     sizes = sorted((int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1), reverse=True)
     chosen = workers or len(sizes)
     if not sizes:
@@ -190,7 +190,3 @@ def _layout(ray: Any, local: bool, workers: int | None, device: str, threads: in
             f"{room}: ask for fewer --workers or --threads."
         )
     return Layout(chosen, "cpu", threads, local)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

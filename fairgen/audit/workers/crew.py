@@ -186,28 +186,19 @@ class Crew:
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """As `Model.check_prompts`."""
-        self._ask(-1, "check_prompts", list(prompts)).result()
+        self.ask(-1, "check_prompts", list(prompts)).result()
 
     def check_techniques(self, names: Sequence[str]) -> None:
         """As `Model.check_techniques`."""
-        self._ask(-1, "check_techniques", list(names)).result()
+        self.ask(-1, "check_techniques", list(names)).result()
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """As `Model.generate`, on one worker."""
-        sampled: Sampled = self._ask(-1, "make", list(requests), steering, []).result()
+        sampled: Sampled = self.ask(-1, "make", list(requests), steering, []).result()
         return list(sampled.images)
 
-    def maker(self, place: int) -> CrewMaker:
-        """Makes the batches of the block at that place; those of earlier blocks come first."""
-        return CrewMaker(self, place)
-
-    def start(
-        self, place: int, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
-    ) -> Callable[[], Sampled]:
-        """Hand a batch to whichever worker is free; what is returned waits for it."""
-        return self._ask(place, "make", list(requests), steering, list(unread)).result
-
-    def _ask(self, place: int, method: str, *arguments: Any) -> Future[Any]:
+    def ask(self, place: int, method: str, *arguments: Any) -> Future[Any]:
+        """Hand something to whichever worker is free. ``place``: of its block; earlier ones come first."""
         task = _Task((place, next(self._numbers)), method, arguments)
         with self._changed:
             if self._error is not None:
@@ -322,7 +313,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class CrewMaker:
-    """A `fairgen.loop.batches.BatchMaker` for one block."""
+    """A `fairgen.loop.batches.BatchMaker` for the block at a place."""
 
     crew: Crew
     place: int
@@ -334,7 +325,7 @@ class CrewMaker:
     def start(
         self, requests: Sequence[Request], steering: Steering | None, unread: Sequence[int]
     ) -> Callable[[], Sampled]:
-        return self.crew.start(self.place, requests, steering, unread)
+        return self.crew.ask(self.place, "make", list(requests), steering, list(unread)).result
 
 
 def _gave_up(what: str, lost: _Lost) -> UserError:
@@ -352,23 +343,19 @@ def _gave_up(what: str, lost: _Lost) -> UserError:
 
 def _require_alike(one: Opened, first: Opened) -> None:
     """Raise `UserError` where two workers would not make the same pictures."""
+    own, other = (each.host.device or each.host.processor for each in (one, first))
     kinds = [
         ("fairgen", one.fairgen, __version__, "the machine that runs the audit"),
-        (
-            "the device",
-            one.host.device or one.host.processor,
-            first.host.device or first.host.processor,
-            first.node,
-        ),
+        ("the device", own, other, first.node),
         ("torch's number of threads", one.threads, first.threads, first.node),
         *(
             (f"the model's {key}", getattr(one.info, key), getattr(first.info, key), first.node)
             for key in type(one.info).model_fields
         ),
     ]
-    for what, value, other, where in kinds:
-        if value != other:
+    for what, value, wanted, where in kinds:
+        if value != wanted:
             raise UserError(
                 f"The workers would not make the same pictures: {what} is {str(value)[:200]} on {one.node} "
-                f"and {str(other)[:200]} on {where}. Use machines of one kind, with the same software."
+                f"and {str(wanted)[:200]} on {where}. Use machines of one kind, with the same software."
             )

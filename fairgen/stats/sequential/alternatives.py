@@ -10,8 +10,6 @@ from scipy.optimize import brentq
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["RADII", "alternatives"]
-
 Group = NDArray[np.bool_]
 
 RADII = (0.1, 0.2, 0.4)
@@ -33,12 +31,13 @@ def alternatives(centre: Vector) -> tuple[Vector, Vector]:
     Args:
         centre: shape (k,), sums to 1; classes without a share keep none.
     """
+    place = np.linspace(1.0, -1.0, len(centre))
+    scores = {"tilt": place, "bend": np.abs(place) - np.abs(place).mean()}
     rows: dict[str, list[Vector]] = {name: [] for name in _PART}
     for radius in RADII:
-        for name, scores in _scores(len(centre)).items():
-            rows[name] += [
-                p for p in (_tilted(centre, s, radius) for s in (scores, -scores)) if p is not None
-            ]
+        for name, score in scores.items():
+            tilted = (_tilted(centre, s, radius) for s in (score, -score))
+            rows[name] += [p for p in tilted if p is not None]
         for group in _groups(len(centre)):
             inside = float(centre[group].sum())
             if inside > 0 and inside + radius <= 1:
@@ -51,11 +50,6 @@ def alternatives(centre: Vector) -> tuple[Vector, Vector]:
         [np.full(len(found), _PART[name] / len(found)) for name, found in filled.items()]
     )
     return np.concatenate([np.array(found) for found in filled.values()]), weights / weights.sum()
-
-
-def _scores(k: int) -> dict[str, Vector]:
-    place = np.linspace(1.0, -1.0, k)
-    return {"tilt": place, "bend": np.abs(place) - np.abs(place).mean()}
 
 
 def _tilted(centre: Vector, scores: Vector, radius: float) -> Vector | None:

@@ -9,8 +9,6 @@ import numpy as np
 
 from fairgen.stats.distances import Vector
 
-__all__ = ["ShareBox"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShareBox:
@@ -44,6 +42,11 @@ class ShareBox:
     def is_point(self) -> bool:
         """Whether it holds one distribution alone."""
         return bool((self.low == self.high).all())
+
+    @property
+    def centre(self) -> Vector:
+        """The distribution in its middle, shape (k,)."""
+        return self.project((self.low + self.high) / (self.low + self.high).sum())
 
     def holds(self, shares: Vector) -> bool:
         """Whether a distribution, shape (k,), lies within the bounds."""

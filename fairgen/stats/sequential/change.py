@@ -11,8 +11,6 @@ from fairgen.stats.distances import Vector
 from fairgen.stats.sequential.box import ShareBox
 from fairgen.stats.sequential.eprocess import EProcess, Plan
 
-__all__ = ["ChangeProcess", "change_bins", "tie_breaker"]
-
 _PLAN = Plan(learning=0.0, from_start=0.0)
 """A change has no meaning before there is something to change from: nothing is bet on the first picture."""
 

@@ -10,8 +10,6 @@ from scipy.special import betaln, xlog1py, xlogy
 
 from fairgen.stats.distances import Vector, aligned, whole
 
-__all__ = ["log_excess", "share_sequence"]
-
 _PRIOR = 0.5
 """Both parameters of the beta law over which the share is mixed (Jeffreys)."""
 

@@ -11,8 +11,6 @@ from fairgen.stats.distances import Vector
 from fairgen.stats.sequential.alternatives import alternatives
 from fairgen.stats.sequential.box import ShareBox
 
-__all__ = ["EProcess", "Plan"]
-
 _MOST = 1e120
 """Evidence is not counted beyond: no level asks for it, and eight pictures later it is still no overflow."""
 _NEVER = 1e12
@@ -69,16 +67,13 @@ class EProcess:
 
     Args:
         box: the null hypothesis over k classes.
-        centre: where alternatives are centred, shape (k,); default: the middle of the box.
         streams: how many streams are followed side by side, 1 or more.
         plan: how the money is spread.
     """
 
-    def __init__(
-        self, box: ShareBox, centre: Vector | None = None, *, streams: int = 1, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, box: ShareBox, *, streams: int = 1, plan: Plan | None = None) -> None:
         self.box, self.plan, self.seen = box, plan or Plan(), 0
-        middle = box.project((box.low + box.high) / (box.low + box.high).sum()) if centre is None else centre
+        middle = box.centre
         ways, weights = alternatives(middle)
         # What the box allows is no alternative: its bet could win nothing.
         useful = np.array([not box.holds(p) for p in ways], dtype=bool)
@@ -117,9 +112,8 @@ class EProcess:
         self._wealth += self.plan.begins(self.seen)
         if self._bets.shape != self._wealth.shape:
             self._bets = np.empty_like(self._wealth)
-        np.take(
-            self._ratios, classes, axis=0, out=self._bets, mode="clip"
-        )  # in place: most of the time is here
+        # In place: most of the time is here.
+        np.take(self._ratios, classes, axis=0, out=self._bets, mode="clip")
         self._wealth *= self._bets
         if self.plan.learning:
             guess = (self._prior + self._counts) / (self._prior.sum() + self.seen)
@@ -148,7 +142,7 @@ class EProcess:
         return self.seen.to_bytes(8, "little") + table
 
     def restore(self, state: bytes) -> None:
-        """Go on from what `state` gave, with the same box, centre and plan.
+        """Go on from what `state` gave, with the same box and plan.
 
         Raises:
             ValueError: it is the state of another process.

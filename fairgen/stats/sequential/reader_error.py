@@ -9,8 +9,6 @@ import numpy as np
 from fairgen.stats.distances import Vector
 from fairgen.stats.sequential.box import ShareBox
 
-__all__ = ["reading_box"]
-
 _PRIOR = 0.5
 
 

@@ -161,11 +161,11 @@ class LiveSet:
 
     def counts(self) -> dict[str, int]:
         """Class -> pictures of the set as it stands."""
-        return counts_of(self.target, self.inside())
+        return counts_of(self.target, (p.measured for p in self.inside()))
 
     def first_pass(self) -> dict[str, int]:
         """Class -> first attempts of the places so far."""
-        return counts_of(self.target, [p for p in self.pictures if p.attempt == 0])
+        return counts_of(self.target, (p.measured for p in self.pictures if p.attempt == 0))
 
     @property
     def places(self) -> int:
