@@ -86,9 +86,9 @@ class Monitor:
             raise UserError(f"--level is {level:g}: give a number between 0 and 1, such as 0.05.")
         if every < 1:
             raise UserError(f"--every is {every}: give 1 (each picture) or more.")
-        self.contexts = contexts or (len(spec.contexts) + 1 if spec.contexts else 1)
-        if self.contexts < 1:
+        if contexts is not None and contexts < 1:
             raise UserError(f"--contexts is {contexts}: give 1 or more.")
+        self.contexts = contexts or (len(spec.contexts) + 1 if spec.contexts else 1)
         self.spec, self.every, self._on_alarm = spec, every, on_alarm
         named = reader if isinstance(reader, str) else None
         self.rules = Rules(allowed_error(reader_error, named, spec.scale), Levels(level), self.contexts)

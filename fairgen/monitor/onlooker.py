@@ -93,17 +93,19 @@ class Onlooker:
 
     def _take(self, about: dict[str, Any], settings: dict[str, Any]) -> None:
         try:
-            self.spec: FairnessSpec = parse_spec(about["spec"], origin="The spec of the state")
+            spec = parse_spec(about["spec"], origin="The spec of the state")
             counts = about["reader_error"]["counts"]
             counted = None if counts is None else np.array(counts, dtype=np.float64)
             error = ReaderError(about["reader_error"]["about"], counted)
-            self.rules = Rules(error, Levels(settings["level"]), settings["number_of_contexts"])
-            self.error, self.levels = error, self.rules.levels
-            self.every, self.reader_name = int(settings["sampling"]), str(settings["reader"])
+            rules = Rules(error, Levels(settings["level"]), settings["number_of_contexts"])
+            every, reader_name = int(settings["sampling"]), str(settings["reader"])
         except (UserError, KeyError, TypeError, ValueError) as problem:
             raise StateError(
                 f"{self.path} was written by another version of fairgen: name another --state.", "version"
             ) from problem
+        self.spec: FairnessSpec = spec
+        self.rules, self.error, self.levels = rules, error, rules.levels
+        self.every, self.reader_name = every, reader_name
         self._watches = {}
 
     def watches(self) -> list[ContextWatch]:

@@ -138,10 +138,10 @@ def line_offers(lines: IO[bytes], classes: list[str]) -> Iterator[Offer]:
     Raises:
         UserError: a line is not as docs/monitoring.md says; it names the line.
     """
-    for number, raw in enumerate(iter(lambda: lines.readline(_LONGEST), b""), 1):
+    for number, raw in enumerate(iter(lambda: lines.readline(_LONGEST + 2), b""), 1):
         if not raw.strip():
             continue
-        if len(raw) == _LONGEST:
+        if len(raw.removesuffix(b"\n")) > _LONGEST:
             raise UserError(f"Line {number} of standard input is longer than {_LONGEST:,} bytes.")
         try:
             line = _Line.model_validate(json.loads(raw))

@@ -274,7 +274,9 @@ def test_a_state_is_of_one_version_of_the_reader(
         assert monitor.figures()[0].offered == 3
 
 
-@pytest.mark.parametrize("more", [{"level": 0.0}, {"level": 1.0}, {"every": 0}, {"contexts": -1}])
+@pytest.mark.parametrize(
+    "more", [{"level": 0.0}, {"level": 1.0}, {"every": 0}, {"contexts": -1}, {"contexts": 0}]
+)
 def test_values_out_of_range_are_refused(spec: FairnessSpec, more: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(more))):
         plain(spec, **more)

@@ -155,3 +155,10 @@ def test_a_line_that_is_none_is_named(line: bytes, words: str) -> None:
         list(line_offers(good(line), CLASSES))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_longest_line_is_read() -> None:
+    line = b'{"tone": "dark"' + b" " * 99_984 + b"}"
+    assert len(list(line_offers(io.BytesIO(line + b"\n" + line), CLASSES))) == 2
+    with pytest.raises(UserError, match="longer than 100,000"):
+        list(line_offers(io.BytesIO(line + b" \n"), CLASSES))

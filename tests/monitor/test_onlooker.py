@@ -66,6 +66,23 @@ def test_it_sees_what_the_monitors_own_page_shows(tmp_path: Path, error: str) ->
     assert figures(page_text(fresh)) == last
 
 
+def test_settings_that_cannot_be_read_leave_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "s.sqlite"
+    onlooker = Onlooker(state)
+    with watching(state) as monitor:
+        feed(monitor, 20)
+        onlooker.look()
+        before = onlooker.spec, onlooker.rules, onlooker.every
+        feed(monitor, 1)
+        other = {"spec": onlooker.spec.model_copy(update={"name": "other"}).model_dump_json()}
+        monkeypatch.setattr(Store, "described", lambda _: other | {"reader_error": {"counts": None}})
+        with pytest.raises(StateError, match="another version"):
+            onlooker.look()
+    assert (onlooker.spec, onlooker.rules, onlooker.every) == before
+
+
 def test_nothing_is_written_beside_a_state_that_nobody_writes(tmp_path: Path) -> None:
     state = tmp_path / "s.sqlite"
     with watching(state) as monitor:
