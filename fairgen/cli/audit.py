@@ -35,7 +35,6 @@ def audit(
         None,
         "--prompts",
         help="The list: one prompt a line, or YAML or CSV; by default the 36 that come with fairgen.",
-        show_default=False,
     ),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
@@ -59,10 +58,7 @@ def audit(
     seed: int = common.SEED,
     out: Path | None = common.OUT,
     resume: Path | None = typer.Option(
-        None,
-        "--resume",
-        help="Continue the interrupted audit in this run folder, with its own settings.",
-        show_default=False,
+        None, "--resume", help="Continue the interrupted audit in this run folder, with its own settings."
     ),
     force: bool = common.FORCE,
     tolerance: float = common.TOLERANCE,

@@ -36,11 +36,8 @@ def calibrate(
         None,
         "--sheet",
         help="Save the pictures, a row for each strength, and what the model reaches, as this PNG.",
-        show_default=False,
     ),
-    out: Path | None = typer.Option(
-        None, "--out", help="Folder to keep it in; by default the user's own.", show_default=False
-    ),
+    out: Path | None = typer.Option(None, "--out", help="Folder to keep it in; by default the user's own."),
     seed: int = common.SEED,
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,

@@ -30,12 +30,10 @@ DEFAULT_SPEC = "uniform"
 SPEC = typer.Option(
     DEFAULT_SPEC, "--spec", help="Declared target: a spec's name (see `fairgen spec list`) or its file."
 )
-TARGET = typer.Option(
-    None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".', show_default=False
-)
-RUN = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False)
-JSON_FILE = typer.Option(None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False)
-OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.", show_default=False)
+TARGET = typer.Option(None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".')
+RUN = typer.Argument(help="The run folder (or its run.jsonl).")
+JSON_FILE = typer.Option(None, "--out", "-o", help="Write the JSON to this file as well.")
+OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.")
 FORCE = typer.Option(
     False,
     "--force",
@@ -43,12 +41,7 @@ FORCE = typer.Option(
 )
 MODEL = typer.Option("embedded", "--model", help=f"{'; or '.join(kind.sentence for kind in kinds())}.")
 DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda, cuda:N or mps.")
-BATCH = typer.Option(
-    None,
-    "--batch-size",
-    help="Pictures sampled at once; by default what fits the device.",
-    show_default=False,
-)
+BATCH = typer.Option(None, "--batch-size", help="Pictures sampled at once; by default what fits the device.")
 SEED = typer.Option(0, "--seed", help="Every picture's seed follows from it.")
 TOLERANCE = typer.Option(
     0.1, "--tolerance", help="Largest TV from the declared target that --require accepts."
@@ -61,21 +54,15 @@ C2PA_CERT = typer.Option(
     "--c2pa-cert",
     envvar="FAIRGEN_C2PA_CERT",
     help="Sign the pictures (C2PA content credentials): PEM file of the certificate chain.",
-    show_default=False,
 )
 C2PA_KEY = typer.Option(
-    None,
-    "--c2pa-key",
-    envvar="FAIRGEN_C2PA_KEY",
-    help="PEM file of the certificate's private key.",
-    show_default=False,
+    None, "--c2pa-key", envvar="FAIRGEN_C2PA_KEY", help="PEM file of the certificate's private key."
 )
 SINGLE = typer.Option(
     None,
     "--single-file/--folder",
     help="One page that holds every picture, or an overview with pages of pictures in report-pages beside "
     "it. By default by their number.",
-    show_default=False,
 )
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Path = typer.Argument(help="A run folder.", show_default=False),
-    second: Path = typer.Argument(help="The one to hold against it.", show_default=False),
+    first: Path = typer.Argument(help="A run folder."),
+    second: Path = typer.Argument(help="The one to hold against it."),
     out: Path | None = common.JSON_FILE,
     as_json: bool = common.JSON,
 ) -> None:

@@ -59,33 +59,24 @@ class Packed(StrEnum):
 
 @app.command(_PACK)
 def pack(
-    runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl).", show_default=False),
-    out: Path = typer.Option(
-        ..., "-o", "--out", help="The pack to write, such as pack.zip.", show_default=False
-    ),
+    runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl)."),
+    out: Path = typer.Option(..., "-o", "--out", help="The pack to write, such as pack.zip."),
     pictures: Packed = typer.Option(
         Packed.ALL,
         "--pictures",
         help="Pictures in the pack: all, thin (the first places of every set, as many as fit), or none.",
     ),
     max_mb: float | None = typer.Option(
-        None,
-        "--max-mb",
-        help="Largest pack with --pictures thin, in megabytes; by default 25.",
-        show_default=False,
+        None, "--max-mb", help="Largest pack with --pictures thin, in megabytes; by default 25."
     ),
     model_card: Path | None = typer.Option(
-        None,
-        "--model-card",
-        help="The model's card, where it does not lie in the model's folder.",
-        show_default=False,
+        None, "--model-card", help="The model's card, where it does not lie in the model's folder."
     ),
     c2pa_cert: Path | None = typer.Option(
         None,
         "--c2pa-cert",
         envvar="FAIRGEN_C2PA_CERT",
         help="Sign the pack with the certificate that signs pictures: PEM file of the chain.",
-        show_default=False,
     ),
     c2pa_key: Path | None = common.C2PA_KEY,
     force: bool = typer.Option(False, "--force", help="Write over a pack that is there."),
@@ -145,13 +136,12 @@ def pack(
 
 @app.command("check")
 def check(
-    path: Path = typer.Argument(metavar="PACK", help="The pack.", show_default=False),
+    path: Path = typer.Argument(metavar="PACK", help="The pack."),
     trust: Path | None = typer.Option(
         None,
         "--trust",
         envvar="FAIRGEN_C2PA_TRUST",
         help="PEM file of the authorities whose signers and timestamps count as trusted.",
-        show_default=False,
     ),
     as_json: bool = common.JSON,
 ) -> None:

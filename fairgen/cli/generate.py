@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 @opens_a_model
 def generate(
-    prompt: str = typer.Argument(
-        help="What the pictures should show, such as 'a portrait of a doctor'.", show_default=False
-    ),
+    prompt: str = typer.Argument(help="What the pictures should show, such as 'a portrait of a doctor'."),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
     count: int = typer.Option(12, "--count", min=1, max=10_000, help="Pictures wanted."),

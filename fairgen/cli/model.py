@@ -30,10 +30,7 @@ def info(
         "embedded", help="'embedded', a hub id, a folder in diffusers' format, or a single file."
     ),
     base: str | None = typer.Option(
-        None,
-        "--base",
-        help="For a single file: folder or hub id of its configuration and of what it lacks.",
-        show_default=False,
+        None, "--base", help="For a single file: folder or hub id of its configuration and of what it lacks."
     ),
     as_json: bool = common.JSON,
 ) -> None:

@@ -32,8 +32,7 @@ _ENOUGH = 20
 
 def monitor(
     source: str = typer.Argument(
-        help="A folder of pictures as it fills, a run folder, or - for JSON lines on standard input.",
-        show_default=False,
+        help="A folder of pictures as it fills, a run folder, or - for JSON lines on standard input."
     ),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
@@ -48,33 +47,24 @@ def monitor(
         "--reader-error",
         help="Errors of the reader that count as on target: validated (as shipped), none, or a JSON file. "
         "Default: validated; for readings on standard input none.",
-        show_default=False,
     ),
     level: float = typer.Option(
         0.05, "--level", help="Chance that it ever alarms although all contexts stay on target."
     ),
     contexts: int | None = typer.Option(
-        None,
-        "--contexts",
-        help="How many contexts share that chance; default: those of the spec, or 1.",
-        show_default=False,
+        None, "--contexts", help="How many contexts share that chance; default: those of the spec, or 1."
     ),
     by_folder: bool = typer.Option(False, "--by-folder", help="Each folder in the folder is a context."),
     every: int = typer.Option(1, "--every", help="Look at every so many pictures of each context only."),
     once: bool = typer.Option(False, "--once", help="Look at what is there, and end."),
     stop: bool = typer.Option(False, "--stop", help="End at the first alarm."),
     interval: float = typer.Option(2.0, "--interval", help="Seconds between looks at a folder or run."),
-    page: Path | None = typer.Option(
-        None, "--page", help="Keep an HTML page of the state here.", show_default=False
-    ),
+    page: Path | None = typer.Option(None, "--page", help="Keep an HTML page of the state here."),
     metrics: str | None = typer.Option(
-        None,
-        "--metrics",
-        help="Serve /metrics for Prometheus: a port of this machine alone, or HOST:PORT.",
-        show_default=False,
+        None, "--metrics", help="Serve /metrics for Prometheus: a port of this machine alone, or HOST:PORT."
     ),
     webhook: str | None = typer.Option(
-        None, "--webhook", help="Send every alarm to this address (POST, JSON).", show_default=False
+        None, "--webhook", help="Send every alarm to this address (POST, JSON)."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print alarms and the end as JSON lines."),
 ) -> None:

@@ -21,21 +21,17 @@ class Shown(StrEnum):
 
 def report(
     run: Path = common.RUN,
-    out: Path | None = typer.Option(
-        None, "--out", help="Where to write; by default into the run folder.", show_default=False
-    ),
+    out: Path | None = typer.Option(None, "--out", help="Where to write; by default into the run folder."),
     pictures: Shown | None = typer.Option(
         None,
         "--pictures",
         help="Pictures in the page: all (the default), thin (the first six places of every set), or none.",
-        show_default=False,
     ),
     max_mb: float | None = typer.Option(
         None,
         "--max-mb",
         help="Largest page, in megabytes; pictures are made smaller, then fewer, until it fits. By default "
         "25, with --pictures thin 3.",
-        show_default=False,
     ),
     single: bool | None = common.SINGLE,
 ) -> None:

@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 
 
 def verify(
-    paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some.", show_default=False),
+    paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some."),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
     prompt: str | None = typer.Option(
-        None,
-        "--prompt",
-        help="What the pictures were made of: picks the target of a spec that has several.",
-        show_default=False,
+        None, "--prompt", help="What the pictures were made of: picks the target of a spec that has several."
     ),
     out: Path | None = typer.Option(
-        None, "--out", help="Write report.html, pictures.csv and summary.json here.", show_default=False
+        None, "--out", help="Write report.html, pictures.csv and summary.json here."
     ),
     force: bool = common.FORCE,
     reader: str = typer.Option(
@@ -45,7 +42,6 @@ def verify(
         "--c2pa-trust",
         envvar="FAIRGEN_C2PA_TRUST",
         help="PEM file of the authorities whose signers of content credentials count as trusted.",
-        show_default=False,
     ),
     single: bool | None = common.SINGLE,
     as_json: bool = common.JSON,

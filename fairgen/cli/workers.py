@@ -23,7 +23,6 @@ WORKERS = typer.Option(
     max=256,
     help="Make the pictures in so many processes on this machine, each with the model on a GPU of its own or "
     "on its share of the cores (needs fairgen\\[ray]).",
-    show_default=False,
 )
 RAY = typer.Option(
     None,
@@ -31,7 +30,6 @@ RAY = typer.Option(
     metavar="ADDRESS",
     help="Make the pictures on a Ray cluster: auto, host:port or ray://host:port; a worker for each GPU, or "
     "--workers of them.",
-    show_default=False,
 )
 THREADS = typer.Option(
     None,
@@ -40,7 +38,6 @@ THREADS = typer.Option(
     max=1024,
     help="CPU threads of a model; the last bits of pictures depend on it. By default all cores, divided by "
     "the workers.",
-    show_default=False,
 )
 
 

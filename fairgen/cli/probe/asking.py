@@ -11,13 +11,11 @@ import typer
 from fairgen.cli import common
 from fairgen.errors import UserError
 
-PROMPT = typer.Argument(None, help="What the pictures will be asked for.", show_default=False)
+PROMPT = typer.Argument(None, help="What the pictures will be asked for.")
 SCALE = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3.")
 MODEL = typer.Option(..., "--model", help="The language model's name, as its server knows it.")
-BASE_URL = typer.Option(
-    None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.", show_default=False
-)
-TEMPERATURE = typer.Option(None, "--temperature", help="0 to 2; by default the server's.", show_default=False)
+BASE_URL = typer.Option(None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.")
+TEMPERATURE = typer.Option(None, "--temperature", help="0 to 2; by default the server's.")
 TIMEOUT = typer.Option(180.0, "--timeout", help="Seconds that one request may take.")
 PARALLEL = typer.Option(
     None,
@@ -25,7 +23,6 @@ PARALLEL = typer.Option(
     min=1,
     max=32,
     help="Requests at the same time; by default 4, and 1 for a server on this machine.",
-    show_default=False,
 )
 YES = typer.Option(False, "--yes", help="Start without asking, whatever it costs.")
 

@@ -42,14 +42,13 @@ def target(
     model: str = MODEL,
     scale: str = SCALE,
     prompts: Path | None = typer.Option(
-        None, "--prompts", help="Ask for each prompt of this file, one a line.", show_default=False
+        None, "--prompts", help="Ask for each prompt of this file, one a line."
     ),
     replies: int = typer.Option(20, "--replies", help="How often each text is asked, 2 to 100."),
     policy: str | None = typer.Option(
         None,
         "--policy",
         help="The operator's policy, which presses towards another target; by default to lighter tones.",
-        show_default=False,
     ),
     base_url: str | None = BASE_URL,
     temperature: float | None = TEMPERATURE,

@@ -37,19 +37,16 @@ _TOKENS_A_SAMPLE = 20
 
 def values(
     model: str | None = typer.Option(
-        None, "--model", help="The language model's name, as its server knows it.", show_default=False
+        None, "--model", help="The language model's name, as its server knows it."
     ),
     model_folder: Path | None = typer.Option(
-        None,
-        "--model-folder",
-        help="A model on this disk instead (transformers, safetensors).",
-        show_default=False,
+        None, "--model-folder", help="A model on this disk instead (transformers, safetensors)."
     ),
     battery: Path | None = typer.Option(
-        None, "--battery", help="Conflicts of your own (YAML); by default fairgen's 100.", show_default=False
+        None, "--battery", help="Conflicts of your own (YAML); by default fairgen's 100."
     ),
     per_family: int | None = typer.Option(
-        None, "--per-family", min=2, help="Only the first so many of each family.", show_default=False
+        None, "--per-family", min=2, help="Only the first so many of each family."
     ),
     samples: int = typer.Option(
         5, "--samples", help="Answers to each question where the server gives no log-probabilities."

@@ -12,11 +12,9 @@ from fairgen.errors import UserError
 
 
 def approve(
-    file: Path = typer.Argument(help="The spec's file; it is changed in place.", show_default=False),
-    by: str = typer.Option(..., "--by", help="Who approves: a person's name.", show_default=False),
-    on: str | None = typer.Option(
-        None, "--on", help="When, such as 2026-11-23; by default today.", show_default=False
-    ),
+    file: Path = typer.Argument(help="The spec's file; it is changed in place."),
+    by: str = typer.Option(..., "--by", help="Who approves: a person's name."),
+    on: str | None = typer.Option(None, "--on", help="When, such as 2026-11-23; by default today."),
 ) -> None:
     """Sign a spec: who, when, and the hash of its content. Whatever is changed afterwards voids the approval.
 

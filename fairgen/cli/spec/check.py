@@ -21,7 +21,7 @@ _STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreacha
 
 
 def check(
-    names: list[str] = typer.Argument(help="Specs' names or files.", show_default=False),
+    names: list[str] = typer.Argument(help="Specs' names or files."),
     citations: bool = typer.Option(
         False, "--citations", help="Fetch the cited pages and look for the quotes (uses the network)."
     ),

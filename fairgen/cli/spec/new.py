@@ -25,9 +25,7 @@ _EXACT = Fraction(1, 10**9)
 
 
 def new(
-    out: Path | None = typer.Option(
-        None, "-o", "--out", help="The file to write; by default NAME.yaml.", show_default=False
-    ),
+    out: Path | None = typer.Option(None, "-o", "--out", help="The file to write; by default NAME.yaml."),
     force: bool = typer.Option(False, "--force", help="Write over a file that is there."),
 ) -> None:
     """Ask for a spec on the terminal and write it as a document with comments.

@@ -30,7 +30,7 @@ _BAR = 50
 
 
 def show(
-    name: str = typer.Argument(help="A spec's name, or its file.", show_default=False),
+    name: str = typer.Argument(help="A spec's name, or its file."),
     as_yaml: bool = typer.Option(False, "--yaml", help="Print the document itself, to copy or to keep."),
     as_json: bool = common.JSON,
 ) -> None:

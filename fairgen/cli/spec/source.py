@@ -49,7 +49,6 @@ def source(
         "--threshold",
         help="Agreement, 0 to 1, below which the target becomes uniform. What replies drawn at random reach "
         "has to be exceeded in any case.",
-        show_default=False,
     ),
     base_url: str | None = BASE_URL,
     temperature: float | None = TEMPERATURE,
@@ -71,7 +70,7 @@ def source(
         20, "--watched-replies", help="How often --watched-check asks each of its texts, 2 to 100."
     ),
     yes: bool = typer.Option(False, "--yes", help="Start --watched-check without asking, whatever it costs."),
-    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
+    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here."),
     force: bool = typer.Option(False, "--force", help="Write over the file that is there."),
     as_json: bool = common.JSON,
 ) -> None:

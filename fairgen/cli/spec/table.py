@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def table(
-    source: Path = typer.Argument(help="A table source document (YAML).", show_default=False),
-    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
+    source: Path = typer.Argument(help="A table source document (YAML)."),
+    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here."),
     force: bool = typer.Option(False, "--force", help="Write over a file that is there."),
 ) -> None:
     """Make a spec from a table of shares by group, and a declared mapping of the groups to skin tones."""
