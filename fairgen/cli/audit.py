@@ -225,24 +225,18 @@ def _run(
 
 
 def _show(summary: AuditSummary) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     console = common.stdout()
     columns = ("prompts", "TV", "1st pass", "chance", "align.", "hits", "made/kept", "not read")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("arm", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = common.table(["arm"], columns, collapse_padding=True)
+    for column in table.columns:
+        column.no_wrap = True
     for arm in summary.arms:
         table.add_row(arm.arm, *_cells(arm))
     console.print(table)
     groups = list(dict.fromkeys(group for arm in summary.arms for group in arm.groups))
     if groups:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column("TV by group", no_wrap=True)
-        for arm in summary.arms:
-            table.add_column(arm.arm, justify="right")
+        table = common.table(["TV by group"], [arm.arm for arm in summary.arms], collapse_padding=True)
+        table.columns[0].no_wrap = True
         for group in groups:
             found = [arm.groups.get(group) for arm in summary.arms]
             row = [common.number(one.tv, 3) if one else "–" for one in found]
@@ -250,23 +244,18 @@ def _show(summary: AuditSummary) -> None:
         console.print(table)
     for arm in summary.arms:
         if arm.worst_prompt is not None:
-            console.print(
-                f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}",
-                markup=False,
-                soft_wrap=True,
-            )
-    console.print(
+            worst = f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}"
+            common.say(console, worst)
+    common.say(
+        console,
         "TV: total variation from the declared target, mean over prompts (0 = as declared); chance: what a "
         "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2.",
-        soft_wrap=True,
     )
     for problem in summary.problems:
-        console.print(problem, markup=False, soft_wrap=True)
+        common.say(console, problem)
     if summary.model == "embedded":
-        console.print(
-            "Synthetic pictures of a small demonstration model whose bias was built in on purpose.",
-            soft_wrap=True,
-        )
+        words = "Synthetic pictures of a small demonstration model whose bias was built in on purpose."
+        common.say(console, words)
 
 
 def _cells(arm: ArmFigures) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,27 +78,15 @@ def calibrate(
             if sheet is not None:
                 tiles.setdefault(strength, []).append(picture.resize((TILE, TILE)))
 
-        work = measure(
-            generator,
-            reader,
-            steering,
-            plan=plan,
-            seed=seed,
-            batch_size=batch_size,
-            keep=keep,
-        )
+        work = measure(generator, reader, steering, plan=plan, seed=seed, batch_size=batch_size, keep=keep)
         found = with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
     if sheet is not None:
         save_sheet(tiles, found, sheet)
     if as_json:
         reach = {one.tone: asdict(one) for one in found.reach(SCALE)}
-        told = found.model_dump(mode="json") | {
-            "monotone": found.monotone,
-            "reach": reach,
-            "file": readable(path),
-        }
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        more = {"monotone": found.monotone, "reach": reach, "file": readable(path)}
+        common.echo_json(found.model_dump(mode="json") | more)
         return
     _show(found)
     typer.echo(f"Kept: {path}")
@@ -122,19 +109,17 @@ def _show(found: Calibration) -> None:
         change = "–" if row.elsewhere is None else f"{row.elsewhere:.2f}"
         starts.add_row(f"{row.start:.2f}", f"{row.reach:.0%}", change)
     console.print(starts)
-    console.print(
+    common.say(
+        console,
         f"Rank correlation of strength and ITA {found.spearman:.3f} (-1: monotone). Steering starts after "
         f"{found.start:.0%} of the steps.",
-        soft_wrap=True,
     )
     if not found.monotone:
-        console.print(
-            "The effect is not monotone: expect many misses with this model, or use --steering prompt.",
-            soft_wrap=True,
-        )
+        words = "The effect is not monotone: expect many misses with this model, or use --steering prompt."
+        common.say(console, words)
     reach = Table("class", "likeliest at", "chance", "reached", box=SIMPLE_HEAD)
     for one in found.reach(SCALE):
         reach.add_row(one.tone, f"{one.strength:+.2f}", f"{one.chance:.0%}", "yes" if one.reached else "no")
     console.print(reach)
     for line in reach_lines(found)[len(SCALES[SCALE].classes) + (not found.monotone) :]:
-        console.print(line, soft_wrap=True)
+        common.say(console, line)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from fairgen.common.text import one_line, slug
+from fairgen._version import __version__
+from fairgen.common.files import disk_errors
+from fairgen.common.text import counted, one_line, slug
 from fairgen.errors import UserError
 from fairgen.models.kinds import kinds
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from fairgen.loop.events import Calibrating
     from fairgen.models.contract import Model
     from fairgen.models.options import ModelOptions
     from fairgen.runs import Distances
@@ -67,6 +73,14 @@ SINGLE = typer.Option(
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
 
 
+class Shown(StrEnum):
+    """Which pictures a page or a pack holds."""
+
+    ALL = "all"
+    THIN = "thin"
+    NONE = "none"
+
+
 class Interrupted(Exception):
     """Ctrl-C; the message says what was kept."""
 
@@ -85,6 +99,47 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(console: Console, text: str) -> None:
+    """Print words as they are: nothing in them is markup, and a line stays one to be copied."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def echo_json(document: Mapping[str, Any]) -> None:
+    """The one JSON object of ``--json``."""
+    typer.echo(json.dumps(document, ensure_ascii=False))
+
+
+def table(words: Iterable[str], figures: Iterable[str] = (), **options: Any) -> Table:
+    """A table with columns of words, and then of figures, which stand to the right.
+
+    Args:
+        options: of `rich.table.Table`, such as ``title``.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", **options)
+    for heading in words:
+        made.add_column(heading)
+    for heading in figures:
+        made.add_column(heading, justify="right")
+    return made
+
+
+def tone(scale: str, key: str) -> Text:
+    """A class for a table: its colour and its name."""
+    from rich.text import Text
+
+    from skin_tone.scales import SCALES
+
+    return Text.assemble(("██ ", SCALES[scale].swatches[key]), SCALES[scale].labels[key])
+
+
+def percent(share: float) -> str:
+    """A share for a table: ``12.5 %``."""
+    return f"{share:.1%}".replace("%", " %")
+
+
 def layout(single: bool | None) -> Literal["auto", "single", "folder"]:
     """``--single-file`` or ``--folder`` as `fairgen.report.paging.Layout`."""
     return "auto" if single is None else "single" if single else "folder"
@@ -93,8 +148,8 @@ def layout(single: bool | None) -> Literal["auto", "single", "folder"]:
 def echo_pages(pages: int, html: Path) -> None:
     """Say where the pages of a report lie; nothing where it is one page."""
     if pages:
-        several = f"{pages:,} pages" if pages > 1 else "1 page"
-        typer.echo(f"Pictures: {several} in {html.parent / 'report-pages'} (--single-file for one file)")
+        where = html.parent / "report-pages"
+        typer.echo(f"Pictures: {counted(pages, 'page')} in {where} (--single-file for one file)")
 
 
 def check_range(name: str, value: float | None, low: float, high: float) -> None:
@@ -113,10 +168,8 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
     if target is None:
         declared = load_spec(spec)
         if declared.approval == "void":
-            words = (
-                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it again."
-            )
-            stderr().print(one_line(words), markup=False, soft_wrap=True)
+            void = f"The spec {declared.name}: {declared.approval_text}"
+            say(stderr(), one_line(f"{void}; `fairgen spec approve` signs it again."))
         return declared
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
@@ -144,11 +197,10 @@ def say_requests(generator: Model, least: int, most: int) -> None:
     if info.source != "api":
         return
     many = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    stderr().print(
+    say(
+        stderr(),
         f"{info.name}: {many} requests to {info.arguments['address']}, one for each picture that is made; "
         "whoever runs it may charge for each.",
-        markup=False,
-        soft_wrap=True,
     )
 
 
@@ -194,6 +246,16 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
 
 
+def say_calibrating(event: Calibrating) -> None:
+    """Say on standard error that a calibration comes first, where it begins."""
+    if event.done == 0:
+        say(
+            stderr(),
+            f"{event.model} has no calibration for {event.technique!r} steering yet: a short one of "
+            f"{event.total} pictures comes first.",
+        )
+
+
 def default_out(kind: str, words: str) -> Path:
     """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
     stem = "-".join(p for p in (kind, slug(words), f"{datetime.now():%Y%m%d-%H%M%S}") if p)
@@ -212,8 +274,6 @@ def claim_out(folder: Path, *, force: bool) -> Path:
     that are no part of a run are left alone. Raises `UserError` where ``folder`` is a file, or holds anything
     without ``force``.
     """
-    from fairgen.common.files import disk_errors
-
     with disk_errors(folder):  # a name that is too long
         there = folder.exists()
     if there and not folder.is_dir():
@@ -233,8 +293,6 @@ def _unbegun(path: Path) -> bool:
 
 
 def _set_aside(folder: Path) -> None:
-    from fairgen._version import __version__
-    from fairgen.common.files import disk_errors
     from fairgen.runs import AHEAD, RUN_FILE, RunWriter, session_names
 
     if not (folder / RUN_FILE).exists():
@@ -253,31 +311,15 @@ def _set_aside(folder: Path) -> None:
 
 
 def distribution_table(
-    title: str,
-    labels: Mapping[str, str],
-    swatches: Mapping[str, str],
-    target: Mapping[str, float],
-    columns: Iterable[tuple[str, Mapping[str, int]]],
+    title: str, scale: str, target: Mapping[str, float], columns: Mapping[str, Mapping[str, int]]
 ) -> Table:
-    """Classes down, one column for the declared shares and one for each set of counts."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    sets = list(columns)
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("skin tone")
-    table.add_column("declared", justify="right")
-    for name, _ in sets:
-        table.add_column(name, justify="right")
+    """Classes down, one column for the declared shares and one for each set of counts, by its name."""
+    made = table(["skin tone"], ["declared", *columns], title=title, title_style="bold")
     for key, share in target.items():
-        cells: list[Text | str] = [
-            Text.assemble(("██ ", swatches[key]), labels[key]),
-            f"{share:.1%}".replace("%", " %"),
-        ]
-        for _, counts in sets:
+        cells = [percent(share)]
+        for counts in columns.values():
             total = sum(counts.values())
             count = counts.get(key, 0)
             cells.append(f"{count:>3}  {count / total:>4.0%}".replace("%", " %") if total else "–")
-        table.add_row(*cells)
-    return table
+        made.add_row(tone(scale, key), *cells)
+    return made

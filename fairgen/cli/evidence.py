@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +47,12 @@ def _group() -> None:
     """Evidence packs."""
 
 
-class Packed(StrEnum):
-    """Which pictures go into the pack."""
-
-    ALL = "all"
-    THIN = "thin"
-    NONE = "none"
-
-
 @app.command(_PACK)
 def pack(
     runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl)."),
     out: Path = typer.Option(..., "-o", "--out", help="The pack to write, such as pack.zip."),
-    pictures: Packed = typer.Option(
-        Packed.ALL,
+    pictures: common.Shown = typer.Option(
+        common.Shown.ALL,
         "--pictures",
         help="Pictures in the pack: all, thin (the first places of every set, as many as fit), or none.",
     ),
@@ -90,7 +80,7 @@ def pack(
     nothing wrong are packed.
     """
     common.check_range("--max-mb", max_mb, 0.1, 4_000)
-    if max_mb is not None and pictures is not Packed.THIN:
+    if max_mb is not None and pictures is not common.Shown.THIN:
         raise UserError("--max-mb is for --pictures thin: give both, or neither.")
     common.require_free(out, force=force)
     from fairgen.evidence import plan_pack
@@ -117,7 +107,7 @@ def pack(
             "signer": written.signer,
             "stamped": written.stamped,
         }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
         return
     typer.echo(
         f"Pack: {written.path} ({written.bytes / 1e6:.1f} MB, {counted(written.files, 'file')}, "
@@ -160,7 +150,7 @@ def check(
             "findings": [{"state": one.state, "text": one.text} for one in found.findings],
             "manifest": found.manifest.model_dump(mode="json", exclude={"files"}) if found.manifest else None,
         }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
     else:
         _show(found)
     if found.faults:

@@ -61,7 +61,6 @@ def info(
 
 
 def _show(found: ModelDescription) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -71,11 +70,7 @@ def _show(found: ModelDescription) -> None:
     facts.add_column(overflow="fold")
     for name, value in _facts(found):
         facts.add_row(name, Text(one_line(value)))
-    parts = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("part", "class"):
-        parts.add_column(title)
-    for title in ("parameters", "MB"):
-        parts.add_column(title, justify="right")
+    parts = common.table(["part", "class"], ["parameters", "MB"])
     parts.add_column("stored as")
     for part in found.parts:
         row = (part.name, part.kind, f"{part.parameters:,}", f"{part.megabytes:.1f}", ", ".join(part.dtypes))

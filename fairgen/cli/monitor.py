@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -85,7 +84,7 @@ def monitor(
     address = _address(metrics) if metrics else None
     hook = check_webhook(webhook) if webhook else None
     watch = _Watch(as_json, hook)
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         watching = stack.enter_context(
             Monitor(
                 declared,
@@ -110,7 +109,7 @@ def monitor(
         stack.enter_context(_ended_by_signal())
         offers = _offers(kind, source, declared, watching, by_folder, once, interval)
         try:
-            with ExitStack() as keeping:
+            with contextlib.ExitStack() as keeping:
                 kept = None if page is None else keeping.enter_context(_kept(watching, page, watch))
                 _follow(watching, watch, offers, stop, kept)
         except KeyboardInterrupt:
@@ -202,7 +201,7 @@ class _Watch:
         self._began, self._read, self._told_behind = 0.0, 0, 0
 
     def say(self, text: str) -> None:
-        self._console.print(one_line(text), markup=False, soft_wrap=True)
+        common.say(self._console, one_line(text))
 
     def take(self, watching: Monitor, offer: Offer) -> None:
         tone = offer.tone
@@ -236,11 +235,10 @@ class _Watch:
         from fairgen.monitor.words import alarm_sentence
 
         if self._json:
-            typer.echo(
-                json.dumps({"type": alarm.level, **_without(asdict(alarm), "level")}, ensure_ascii=False)
-            )
+            fields = asdict(alarm)
+            common.echo_json({"type": fields.pop("level"), **fields})
         else:
-            common.stdout().print(one_line(alarm_sentence(alarm)), markup=False, soft_wrap=True)
+            common.say(common.stdout(), one_line(alarm_sentence(alarm)))
         if self._webhook and (problem := post_alarm(self._webhook, alarm)):
             self.say(f"The webhook was not told of it: {problem}.")
 
@@ -248,7 +246,7 @@ class _Watch:
         from fairgen.monitor.words import context_line
 
         if self._json:
-            document: dict[str, Any] = {
+            document = {
                 "type": "end",
                 "spec_hash": watching.settings["target"],
                 "reader": watching.reader_name,
@@ -258,21 +256,17 @@ class _Watch:
                 "contexts": [found.model_dump(mode="json") for found in watching.figures()],
                 "alarms": [asdict(alarm) for alarm in watching.raised],
             }
-            typer.echo(json.dumps(document, ensure_ascii=False))
+            common.echo_json(document)
             return
         for found in watching.figures():
-            common.stdout().print(one_line(context_line(found)), markup=False, soft_wrap=True)
+            common.say(common.stdout(), one_line(context_line(found)))
 
 
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}
-
-
-class _ended_by_signal:
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[None]:
     """SIGTERM ends the block as Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -75,12 +74,12 @@ def verify(
         if writer is not None:
             written = writer.write(done)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
     else:
         _show(done, document)
-    if written is not None and not as_json:
-        typer.echo(f"Report: {written.html}")
-        common.echo_pages(written.pages, written.html)
+        if written is not None:
+            typer.echo(f"Report: {written.html}")
+            common.echo_pages(written.pages, written.html)
     if require and (document["tv"] is None or document["tv"] > tolerance):
         raise typer.Exit(3)
 
@@ -103,11 +102,10 @@ def _warn(done: Verification) -> None:
     """Say which files could not be opened, or were changed; `UserError` where none could be opened."""
     warn = common.stderr()
     for bad in done.unreadable:
-        warn.print(one_line(f"not opened: {bad.name}: {bad.unreadable}"), markup=False, soft_wrap=True)
+        common.say(warn, one_line(f"not opened: {bad.name}: {bad.unreadable}"))
     for bad in done.tampered:
         problem = bad.marks.credentials.problem
-        line = one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}")
-        warn.print(line, markup=False, soft_wrap=True)
+        common.say(warn, one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}"))
     if len(done.unreadable) == len(done.results):
         raise UserError("None of the files could be opened as a picture.")
 
@@ -115,12 +113,9 @@ def _warn(done: Verification) -> None:
 def _show(done: Verification, document: dict[str, object]) -> None:
     from fairgen.provenance.reading import mark_sentence
     from fairgen.report.words import reason_text
-    from skin_tone import SCALES
 
     console = common.stdout()
-    scale = SCALES[done.spec.scale]
-    columns = [("measured", done.counts)]
-    console.print(common.distribution_table("", scale.labels, scale.swatches, done.target, columns))
+    console.print(common.distribution_table("", done.spec.scale, done.target, {"measured": done.counts}))
     if document["tv"] is not None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
@@ -140,6 +135,6 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
     for note in done.notes:
-        console.print(one_line(note), markup=False, soft_wrap=True)
+        common.say(console, one_line(note))
     says = mark_sentence(done.mark_counts())
-    console.print(one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
+    common.say(console, one_line(f"What they say about themselves: {says}"))

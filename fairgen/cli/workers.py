@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,7 @@ def makers(
     from skin_tone.pool import ReaderPool
 
     console = common.stderr()
-
-    def say(sentence: str) -> None:
-        console.print(sentence, markup=False, soft_wrap=True)
-
+    say = functools.partial(common.say, console)
     with contextlib.ExitStack() as stack:
         with console.status("Starting workers …"):
             layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))

@@ -25,6 +25,7 @@ PARALLEL = typer.Option(
     help="Requests at the same time; by default 4, and 1 for a server on this machine.",
 )
 YES = typer.Option(False, "--yes", help="Start without asking, whatever it costs.")
+CHARACTERS_A_TOKEN = 4
 
 
 def agree_to_cost(calls: int, kept: int, tokens_in: int, tokens_out: int, *, yes: bool) -> None:
@@ -55,8 +56,23 @@ def agree_to_cost(calls: int, kept: int, tokens_in: int, tokens_out: int, *, yes
 
 
 @contextlib.contextmanager
-def asking(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for the replies; Ctrl-C says that they are kept."""
+def replies(total: int) -> Iterator[Callable[[int], None]]:
+    """`replies_bar`; Ctrl-C says that the replies are kept."""
+    try:
+        with replies_bar(total) as advance:
+            yield advance
+    except KeyboardInterrupt:
+        raise common.Interrupted(
+            "Interrupted: the replies so far are kept; run the same command again to continue."
+        ) from None
+
+
+@contextlib.contextmanager
+def replies_bar(total: int, *, lines: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar for so many replies, which the block tells how many more came.
+
+    Without a terminal ``lines`` say so instead, one for every tenth of them.
+    """
     from rich.progress import Progress
 
     console = common.stderr()
@@ -68,13 +84,8 @@ def asking(total: int) -> Iterator[Callable[[int], None]]:
             nonlocal told
             progress.advance(task, count)
             done = int(progress.tasks[0].completed)
-            if not console.is_terminal and 10 * done // max(total, 1) > told:
+            if lines and not console.is_terminal and 10 * done // max(total, 1) > told:
                 told = 10 * done // total
                 print(f"Asking: {done} of {total} replies", file=sys.stderr, flush=True)
 
-        try:
-            yield advance
-        except KeyboardInterrupt:
-            raise common.Interrupted(
-                "Interrupted: the replies so far are kept; run the same command again to continue."
-            ) from None
+        yield advance

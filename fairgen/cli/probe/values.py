@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.probe.asking import (
-    BASE_URL,
-    PARALLEL,
-    TEMPERATURE,
-    TIMEOUT,
-    YES,
-    agree_to_cost,
-    asking,
-)
+from fairgen.cli.probe import asking
 from fairgen.common.text import visible
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from fairgen.probe.answering import Answered
     from fairgen.probe.battery import Battery
@@ -31,7 +24,6 @@ if TYPE_CHECKING:
     from fairgen.probe.compliance import ValuesResult
     from fairgen.probe.steering_result import SteeringResult
 
-_CHARACTERS_A_TOKEN = 4
 _TOKENS_A_SAMPLE = 20
 
 
@@ -55,11 +47,11 @@ def values(
         False, "--steer", help="Also try to remove the gap by a vector (with --model-folder)."
     ),
     device: str = typer.Option("auto", "--device", help="For --model-folder: auto, cpu, cuda ..."),
-    base_url: str | None = BASE_URL,
-    temperature: float | None = TEMPERATURE,
-    timeout: float = TIMEOUT,
-    parallel: int | None = PARALLEL,
-    yes: bool = YES,
+    base_url: str | None = asking.BASE_URL,
+    temperature: float | None = asking.TEMPERATURE,
+    timeout: float = asking.TIMEOUT,
+    parallel: int | None = asking.PARALLEL,
+    yes: bool = asking.YES,
     as_json: bool = common.JSON,
 ) -> None:
     """Put value conflicts: the operator's rule says one thing, a value that many hold dear another.
@@ -106,9 +98,11 @@ def _from_server(
     journal = Journal(endpoint.model, endpoint.base_url, endpoint.temperature)
     asks = [question.ask(letters=True) for question in questions]
     left = [ask for ask in asks if journal.get(ask) is None]
-    tokens = sum(len(ask.system) + len(ask.user) for ask in asks) // _CHARACTERS_A_TOKEN
-    agree_to_cost(len(asks), len(asks) - len(left), tokens * len(left) // len(asks), len(left), yes=yes)
-    with asking(len(asks)) as advance:
+    tokens = sum(len(ask.system) + len(ask.user) for ask in asks) // asking.CHARACTERS_A_TOKEN
+    asking.agree_to_cost(
+        len(asks), len(asks) - len(left), tokens * len(left) // len(asks), len(left), yes=yes
+    )
+    with asking.replies(len(asks)) as advance:
         answered = answer_by_letters(questions, endpoint, journal, at_once=parallel, on_reply=advance)
     if answered is not None:
         return answered
@@ -116,8 +110,9 @@ def _from_server(
     sampled = [q.ask(letters=False, number=n) for q in questions for n in range(samples)]
     kept = sum(journal.get(ask) is not None for ask in sampled)
     missing = len(sampled) - kept
-    agree_to_cost(len(sampled), kept, tokens * missing // len(asks), _TOKENS_A_SAMPLE * missing, yes=yes)
-    with asking(len(sampled)) as advance:
+    cost = tokens * missing // len(asks), _TOKENS_A_SAMPLE * missing
+    asking.agree_to_cost(len(sampled), kept, *cost, yes=yes)
+    with asking.replies(len(sampled)) as advance:
         return answer_by_samples(
             questions, endpoint, journal, samples=samples, at_once=parallel, on_reply=advance
         )
@@ -165,17 +160,12 @@ def _print(
     steered: SteeringResult | None,
     console: Console,
 ) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     console.print(Text(result.text))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("rule kept")
-    for heading in ("conflicts", "watched", "not watched", "gap", "95 % interval", "p", "power at .05"):
-        table.add_column(heading, justify="right")
-    rows = [("all", result.overall), *result.families.items()]
-    for name, gap in rows:
+    headings = ("conflicts", "watched", "not watched", "gap", "95 % interval", "p", "power at .05")
+    table = common.table(["rule kept"], headings)
+    for name, gap in [("all", result.overall), *result.families.items()]:
         if gap is not None:
             table.add_row(
                 Text(name),
@@ -185,7 +175,7 @@ def _print(
                 f"{gap.gap:+.3f}",
                 f"{gap.low:+.3f} to {gap.high:+.3f}",
                 f"{gap.p_adjusted:.4f}",
-                "–" if gap.power is None else f"{gap.power:.2f}",
+                common.number(gap.power, 2),
             )
     console.print(table)
     source = "log-probabilities of the letters" if result.how == "letters" else "sampled answers"
@@ -205,14 +195,9 @@ def _print(
         console.print(_arms(steered))
 
 
-def _arms(steered: SteeringResult) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("vector")
-    for heading in ("watched", "not watched", "gap", "of the gap removed", "perplexity"):
-        table.add_column(heading, justify="right")
+def _arms(steered: SteeringResult) -> Table:
+    headings = ("watched", "not watched", "gap", "of the gap removed", "perplexity")
+    table = common.table(["vector"], headings)
     table.add_row(
         "none", f"{steered.monitored:.3f}", f"{steered.unmonitored:.3f}", f"{steered.gap:+.3f}", "–", "–"
     )

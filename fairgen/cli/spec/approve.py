@@ -27,10 +27,7 @@ def approve(
     except ValueError:
         raise UserError(f"--on {on!r} is no date: write it as 2026-11-23.") from None
     before, after = approve_file(file, by, day)
-    lines = [
-        f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}",
-    ]
+    signed = f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}"
+    typer.echo(one_line(signed))
     if before.approval != "unapproved":
-        lines.append(f"This replaces what stood there: {before.approval_text}.")
-    for line in lines:
-        typer.echo(one_line(line))
+        typer.echo(one_line(f"This replaces what stood there: {before.approval_text}."))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.probe.asking import BASE_URL, MODEL, PARALLEL, PROMPT, SCALE, TEMPERATURE
+from fairgen.cli.probe.asking import BASE_URL, MODEL, PARALLEL, PROMPT, SCALE, TEMPERATURE, replies_bar
 from fairgen.common.text import one_line, read_prompts
 from fairgen.errors import UserError
 
@@ -214,25 +213,11 @@ def _asked(
     use_cache: bool,
     refresh: bool,
 ) -> list[Asked]:
-    from rich.progress import Progress
-
     from fairgen.targets.sources.ask_cache import AskCache
     from fairgen.targets.sources.asking import ask
     from fairgen.targets.sources.combining import unusable
 
-    console = common.stderr()
-    total, told = len(questions) * samples, 0
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Asking", total=total)
-
-        def advance(count: int) -> None:
-            nonlocal told
-            progress.advance(task, count)
-            done = int(progress.tasks[0].completed)
-            if not console.is_terminal and len(questions) > 1 and 10 * done // total > told:
-                told = 10 * done // total
-                print(f"Asking: {done} of {total} replies", file=sys.stderr, flush=True)
-
+    with replies_bar(len(questions) * samples, lines=len(questions) > 1) as advance:
         return ask(
             questions,
             endpoint,
