@@ -21,8 +21,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from fairgen.errors import UserError
 from fairgen.targets import Citation, Confidence, FairnessSpec
 from fairgen.targets.document import parse_document, validated
-from fairgen.targets.fields import Day, Part, RequiredLine, RequiredText, Unit, problem
-from fairgen.targets.model import SHARE_SUM_TOLERANCE
+from fairgen.targets.fields import NAME_PATTERN, Day, Part, RequiredLine, RequiredText, Unit, problem
+from fairgen.targets.model import SHARE_SUM_TOLERANCE, unknown_class
 from fairgen.targets.sources.table_file import Cell, Table, read_table
 from fairgen.targets.strict_yaml import MAX_BYTES
 from skin_tone.scales import SCALES
@@ -73,7 +73,7 @@ class GroupMapping(Part):
 class TableSource(Part):
     """A document that turns a table into a spec."""
 
-    name: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, Field(max_length=64, pattern=NAME_PATTERN)]
     version: Annotated[int, Field(strict=True, ge=1)] = 1
     scale: Literal["ita6", "monk10", "lmd3"]
     table: TableFile
@@ -97,13 +97,9 @@ class TableSource(Part):
     @classmethod
     def _names_classes(cls, value: dict[str, GroupMapping], info: ValidationInfo) -> dict[str, GroupMapping]:
         if "scale" in info.data:
-            classes = SCALES[info.data["scale"]].classes
             for group, mapped in value.items():
-                for name in mapped.shares:
-                    if name not in classes:
-                        known = ", ".join(classes)
-                        reason = f"is no class of {info.data['scale']}, whose classes are {known}"
-                        raise problem(reason, group, "shares", name)
+                if unknown := unknown_class(mapped.shares, info.data["scale"], group, "shares"):
+                    raise unknown
         return value
 
     @model_validator(mode="after")
