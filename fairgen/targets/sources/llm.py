@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
 
 from fairgen._version import __version__
+from fairgen.common.text import slug
 from fairgen.errors import UserError
 from fairgen.targets import Confidence, Context, Elicitation, FairnessSpec
 from fairgen.targets.sources.combining import MAX_CITATIONS, Combined
@@ -105,7 +105,7 @@ def llm_spec(
         }
     return FairnessSpec.model_validate(
         {
-            "name": name or _slug(asked.question.prompt if len(answers) == 1 else "prompts"),
+            "name": name or slug(asked.question.prompt if len(answers) == 1 else "prompts", 64) or "llm",
             "version": 1,
             "scale": asked.question.scale,
             "source": "llm",
@@ -125,10 +125,6 @@ def _declared_by(model: str, contexts: Sequence[Context]) -> str:
     if len(contexts) == 1:
         return by
     return f"{by} ({len(proposed)} of {len(contexts)} contexts); uniform for all other prompts by fairgen"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "llm"
 
 
 def citations_kept(prompts: int) -> int:
