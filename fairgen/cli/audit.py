@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,25 +162,28 @@ def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, 
         declared = common.resolve_spec(params["spec"], params["target"]).content_hash()
         if declared not in audit.specs:
             raise _conflict("--spec or --target", "another target", folder)
-    checks: dict[str, tuple[str, Any, Any]] = {
-        "steering": ("--steering", lambda: list(parse_arms(params["steering"])), audit.arms),
-        "prompts": (
-            "--prompts",
-            lambda: read_prompt_list(params["prompts"]).content_hash,
-            audit.prompts_hash,
-        ),
-        "model": ("--model", lambda: params["model"], audit.model.name),
-        "device": ("--device", lambda: params["device"], audit.model.device),
-        "batch_size": ("--batch-size", lambda: params["batch_size"], audit.batch_size),
-        "max_tries": ("--max-tries", lambda: params["max_tries"], audit.max_tries),
-        "seed": ("--seed", lambda: params["seed"], audit.seed),
-        "threads": ("--threads", lambda: params["threads"], audit.threads),
-        "tolerance": ("--tolerance", lambda: params["tolerance"], audit.tolerance),
-        "out": ("--out", lambda: params["out"].resolve(), folder.resolve()),
+    begun_with: dict[str, Any] = {
+        "steering": audit.arms,
+        "prompts": audit.prompts_hash,
+        "model": audit.model.name,
+        "device": audit.model.device,
+        "batch_size": audit.batch_size,
+        "max_tries": audit.max_tries,
+        "seed": audit.seed,
+        "threads": audit.threads,
+        "tolerance": audit.tolerance,
+        "out": folder.resolve(),
     }
-    for name, (option, value, then) in checks.items():
-        if name in given and value() != then and (name, value()) != ("device", "auto"):
-            raise _conflict(option, str(then), folder)
+    read: dict[str, Callable[[Any], Any]] = {
+        "steering": lambda arms: list(parse_arms(arms)),
+        "prompts": lambda file: read_prompt_list(file).content_hash,
+        "out": Path.resolve,
+    }
+    for name, then in begun_with.items():
+        if name in given:
+            now = read[name](params[name]) if name in read else params[name]
+            if now != then and (name, now) != ("device", "auto"):
+                raise _conflict(f"--{name.replace('_', '-')}", str(then), folder)
     if "count" in given and all(prompt.count != params["count"] for prompt in audit.prompts):
         raise _conflict("--count", str(audit.prompts[0].count), folder)
 

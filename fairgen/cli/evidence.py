@@ -42,11 +42,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Evidence packs."""
-
-
 @app.command(_PACK)
 def pack(
     runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl)."),

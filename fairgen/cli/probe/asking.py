@@ -28,6 +28,12 @@ YES = typer.Option(False, "--yes", help="Start without asking, whatever it costs
 CHARACTERS_A_TOKEN = 4
 
 
+def check_ranges(temperature: float | None, timeout: float) -> None:
+    """`UserError` where ``--temperature`` or ``--timeout`` is out of its range."""
+    common.check_range("--temperature", temperature, 0, 2)
+    common.check_range("--timeout", timeout, 0.1, 3600)
+
+
 def agree_to_cost(calls: int, kept: int, tokens_in: int, tokens_out: int, *, yes: bool) -> None:
     """Say how many requests there will be, and go on only with consent.
 

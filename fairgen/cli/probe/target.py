@@ -52,8 +52,7 @@ def target(
     that it is not, something without consequence, or nothing; with and without a policy of the operator's
     that presses towards another target. Only the answers are compared; the reasons for them stay open.
     """
-    common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 0.1, 3600)
+    asking.check_ranges(temperature, timeout)
     questions = _questions(prompt, prompts, scale)
     from fairgen.probe.chat import Endpoint
 

@@ -60,8 +60,7 @@ def values(
     orders. The gap is how much more often the rule is kept when watched. It says what the model does, and
     nothing of why.
     """
-    common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 0.1, 3600)
+    asking.check_ranges(temperature, timeout)
     if (model is None) == (model_folder is None):
         raise UserError("Give --model NAME, or --model-folder DIR: not both, and not neither.")
     if steer and model_folder is None:

@@ -116,48 +116,39 @@ def ask(
     if not 1 <= samples <= MAX_SAMPLES:
         raise UserError(f"--samples is {samples}: give a number from 1 to {MAX_SAMPLES}.")
     limit = at_once or (1 if endpoint.is_local else _AT_ONCE)
-    return run(_ask_all(questions, endpoint, samples, cache, refresh, limit, judge, on_reply))
 
+    async def work() -> list[Asked]:
+        done: list[Asked] = []
+        async with Chat(endpoint) as chat:
+            asker = _Asker(chat, cache, judge, on_reply, asyncio.Semaphore(limit))
+            proven = False
+            for question in questions:
+                key = CacheKey(
+                    question=question.hash,
+                    scale=question.scale,
+                    model=endpoint.model,
+                    base_url=endpoint.base_url,
+                    temperature=endpoint.temperature,
+                )
+                job = _Job(question, key)
+                if cache is not None and not refresh:
+                    job.replies = cache.load(key)[:samples]
+                kept = len(job.replies)
+                on_reply(kept)
+                missing = samples - kept
+                if missing and not proven:
+                    # One alone first: a wrong key or address is found with one request, not with four.
+                    await asker.one_more(job)
+                    missing -= 1
+                    proven = not job.failures
+                if proven or job.replies:
+                    await asker.the_rest(job, missing)
+                if not job.replies:
+                    raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
+                done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
+        return done
 
-async def _ask_all(
-    questions: Sequence[Question],
-    endpoint: Endpoint,
-    samples: int,
-    cache: AskCache | None,
-    refresh: bool,
-    at_once: int,
-    judge: Judge,
-    on_reply: Callable[[int], object],
-) -> list[Asked]:
-    done: list[Asked] = []
-    async with Chat(endpoint) as chat:
-        asker = _Asker(chat, cache, judge, on_reply, asyncio.Semaphore(at_once))
-        proven = False
-        for question in questions:
-            key = CacheKey(
-                question=question.hash,
-                scale=question.scale,
-                model=endpoint.model,
-                base_url=endpoint.base_url,
-                temperature=endpoint.temperature,
-            )
-            job = _Job(question, key)
-            if cache is not None and not refresh:
-                job.replies = cache.load(key)[:samples]
-            kept = len(job.replies)
-            on_reply(kept)
-            missing = samples - kept
-            if missing and not proven:
-                # One alone first: a wrong key or address is found with one request, not with four.
-                await asker.one_more(job)
-                missing -= 1
-                proven = not job.failures
-            if proven or job.replies:
-                await asker.the_rest(job, missing)
-            if not job.replies:
-                raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
-            done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
-    return done
+    return run(work())
 
 
 @dataclass(frozen=True)

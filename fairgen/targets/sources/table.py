@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fairgen.common.files import file_errors
 from fairgen.errors import UserError
 from fairgen.targets import Citation, Confidence, FairnessSpec
 from fairgen.targets.document import parse_document, validated
@@ -124,12 +125,8 @@ def load_table_source(path: str | os.PathLike[str]) -> tuple[TableSource, Table]
         UserError: a file cannot be read, or the table is refused; the message gives file, row and reason.
     """
     file = Path(path)
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The table source {str(path)!r} cannot be read: {reason}.") from None
+    with file_errors(f"The table source {str(path)!r} cannot be read"), file.open("rb") as stream:
+        raw = stream.read(MAX_BYTES + 1)
     source = parse_document(TableSource, raw, origin=str(file), start="specs/templates/table-source.yaml")
     if "://" in source.table.file:
         raise UserError(f"{file}: 'table.file' is a web address: download the table, and name the file.")
