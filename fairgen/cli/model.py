@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Models: what a model is, before anything is sampled.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Models."""
-
-
 @app.command("info")
 def info(
     model: str = typer.Argument(

@@ -24,7 +24,7 @@ from fairgen.targets import Citation, Confidence, FairnessSpec
 from fairgen.targets.document import parse_document, validated
 from fairgen.targets.fields import NAME_PATTERN, Day, Part, RequiredLine, RequiredText, Unit, problem
 from fairgen.targets.model import SHARE_SUM_TOLERANCE, unknown_class
-from fairgen.targets.sources.table_file import Cell, Table, read_table
+from fairgen.targets.sources.table_file import Cell, Row, Table, read_table
 from fairgen.targets.strict_yaml import MAX_BYTES
 from skin_tone.scales import SCALES
 
@@ -187,11 +187,9 @@ def _shares_by_context(source: TableSource, table: Table) -> dict[str, dict[str,
     columns = source.table.columns
     rows: dict[str, dict[str, tuple[Fraction, int]]] = {}
     for row in table.rows:
-        group = _word(table, row.number, columns.group, row.cells[columns.group])
-        context = ""
-        if columns.context is not None:
-            context = _word(table, row.number, columns.context, row.cells[columns.context])
-        value = _number(table, row.number, columns.share, row.cells[columns.share])
+        group = _word(table, row, columns.group)
+        context = "" if columns.context is None else _word(table, row, columns.context)
+        value = _number(table, row, columns.share)
         if group not in source.mapping:
             raise UserError(
                 f"{table.at(row.number)}: the group {group!r} is not mapped: add it under 'mapping', next to "
@@ -233,18 +231,11 @@ def _whole(
 
 def _target(source: TableSource, shares: Mapping[str, Fraction]) -> dict[str, float]:
     """Class -> share. Fractions of what the files say in decimals, so that 0.1 x 0.3 is 0.03."""
-    return {
-        name: float(
-            sum(
-                (
-                    share * Fraction(repr(source.mapping[group].shares.get(name, 0.0)))
-                    for group, share in shares.items()
-                ),
-                Fraction(0),
-            )
-        )
-        for name in SCALES[source.scale].classes
-    }
+    target = dict.fromkeys(SCALES[source.scale].classes, Fraction(0))
+    for group, share in shares.items():
+        for name, part in source.mapping[group].shares.items():
+            target[name] += share * Fraction(repr(part))
+    return {name: float(share) for name, share in target.items()}
 
 
 def _prompts(source: TableSource, context: str) -> list[str]:
@@ -258,23 +249,26 @@ def _prompts(source: TableSource, context: str) -> list[str]:
     return source.contexts[context]
 
 
-def _word(table: Table, number: int, column: str, cell: Cell) -> str:
+def _word(table: Table, row: Row, column: str) -> str:
+    cell = row.cells[column]
     text = "" if cell is None else str(cell).strip()
     if not text or isinstance(cell, float):
-        raise UserError(f"{table.at(number)}: {column!r} is {_cell(cell)}: name what the row is about.")
+        raise UserError(f"{table.at(row.number)}: {column!r} is {_cell(cell)}: name what the row is about.")
     return text
 
 
-def _number(table: Table, number: int, column: str, cell: Cell) -> Fraction:
+def _number(table: Table, row: Row, column: str) -> Fraction:
+    cell = row.cells[column]
+    what = f"{table.at(row.number)}: {column!r} is {_cell(cell)}"
     text = "" if isinstance(cell, bool) else str(cell)
     if not _NUMBER.fullmatch(text):
         raise UserError(
-            f"{table.at(number)}: {column!r} is {_cell(cell)} and not a number such as 12.5: no percent "
-            "signs, no thousands separators, nothing left empty."
+            f"{what} and not a number such as 12.5: no percent signs, no thousands separators, nothing left "
+            "empty."
         )
     value = Fraction(text)
     if value < 0:
-        raise UserError(f"{table.at(number)}: {column!r} is {_cell(cell)}: a share cannot be negative.")
+        raise UserError(f"{what}: a share cannot be negative.")
     return value
 
 
