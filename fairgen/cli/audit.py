@@ -249,17 +249,16 @@ def _show(summary: AuditSummary) -> None:
     for arm in summary.arms:
         if arm.worst_prompt is not None:
             worst = f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}"
-            common.say(console, worst)
+            common.say(worst)
     common.say(
-        console,
         "TV: total variation from the declared target, mean over prompts (0 = as declared); chance: what a "
-        "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2.",
+        "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2."
     )
     for problem in summary.problems:
-        common.say(console, problem)
+        common.say(problem)
     if summary.model == "embedded":
         words = "Synthetic pictures of a small demonstration model whose bias was built in on purpose."
-        common.say(console, words)
+        common.say(words)
 
 
 def _cells(arm: ArmFigures) -> list[str]:

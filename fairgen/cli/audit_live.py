@@ -167,11 +167,11 @@ def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSu
         with Live(console=console, auto_refresh=False, transient=True, screen=False) as live:
             for event in events:
                 if isinstance(event, Calibrating):
-                    common.say_calibrating(event)
+                    common.say_calibrating(event, common.stderr())
                     bar.update(task, description="Calibrating", total=event.total, completed=event.done)
                 elif isinstance(event, AuditStarted):
                     for problem in event.problems:
-                        common.say(console, problem)
+                        common.say(problem, console)
                     board = _Board(event.record, event.finished)
                     # Afresh: what an earlier run made must not count as speed.
                     bar.reset(task, description="Audit", total=places, completed=board.done)

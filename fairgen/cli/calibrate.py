@@ -110,16 +110,15 @@ def _show(found: Calibration) -> None:
         starts.add_row(f"{row.start:.2f}", f"{row.reach:.0%}", change)
     console.print(starts)
     common.say(
-        console,
         f"Rank correlation of strength and ITA {found.spearman:.3f} (-1: monotone). Steering starts after "
-        f"{found.start:.0%} of the steps.",
+        f"{found.start:.0%} of the steps."
     )
     if not found.monotone:
         words = "The effect is not monotone: expect many misses with this model, or use --steering prompt."
-        common.say(console, words)
+        common.say(words)
     reach = Table("class", "likeliest at", "chance", "reached", box=SIMPLE_HEAD)
     for one in found.reach(SCALE):
         reach.add_row(one.tone, f"{one.strength:+.2f}", f"{one.chance:.0%}", "yes" if one.reached else "no")
     console.print(reach)
     for line in reach_lines(found)[len(SCALES[SCALE].classes) + (not found.monotone) :]:
-        common.say(console, line)
+        common.say(line)

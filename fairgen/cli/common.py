@@ -99,9 +99,13 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def say(console: Console, text: str) -> None:
-    """Print words as they are: nothing in them is markup, and a line stays one to be copied."""
-    console.print(text, markup=False, soft_wrap=True)
+def say(text: str, console: Console | None = None) -> None:
+    """Print words as they are: nothing in them is markup, and a line stays one to be copied.
+
+    Args:
+        console: where to; by default where results go.
+    """
+    (console or stdout()).print(text, markup=False, soft_wrap=True)
 
 
 def echo_json(document: Mapping[str, Any]) -> None:
@@ -169,7 +173,7 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
         declared = load_spec(spec)
         if declared.approval == "void":
             void = f"The spec {declared.name}: {declared.approval_text}"
-            say(stderr(), one_line(f"{void}; `fairgen spec approve` signs it again."))
+            say(one_line(f"{void}; `fairgen spec approve` signs it again."), stderr())
         return declared
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
@@ -198,9 +202,9 @@ def say_requests(generator: Model, least: int, most: int) -> None:
         return
     many = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     say(
-        stderr(),
         f"{info.name}: {many} requests to {info.arguments['address']}, one for each picture that is made; "
         "whoever runs it may charge for each.",
+        stderr(),
     )
 
 
@@ -246,13 +250,13 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
 
 
-def say_calibrating(event: Calibrating) -> None:
-    """Say on standard error that a calibration comes first, where it begins."""
+def say_calibrating(event: Calibrating, console: Console) -> None:
+    """Say that a calibration comes first, where it begins."""
     if event.done == 0:
         say(
-            stderr(),
             f"{event.model} has no calibration for {event.technique!r} steering yet: a short one of "
             f"{event.total} pictures comes first.",
+            console,
         )
 
 

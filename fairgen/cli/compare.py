@@ -41,7 +41,6 @@ def compare(
 def _show(found: Comparison) -> None:
     from fairgen.scoring.compare import CHANCE
 
-    console = common.stdout()
     table = common.table(["prompt", "arm"], ["TV 1st", "TV 2nd", "difference", "first pass", "p (Holm)"])
     table.columns[1].no_wrap = True
     for one in found.sets:
@@ -54,22 +53,20 @@ def _show(found: Comparison) -> None:
             common.signed(one.first_pass_difference),
             common.number(one.p_holm, 3),
         )
-    console.print(table)
+    common.stdout().print(table)
     for arm in found.arms:
         chance = (
             "too few prompts for a test" if arm.p_value is None else f"p = {arm.p_value:.3g} over prompts"
         )
         common.say(
-            console,
             f"{arm.arm}: mean TV {common.number(arm.tv[0], 3)} and {common.number(arm.tv[1], 3)} over "
             f"{counted(arm.prompts, 'prompt')}; first pass {common.number(arm.first_pass_tv[0], 3)} and "
-            f"{common.number(arm.first_pass_tv[1], 3)}, {chance}",
+            f"{common.number(arm.first_pass_tv[1], 3)}, {chance}"
         )
     unlikely = sum(one.p_holm is not None and one.p_holm < CHANCE for one in found.sets)
     common.say(
-        console,
         f"In {unlikely} of {counted(len(found.sets), 'row')} chance is no likely explanation of the "
-        f"first-pass difference (p < {CHANCE:g} after Holm's correction).",
+        f"first-pass difference (p < {CHANCE:g} after Holm's correction)."
     )
     for words, names in (
         ("Only in the first", found.only[0]),
@@ -78,6 +75,6 @@ def _show(found: Comparison) -> None:
     ):
         if names:
             text = f"{words}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-            common.say(console, one_line(text))
+            common.say(one_line(text))
     for problem in found.problems:
-        common.say(console, problem)
+        common.say(problem)

@@ -58,14 +58,15 @@ def demo(
         document = {name: s.model_dump(mode="json") for name, s in summaries} | {"report": readable(report)}
         common.echo_json(document)
         return
-    console = common.stdout()
     title = f"{prompt}, {count} pictures each"
     measured = {name: s.measured for name, s in summaries}
-    console.print(common.distribution_table(title, declared.scale, declared.target_for(prompt), measured))
-    common.say(console, common.distance_line(summaries))
+    common.stdout().print(
+        common.distribution_table(title, declared.scale, declared.target_for(prompt), measured)
+    )
+    common.say(common.distance_line(summaries))
     for note in dict.fromkeys(note for _, s in summaries for note in s.notes):
-        common.say(console, note)
+        common.say(note)
     if model == "embedded":
         words = "Synthetic pictures by a small demonstration model whose bias was built in on purpose."
-        common.say(console, words)
+        common.say(words)
     typer.echo(f"Report: {report}")

@@ -78,17 +78,15 @@ def generate(
     if as_json:
         common.echo_json(summary.model_dump(mode="json") | {"report": readable(report)})
     else:
-        console = common.stdout()
         columns = {"first pass": summary.first_pass, "measured": summary.measured}
-        console.print(common.distribution_table("", summary.scale, summary.target, columns))
-        common.say(console, common.distance_line([("measured", summary)]))
+        common.stdout().print(common.distribution_table("", summary.scale, summary.target, columns))
+        common.say(common.distance_line([("measured", summary)]))
         common.say(
-            console,
             f"{counted(summary.generated, 'picture')} made for {counted(summary.count, 'place')}: "
-            f"{summary.kept} kept, {summary.discarded} discarded, {summary.abstained} not read",
+            f"{summary.kept} kept, {summary.discarded} discarded, {summary.abstained} not read"
         )
         for note in summary.notes:
-            common.say(console, note)
+            common.say(note)
         typer.echo(f"Report: {report}")
     if require and (summary.tv is None or summary.tv > tolerance):
         raise typer.Exit(3)

@@ -43,7 +43,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
             task = progress.add_task(label, total=None, tv="")
             for event in events:
                 if isinstance(event, Calibrating):
-                    common.say_calibrating(event)
+                    common.say_calibrating(event, console)
                     progress.update(task, description="Calibrating", total=event.total, completed=event.done)
                 elif isinstance(event, Started):
                     target = event.session.target

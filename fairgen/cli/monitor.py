@@ -201,7 +201,7 @@ class _Watch:
         self._began, self._read, self._told_behind = 0.0, 0, 0
 
     def say(self, text: str) -> None:
-        common.say(self._console, one_line(text))
+        common.say(one_line(text), self._console)
 
     def take(self, watching: Monitor, offer: Offer) -> None:
         tone = offer.tone
@@ -238,7 +238,7 @@ class _Watch:
             fields = asdict(alarm)
             common.echo_json({"type": fields.pop("level"), **fields})
         else:
-            common.say(common.stdout(), one_line(alarm_sentence(alarm)))
+            common.say(one_line(alarm_sentence(alarm)))
         if self._webhook and (problem := post_alarm(self._webhook, alarm)):
             self.say(f"The webhook was not told of it: {problem}.")
 
@@ -259,7 +259,7 @@ class _Watch:
             common.echo_json(document)
             return
         for found in watching.figures():
-            common.say(common.stdout(), one_line(context_line(found)))
+            common.say(one_line(context_line(found)))
 
 
 @contextlib.contextmanager

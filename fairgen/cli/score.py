@@ -46,7 +46,6 @@ def score(
 
 
 def _show(found: Score) -> None:
-    console = common.stdout()
     table = common.table(["prompt", "arm"], ["counted", "TV", "first pass", "chance", "was"])
     table.columns[1].no_wrap = True
     for one in found.sets:
@@ -59,15 +58,14 @@ def _show(found: Score) -> None:
             common.number(one.noise_floor_tv, 3),
             common.number(one.tv_then, 3),
         )
-    console.print(table)
+    common.stdout().print(table)
     for arm in found.arms:
         common.say(
-            console,
             f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} "
             f"{'prompt' if arm.prompts == 1 else 'prompts'}, alignment error "
-            f"{common.number(arm.alignment_error, 4)}",
+            f"{common.number(arm.alignment_error, 4)}"
         )
     against = f"TV from {found.spec} (scale {found.scale})"
-    common.say(console, f"{against}; was: from the target that the set was made for.")
+    common.say(f"{against}; was: from the target that the set was made for.")
     for problem in found.problems:
-        common.say(console, problem)
+        common.say(problem)

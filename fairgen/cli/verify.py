@@ -102,10 +102,10 @@ def _warn(done: Verification) -> None:
     """Say which files could not be opened, or were changed; `UserError` where none could be opened."""
     warn = common.stderr()
     for bad in done.unreadable:
-        common.say(warn, one_line(f"not opened: {bad.name}: {bad.unreadable}"))
+        common.say(one_line(f"not opened: {bad.name}: {bad.unreadable}"), warn)
     for bad in done.tampered:
         problem = bad.marks.credentials.problem
-        common.say(warn, one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}"))
+        common.say(one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}"), warn)
     if len(done.unreadable) == len(done.results):
         raise UserError("None of the files could be opened as a picture.")
 
@@ -135,6 +135,6 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
     for note in done.notes:
-        common.say(console, one_line(note))
+        common.say(one_line(note))
     says = mark_sentence(done.mark_counts())
-    common.say(console, one_line(f"What they say about themselves: {says}"))
+    common.say(one_line(f"What they say about themselves: {says}"))

@@ -63,7 +63,7 @@ def makers(
     from skin_tone.pool import ReaderPool
 
     console = common.stderr()
-    say = functools.partial(common.say, console)
+    say = functools.partial(common.say, console=console)
     with contextlib.ExitStack() as stack:
         with console.status("Starting workers …"):
             layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))

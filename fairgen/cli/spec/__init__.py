@@ -36,6 +36,5 @@ def list_() -> None:
         spec = load_spec(name)
         contexts = str(len(spec.contexts)) if spec.contexts else "–"
         shipped.add_row(name, spec.scale, contexts, spec.approval, Text(spec.about))
-    console = common.stdout()
-    console.print(shipped)
-    common.say(console, f"Templates to copy lie in {specs_dir() / 'templates'}.")
+    common.stdout().print(shipped)
+    common.say(f"Templates to copy lie in {specs_dir() / 'templates'}.")

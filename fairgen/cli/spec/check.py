@@ -75,7 +75,7 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
         hosts = Counter(urlsplit(page).hostname or "" for page in pages)
         asked = ", ".join(f"{host} ({count})" if count > 1 else host for host, count in hosts.items())
         what = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
-        common.say(console, one_line(f"Fetching {what} from {asked}"))
+        common.say(one_line(f"Fetching {what} from {asked}"), console)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("Looking citations up", total=len(citations))
         return judge_citations(citations, on_done=lambda done: progress.update(task, completed=done))
@@ -99,7 +99,7 @@ def _show(name: str, before: Sequence[Citation], verdicts: Sequence[Verdict]) ->
 
     console = common.stdout()
     if not verdicts:
-        common.say(console, one_line(f"{name} cites nothing."))
+        common.say(one_line(f"{name} cites nothing."))
         return
     table = common.table(["citation", "state", "before", "reason"], title=Text(name))
     for column in table.columns:

@@ -87,7 +87,7 @@ class _Answers:
                 self._console.print(f"  {error}", markup=False, soft_wrap=True, style="red")
 
     def say(self, text: str) -> None:
-        common.say(self._console, text)
+        common.say(text, self._console)
 
 
 def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, Any]:

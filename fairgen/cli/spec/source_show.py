@@ -14,7 +14,6 @@ from fairgen.targets.sources.agreement import COVERAGE_ASKED
 from fairgen.targets.support import is_unsupported, source_and_state, support_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from fairgen.targets import Citation, Context, FairnessSpec
@@ -39,73 +38,70 @@ def print_found(found: Sequence[Found], reasons: Reasons) -> None:
 
     Nothing that a model wrote is taken as markup or reaches the terminal raw.
     """
-    console = common.stdout()
     for one in found:
-        _say(console, f"Population: {one.population}, {POPULATIONS[one.population]}.")
+        _say(f"Population: {one.population}, {POPULATIONS[one.population]}.")
         if one.spec.contexts:
-            _print_several(console, one.spec, one.answers)
+            _print_several(one.spec, one.answers)
         else:
             [answer] = one.answers
-            _print_one(console, one.spec, answer, reasons)
-        _print_watched(console, one.spec)
+            _print_one(one.spec, answer, reasons)
+        _print_watched(one.spec)
     if len(found) > 1 and not found[0].spec.contexts:
-        console.print(_side_by_side(found))
+        common.stdout().print(_side_by_side(found))
 
 
-def _print_several(console: Console, spec: FairnessSpec, answers: Sequence[Combined]) -> None:
-    console.print(_overview(spec, answers))
+def _print_several(spec: FairnessSpec, answers: Sequence[Combined]) -> None:
+    common.stdout().print(_overview(spec, answers))
     for context, answer in zip(spec.contexts, answers, strict=True):
         if context.elicitation and context.elicitation.fallback:
             why = context.elicitation.fallback
-            _say(console, f"{answer.asked.question.prompt}: uniform, because {why}.")
-    _say(console, "All other prompts: uniform. `fairgen spec show` shows each target and its sources.")
+            _say(f"{answer.asked.question.prompt}: uniform, because {why}.")
+    _say("All other prompts: uniform. `fairgen spec show` shows each target and its sources.")
 
 
-def _print_one(console: Console, spec: FairnessSpec, answer: Combined, reasons: Reasons) -> None:
-    console.print(_shares(spec, answer))
+def _print_one(spec: FairnessSpec, answer: Combined, reasons: Reasons) -> None:
+    common.stdout().print(_shares(spec, answer))
     asked, fallback = answer.asked, spec.elicitation and spec.elicitation.fallback
     if fallback:
-        _say(console, f"Fallback: the target is uniform, because {fallback}.")
+        _say(f"Fallback: the target is uniform, because {fallback}.")
     chance = answer.chance_agreement
     _say(
-        console,
         f"{asked.endpoint.model}: {len(answer.shares)} of {asked.samples} replies valid; agreement "
         f"{_number(answer.agreement)} (1 - mean Jensen-Shannon distance"
-        + (f"; of random replies at most one in 20 reaches {chance:.2f})" if chance is not None else ")"),
+        + (f"; of random replies at most one in 20 reaches {chance:.2f})" if chance is not None else ")")
     )
     if answer.range_coverage is not None:
         _say(
-            console,
             f"Its ranges hold {answer.range_coverage:.0%} of the numbers of its other replies; it was asked "
-            f"for {COVERAGE_ASKED:.0%}.",
+            f"for {COVERAGE_ASKED:.0%}."
         )
     if support := support_text(spec.elicitation, spec.citations):
-        _say(console, f"{support[0].upper()}{support[1:]}.")
+        _say(f"{support[0].upper()}{support[1:]}.")
     for label, words in (("About", answer.about), ("Why", answer.why), ("Mapping", answer.mapping)):
         if words:
-            _say(console, f"{label}: {words}")
+            _say(f"{label}: {words}")
     for number, citation in enumerate(answer.citations, start=1):
-        _say(console, f"[{number}] {_cited(citation, reasons)}")
+        _say(f"[{number}] {_cited(citation, reasons)}")
     if not answer.citations:
-        _say(console, "It cites no source.")
+        _say("It cites no source.")
     elif not answer.checked:
-        _say(console, "Nobody has looked these citations up: add --check-citations, or open them.")
+        _say("Nobody has looked these citations up: add --check-citations, or open them.")
     for note in (spec.elicitation.notes or "").splitlines() if spec.elicitation else ():
-        _say(console, f"Note: {note}")
+        _say(f"Note: {note}")
 
 
-def _print_watched(console: Console, spec: FairnessSpec) -> None:
+def _print_watched(spec: FairnessSpec) -> None:
     """Whether the model proposes the same when told that it is watched, for each target."""
     parts = [("", spec.elicitation)]
     parts += [(f"{context.prompts[0]}: ", context.elicitation) for context in spec.contexts]
     for where, asked in parts:
         if asked is not None and asked.probe is not None:
-            _say(console, f"Consistency under stated oversight: {where}{asked.probe.text}")
+            _say(f"Consistency under stated oversight: {where}{asked.probe.text}")
 
 
-def _say(console: Console, text: str) -> None:
+def _say(text: str) -> None:
     shown = " ".join(visible(text).split())
-    console.print(shown, markup=False, emoji=False, soft_wrap=True)
+    common.stdout().print(shown, markup=False, emoji=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

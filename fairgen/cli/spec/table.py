@@ -64,4 +64,4 @@ def _show(source: TableSource, spec: FairnessSpec) -> None:
     for group, mapped in source.mapping.items():
         if max(mapped.shares.values()) == 1:
             why = "a group of people is not a skin tone, so its reason has to carry that."
-            common.say(console, one_line(f"{group} goes to one class wholly: {why}"))
+            common.say(one_line(f"{group} goes to one class wholly: {why}"))

@@ -70,11 +70,7 @@ def conclude(combined: Combined, *, threshold: float | None = None, max_raw: int
 
 
 def llm_spec(
-    answers: Sequence[Combined],
-    *,
-    name: str | None = None,
-    threshold: float | None = None,
-    declared_on: date | None = None,
+    answers: Sequence[Combined], *, name: str | None = None, threshold: float | None = None
 ) -> FairnessSpec:
     """The document: of one answer its target; of several a context for each prompt, uniform for all others.
 
@@ -82,7 +78,6 @@ def llm_spec(
         answers: to questions on one scale, from one model.
         name: lower case, digits, dots and dashes; by default from the prompt.
         threshold: see `conclude`.
-        declared_on: default today.
 
     Raises:
         UserError: there are more than ``MAX_PROMPTS`` answers.
@@ -110,7 +105,7 @@ def llm_spec(
             "scale": asked.question.scale,
             "source": "llm",
             "declared_by": _declared_by(asked.endpoint.model, contexts),
-            "declared_on": declared_on or date.today(),
+            "declared_on": date.today(),
             **fields,
         }
     )
