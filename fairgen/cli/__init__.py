@@ -96,10 +96,8 @@ def run(
     except (UserError, typer.TyperException) as error:
         said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         return _fail(2, said, name)
-    except (KeyboardInterrupt, Interrupted) as error:
+    except (KeyboardInterrupt, Interrupted, typer.Abort) as error:
         return _fail(130, str(error) or "Interrupted before anything was written.", name)
-    except typer.Abort:
-        return _fail(130, "Interrupted before anything was written.", name)
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.dose_sheet import SCALE, TILE, reach_lines, save_sheet
+from fairgen.cli.dose_sheet import SCALE, TILE, path_lines, save_sheet
 from fairgen.cli.opening import opens_a_model
 from fairgen.cli.telling import with_progress
 from fairgen.common.text import read_prompts, readable
@@ -96,8 +96,6 @@ def _show(found: Calibration) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from skin_tone.scales import SCALES
-
     console = common.stdout()
     doses = Table("strength", "mean ITA", "spread", "read", "not read", box=SIMPLE_HEAD)
     for dose in found.doses:
@@ -120,5 +118,5 @@ def _show(found: Calibration) -> None:
     for one in found.reach(SCALE):
         reach.add_row(one.tone, f"{one.strength:+.2f}", f"{one.chance:.0%}", "yes" if one.reached else "no")
     console.print(reach)
-    for line in reach_lines(found)[len(SCALES[SCALE].classes) + (not found.monotone) :]:
+    for line in path_lines(found):
         common.say(line)

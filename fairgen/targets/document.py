@@ -278,14 +278,11 @@ def _context_fields(context: Context) -> dict[str, Any]:
 
 def dump_spec(spec: FairnessSpec) -> str:
     """The spec as a YAML document; :func:`parse_spec` of it gives an equal spec."""
-    fields = spec.model_dump(mode="json", exclude_none=True)
+    fields = spec.model_dump(mode="json", exclude_none=True, exclude={"contexts", *spec.APPROVAL_FIELDS})
     fields["target"] = _readable_shares(spec.target)
     fields["confidence"] = spec.confidence.model_dump(mode="json")  # null says: makes no sense here
-    fields.pop("contexts")
     if spec.contexts:
         fields["contexts"] = [_context_fields(context) for context in spec.contexts]
-    for name in spec.APPROVAL_FIELDS:
-        fields.pop(name, None)
     fields.update(declared_on=spec.declared_on, approved_by=spec.approved_by)  # empty: the place to sign
     if spec.approved_on:
         fields["approved_on"] = spec.approved_on

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fairgen.targets.model import SHARE_SUM_TOLERANCE
@@ -60,9 +59,9 @@ def read_shares(
     """
     rows = _by_class(given, scale, notes)
     counts = {name: _count(name, row) for name, row in rows.items()}
-    values = {name: count.value for name, count in counts.items()}
+    values = {name: number for name, (number, _) in counts.items()}
     total = math.fsum(values.values())
-    percent = any(count.percent for count in counts.values())
+    percent = any(marked for _, marked in counts.values())
     unit = 1 if 0 < total <= 2 and not percent else 100
     missing = [name for name in SCALES[scale].classes if name not in values]
     gap = abs(total / unit - 1)
@@ -73,7 +72,7 @@ def read_shares(
         reject(f"{what} sum to {total:.6g} and not to {unit}")
     if missing:
         notes.append(f"{', '.join(missing)} left out by it count as 0, since the others sum to {unit}.")
-    if any(count.text for count in counts.values()):
+    if any(isinstance(_given(row), str) for row in rows.values()):
         notes.append(f"its shares are {'percentages' if percent else 'numbers'} written as text.")
     if unit == 1 or not any(isinstance(row, dict) for row in rows.values()):
         notes.append(f"its shares are given as parts of {unit}, and not as pictures of 100 with a range.")
@@ -122,23 +121,20 @@ def _rows(given: object, *, reading: bool = True) -> Iterable[tuple[str, Any]]:
         reject("shares are neither an object nor a list")
 
 
-@dataclass(frozen=True)
-class _Count:
-    """A number, whether it is marked as a percentage, and whether it was text."""
-
-    value: float
-    percent: bool
-    text: bool
+def _given(row: object) -> Any:
+    """What a row gives for the number of its class."""
+    return _first(row, _COUNT) if isinstance(row, dict) else row
 
 
-def _count(name: str, row: object) -> _Count:
-    value = _first(row, _COUNT) if isinstance(row, dict) else row
+def _count(name: str, row: object) -> tuple[float, bool]:
+    """The number, and whether it is marked as a percentage."""
+    value = _given(row)
     number, percent = _number(value)
     if number is None:
         reject(f"shares: {name} has no number{f' but {safe(value)}' if isinstance(value, str) else ''}")
     if number < 0:
         reject(f"shares: {name} is below 0")
-    return _Count(number, percent, isinstance(value, str))
+    return number, percent
 
 
 def _first(row: Mapping[str, Any], keys: Iterable[str]) -> Any:
