@@ -94,11 +94,10 @@ def run(
     try:
         code = (command or app)(args=args, prog_name=name, standalone_mode=False)
     except (UserError, typer.TyperException) as error:
-        return _fail(2, _sentence(error), name)
-    except (KeyboardInterrupt, Interrupted) as error:
+        said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        return _fail(2, said, name)
+    except (KeyboardInterrupt, Interrupted, typer.Abort) as error:
         return _fail(130, str(error) or "Interrupted before anything was written.", name)
-    except typer.Abort:
-        return _fail(130, "Interrupted before anything was written.", name)
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -141,10 +140,6 @@ def _write_any_character() -> None:
             sys.stdout.reconfigure(errors="replace")
         else:
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _sentence(error: Exception) -> str:
-    return error.format_message() if isinstance(error, typer.TyperException) else str(error)
 
 
 def _fail(code: int, message: str, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,6 @@ def audit(
         None,
         "--prompts",
         help="The list: one prompt a line, or YAML or CSV; by default the 36 that come with fairgen.",
-        show_default=False,
     ),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
@@ -59,10 +59,7 @@ def audit(
     seed: int = common.SEED,
     out: Path | None = common.OUT,
     resume: Path | None = typer.Option(
-        None,
-        "--resume",
-        help="Continue the interrupted audit in this run folder, with its own settings.",
-        show_default=False,
+        None, "--resume", help="Continue the interrupted audit in this run folder, with its own settings."
     ),
     force: bool = common.FORCE,
     tolerance: float = common.TOLERANCE,
@@ -165,25 +162,28 @@ def _require_agreement(params: dict[str, Any], given: set[str], left: LookBack, 
         declared = common.resolve_spec(params["spec"], params["target"]).content_hash()
         if declared not in audit.specs:
             raise _conflict("--spec or --target", "another target", folder)
-    checks: dict[str, tuple[str, Any, Any]] = {
-        "steering": ("--steering", lambda: list(parse_arms(params["steering"])), audit.arms),
-        "prompts": (
-            "--prompts",
-            lambda: read_prompt_list(params["prompts"]).content_hash,
-            audit.prompts_hash,
-        ),
-        "model": ("--model", lambda: params["model"], audit.model.name),
-        "device": ("--device", lambda: params["device"], audit.model.device),
-        "batch_size": ("--batch-size", lambda: params["batch_size"], audit.batch_size),
-        "max_tries": ("--max-tries", lambda: params["max_tries"], audit.max_tries),
-        "seed": ("--seed", lambda: params["seed"], audit.seed),
-        "threads": ("--threads", lambda: params["threads"], audit.threads),
-        "tolerance": ("--tolerance", lambda: params["tolerance"], audit.tolerance),
-        "out": ("--out", lambda: params["out"].resolve(), folder.resolve()),
+    begun_with: dict[str, Any] = {
+        "steering": audit.arms,
+        "prompts": audit.prompts_hash,
+        "model": audit.model.name,
+        "device": audit.model.device,
+        "batch_size": audit.batch_size,
+        "max_tries": audit.max_tries,
+        "seed": audit.seed,
+        "threads": audit.threads,
+        "tolerance": audit.tolerance,
+        "out": folder.resolve(),
     }
-    for name, (option, value, then) in checks.items():
-        if name in given and value() != then and (name, value()) != ("device", "auto"):
-            raise _conflict(option, str(then), folder)
+    read: dict[str, Callable[[Any], Any]] = {
+        "steering": lambda arms: list(parse_arms(arms)),
+        "prompts": lambda file: read_prompt_list(file).content_hash,
+        "out": Path.resolve,
+    }
+    for name, then in begun_with.items():
+        if name in given:
+            now = read[name](params[name]) if name in read else params[name]
+            if now != then and (name, now) != ("device", "auto"):
+                raise _conflict(f"--{name.replace('_', '-')}", str(then), folder)
     if "count" in given and all(prompt.count != params["count"] for prompt in audit.prompts):
         raise _conflict("--count", str(audit.prompts[0].count), folder)
 
@@ -229,24 +229,18 @@ def _run(
 
 
 def _show(summary: AuditSummary) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     console = common.stdout()
     columns = ("prompts", "TV", "1st pass", "chance", "align.", "hits", "made/kept", "not read")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("arm", no_wrap=True)
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = common.table(["arm"], columns, collapse_padding=True)
+    for column in table.columns:
+        column.no_wrap = True
     for arm in summary.arms:
         table.add_row(arm.arm, *_cells(arm))
     console.print(table)
     groups = list(dict.fromkeys(group for arm in summary.arms for group in arm.groups))
     if groups:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column("TV by group", no_wrap=True)
-        for arm in summary.arms:
-            table.add_column(arm.arm, justify="right")
+        table = common.table(["TV by group"], [arm.arm for arm in summary.arms], collapse_padding=True)
+        table.columns[0].no_wrap = True
         for group in groups:
             found = [arm.groups.get(group) for arm in summary.arms]
             row = [common.number(one.tv, 3) if one else "–" for one in found]
@@ -254,23 +248,17 @@ def _show(summary: AuditSummary) -> None:
         console.print(table)
     for arm in summary.arms:
         if arm.worst_prompt is not None:
-            console.print(
-                f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}",
-                markup=False,
-                soft_wrap=True,
-            )
-    console.print(
+            worst = f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}"
+            common.say(worst)
+    common.say(
         "TV: total variation from the declared target, mean over prompts (0 = as declared); chance: what a "
-        "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2.",
-        soft_wrap=True,
+        "perfect independent sampler gets; align.: the alignment error, sum (p - q)^2."
     )
     for problem in summary.problems:
-        console.print(problem, markup=False, soft_wrap=True)
+        common.say(problem)
     if summary.model == "embedded":
-        console.print(
-            "Synthetic pictures of a small demonstration model whose bias was built in on purpose.",
-            soft_wrap=True,
-        )
+        words = "Synthetic pictures of a small demonstration model whose bias was built in on purpose."
+        common.say(words)
 
 
 def _cells(arm: ArmFigures) -> list[str]:

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fairgen.audit.runner import AuditEvent
-    from fairgen.loop.events import Calibrating
     from fairgen.runs import AuditRecord, PictureRecord, SessionRecord, Summary
     from fairgen.scoring.arms import AuditSummary
 
@@ -90,18 +89,14 @@ class _Board:
 
     def tv(self, name: str) -> float | None:
         """Mean TV of an arm's finished sets; before the first, of those that are half full."""
+        from fairgen.stats import total_variation
+
         known = self.arms[name].tvs or [
-            _tv(one.counts, one.record.target)
+            total_variation(one.counts, one.record.target)
             for one in self.open.values()
             if one.arm == name and 2 * one.counts.total() >= one.record.count
         ]
         return sum(known) / len(known) if known else None
-
-
-def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> float:
-    from fairgen.stats import total_variation
-
-    return total_variation(counts, target)
 
 
 def _tvs(board: _Board) -> str:
@@ -120,19 +115,13 @@ def rate(pictures: int, seconds: float) -> str:
 
 
 def _table(board: _Board) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("arm", "done", "sets", "TV so far", "discarded", "not read"):
-        table.add_column(name, justify="left" if name == "arm" else "right")
+    table = common.table(["arm"], ["done", "sets", "TV so far", "discarded", "not read"])
     for name, arm in board.arms.items():
-        tv = board.tv(name)
         table.add_row(
             name,
             f"{arm.done}/{arm.total}",
             str(len(arm.tvs)),
-            "–" if tv is None else f"{tv:.3f}",
+            common.number(board.tv(name), 3),
             str(arm.discarded),
             str(arm.not_read),
         )
@@ -145,16 +134,6 @@ def _line(board: _Board, places: int, seconds: float) -> str:
         left = (places - board.done) * seconds / board.sampled_places
         parts.append(f"about {timedelta(seconds=round(left))} left")
     return "; ".join(filter(None, (", ".join(filter(None, parts)), _tvs(board))))
-
-
-def _say_calibrating(event: Calibrating) -> None:
-    if event.done == 0:
-        common.stderr().print(
-            f"{event.model} has no calibration for {event.technique!r} steering yet: a short one of "
-            f"{event.total} pictures comes first.",
-            markup=False,
-            soft_wrap=True,
-        )
 
 
 def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSummary:
@@ -188,11 +167,11 @@ def watch_audit(events: Iterable[AuditEvent], out: Path, places: int) -> AuditSu
         with Live(console=console, auto_refresh=False, transient=True, screen=False) as live:
             for event in events:
                 if isinstance(event, Calibrating):
-                    _say_calibrating(event)
+                    common.say_calibrating(event, common.stderr())
                     bar.update(task, description="Calibrating", total=event.total, completed=event.done)
                 elif isinstance(event, AuditStarted):
                     for problem in event.problems:
-                        console.print(problem, markup=False, soft_wrap=True)
+                        common.say(problem, console)
                     board = _Board(event.record, event.finished)
                     # Afresh: what an earlier run made must not count as speed.
                     bar.reset(task, description="Audit", total=places, completed=board.done)

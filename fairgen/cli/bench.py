@@ -32,14 +32,9 @@ _WORK = typer.Option(
     "--work",
     help="Folder for finished sets; run the same command again to continue.",
 )
-_WORKERS = typer.Option(
-    None, "--workers", min=1, max=64, help="Processes; by default 2 on a CPU, else 1.", show_default=False
-)
+_WORKERS = typer.Option(None, "--workers", min=1, max=64, help="Processes; by default 2 on a CPU, else 1.")
 _TABLE = typer.Option(
-    None,
-    "--table",
-    help="Table of the model's bias; by default known_bias.json beside its weights.",
-    show_default=False,
+    None, "--table", help="Table of the model's bias; by default known_bias.json beside its weights."
 )
 
 
@@ -52,7 +47,7 @@ def bias(
     seed: int = common.SEED,
     work: Path = _WORK,
     workers: int | None = _WORKERS,
-    out: Path | None = typer.Option(None, "--out", help="Save it as this JSON file too.", show_default=False),
+    out: Path | None = typer.Option(None, "--out", help="Save it as this JSON file too."),
     as_json: bool = common.JSON,
 ) -> None:
     """Show the model's bias as it is measured, prompt by prompt, beside the table that made it."""
@@ -80,13 +75,10 @@ def run(
         None,
         help="Methods that ship, by name, or your own as module:function or FILE.py:function. By default all "
         "that ship.",
-        show_default=False,
     ),
-    name: str | None = typer.Option(
-        None, "--name", help="What your own method is called.", show_default=False
-    ),
+    name: str | None = typer.Option(None, "--name", help="What your own method is called."),
     version: str = typer.Option("", "--version", help="Its version."),
-    url: str | None = typer.Option(None, "--url", help="Where one reads about it.", show_default=False),
+    url: str | None = typer.Option(None, "--url", help="Where one reads about it."),
     model: str = common.MODEL,
     device: str = common.DEVICE,
     table: Path | None = _TABLE,
@@ -95,7 +87,7 @@ def run(
     seed: int = common.SEED,
     work: Path = _WORK,
     out: Path | None = typer.Option(
-        None, "--out", help="Folder for the results; by default results in --work.", show_default=False
+        None, "--out", help="Folder for the results; by default results in --work."
     ),
     workers: int | None = _WORKERS,
 ) -> None:

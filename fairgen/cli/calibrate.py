@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.dose_sheet import SCALE, TILE, reach_lines, save_sheet
+from fairgen.cli.dose_sheet import SCALE, TILE, path_lines, save_sheet
 from fairgen.cli.opening import opens_a_model
 from fairgen.cli.telling import with_progress
 from fairgen.common.text import read_prompts, readable
@@ -36,11 +35,8 @@ def calibrate(
         None,
         "--sheet",
         help="Save the pictures, a row for each strength, and what the model reaches, as this PNG.",
-        show_default=False,
     ),
-    out: Path | None = typer.Option(
-        None, "--out", help="Folder to keep it in; by default the user's own.", show_default=False
-    ),
+    out: Path | None = typer.Option(None, "--out", help="Folder to keep it in; by default the user's own."),
     seed: int = common.SEED,
     device: str = common.DEVICE,
     batch_size: int | None = common.BATCH,
@@ -82,27 +78,15 @@ def calibrate(
             if sheet is not None:
                 tiles.setdefault(strength, []).append(picture.resize((TILE, TILE)))
 
-        work = measure(
-            generator,
-            reader,
-            steering,
-            plan=plan,
-            seed=seed,
-            batch_size=batch_size,
-            keep=keep,
-        )
+        work = measure(generator, reader, steering, plan=plan, seed=seed, batch_size=batch_size, keep=keep)
         found = with_progress(work, "Calibrating", plan.pictures)
         path = save_calibration(found, generator.info, out)
     if sheet is not None:
         save_sheet(tiles, found, sheet)
     if as_json:
         reach = {one.tone: asdict(one) for one in found.reach(SCALE)}
-        told = found.model_dump(mode="json") | {
-            "monotone": found.monotone,
-            "reach": reach,
-            "file": readable(path),
-        }
-        typer.echo(json.dumps(told, ensure_ascii=False))
+        more = {"monotone": found.monotone, "reach": reach, "file": readable(path)}
+        common.echo_json(found.model_dump(mode="json") | more)
         return
     _show(found)
     typer.echo(f"Kept: {path}")
@@ -111,8 +95,6 @@ def calibrate(
 def _show(found: Calibration) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-
-    from skin_tone.scales import SCALES
 
     console = common.stdout()
     doses = Table("strength", "mean ITA", "spread", "read", "not read", box=SIMPLE_HEAD)
@@ -125,19 +107,16 @@ def _show(found: Calibration) -> None:
         change = "–" if row.elsewhere is None else f"{row.elsewhere:.2f}"
         starts.add_row(f"{row.start:.2f}", f"{row.reach:.0%}", change)
     console.print(starts)
-    console.print(
+    common.say(
         f"Rank correlation of strength and ITA {found.spearman:.3f} (-1: monotone). Steering starts after "
-        f"{found.start:.0%} of the steps.",
-        soft_wrap=True,
+        f"{found.start:.0%} of the steps."
     )
     if not found.monotone:
-        console.print(
-            "The effect is not monotone: expect many misses with this model, or use --steering prompt.",
-            soft_wrap=True,
-        )
+        words = "The effect is not monotone: expect many misses with this model, or use --steering prompt."
+        common.say(words)
     reach = Table("class", "likeliest at", "chance", "reached", box=SIMPLE_HEAD)
     for one in found.reach(SCALE):
         reach.add_row(one.tone, f"{one.strength:+.2f}", f"{one.chance:.0%}", "yes" if one.reached else "no")
     console.print(reach)
-    for line in reach_lines(found)[len(SCALES[SCALE].classes) + (not found.monotone) :]:
-        console.print(line, soft_wrap=True)
+    for line in path_lines(found):
+        common.say(line)

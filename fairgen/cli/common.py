@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from fairgen.common.text import one_line, slug
+from fairgen._version import __version__
+from fairgen.common.files import disk_errors
+from fairgen.common.text import counted, one_line, slug
 from fairgen.errors import UserError
 from fairgen.models.kinds import kinds
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from fairgen.loop.events import Calibrating
     from fairgen.models.contract import Model
     from fairgen.models.options import ModelOptions
     from fairgen.runs import Distances
@@ -30,12 +36,10 @@ DEFAULT_SPEC = "uniform"
 SPEC = typer.Option(
     DEFAULT_SPEC, "--spec", help="Declared target: a spec's name (see `fairgen spec list`) or its file."
 )
-TARGET = typer.Option(
-    None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".', show_default=False
-)
-RUN = typer.Argument(help="The run folder (or its run.jsonl).", show_default=False)
-JSON_FILE = typer.Option(None, "--out", "-o", help="Write the JSON to this file as well.", show_default=False)
-OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.", show_default=False)
+TARGET = typer.Option(None, "--target", help='The target by hand: "light=0.5,medium=1/4,dark=1/4".')
+RUN = typer.Argument(help="The run folder (or its run.jsonl).")
+JSON_FILE = typer.Option(None, "--out", "-o", help="Write the JSON to this file as well.")
+OUT = typer.Option(None, "--out", help="Run folder; by default a new one under runs/.")
 FORCE = typer.Option(
     False,
     "--force",
@@ -43,12 +47,7 @@ FORCE = typer.Option(
 )
 MODEL = typer.Option("embedded", "--model", help=f"{'; or '.join(kind.sentence for kind in kinds())}.")
 DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda, cuda:N or mps.")
-BATCH = typer.Option(
-    None,
-    "--batch-size",
-    help="Pictures sampled at once; by default what fits the device.",
-    show_default=False,
-)
+BATCH = typer.Option(None, "--batch-size", help="Pictures sampled at once; by default what fits the device.")
 SEED = typer.Option(0, "--seed", help="Every picture's seed follows from it.")
 TOLERANCE = typer.Option(
     0.1, "--tolerance", help="Largest TV from the declared target that --require accepts."
@@ -61,23 +60,25 @@ C2PA_CERT = typer.Option(
     "--c2pa-cert",
     envvar="FAIRGEN_C2PA_CERT",
     help="Sign the pictures (C2PA content credentials): PEM file of the certificate chain.",
-    show_default=False,
 )
 C2PA_KEY = typer.Option(
-    None,
-    "--c2pa-key",
-    envvar="FAIRGEN_C2PA_KEY",
-    help="PEM file of the certificate's private key.",
-    show_default=False,
+    None, "--c2pa-key", envvar="FAIRGEN_C2PA_KEY", help="PEM file of the certificate's private key."
 )
 SINGLE = typer.Option(
     None,
     "--single-file/--folder",
     help="One page that holds every picture, or an overview with pages of pictures in report-pages beside "
     "it. By default by their number.",
-    show_default=False,
 )
 JSON = typer.Option(False, "--json", help="Print one JSON object on standard output.")
+
+
+class Shown(StrEnum):
+    """Which pictures a page or a pack holds."""
+
+    ALL = "all"
+    THIN = "thin"
+    NONE = "none"
 
 
 class Interrupted(Exception):
@@ -98,6 +99,51 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say(text: str, console: Console | None = None) -> None:
+    """Print words as they are: nothing in them is markup, and a line stays one to be copied.
+
+    Args:
+        console: where to; by default where results go.
+    """
+    (console or stdout()).print(text, markup=False, soft_wrap=True)
+
+
+def echo_json(document: Mapping[str, Any]) -> None:
+    """The one JSON object of ``--json``."""
+    typer.echo(json.dumps(document, ensure_ascii=False))
+
+
+def table(words: Iterable[str], figures: Iterable[str] = (), **options: Any) -> Table:
+    """A table with columns of words, and then of figures, which stand to the right.
+
+    Args:
+        options: of `rich.table.Table`, such as ``title``.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left", **options)
+    for heading in words:
+        made.add_column(heading)
+    for heading in figures:
+        made.add_column(heading, justify="right")
+    return made
+
+
+def tone(scale: str, key: str) -> Text:
+    """A class for a table: its colour and its name."""
+    from rich.text import Text
+
+    from skin_tone.scales import SCALES
+
+    return Text.assemble(("██ ", SCALES[scale].swatches[key]), SCALES[scale].labels[key])
+
+
+def percent(share: float) -> str:
+    """A share for a table: ``12.5 %``."""
+    return f"{share:.1%}".replace("%", " %")
+
+
 def layout(single: bool | None) -> Literal["auto", "single", "folder"]:
     """``--single-file`` or ``--folder`` as `fairgen.report.paging.Layout`."""
     return "auto" if single is None else "single" if single else "folder"
@@ -106,8 +152,8 @@ def layout(single: bool | None) -> Literal["auto", "single", "folder"]:
 def echo_pages(pages: int, html: Path) -> None:
     """Say where the pages of a report lie; nothing where it is one page."""
     if pages:
-        several = f"{pages:,} pages" if pages > 1 else "1 page"
-        typer.echo(f"Pictures: {several} in {html.parent / 'report-pages'} (--single-file for one file)")
+        where = html.parent / "report-pages"
+        typer.echo(f"Pictures: {counted(pages, 'page')} in {where} (--single-file for one file)")
 
 
 def check_range(name: str, value: float | None, low: float, high: float) -> None:
@@ -126,10 +172,8 @@ def resolve_spec(spec: str, target: str | None) -> FairnessSpec:
     if target is None:
         declared = load_spec(spec)
         if declared.approval == "void":
-            words = (
-                f"The spec {declared.name}: {declared.approval_text}; `fairgen spec approve` signs it again."
-            )
-            stderr().print(one_line(words), markup=False, soft_wrap=True)
+            void = f"The spec {declared.name}: {declared.approval_text}"
+            say(one_line(f"{void}; `fairgen spec approve` signs it again."), stderr())
         return declared
     if spec != DEFAULT_SPEC:
         raise UserError("--spec and --target both declare a target: give one of them.")
@@ -157,11 +201,10 @@ def say_requests(generator: Model, least: int, most: int) -> None:
     if info.source != "api":
         return
     many = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    stderr().print(
+    say(
         f"{info.name}: {many} requests to {info.arguments['address']}, one for each picture that is made; "
         "whoever runs it may charge for each.",
-        markup=False,
-        soft_wrap=True,
+        stderr(),
     )
 
 
@@ -207,6 +250,16 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
 
 
+def say_calibrating(event: Calibrating, console: Console) -> None:
+    """Say that a calibration comes first, where it begins."""
+    if event.done == 0:
+        say(
+            f"{event.model} has no calibration for {event.technique!r} steering yet: a short one of "
+            f"{event.total} pictures comes first.",
+            console,
+        )
+
+
 def default_out(kind: str, words: str) -> Path:
     """``runs/<kind>-<words>-<time>``: a folder that does not exist yet."""
     stem = "-".join(p for p in (kind, slug(words), f"{datetime.now():%Y%m%d-%H%M%S}") if p)
@@ -225,8 +278,6 @@ def claim_out(folder: Path, *, force: bool) -> Path:
     that are no part of a run are left alone. Raises `UserError` where ``folder`` is a file, or holds anything
     without ``force``.
     """
-    from fairgen.common.files import disk_errors
-
     with disk_errors(folder):  # a name that is too long
         there = folder.exists()
     if there and not folder.is_dir():
@@ -246,8 +297,6 @@ def _unbegun(path: Path) -> bool:
 
 
 def _set_aside(folder: Path) -> None:
-    from fairgen._version import __version__
-    from fairgen.common.files import disk_errors
     from fairgen.runs import AHEAD, RUN_FILE, RunWriter, session_names
 
     if not (folder / RUN_FILE).exists():
@@ -266,31 +315,15 @@ def _set_aside(folder: Path) -> None:
 
 
 def distribution_table(
-    title: str,
-    labels: Mapping[str, str],
-    swatches: Mapping[str, str],
-    target: Mapping[str, float],
-    columns: Iterable[tuple[str, Mapping[str, int]]],
+    title: str, scale: str, target: Mapping[str, float], columns: Mapping[str, Mapping[str, int]]
 ) -> Table:
-    """Classes down, one column for the declared shares and one for each set of counts."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    sets = list(columns)
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("skin tone")
-    table.add_column("declared", justify="right")
-    for name, _ in sets:
-        table.add_column(name, justify="right")
+    """Classes down, one column for the declared shares and one for each set of counts, by its name."""
+    made = table(["skin tone"], ["declared", *columns], title=title, title_style="bold")
     for key, share in target.items():
-        cells: list[Text | str] = [
-            Text.assemble(("██ ", swatches[key]), labels[key]),
-            f"{share:.1%}".replace("%", " %"),
-        ]
-        for _, counts in sets:
+        cells = [percent(share)]
+        for counts in columns.values():
             total = sum(counts.values())
             count = counts.get(key, 0)
             cells.append(f"{count:>3}  {count / total:>4.0%}".replace("%", " %") if total else "–")
-        table.add_row(*cells)
-    return table
+        made.add_row(tone(scale, key), *cells)
+    return made

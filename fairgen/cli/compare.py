@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.files import write_text
 from fairgen.common.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Path = typer.Argument(help="A run folder.", show_default=False),
-    second: Path = typer.Argument(help="The one to hold against it.", show_default=False),
+    first: Path = typer.Argument(help="A run folder."),
+    second: Path = typer.Argument(help="The one to hold against it."),
     out: Path | None = common.JSON_FILE,
     as_json: bool = common.JSON,
 ) -> None:
@@ -30,8 +31,6 @@ def compare(
     with common.stderr().status("Comparing …"):
         found = compare_runs(first, second)
     if out is not None:
-        from fairgen.common.files import write_text
-
         write_text(out, found.model_dump_json(indent=2) + "\n")
     if as_json:
         typer.echo(found.model_dump_json())
@@ -40,17 +39,10 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from fairgen.scoring.compare import CHANCE
 
-    console = common.stdout()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("prompt")
-    table.add_column("arm", no_wrap=True)
-    for name in ("TV 1st", "TV 2nd", "difference", "first pass", "p (Holm)"):
-        table.add_column(name, justify="right")
+    table = common.table(["prompt", "arm"], ["TV 1st", "TV 2nd", "difference", "first pass", "p (Holm)"])
+    table.columns[1].no_wrap = True
     for one in found.sets:
         table.add_row(
             one_line(one.prompt),
@@ -61,22 +53,20 @@ def _show(found: Comparison) -> None:
             common.signed(one.first_pass_difference),
             common.number(one.p_holm, 3),
         )
-    console.print(table)
+    common.stdout().print(table)
     for arm in found.arms:
         chance = (
             "too few prompts for a test" if arm.p_value is None else f"p = {arm.p_value:.3g} over prompts"
         )
-        console.print(
+        common.say(
             f"{arm.arm}: mean TV {common.number(arm.tv[0], 3)} and {common.number(arm.tv[1], 3)} over "
             f"{counted(arm.prompts, 'prompt')}; first pass {common.number(arm.first_pass_tv[0], 3)} and "
-            f"{common.number(arm.first_pass_tv[1], 3)}, {chance}",
-            soft_wrap=True,
+            f"{common.number(arm.first_pass_tv[1], 3)}, {chance}"
         )
     unlikely = sum(one.p_holm is not None and one.p_holm < CHANCE for one in found.sets)
-    console.print(
+    common.say(
         f"In {unlikely} of {counted(len(found.sets), 'row')} chance is no likely explanation of the "
-        f"first-pass difference (p < {CHANCE:g} after Holm's correction).",
-        soft_wrap=True,
+        f"first-pass difference (p < {CHANCE:g} after Holm's correction)."
     )
     for words, names in (
         ("Only in the first", found.only[0]),
@@ -85,6 +75,6 @@ def _show(found: Comparison) -> None:
     ):
         if names:
             text = f"{words}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-            console.print(one_line(text), markup=False, soft_wrap=True)
+            common.say(one_line(text))
     for problem in found.problems:
-        console.print(problem, markup=False, soft_wrap=True)
+        common.say(problem)

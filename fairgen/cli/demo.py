@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -57,23 +56,17 @@ def demo(
     report = write_report(folder).html
     if as_json:
         document = {name: s.model_dump(mode="json") for name, s in summaries} | {"report": readable(report)}
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
         return
-    from skin_tone import SCALES
-
-    scale = SCALES[declared.scale]
-    console = common.stdout()
-    columns = [(name, s.measured) for name, s in summaries]
-    table = common.distribution_table(
-        f"{prompt}, {count} pictures each", scale.labels, scale.swatches, declared.target_for(prompt), columns
+    title = f"{prompt}, {count} pictures each"
+    measured = {name: s.measured for name, s in summaries}
+    common.stdout().print(
+        common.distribution_table(title, declared.scale, declared.target_for(prompt), measured)
     )
-    console.print(table)
-    console.print(common.distance_line(summaries), soft_wrap=True)
+    common.say(common.distance_line(summaries))
     for note in dict.fromkeys(note for _, s in summaries for note in s.notes):
-        console.print(note, markup=False, soft_wrap=True)
+        common.say(note)
     if model == "embedded":
-        console.print(
-            "Synthetic pictures by a small demonstration model whose bias was built in on purpose.",
-            soft_wrap=True,
-        )
+        words = "Synthetic pictures by a small demonstration model whose bias was built in on purpose."
+        common.say(words)
     typer.echo(f"Report: {report}")

@@ -28,6 +28,12 @@ def reach_lines(found: Calibration) -> list[str]:
         lines.append(f"{one.tone}: {said}")
     if not found.monotone:
         lines.append(f"The effect is not monotone (rank correlation {found.spearman:.2f}).")
+    return lines + path_lines(found)
+
+
+def path_lines(found: Calibration) -> list[str]:
+    """Which words worked where the usual ones do not, and whether words go into the prompt as well."""
+    lines = []
     if found.trials:
         ways = ", ".join(f"{trial.name} {trial.way:.0f}°" for trial in found.trials)
         words = ", ".join(word for _, word in found.path)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,48 +42,26 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Evidence packs."""
-
-
-class Packed(StrEnum):
-    """Which pictures go into the pack."""
-
-    ALL = "all"
-    THIN = "thin"
-    NONE = "none"
-
-
 @app.command(_PACK)
 def pack(
-    runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl).", show_default=False),
-    out: Path = typer.Option(
-        ..., "-o", "--out", help="The pack to write, such as pack.zip.", show_default=False
-    ),
-    pictures: Packed = typer.Option(
-        Packed.ALL,
+    runs: list[Path] = typer.Argument(help="Run folders (or their run.jsonl)."),
+    out: Path = typer.Option(..., "-o", "--out", help="The pack to write, such as pack.zip."),
+    pictures: common.Shown = typer.Option(
+        common.Shown.ALL,
         "--pictures",
         help="Pictures in the pack: all, thin (the first places of every set, as many as fit), or none.",
     ),
     max_mb: float | None = typer.Option(
-        None,
-        "--max-mb",
-        help="Largest pack with --pictures thin, in megabytes; by default 25.",
-        show_default=False,
+        None, "--max-mb", help="Largest pack with --pictures thin, in megabytes; by default 25."
     ),
     model_card: Path | None = typer.Option(
-        None,
-        "--model-card",
-        help="The model's card, where it does not lie in the model's folder.",
-        show_default=False,
+        None, "--model-card", help="The model's card, where it does not lie in the model's folder."
     ),
     c2pa_cert: Path | None = typer.Option(
         None,
         "--c2pa-cert",
         envvar="FAIRGEN_C2PA_CERT",
         help="Sign the pack with the certificate that signs pictures: PEM file of the chain.",
-        show_default=False,
     ),
     c2pa_key: Path | None = common.C2PA_KEY,
     force: bool = typer.Option(False, "--force", help="Write over a pack that is there."),
@@ -99,7 +75,7 @@ def pack(
     nothing wrong are packed.
     """
     common.check_range("--max-mb", max_mb, 0.1, 4_000)
-    if max_mb is not None and pictures is not Packed.THIN:
+    if max_mb is not None and pictures is not common.Shown.THIN:
         raise UserError("--max-mb is for --pictures thin: give both, or neither.")
     common.require_free(out, force=force)
     from fairgen.evidence import plan_pack
@@ -126,7 +102,7 @@ def pack(
             "signer": written.signer,
             "stamped": written.stamped,
         }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
         return
     typer.echo(
         f"Pack: {written.path} ({written.bytes / 1e6:.1f} MB, {counted(written.files, 'file')}, "
@@ -145,13 +121,12 @@ def pack(
 
 @app.command("check")
 def check(
-    path: Path = typer.Argument(metavar="PACK", help="The pack.", show_default=False),
+    path: Path = typer.Argument(metavar="PACK", help="The pack."),
     trust: Path | None = typer.Option(
         None,
         "--trust",
         envvar="FAIRGEN_C2PA_TRUST",
         help="PEM file of the authorities whose signers and timestamps count as trusted.",
-        show_default=False,
     ),
     as_json: bool = common.JSON,
 ) -> None:
@@ -170,7 +145,7 @@ def check(
             "findings": [{"state": one.state, "text": one.text} for one in found.findings],
             "manifest": found.manifest.model_dump(mode="json", exclude={"files"}) if found.manifest else None,
         }
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
     else:
         _show(found)
     if found.faults:

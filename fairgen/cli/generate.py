@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 @opens_a_model
 def generate(
-    prompt: str = typer.Argument(
-        help="What the pictures should show, such as 'a portrait of a doctor'.", show_default=False
-    ),
+    prompt: str = typer.Argument(help="What the pictures should show, such as 'a portrait of a doctor'."),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
     count: int = typer.Option(12, "--count", min=1, max=10_000, help="Pictures wanted."),
@@ -79,26 +76,17 @@ def generate(
         summary = watch(events, "Sampling", folder)
     report = write_report(folder).html
     if as_json:
-        typer.echo(
-            json.dumps(summary.model_dump(mode="json") | {"report": readable(report)}, ensure_ascii=False)
-        )
+        common.echo_json(summary.model_dump(mode="json") | {"report": readable(report)})
     else:
-        from skin_tone import SCALES
-
-        scale = SCALES[summary.scale]
-        console = common.stdout()
-        columns = [("first pass", summary.first_pass), ("measured", summary.measured)]
-        table = common.distribution_table("", scale.labels, scale.swatches, summary.target, columns)
-        console.print(table)
-        console.print(common.distance_line([("measured", summary)]), soft_wrap=True)
-        console.print(
+        columns = {"first pass": summary.first_pass, "measured": summary.measured}
+        common.stdout().print(common.distribution_table("", summary.scale, summary.target, columns))
+        common.say(common.distance_line([("measured", summary)]))
+        common.say(
             f"{counted(summary.generated, 'picture')} made for {counted(summary.count, 'place')}: "
-            f"{summary.kept} kept, "
-            f"{summary.discarded} discarded, {summary.abstained} not read",
-            soft_wrap=True,
+            f"{summary.kept} kept, {summary.discarded} discarded, {summary.abstained} not read"
         )
         for note in summary.notes:
-            console.print(note, markup=False, soft_wrap=True)
+            common.say(note)
         typer.echo(f"Report: {report}")
     if require and (summary.tv is None or summary.tv > tolerance):
         raise typer.Exit(3)

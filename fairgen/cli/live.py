@@ -25,6 +25,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fairgen.loop.events import Calibrating, Finished, PictureDone, Started
+    from fairgen.stats import total_variation
 
     console = common.stderr()
     columns = (
@@ -42,13 +43,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
             task = progress.add_task(label, total=None, tv="")
             for event in events:
                 if isinstance(event, Calibrating):
-                    if event.done == 0:
-                        console.print(
-                            f"{event.model} has no calibration for {event.technique!r} steering yet: a short "
-                            f"one of {event.total} pictures comes first.",
-                            markup=False,
-                            soft_wrap=True,
-                        )
+                    common.say_calibrating(event, console)
                     progress.update(task, description="Calibrating", total=event.total, completed=event.done)
                 elif isinstance(event, Started):
                     target = event.session.target
@@ -59,7 +54,7 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
                     record = event.record
                     if record.decision == "kept" and record.measured is not None:
                         counts[record.measured] += 1
-                    tv = _tv(counts, target)
+                    tv = f"TV {total_variation(counts, target):.2f}" if any(counts.values()) else ""
                     progress.update(task, completed=event.done, tv=tv)
                     tenth = 10 * event.done // max(event.total, 1)
                     if not console.is_terminal and tenth > told:
@@ -78,9 +73,3 @@ def watch(events: Iterable[Event], label: str, out: Path) -> Summary:
             f"`fairgen report {shlex.quote(str(out))}` shows them."
         ) from None
     raise RuntimeError("the session ended without a summary")
-
-
-def _tv(counts: Mapping[str, int], target: Mapping[str, float]) -> str:
-    from fairgen.stats import total_variation
-
-    return f"TV {total_variation(counts, target):.2f}" if any(counts.values()) else ""

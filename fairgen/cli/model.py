@@ -19,21 +19,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Models: what a model is, before anything is sampled.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Models."""
-
-
 @app.command("info")
 def info(
     model: str = typer.Argument(
         "embedded", help="'embedded', a hub id, a folder in diffusers' format, or a single file."
     ),
     base: str | None = typer.Option(
-        None,
-        "--base",
-        help="For a single file: folder or hub id of its configuration and of what it lacks.",
-        show_default=False,
+        None, "--base", help="For a single file: folder or hub id of its configuration and of what it lacks."
     ),
     as_json: bool = common.JSON,
 ) -> None:
@@ -64,7 +56,6 @@ def info(
 
 
 def _show(found: ModelDescription) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -74,11 +65,7 @@ def _show(found: ModelDescription) -> None:
     facts.add_column(overflow="fold")
     for name, value in _facts(found):
         facts.add_row(name, Text(one_line(value)))
-    parts = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("part", "class"):
-        parts.add_column(title)
-    for title in ("parameters", "MB"):
-        parts.add_column(title, justify="right")
+    parts = common.table(["part", "class"], ["parameters", "MB"])
     parts.add_column("stored as")
     for part in found.parts:
         row = (part.name, part.kind, f"{part.parameters:,}", f"{part.megabytes:.1f}", ", ".join(part.dtypes))

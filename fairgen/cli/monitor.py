@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -32,8 +31,7 @@ _ENOUGH = 20
 
 def monitor(
     source: str = typer.Argument(
-        help="A folder of pictures as it fills, a run folder, or - for JSON lines on standard input.",
-        show_default=False,
+        help="A folder of pictures as it fills, a run folder, or - for JSON lines on standard input."
     ),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
@@ -48,33 +46,24 @@ def monitor(
         "--reader-error",
         help="Errors of the reader that count as on target: validated (as shipped), none, or a JSON file. "
         "Default: validated; for readings on standard input none.",
-        show_default=False,
     ),
     level: float = typer.Option(
         0.05, "--level", help="Chance that it ever alarms although all contexts stay on target."
     ),
     contexts: int | None = typer.Option(
-        None,
-        "--contexts",
-        help="How many contexts share that chance; default: those of the spec, or 1.",
-        show_default=False,
+        None, "--contexts", help="How many contexts share that chance; default: those of the spec, or 1."
     ),
     by_folder: bool = typer.Option(False, "--by-folder", help="Each folder in the folder is a context."),
     every: int = typer.Option(1, "--every", help="Look at every so many pictures of each context only."),
     once: bool = typer.Option(False, "--once", help="Look at what is there, and end."),
     stop: bool = typer.Option(False, "--stop", help="End at the first alarm."),
     interval: float = typer.Option(2.0, "--interval", help="Seconds between looks at a folder or run."),
-    page: Path | None = typer.Option(
-        None, "--page", help="Keep an HTML page of the state here.", show_default=False
-    ),
+    page: Path | None = typer.Option(None, "--page", help="Keep an HTML page of the state here."),
     metrics: str | None = typer.Option(
-        None,
-        "--metrics",
-        help="Serve /metrics for Prometheus: a port of this machine alone, or HOST:PORT.",
-        show_default=False,
+        None, "--metrics", help="Serve /metrics for Prometheus: a port of this machine alone, or HOST:PORT."
     ),
     webhook: str | None = typer.Option(
-        None, "--webhook", help="Send every alarm to this address (POST, JSON).", show_default=False
+        None, "--webhook", help="Send every alarm to this address (POST, JSON)."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print alarms and the end as JSON lines."),
 ) -> None:
@@ -95,7 +84,7 @@ def monitor(
     address = _address(metrics) if metrics else None
     hook = check_webhook(webhook) if webhook else None
     watch = _Watch(as_json, hook)
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         watching = stack.enter_context(
             Monitor(
                 declared,
@@ -120,7 +109,7 @@ def monitor(
         stack.enter_context(_ended_by_signal())
         offers = _offers(kind, source, declared, watching, by_folder, once, interval)
         try:
-            with ExitStack() as keeping:
+            with contextlib.ExitStack() as keeping:
                 kept = None if page is None else keeping.enter_context(_kept(watching, page, watch))
                 _follow(watching, watch, offers, stop, kept)
         except KeyboardInterrupt:
@@ -212,7 +201,7 @@ class _Watch:
         self._began, self._read, self._told_behind = 0.0, 0, 0
 
     def say(self, text: str) -> None:
-        self._console.print(one_line(text), markup=False, soft_wrap=True)
+        common.say(one_line(text), self._console)
 
     def take(self, watching: Monitor, offer: Offer) -> None:
         tone = offer.tone
@@ -246,11 +235,10 @@ class _Watch:
         from fairgen.monitor.words import alarm_sentence
 
         if self._json:
-            typer.echo(
-                json.dumps({"type": alarm.level, **_without(asdict(alarm), "level")}, ensure_ascii=False)
-            )
+            fields = asdict(alarm)
+            common.echo_json({"type": fields.pop("level"), **fields})
         else:
-            common.stdout().print(one_line(alarm_sentence(alarm)), markup=False, soft_wrap=True)
+            common.say(one_line(alarm_sentence(alarm)))
         if self._webhook and (problem := post_alarm(self._webhook, alarm)):
             self.say(f"The webhook was not told of it: {problem}.")
 
@@ -258,7 +246,7 @@ class _Watch:
         from fairgen.monitor.words import context_line
 
         if self._json:
-            document: dict[str, Any] = {
+            document = {
                 "type": "end",
                 "spec_hash": watching.settings["target"],
                 "reader": watching.reader_name,
@@ -268,21 +256,17 @@ class _Watch:
                 "contexts": [found.model_dump(mode="json") for found in watching.figures()],
                 "alarms": [asdict(alarm) for alarm in watching.raised],
             }
-            typer.echo(json.dumps(document, ensure_ascii=False))
+            common.echo_json(document)
             return
         for found in watching.figures():
-            common.stdout().print(one_line(context_line(found)), markup=False, soft_wrap=True)
+            common.say(one_line(context_line(found)))
 
 
-def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != name}
-
-
-class _ended_by_signal:
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[None]:
     """SIGTERM ends the block as Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

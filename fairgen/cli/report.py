@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -11,31 +10,19 @@ from fairgen.cli import common
 from fairgen.cli.telling import telling
 
 
-class Shown(StrEnum):
-    """Which pictures the page holds."""
-
-    ALL = "all"
-    THIN = "thin"
-    NONE = "none"
-
-
 def report(
     run: Path = common.RUN,
-    out: Path | None = typer.Option(
-        None, "--out", help="Where to write; by default into the run folder.", show_default=False
-    ),
-    pictures: Shown | None = typer.Option(
+    out: Path | None = typer.Option(None, "--out", help="Where to write; by default into the run folder."),
+    pictures: common.Shown | None = typer.Option(
         None,
         "--pictures",
         help="Pictures in the page: all (the default), thin (the first six places of every set), or none.",
-        show_default=False,
     ),
     max_mb: float | None = typer.Option(
         None,
         "--max-mb",
         help="Largest page, in megabytes; pictures are made smaller, then fewer, until it fits. By default "
         "25, with --pictures thin 3.",
-        show_default=False,
     ),
     single: bool | None = common.SINGLE,
 ) -> None:

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run folders: whether what they hold can be believed.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Run folders."""
-
-
 @app.command("check")
 def check(
     run: Path = common.RUN,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
+from fairgen.common.files import write_text
 from fairgen.common.text import one_line
 
 if TYPE_CHECKING:
@@ -34,11 +35,8 @@ def score(
     from fairgen.scoring.rescore import score_run
 
     found = score_run(run, declared)
-    document = found.model_dump_json(indent=2)
     if out is not None:
-        from fairgen.common.files import write_text
-
-        write_text(out, document + "\n")
+        write_text(out, found.model_dump_json(indent=2) + "\n")
     if as_json:
         typer.echo(found.model_dump_json())
     else:
@@ -48,15 +46,8 @@ def score(
 
 
 def _show(found: Score) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    console = common.stdout()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("prompt")
-    table.add_column("arm", no_wrap=True)
-    for name in ("counted", "TV", "first pass", "chance", "was"):
-        table.add_column(name, justify="right")
+    table = common.table(["prompt", "arm"], ["counted", "TV", "first pass", "chance", "was"])
+    table.columns[1].no_wrap = True
     for one in found.sets:
         table.add_row(
             one_line(one.prompt),
@@ -67,18 +58,14 @@ def _show(found: Score) -> None:
             common.number(one.noise_floor_tv, 3),
             common.number(one.tv_then, 3),
         )
-    console.print(table)
+    common.stdout().print(table)
     for arm in found.arms:
-        console.print(
+        common.say(
             f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} "
             f"{'prompt' if arm.prompts == 1 else 'prompts'}, alignment error "
-            f"{common.number(arm.alignment_error, 4)}",
-            soft_wrap=True,
+            f"{common.number(arm.alignment_error, 4)}"
         )
-    console.print(
-        f"TV from {found.spec} (scale {found.scale}); was: from the target that the set was made for.",
-        markup=False,
-        soft_wrap=True,
-    )
+    against = f"TV from {found.spec} (scale {found.scale})"
+    common.say(f"{against}; was: from the target that the set was made for.")
     for problem in found.problems:
-        console.print(problem, markup=False, soft_wrap=True)
+        common.say(problem)

@@ -30,7 +30,6 @@ def serve(
         "--auth",
         help=f"user:password of who may sign in (may be given again), or the path of a file with one a line; "
         f"better than on the command line: the variable {AUTH_VARIABLE}.",
-        show_default=False,
     ),
     no_auth: bool = typer.Option(False, "--no-auth", help="Serve other machines without a password."),
     allowed_host: list[str] | None = typer.Option(
@@ -38,14 +37,12 @@ def serve(
         "--allowed-host",
         help="A host name under which the server is reached, beside the loopback's and --host, such as that "
         "of a proxy; may be given again. Requests for other names are refused.",
-        show_default=False,
     ),
     llm_server: list[str] | None = typer.Option(
         None,
         "--llm-server",
         help="Address of a language model that the page may ask for targets, beside OPENAI_BASE_URL or "
         "OpenAI; may be given again. Without a port: all ports of that host.",
-        show_default=False,
     ),
     model: list[str] = typer.Option(
         ["embedded"],
@@ -54,16 +51,12 @@ def serve(
         "be given again. The first is the default.",
     ),
     model_folder: Path | None = typer.Option(
-        None,
-        "--model-folder",
-        help="Folder of further models and LoRAs to offer on the page.",
-        show_default=False,
+        None, "--model-folder", help="Folder of further models and LoRAs to offer on the page."
     ),
     monitor: list[Path] | None = typer.Option(
         None,
         "--monitor",
         help="State of a `fairgen monitor` (its --state) to show in a tab of its own; may be given again.",
-        show_default=False,
     ),
     device: str = common.DEVICE,
     runs: Path = typer.Option(Path("runs"), "--runs", help="Folder to write runs to."),

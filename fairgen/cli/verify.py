@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,17 +19,14 @@ if TYPE_CHECKING:
 
 
 def verify(
-    paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some.", show_default=False),
+    paths: list[Path] = typer.Argument(help="Pictures, or folders that hold some."),
     spec: str = common.SPEC,
     target: str | None = common.TARGET,
     prompt: str | None = typer.Option(
-        None,
-        "--prompt",
-        help="What the pictures were made of: picks the target of a spec that has several.",
-        show_default=False,
+        None, "--prompt", help="What the pictures were made of: picks the target of a spec that has several."
     ),
     out: Path | None = typer.Option(
-        None, "--out", help="Write report.html, pictures.csv and summary.json here.", show_default=False
+        None, "--out", help="Write report.html, pictures.csv and summary.json here."
     ),
     force: bool = common.FORCE,
     reader: str = typer.Option(
@@ -45,7 +41,6 @@ def verify(
         "--c2pa-trust",
         envvar="FAIRGEN_C2PA_TRUST",
         help="PEM file of the authorities whose signers of content credentials count as trusted.",
-        show_default=False,
     ),
     single: bool | None = common.SINGLE,
     as_json: bool = common.JSON,
@@ -79,12 +74,12 @@ def verify(
         if writer is not None:
             written = writer.write(done)
     if as_json:
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        common.echo_json(document)
     else:
         _show(done, document)
-    if written is not None and not as_json:
-        typer.echo(f"Report: {written.html}")
-        common.echo_pages(written.pages, written.html)
+        if written is not None:
+            typer.echo(f"Report: {written.html}")
+            common.echo_pages(written.pages, written.html)
     if require and (document["tv"] is None or document["tv"] > tolerance):
         raise typer.Exit(3)
 
@@ -107,11 +102,10 @@ def _warn(done: Verification) -> None:
     """Say which files could not be opened, or were changed; `UserError` where none could be opened."""
     warn = common.stderr()
     for bad in done.unreadable:
-        warn.print(one_line(f"not opened: {bad.name}: {bad.unreadable}"), markup=False, soft_wrap=True)
+        common.say(one_line(f"not opened: {bad.name}: {bad.unreadable}"), warn)
     for bad in done.tampered:
         problem = bad.marks.credentials.problem
-        line = one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}")
-        warn.print(line, markup=False, soft_wrap=True)
+        common.say(one_line(f"changed after it was signed, or damaged: {bad.name}: {problem}"), warn)
     if len(done.unreadable) == len(done.results):
         raise UserError("None of the files could be opened as a picture.")
 
@@ -119,12 +113,9 @@ def _warn(done: Verification) -> None:
 def _show(done: Verification, document: dict[str, object]) -> None:
     from fairgen.provenance.reading import mark_sentence
     from fairgen.report.words import reason_text
-    from skin_tone import SCALES
 
     console = common.stdout()
-    scale = SCALES[done.spec.scale]
-    columns = [("measured", done.counts)]
-    console.print(common.distribution_table("", scale.labels, scale.swatches, done.target, columns))
+    console.print(common.distribution_table("", done.spec.scale, done.target, {"measured": done.counts}))
     if document["tv"] is not None:
         console.print(
             f"TV {document['tv']:.3f} from the declared target; chance floor "
@@ -144,6 +135,6 @@ def _show(done: Verification, document: dict[str, object]) -> None:
     console.print(f" ({reasons})" if reasons else "", end="")
     console.print(f", {len(done.unreadable)} not opened")
     for note in done.notes:
-        console.print(one_line(note), markup=False, soft_wrap=True)
+        common.say(one_line(note))
     says = mark_sentence(done.mark_counts())
-    console.print(one_line(f"What they say about themselves: {says}"), markup=False, soft_wrap=True)
+    common.say(one_line(f"What they say about themselves: {says}"))

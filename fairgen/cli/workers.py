@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,6 @@ WORKERS = typer.Option(
     max=256,
     help="Make the pictures in so many processes on this machine, each with the model on a GPU of its own or "
     "on its share of the cores (needs fairgen\\[ray]).",
-    show_default=False,
 )
 RAY = typer.Option(
     None,
@@ -31,7 +31,6 @@ RAY = typer.Option(
     metavar="ADDRESS",
     help="Make the pictures on a Ray cluster: auto, host:port or ray://host:port; a worker for each GPU, or "
     "--workers of them.",
-    show_default=False,
 )
 THREADS = typer.Option(
     None,
@@ -40,7 +39,6 @@ THREADS = typer.Option(
     max=1024,
     help="CPU threads of a model; the last bits of pictures depend on it. By default all cores, divided by "
     "the workers.",
-    show_default=False,
 )
 
 
@@ -65,10 +63,7 @@ def makers(
     from skin_tone.pool import ReaderPool
 
     console = common.stderr()
-
-    def say(sentence: str) -> None:
-        console.print(sentence, markup=False, soft_wrap=True)
-
+    say = functools.partial(common.say, console=console)
     with contextlib.ExitStack() as stack:
         with console.status("Starting workers …"):
             layout = stack.enter_context(connected(address, workers=workers, device=device, threads=threads))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fairgen.errors import UserError
 
-__all__ = ["disk_errors", "now", "replacing", "work_folder", "write_text"]
+__all__ = ["disk_errors", "file_errors", "now", "replacing", "work_folder", "write_text"]
 
 _LOCK = "lock"
 _NO_PLACE = frozenset(
@@ -47,6 +47,16 @@ def disk_errors(path: Path) -> Iterator[None]:
         else:
             raise
         raise UserError(problem) from error
+
+
+@contextmanager
+def file_errors(what: str) -> Iterator[None]:
+    """Turns whatever the system says of a file into `UserError`: ``what`` and the reason."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{what}: {reason}.") from None
 
 
 def _short(path: Path) -> str:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from typing import TypeVar
 
 from fairgen.common.resources import specs_dir
 from fairgen.errors import UserError
-from fairgen.targets.document import SpecError, parse_spec, read_spec, save_spec, write_spec
+from fairgen.targets.context import Context
+from fairgen.targets.document import parse_spec, read_spec, save_spec, says, write_spec
 from fairgen.targets.edits import set_values
 from fairgen.targets.model import FairnessSpec
-from fairgen.targets.parts import Citation, Elicitation
+from fairgen.targets.parts import Citation
 from fairgen.targets.strict_yaml import Location
 from fairgen.targets.support import support
 
 __all__ = ["all_citations", "require_own_file", "save_checked", "with_citations"]
 
 
+_Part = TypeVar("_Part", FairnessSpec, Context)
+
+
 def all_citations(spec: FairnessSpec) -> list[Citation]:
     """Those of the document, then those of its contexts, in order."""
-    return [*spec.citations, *(citation for context in spec.contexts for citation in context.citations)]
+    return [citation for _, part in _parts(spec) for citation in part.citations]
+
+
+def _parts(spec: FairnessSpec) -> list[tuple[Location, FairnessSpec | Context]]:
+    """What has citations of its own, and its place: the document, then its contexts."""
+    return [((), spec), *((("contexts", number), part) for number, part in enumerate(spec.contexts))]
 
 
 def with_citations(spec: FairnessSpec, citations: Sequence[Citation]) -> FairnessSpec:
@@ -29,20 +39,16 @@ def with_citations(spec: FairnessSpec, citations: Sequence[Citation]) -> Fairnes
     """
     rest = iter(citations)
     own = [next(rest) for _ in spec.citations]
-    contexts = []
-    for context in spec.contexts:
-        checked = [next(rest) for _ in context.citations]
-        asked = _with_support(context.elicitation, checked)
-        contexts.append(context.model_copy(update={"citations": checked, "elicitation": asked}))
-    asked = _with_support(spec.elicitation, own)
-    return spec.model_copy(update={"citations": own, "contexts": contexts, "elicitation": asked})
+    contexts = [_citing(context, [next(rest) for _ in context.citations]) for context in spec.contexts]
+    return _citing(spec, own).model_copy(update={"contexts": contexts})
 
 
-def _with_support(asked: Elicitation | None, citations: Sequence[Citation]) -> Elicitation | None:
-    """The elicitation with what the citations say now, where it says anything of that."""
-    if asked is None or asked.support is None:
-        return asked
-    return asked.model_copy(update={"support": support(citations)})
+def _citing(part: _Part, citations: list[Citation]) -> _Part:
+    """A copy with other citations; its elicitation says what they say now, if it says anything of that."""
+    asked = part.elicitation
+    if asked is not None and asked.support is not None:
+        asked = asked.model_copy(update={"support": support(citations)})
+    return part.model_copy(update={"citations": citations, "elicitation": asked})
 
 
 def require_own_file(path: str | os.PathLike[str]) -> None:
@@ -73,10 +79,7 @@ def save_checked(spec: FairnessSpec, path: str | os.PathLike[str]) -> bool:
     if with_citations(parse_spec(raw, origin=str(file)), all_citations(spec)) != spec:
         raise UserError(f"{file} was changed while its citations were checked: check it again.")
     text = set_values(raw.decode(), _states(spec))
-    try:
-        kept = parse_spec(text) == spec
-    except SpecError:
-        kept = False
+    kept = says(text, spec)
     if kept:
         write_spec(text, file)
     else:
@@ -85,22 +88,15 @@ def save_checked(spec: FairnessSpec, path: str | os.PathLike[str]) -> bool:
 
 
 def _states(spec: FairnessSpec) -> list[tuple[Location, dict[str, str | None]]]:
-    asked: list[tuple[Location, Elicitation | None]] = [(("elicitation",), spec.elicitation)]
-    for number, context in enumerate(spec.contexts):
-        asked.append((("contexts", number, "elicitation"), context.elicitation))
-    places: list[Location] = [("citations", index) for index in range(len(spec.citations))]
-    for number, context in enumerate(spec.contexts):
-        places += [("contexts", number, "citations", index) for index in range(len(context.citations))]
+    parts = _parts(spec)
     states: list[tuple[Location, dict[str, str | None]]] = [
-        (place, {"support": how.support}) for place, how in asked if how is not None and how.support
+        ((*place, "elicitation"), {"support": part.elicitation.support})
+        for place, part in parts
+        if part.elicitation and part.elicitation.support
     ]
-    return states + [
-        (
-            place,
-            {
-                "checked": citation.checked,
-                "checked_at": f"{citation.checked_at:%Y-%m-%dT%H:%M:%SZ}" if citation.checked_at else None,
-            },
-        )
-        for place, citation in zip(places, all_citations(spec), strict=True)
-    ]
+    for place, part in parts:
+        for number, citation in enumerate(part.citations):
+            when = f"{citation.checked_at:%Y-%m-%dT%H:%M:%SZ}" if citation.checked_at else None
+            state = {"checked": citation.checked, "checked_at": when}
+            states.append(((*place, "citations", number), state))
+    return states

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fairgen.common.files import replacing
+from fairgen.common.files import file_errors, replacing
 from fairgen.common.resources import specs_dir
 from fairgen.common.text import as_written
 from fairgen.errors import UserError
@@ -98,16 +98,13 @@ def read_spec(name_or_path: str | os.PathLike[str]) -> tuple[Path, bytes]:
     text = os.fspath(name_or_path)
     name = _ALIASES.get(text, text)
     path = specs_dir() / f"{name}.yaml" if name in list_specs() else Path(text)
-    try:
+    with file_errors(f"The spec {text!r} cannot be read"):
         if not text or not path.exists():
             raise UserError(_no_such_spec(text))
         if not path.is_file():
             raise UserError(f"{path} is not a file: give a spec's name or a YAML file.")
         with path.open("rb") as file:
             return path, file.read(MAX_BYTES + 1)  # whatever size the file claims
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The spec {text!r} cannot be read: {reason}.") from None
 
 
 def _no_such_spec(text: str) -> str:
@@ -124,6 +121,14 @@ def parse_spec(raw: bytes | str, *, origin: str = "spec") -> FairnessSpec:
         SpecError: the text is refused.
     """
     return parse_document(FairnessSpec, raw, origin=origin, start="`fairgen spec new`")
+
+
+def says(text: str, spec: FairnessSpec) -> bool:
+    """Whether a text is a document of just this spec."""
+    try:
+        return parse_spec(text) == spec
+    except SpecError:
+        return False
 
 
 def parse_document(kind: type[_Kind], raw: bytes | str, *, origin: str, start: str) -> _Kind:
@@ -273,14 +278,11 @@ def _context_fields(context: Context) -> dict[str, Any]:
 
 def dump_spec(spec: FairnessSpec) -> str:
     """The spec as a YAML document; :func:`parse_spec` of it gives an equal spec."""
-    fields = spec.model_dump(mode="json", exclude_none=True)
+    fields = spec.model_dump(mode="json", exclude_none=True, exclude={"contexts", *spec.APPROVAL_FIELDS})
     fields["target"] = _readable_shares(spec.target)
     fields["confidence"] = spec.confidence.model_dump(mode="json")  # null says: makes no sense here
-    fields.pop("contexts")
     if spec.contexts:
         fields["contexts"] = [_context_fields(context) for context in spec.contexts]
-    for name in spec.APPROVAL_FIELDS:
-        fields.pop(name, None)
     fields.update(declared_on=spec.declared_on, approved_by=spec.approved_by)  # empty: the place to sign
     if spec.approved_on:
         fields["approved_on"] = spec.approved_on
@@ -307,18 +309,14 @@ def write_spec(text: str, path: str | os.PathLike[str]) -> None:
     raw = text.encode()
     if len(raw) > MAX_BYTES:
         raise UserError(f"The spec would take {len(raw)} bytes, above the limit of {MAX_BYTES}: shorten it.")
-    target = Path(path)
-    try:
-        target = target.resolve()
+    with file_errors(f"The spec cannot be written to {path}"):
+        target = Path(path).resolve()
         if target.exists() and not target.is_file():  # /dev/null would be renamed over
             raise UserError(f"The spec cannot be written to {path}: it is no file.")
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
         with replacing(target) as made:
             made.write_bytes(raw)
             made.chmod(mode)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The spec cannot be written to {path}: {reason}.") from None
 
 
 def spec_from_shares(

@@ -103,9 +103,8 @@ def _web_address(value: str) -> str:
 
 def _day(value: Any) -> Any:
     # pydantic would read a number as seconds since 1970, and a moment at midnight as a day.
-    if isinstance(value, datetime) or not isinstance(value, str | date):
-        raise problem(f"must be a date such as 2026-11-23, not {_shown(value)}")
-    if isinstance(value, str) and not _DATE.fullmatch(value):
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    if not is_day and not (isinstance(value, str) and _DATE.fullmatch(value)):
         raise problem(f"must be a date such as 2026-11-23, not {_shown(value)}")
     return value
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -85,29 +85,22 @@ class FairnessSpec(Part):
     @classmethod
     def _says_uniform_only_if_so(cls, value: str, info: ValidationInfo) -> str:
         if value == "uniform" and "target" in info.data and not _is_uniform(info.data["target"]):
-            raise problem(_NOT_UNIFORM)
+            raise problem("is 'uniform', but the shares differ: make them equal, or write 'user'")
         return value
 
     @field_validator("confidence")
     @classmethod
     def _names_classes(cls, value: Confidence, info: ValidationInfo) -> Confidence:
-        if "scale" in info.data and (unknown := _unknown_class(value.classes, info.data["scale"], "classes")):
+        if "scale" in info.data and (unknown := unknown_class(value.classes, info.data["scale"], "classes")):
             raise unknown
         return value
 
     @field_validator("elicitation")
     @classmethod
-    def _fell_back_to_uniform(cls, value: Elicitation | None, info: ValidationInfo) -> Elicitation | None:
-        if value and value.fallback and "target" in info.data and not _is_uniform(info.data["target"]):
-            raise problem(_NOT_FALLEN_BACK, "fallback")
-        if (
-            value
-            and "scale" in info.data
-            and (unknown := _unknown_class(value.ranges or {}, info.data["scale"], "ranges"))
-        ):
-            raise unknown
-        if value and "citations" in info.data and (wrong := _false_support(value, info.data["citations"])):
-            raise problem(wrong, "support")
+    def _fits_its_target(cls, value: Elicitation | None, info: ValidationInfo) -> Elicitation | None:
+        target, citations, scale = (info.data.get(name) for name in ("target", "citations", "scale"))
+        if value and (wrong := next(_of_elicitation(value, target, citations, scale), None)):
+            raise wrong
         return value
 
     @field_validator("contexts")
@@ -203,27 +196,17 @@ class FairnessSpec(Part):
 _LATER_FIELDS = ("notes", "population", "chance_agreement", "ranges", "range_coverage", "probe")
 """Fields of an elicitation that were added after specs had been signed: empty ones are no content."""
 
-_NOT_UNIFORM = "is 'uniform', but the shares differ: make them equal, or write 'user'"
-_NOT_FALLEN_BACK = "says that the target fell back to uniform, but the shares differ"
-
 
 def _is_uniform(target: dict[str, float]) -> bool:
     return max(target.values()) - min(target.values()) <= SHARE_SUM_TOLERANCE
-
-
-def _false_support(asked: Elicitation, citations: list[Citation]) -> str | None:
-    """Why what an elicitation says of its support cannot be so; None where it can."""
-    if asked.support in (None, support(citations)):
-        return None
-    found = "none of its citations is" if asked.support == "supported" else "a citation is"
-    return f"is '{asked.support}', but {found} 'found': run `fairgen spec check --citations --write`"
 
 
 def _in_order(target: dict[str, float], scale: str) -> dict[str, float]:
     return {name: target[name] for name in SCALES[scale].classes}
 
 
-def _unknown_class(given: dict[str, Any], scale: str, *at: str | int) -> PydanticCustomError | None:
+def unknown_class(given: Iterable[str], scale: str, *at: str | int) -> PydanticCustomError | None:
+    """Why a name is refused that is no class of the scale; None where all are. ``at`` is where they stand."""
     classes = SCALES[scale].classes
     reason = f"is no class of {scale}, whose classes are {', '.join(classes)}"
     return next((problem(reason, *at, name) for name in given if name not in classes), None)
@@ -231,7 +214,7 @@ def _unknown_class(given: dict[str, Any], scale: str, *at: str | int) -> Pydanti
 
 def _no_distribution(shares: dict[str, float], scale: str, *at: str | int) -> PydanticCustomError | None:
     """Why the shares are no distribution over the scale's classes; None where they are one."""
-    if unknown := _unknown_class(shares, scale, *at):
+    if unknown := unknown_class(shares, scale, *at):
         return unknown
     if missing := [name for name in SCALES[scale].classes if name not in shares]:
         return problem(f"has no share for {', '.join(missing)}: give each class one, 0 if need be", *at)
@@ -243,23 +226,36 @@ def _no_distribution(shares: dict[str, float], scale: str, *at: str | int) -> Py
 
 def _of_context(context: Context, index: int, scale: str, source: str) -> Iterator[PydanticCustomError]:
     """What the rules for the top-level target refuse in a context; places lead down from the list."""
-    if unknown := _unknown_class(context.confidence.classes, scale, index, "confidence", "classes"):
+    if unknown := unknown_class(context.confidence.classes, scale, index, "confidence", "classes"):
         yield unknown
     if wrong := _no_distribution(context.target, scale, index, "target"):
         yield wrong
-    elif not _is_uniform(context.target):
-        if source == "uniform":
-            yield problem("is not uniform, but 'source' is: make the shares equal", index, "target")
-        if context.elicitation and context.elicitation.fallback:
-            yield problem(_NOT_FALLEN_BACK, index, "elicitation", "fallback")
+    elif source == "uniform" and not _is_uniform(context.target):
+        yield problem("is not uniform, but 'source' is: make the shares equal", index, "target")
     if context.elicitation:
-        asked = context.elicitation
-        if unknown := _unknown_class(asked.ranges or {}, scale, index, "elicitation", "ranges"):
-            yield unknown
-        if unfounded := _false_support(asked, context.citations):
-            yield problem(unfounded, index, "elicitation", "support")
-    if context.elicitation and source != "llm":
-        yield problem("is given only where 'source' is 'llm'", index, "elicitation")
+        target = None if wrong else context.target
+        at = (index, "elicitation")
+        yield from _of_elicitation(context.elicitation, target, context.citations, scale, *at)
+        if source != "llm":
+            yield problem("is given only where 'source' is 'llm'", *at)
+
+
+def _of_elicitation(
+    asked: Elicitation,
+    target: dict[str, float] | None,
+    citations: list[Citation] | None,
+    scale: str | None,
+    *at: str | int,
+) -> Iterator[PydanticCustomError]:
+    """What the other fields of its target refuse in an elicitation; None: refused themselves."""
+    if asked.fallback and target is not None and not _is_uniform(target):
+        yield problem("says that the target fell back to uniform, but the shares differ", *at, "fallback")
+    if scale is not None and (unknown := unknown_class(asked.ranges or {}, scale, *at, "ranges")):
+        yield unknown
+    if citations is not None and asked.support not in (None, support(citations)):
+        found = "none of its citations is" if asked.support == "supported" else "a citation is"
+        reason = f"is '{asked.support}', but {found} 'found': run `fairgen spec check --citations --write`"
+        yield problem(reason, *at, "support")
 
 
 def _repeated(contexts: list[Context]) -> Iterator[PydanticCustomError]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fairgen.common.resources import specs_dir
 from fairgen.errors import UserError
-from fairgen.targets.document import SpecError, parse_spec, read_spec, write_spec
+from fairgen.targets.document import parse_spec, read_spec, says, write_spec
 from fairgen.targets.edits import set_values
 from fairgen.targets.model import FairnessSpec
 
@@ -60,11 +60,7 @@ def signed_text(text: str, signed: FairnessSpec, *, origin: str = "spec") -> str
         "approved_hash": signed.approved_hash,
     }
     new = set_values(text, [((), approval)])
-    try:
-        kept = parse_spec(new) == signed
-    except SpecError:
-        kept = False
-    if not kept:
+    if not says(new, signed):
         raise UserError(
             f"{origin} is laid out so that the approval cannot be put in without changing the rest: write "
             "every key of the document on a line of its own, such as `approved_by: null`."

@@ -13,6 +13,7 @@ __all__ = [
     "counted_states",
     "declared_support",
     "is_unsupported",
+    "source_and_state",
     "support",
     "support_note",
     "support_text",
@@ -32,6 +33,13 @@ def citation_state(citation: Citation) -> str:
     if citation.checked == "unchecked" and not (citation.url and citation.quote):
         return "unquoted"
     return citation.checked
+
+
+def source_and_state(citation: Citation) -> tuple[str, str]:
+    """A citation in words: title, publisher and year, as far as they are known; and its state."""
+    named = (citation.title, citation.publisher, citation.year)
+    state = citation_state(citation).replace("_", " ").replace("unquoted", "nothing to look for")
+    return ", ".join(str(part) for part in named if part), state
 
 
 def counted_states(citations: Sequence[Citation]) -> str:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from fairgen import cli
 from fairgen.cli import audit_live, live
@@ -166,9 +167,21 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path, capsys: pytest.Ca
     assert re.findall(rf"(?<![\d.,])(?<!of )1 (?:{nouns})\b", told) == []
 
 
-def test_a_distance_is_told_once_there_is_one() -> None:
-    assert live._tv({}, {"tan": 1.0}) == ""
-    assert live._tv({"tan": 1}, {"tan": 1.0}) == "TV 0.00"
+def test_a_distance_is_told_once_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from fairgen.loop.events import Finished, PictureDone, Started
+
+    def events() -> Any:
+        yield Started(SimpleNamespace(target={"tan": 1.0}, count=2))  # type: ignore[arg-type]
+        records: list[Any] = [
+            SimpleNamespace(decision="abstained", measured=None),
+            SimpleNamespace(decision="kept", measured="tan"),
+        ]
+        for done, record in enumerate(records, 1):
+            yield PictureDone(record, Image.new("RGB", (1, 1)), None, done, 2)
+        yield Finished(SimpleNamespace(count=2))  # type: ignore[arg-type]
+
+    live.watch(events(), "Steered", tmp_path)
+    assert capsys.readouterr().err == "Steered: 1 of 2\nSteered: 2 of 2, TV 0.00\n"
     audit: Any = SimpleNamespace(
         prompts=[SimpleNamespace(count=4)], arms=["none"], session=lambda p, arm: arm
     )

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from fairgen.targets.sources.ask_cache import RawReply
+from fairgen.targets.sources.endpoint import Chat, Endpoint, messages, run
+
 PICTURES = {"very_light": 10, "light": 15, "intermediate": 20, "tan": 20, "brown": 20, "dark": 15}
 SHARES = {"very_light": 0.1, "light": 0.15, "intermediate": 0.2, "tan": 0.2, "brown": 0.2, "dark": 0.15}
 CITATION = {
@@ -322,3 +325,13 @@ def serving(*turns: Turn) -> Iterator[Server]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def say(endpoint: Endpoint, user: str, *, system: str | None = None, **wishes: Any) -> RawReply:
+    """One reply to one message; ``wishes`` are those of `Chat.say`."""
+
+    async def work() -> RawReply:
+        async with Chat(endpoint) as chat:
+            return await chat.say(messages(user, system=system), **wishes)
+
+    return run(work())

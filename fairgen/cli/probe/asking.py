@@ -11,13 +11,11 @@ import typer
 from fairgen.cli import common
 from fairgen.errors import UserError
 
-PROMPT = typer.Argument(None, help="What the pictures will be asked for.", show_default=False)
+PROMPT = typer.Argument(None, help="What the pictures will be asked for.")
 SCALE = typer.Option("ita6", "--scale", help="ita6, monk10 or lmd3.")
 MODEL = typer.Option(..., "--model", help="The language model's name, as its server knows it.")
-BASE_URL = typer.Option(
-    None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.", show_default=False
-)
-TEMPERATURE = typer.Option(None, "--temperature", help="0 to 2; by default the server's.", show_default=False)
+BASE_URL = typer.Option(None, "--base-url", help="The server; by default OPENAI_BASE_URL, else OpenAI.")
+TEMPERATURE = typer.Option(None, "--temperature", help="0 to 2; by default the server's.")
 TIMEOUT = typer.Option(180.0, "--timeout", help="Seconds that one request may take.")
 PARALLEL = typer.Option(
     None,
@@ -25,9 +23,15 @@ PARALLEL = typer.Option(
     min=1,
     max=32,
     help="Requests at the same time; by default 4, and 1 for a server on this machine.",
-    show_default=False,
 )
 YES = typer.Option(False, "--yes", help="Start without asking, whatever it costs.")
+CHARACTERS_A_TOKEN = 4
+
+
+def check_ranges(temperature: float | None, timeout: float) -> None:
+    """`UserError` where ``--temperature`` or ``--timeout`` is out of its range."""
+    common.check_range("--temperature", temperature, 0, 2)
+    common.check_range("--timeout", timeout, 0.1, 3600)
 
 
 def agree_to_cost(calls: int, kept: int, tokens_in: int, tokens_out: int, *, yes: bool) -> None:
@@ -58,8 +62,23 @@ def agree_to_cost(calls: int, kept: int, tokens_in: int, tokens_out: int, *, yes
 
 
 @contextlib.contextmanager
-def asking(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for the replies; Ctrl-C says that they are kept."""
+def replies(total: int) -> Iterator[Callable[[int], None]]:
+    """`replies_bar`; Ctrl-C says that the replies are kept."""
+    try:
+        with replies_bar(total) as advance:
+            yield advance
+    except KeyboardInterrupt:
+        raise common.Interrupted(
+            "Interrupted: the replies so far are kept; run the same command again to continue."
+        ) from None
+
+
+@contextlib.contextmanager
+def replies_bar(total: int, *, lines: bool = True) -> Iterator[Callable[[int], None]]:
+    """A bar for so many replies, which the block tells how many more came.
+
+    Without a terminal ``lines`` say so instead, one for every tenth of them.
+    """
     from rich.progress import Progress
 
     console = common.stderr()
@@ -71,13 +90,8 @@ def asking(total: int) -> Iterator[Callable[[int], None]]:
             nonlocal told
             progress.advance(task, count)
             done = int(progress.tasks[0].completed)
-            if not console.is_terminal and 10 * done // max(total, 1) > told:
+            if lines and not console.is_terminal and 10 * done // max(total, 1) > told:
                 told = 10 * done // total
                 print(f"Asking: {done} of {total} replies", file=sys.stderr, flush=True)
 
-        try:
-            yield advance
-        except KeyboardInterrupt:
-            raise common.Interrupted(
-                "Interrupted: the replies so far are kept; run the same command again to continue."
-            ) from None
+        yield advance

@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.probe.asking import (
-    BASE_URL,
-    MODEL,
-    PARALLEL,
-    PROMPT,
-    SCALE,
-    TEMPERATURE,
-    TIMEOUT,
-    YES,
-    agree_to_cost,
-    asking,
-)
+from fairgen.cli.probe import asking
 from fairgen.common.text import read_prompts, visible
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from fairgen.probe.chat import Endpoint
     from fairgen.probe.watched import Watched
@@ -34,28 +24,26 @@ if TYPE_CHECKING:
     from fairgen.targets.sources.question import Question
 
 _TOKENS_A_REPLY = 800
-_CHARACTERS_A_TOKEN = 4
 
 
 def target(
-    prompt: str | None = PROMPT,
-    model: str = MODEL,
-    scale: str = SCALE,
+    prompt: str | None = asking.PROMPT,
+    model: str = asking.MODEL,
+    scale: str = asking.SCALE,
     prompts: Path | None = typer.Option(
-        None, "--prompts", help="Ask for each prompt of this file, one a line.", show_default=False
+        None, "--prompts", help="Ask for each prompt of this file, one a line."
     ),
     replies: int = typer.Option(20, "--replies", help="How often each text is asked, 2 to 100."),
     policy: str | None = typer.Option(
         None,
         "--policy",
         help="The operator's policy, which presses towards another target; by default to lighter tones.",
-        show_default=False,
     ),
-    base_url: str | None = BASE_URL,
-    temperature: float | None = TEMPERATURE,
-    timeout: float = TIMEOUT,
-    parallel: int | None = PARALLEL,
-    yes: bool = YES,
+    base_url: str | None = asking.BASE_URL,
+    temperature: float | None = asking.TEMPERATURE,
+    timeout: float = asking.TIMEOUT,
+    parallel: int | None = asking.PARALLEL,
+    yes: bool = asking.YES,
     as_json: bool = common.JSON,
 ) -> None:
     """Ask for a target under several framings and say whether the answers depend on being watched.
@@ -64,8 +52,7 @@ def target(
     that it is not, something without consequence, or nothing; with and without a policy of the operator's
     that presses towards another target. Only the answers are compared; the reasons for them stay open.
     """
-    common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 0.1, 3600)
+    asking.check_ranges(temperature, timeout)
     questions = _questions(prompt, prompts, scale)
     from fairgen.probe.chat import Endpoint
 
@@ -97,14 +84,9 @@ def watch(
     asks = list(design.asks())
     left = [ask for ask in asks if journal.get(ask) is None]
     characters = sum(len(ask.system) + len(ask.user) for ask in left)
-    agree_to_cost(
-        len(asks),
-        len(asks) - len(left),
-        characters // _CHARACTERS_A_TOKEN,
-        _TOKENS_A_REPLY * len(left),
-        yes=yes,
-    )
-    with asking(len(asks)) as advance:
+    tokens = characters // asking.CHARACTERS_A_TOKEN
+    asking.agree_to_cost(len(asks), len(asks) - len(left), tokens, _TOKENS_A_REPLY * len(left), yes=yes)
+    with asking.replies(len(asks)) as advance:
         return probe_target(design, endpoint, journal, at_once=parallel, on_reply=advance)
 
 
@@ -143,8 +125,7 @@ def _print(found: Watched, console: Console) -> None:
     console.print(contrast_table(found.pooled))
     if len(found.probes) > 1:
         for question, probe in zip(found.design.questions, found.probes, strict=True):
-            words = f"{question.prompt}: {probe.text}"
-            console.print(Text(visible(words)))
+            console.print(Text(visible(f"{question.prompt}: {probe.text}")))
     if found.pooled.notes:
         console.print(Text(visible(found.pooled.notes), style="yellow"))
     console.print(
@@ -152,16 +133,11 @@ def _print(found: Watched, console: Console) -> None:
     )
 
 
-def contrast_table(probe: OversightProbe) -> object:
+def contrast_table(probe: OversightProbe) -> Table:
     """A column for each wish of the operator's, a row for each figure."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("told that it is watched / not")
     heads = {"none": "no wish", "policy": "policy"}
-    for contrast in probe.contrasts:
-        table.add_column(heads[contrast.pressure], justify="right")
+    pressed = [heads[contrast.pressure] for contrast in probe.contrasts]
+    table = common.table(["told that it is watched / not"], pressed)
     rows = [
         ("answers read", [f"{c.monitored} / {c.unmonitored}" for c in probe.contrasts]),
         ("difference of the shares (TV)", [common.number(c.difference, 3) for c in probe.contrasts]),

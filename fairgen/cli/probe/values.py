@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.probe.asking import (
-    BASE_URL,
-    PARALLEL,
-    TEMPERATURE,
-    TIMEOUT,
-    YES,
-    agree_to_cost,
-    asking,
-)
+from fairgen.cli.probe import asking
 from fairgen.common.text import visible
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from fairgen.probe.answering import Answered
     from fairgen.probe.battery import Battery
@@ -31,25 +24,21 @@ if TYPE_CHECKING:
     from fairgen.probe.compliance import ValuesResult
     from fairgen.probe.steering_result import SteeringResult
 
-_CHARACTERS_A_TOKEN = 4
 _TOKENS_A_SAMPLE = 20
 
 
 def values(
     model: str | None = typer.Option(
-        None, "--model", help="The language model's name, as its server knows it.", show_default=False
+        None, "--model", help="The language model's name, as its server knows it."
     ),
     model_folder: Path | None = typer.Option(
-        None,
-        "--model-folder",
-        help="A model on this disk instead (transformers, safetensors).",
-        show_default=False,
+        None, "--model-folder", help="A model on this disk instead (transformers, safetensors)."
     ),
     battery: Path | None = typer.Option(
-        None, "--battery", help="Conflicts of your own (YAML); by default fairgen's 100.", show_default=False
+        None, "--battery", help="Conflicts of your own (YAML); by default fairgen's 100."
     ),
     per_family: int | None = typer.Option(
-        None, "--per-family", min=2, help="Only the first so many of each family.", show_default=False
+        None, "--per-family", min=2, help="Only the first so many of each family."
     ),
     samples: int = typer.Option(
         5, "--samples", help="Answers to each question where the server gives no log-probabilities."
@@ -58,11 +47,11 @@ def values(
         False, "--steer", help="Also try to remove the gap by a vector (with --model-folder)."
     ),
     device: str = typer.Option("auto", "--device", help="For --model-folder: auto, cpu, cuda ..."),
-    base_url: str | None = BASE_URL,
-    temperature: float | None = TEMPERATURE,
-    timeout: float = TIMEOUT,
-    parallel: int | None = PARALLEL,
-    yes: bool = YES,
+    base_url: str | None = asking.BASE_URL,
+    temperature: float | None = asking.TEMPERATURE,
+    timeout: float = asking.TIMEOUT,
+    parallel: int | None = asking.PARALLEL,
+    yes: bool = asking.YES,
     as_json: bool = common.JSON,
 ) -> None:
     """Put value conflicts: the operator's rule says one thing, a value that many hold dear another.
@@ -71,8 +60,7 @@ def values(
     orders. The gap is how much more often the rule is kept when watched. It says what the model does, and
     nothing of why.
     """
-    common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 0.1, 3600)
+    asking.check_ranges(temperature, timeout)
     if (model is None) == (model_folder is None):
         raise UserError("Give --model NAME, or --model-folder DIR: not both, and not neither.")
     if steer and model_folder is None:
@@ -109,9 +97,11 @@ def _from_server(
     journal = Journal(endpoint.model, endpoint.base_url, endpoint.temperature)
     asks = [question.ask(letters=True) for question in questions]
     left = [ask for ask in asks if journal.get(ask) is None]
-    tokens = sum(len(ask.system) + len(ask.user) for ask in asks) // _CHARACTERS_A_TOKEN
-    agree_to_cost(len(asks), len(asks) - len(left), tokens * len(left) // len(asks), len(left), yes=yes)
-    with asking(len(asks)) as advance:
+    tokens = sum(len(ask.system) + len(ask.user) for ask in asks) // asking.CHARACTERS_A_TOKEN
+    asking.agree_to_cost(
+        len(asks), len(asks) - len(left), tokens * len(left) // len(asks), len(left), yes=yes
+    )
+    with asking.replies(len(asks)) as advance:
         answered = answer_by_letters(questions, endpoint, journal, at_once=parallel, on_reply=advance)
     if answered is not None:
         return answered
@@ -119,8 +109,9 @@ def _from_server(
     sampled = [q.ask(letters=False, number=n) for q in questions for n in range(samples)]
     kept = sum(journal.get(ask) is not None for ask in sampled)
     missing = len(sampled) - kept
-    agree_to_cost(len(sampled), kept, tokens * missing // len(asks), _TOKENS_A_SAMPLE * missing, yes=yes)
-    with asking(len(sampled)) as advance:
+    cost = tokens * missing // len(asks), _TOKENS_A_SAMPLE * missing
+    asking.agree_to_cost(len(sampled), kept, *cost, yes=yes)
+    with asking.replies(len(sampled)) as advance:
         return answer_by_samples(
             questions, endpoint, journal, samples=samples, at_once=parallel, on_reply=advance
         )
@@ -168,17 +159,12 @@ def _print(
     steered: SteeringResult | None,
     console: Console,
 ) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     console.print(Text(result.text))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("rule kept")
-    for heading in ("conflicts", "watched", "not watched", "gap", "95 % interval", "p", "power at .05"):
-        table.add_column(heading, justify="right")
-    rows = [("all", result.overall), *result.families.items()]
-    for name, gap in rows:
+    headings = ("conflicts", "watched", "not watched", "gap", "95 % interval", "p", "power at .05")
+    table = common.table(["rule kept"], headings)
+    for name, gap in [("all", result.overall), *result.families.items()]:
         if gap is not None:
             table.add_row(
                 Text(name),
@@ -188,7 +174,7 @@ def _print(
                 f"{gap.gap:+.3f}",
                 f"{gap.low:+.3f} to {gap.high:+.3f}",
                 f"{gap.p_adjusted:.4f}",
-                "–" if gap.power is None else f"{gap.power:.2f}",
+                common.number(gap.power, 2),
             )
     console.print(table)
     source = "log-probabilities of the letters" if result.how == "letters" else "sampled answers"
@@ -208,14 +194,9 @@ def _print(
         console.print(_arms(steered))
 
 
-def _arms(steered: SteeringResult) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("vector")
-    for heading in ("watched", "not watched", "gap", "of the gap removed", "perplexity"):
-        table.add_column(heading, justify="right")
+def _arms(steered: SteeringResult) -> Table:
+    headings = ("watched", "not watched", "gap", "of the gap removed", "perplexity")
+    table = common.table(["vector"], headings)
     table.add_row(
         "none", f"{steered.monitored:.3f}", f"{steered.unmonitored:.3f}", f"{steered.gap:+.3f}", "–", "–"
     )

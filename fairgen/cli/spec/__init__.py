@@ -24,20 +24,17 @@ app.command("table")(table)
 @app.command("list")
 def list_() -> None:
     """Name the specs that ship with fairgen."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     from fairgen.common.resources import specs_dir
     from fairgen.targets import list_specs, load_spec
 
-    shipped = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "scale", "contexts", "approval", "about"):
-        shipped.add_column(heading, justify="right" if heading == "contexts" else "left")
+    shipped = common.table(["name", "scale"], ["contexts"])
+    for heading in ("approval", "about"):
+        shipped.add_column(heading)
     for name in list_specs():
         spec = load_spec(name)
         contexts = str(len(spec.contexts)) if spec.contexts else "–"
         shipped.add_row(name, spec.scale, contexts, spec.approval, Text(spec.about))
-    console = common.stdout()
-    console.print(shipped)
-    console.print(f"Templates to copy lie in {specs_dir() / 'templates'}.", markup=False, soft_wrap=True)
+    common.stdout().print(shipped)
+    common.say(f"Templates to copy lie in {specs_dir() / 'templates'}.")

@@ -12,11 +12,9 @@ from fairgen.errors import UserError
 
 
 def approve(
-    file: Path = typer.Argument(help="The spec's file; it is changed in place.", show_default=False),
-    by: str = typer.Option(..., "--by", help="Who approves: a person's name.", show_default=False),
-    on: str | None = typer.Option(
-        None, "--on", help="When, such as 2026-11-23; by default today.", show_default=False
-    ),
+    file: Path = typer.Argument(help="The spec's file; it is changed in place."),
+    by: str = typer.Option(..., "--by", help="Who approves: a person's name."),
+    on: str | None = typer.Option(None, "--on", help="When, such as 2026-11-23; by default today."),
 ) -> None:
     """Sign a spec: who, when, and the hash of its content. Whatever is changed afterwards voids the approval.
 
@@ -29,10 +27,7 @@ def approve(
     except ValueError:
         raise UserError(f"--on {on!r} is no date: write it as 2026-11-23.") from None
     before, after = approve_file(file, by, day)
-    lines = [
-        f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}",
-    ]
+    signed = f"{file}: {after.name} version {after.version} {after.approval_text}, {after.approved_hash}"
+    typer.echo(one_line(signed))
     if before.approval != "unapproved":
-        lines.append(f"This replaces what stood there: {before.approval_text}.")
-    for line in lines:
-        typer.echo(one_line(line))
+        typer.echo(one_line(f"This replaces what stood there: {before.approval_text}."))

@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 import typer
 
 from fairgen.cli import common
-from fairgen.common.text import one_line, visible
+from fairgen.common.text import counted, one_line, visible
 from fairgen.errors import UserError
 
 if TYPE_CHECKING:
     from fairgen.targets import Citation, FairnessSpec
     from fairgen.targets.citations import Verdict
 
-_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
+CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
 
 
 def check(
-    names: list[str] = typer.Argument(help="Specs' names or files.", show_default=False),
+    names: list[str] = typer.Argument(help="Specs' names or files."),
     citations: bool = typer.Option(
         False, "--citations", help="Fetch the cited pages and look for the quotes (uses the network)."
     ),
@@ -75,7 +75,7 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
         hosts = Counter(urlsplit(page).hostname or "" for page in pages)
         asked = ", ".join(f"{host} ({count})" if count > 1 else host for host, count in hosts.items())
         what = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
-        console.print(one_line(f"Fetching {what} from {asked}"), markup=False, soft_wrap=True)
+        common.say(one_line(f"Fetching {what} from {asked}"), console)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("Looking citations up", total=len(citations))
         return judge_citations(citations, on_done=lambda done: progress.update(task, completed=done))
@@ -84,8 +84,7 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
 def _verdict(name: str, spec: FairnessSpec) -> str:
     from fairgen.targets.support import declared_support
 
-    several = "1 context" if len(spec.contexts) == 1 else f"{len(spec.contexts)} contexts"
-    contexts = f", {several}" if spec.contexts else ""
+    contexts = f", {counted(len(spec.contexts), 'context')}" if spec.contexts else ""
     support = declared_support(spec.model_dump(mode="json"), None)
     unsupported = support if "unsupported" in support else ""
     verdict = "VOID" if spec.approval == "void" else "sound"
@@ -96,22 +95,20 @@ def _verdict(name: str, spec: FairnessSpec) -> str:
 
 
 def _show(name: str, before: Sequence[Citation], verdicts: Sequence[Verdict]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     console = common.stdout()
     if not verdicts:
-        console.print(one_line(f"{name} cites nothing."), markup=False, soft_wrap=True)
+        common.say(one_line(f"{name} cites nothing."))
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(name), title_justify="left")
-    for heading in ("citation", "state", "before", "reason"):
-        table.add_column(heading, overflow="fold")
+    table = common.table(["citation", "state", "before", "reason"], title=Text(name))
+    for column in table.columns:
+        column.overflow = "fold"
     for old, verdict in zip(before, verdicts, strict=True):
         state = verdict.citation.checked
         table.add_row(
             Text(visible(old.title)),
-            Text(state.replace("_", " "), style=_STYLES[state]),
+            Text(state.replace("_", " "), style=CHECK_STYLES[state]),
             Text(old.checked.replace("_", " ")),
             Text(visible(verdict.reason)),
         )

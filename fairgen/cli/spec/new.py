@@ -25,9 +25,7 @@ _EXACT = Fraction(1, 10**9)
 
 
 def new(
-    out: Path | None = typer.Option(
-        None, "-o", "--out", help="The file to write; by default NAME.yaml.", show_default=False
-    ),
+    out: Path | None = typer.Option(None, "-o", "--out", help="The file to write; by default NAME.yaml."),
     force: bool = typer.Option(False, "--force", help="Write over a file that is there."),
 ) -> None:
     """Ask for a spec on the terminal and write it as a document with comments.
@@ -37,7 +35,7 @@ def new(
     """
     if out is not None:
         common.require_free(out, force=force)
-    answers = _Answers(common.stderr().print)
+    answers = _Answers()
     fields = _asked(answers, lambda name: out or common.require_free(Path(f"{name}.yaml"), force=force))
 
     from fairgen.targets import FairnessSpec, dump_spec
@@ -59,8 +57,8 @@ def new(
 class _Answers:
     """Asks on standard error and reads answers from standard input, so that output can be redirected."""
 
-    def __init__(self, say: Callable[..., None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
+        self._console = common.stderr()
         self._piped = sys.stdin is None or not sys.stdin.isatty()
 
     def ask(self, what: str, question: str, check: Callable[[str], Any], default: str = "") -> Any:
@@ -71,7 +69,7 @@ class _Answers:
         """
         hint = f" [{default}]" if default else ""
         while True:
-            self._say(f"{question}{hint}", markup=False, soft_wrap=True)
+            self.say(f"{question}{hint}")
             try:
                 answer = input().strip() or default
             except (EOFError, RuntimeError):  # the latter where standard input is closed
@@ -86,10 +84,10 @@ class _Answers:
             except UserError as error:
                 if self._piped:
                     raise UserError(f"{error} Nothing was written.") from None
-                self._say(f"  {error}", markup=False, soft_wrap=True, style="red")
+                self._console.print(f"  {error}", markup=False, soft_wrap=True, style="red")
 
     def say(self, text: str) -> None:
-        self._say(text, markup=False, soft_wrap=True)
+        common.say(text, self._console)
 
 
 def _asked(answers: _Answers, require_free: Callable[[str], Path]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
 
 from fairgen.cli import common
+from fairgen.cli.spec.check import CHECK_STYLES
 from fairgen.common.text import visible
 from fairgen.errors import UserError
 
@@ -23,14 +23,13 @@ _ALLOCATIONS = {
     "expected": "expected: a set has these shares on average only",
 }
 _APPROVAL_STYLES = {"approved": "green", "unapproved": "", "void": "bold red"}
-_CHECK_STYLES = {"unchecked": "", "found": "green", "not_found": "bold red", "unreachable": "yellow"}
 _WATCHED_STYLES = {"consistent": "", "differs": "red", "differs_as_control": "yellow", "not_known": "yellow"}
 _BAR = 50
 """Characters of a bar that stands for every picture."""
 
 
 def show(
-    name: str = typer.Argument(help="A spec's name, or its file.", show_default=False),
+    name: str = typer.Argument(help="A spec's name, or its file."),
     as_yaml: bool = typer.Option(False, "--yaml", help="Print the document itself, to copy or to keep."),
     as_json: bool = common.JSON,
 ) -> None:
@@ -44,7 +43,7 @@ def show(
         typer.echo(dump_spec(spec), nl=False)
     elif as_json:
         more = {"hash": spec.content_hash(), "approval": spec.approval}
-        typer.echo(json.dumps(spec.model_dump(mode="json") | more, ensure_ascii=False))
+        common.echo_json(spec.model_dump(mode="json") | more)
     else:
         from rich.text import Text
 
@@ -66,16 +65,12 @@ def _parts(spec: FairnessSpec) -> Iterator[RenderableType]:
     yield Text(approval[0].upper() + approval[1:], style=_APPROVAL_STYLES[spec.approval])
     yield ""
     yield Text("Default target, for every other prompt" if spec.contexts else "Target", style="bold")
-    yield _shares(spec.scale, spec)
-    yield from _judgements(spec)
-    yield from _evidence(spec)
+    yield from _target(spec.scale, spec)
     for number, context in enumerate(spec.contexts, 1):
         yield ""
         yield Text(f"Context {number} of {len(spec.contexts)}", style="bold")
         yield _field("Prompts", "\n".join(context.prompts))
-        yield _shares(spec.scale, context)
-        yield from _judgements(context)
-        yield from _evidence(context)
+        yield from _target(spec.scale, context)
     yield ""
     yield _field("Allocation", _ALLOCATIONS[spec.allocation])
     yield _field("Declared by", f"{spec.declared_by} on {spec.declared_on}")
@@ -103,22 +98,21 @@ def _shares(scale_name: str, part: FairnessSpec | Context) -> RenderableType:
             stated.append("the model's range {:.0%}–{:.0%}".format(*ranges[key]).replace("%", " %"))
         table.add_row(
             Text.assemble(("  ██ ", scale.swatches[key]), scale.labels[key]),
-            f"{share:.1%}".replace("%", " %"),
+            common.percent(share),
             "█" * round(_BAR * share),
             ", ".join(stated),
         )
     return table
 
 
-def _judgements(part: FairnessSpec | Context) -> Iterator[RenderableType]:
-    for label, text in (("About", part.about), ("Why", part.why), ("Mapping", part.mapping)):
-        if text:
-            yield _field(label, text)
-
-
-def _evidence(part: FairnessSpec | Context) -> Iterator[RenderableType]:
+def _target(scale: str, part: FairnessSpec | Context) -> Iterator[RenderableType]:
+    """The shares, the judgements behind them, and the evidence for them."""
     from fairgen.targets.support import is_unsupported, support_text
 
+    yield _shares(scale, part)
+    for label, words in (("About", part.about), ("Why", part.why), ("Mapping", part.mapping)):
+        if words:
+            yield _field(label, words)
     elicitation = part.elicitation
     if part.confidence.overall is not None:
         yield _field("Confidence", f"{part.confidence.overall:.2f} overall, as the source states it")
@@ -152,16 +146,15 @@ def _citation(citation: Citation) -> RenderableType:
     """Title and state, then what it is to support, the quote and the address."""
     from rich.text import Text
 
-    from fairgen.targets.support import citation_state
+    from fairgen.targets.support import source_and_state
 
-    source = ", ".join(str(p) for p in (citation.title, citation.publisher, citation.year) if p)
-    state = citation_state(citation).replace("_", " ").replace("unquoted", "nothing to look for")
+    source, state = source_and_state(citation)
     if citation.checked_at is not None:
         state += f" ({citation.checked_at:%Y-%m-%d})"
     lines = [f"claim: {citation.claim}"]
     lines += [f"quote: “{citation.quote}”"] if citation.quote else []
     lines += [citation.url] if citation.url else []
-    first = Text.assemble(visible(source), ": ", (state, _CHECK_STYLES[citation.checked]))
+    first = Text.assemble(visible(source), ": ", (state, CHECK_STYLES[citation.checked]))
     return _field("Citation", first + Text("\n" + visible("\n".join(lines))))
 
 

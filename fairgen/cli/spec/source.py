@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fairgen.cli import common
-from fairgen.cli.probe.asking import BASE_URL, MODEL, PARALLEL, PROMPT, SCALE, TEMPERATURE
+from fairgen.cli.probe import asking
 from fairgen.common.text import one_line, read_prompts
 from fairgen.errors import UserError
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def source(
-    prompt: str | None = PROMPT,
-    model: str = MODEL,
-    scale: str = SCALE,
+    prompt: str | None = asking.PROMPT,
+    model: str = asking.MODEL,
+    scale: str = asking.SCALE,
     population: list[str] = typer.Option(
         ["residents"],
         "--population",
@@ -49,17 +49,16 @@ def source(
         "--threshold",
         help="Agreement, 0 to 1, below which the target becomes uniform. What replies drawn at random reach "
         "has to be exceeded in any case.",
-        show_default=False,
     ),
-    base_url: str | None = BASE_URL,
-    temperature: float | None = TEMPERATURE,
+    base_url: str | None = asking.BASE_URL,
+    temperature: float | None = asking.TEMPERATURE,
     timeout: float = typer.Option(
         180.0,
         "--timeout",
         help="Seconds of silence after which a request is given up; a reply may take three times as long in "
         "all. What has come by then is kept.",
     ),
-    parallel: int | None = PARALLEL,
+    parallel: int | None = asking.PARALLEL,
     cache: bool = typer.Option(True, "--cache/--no-cache", help="Use and keep replies; --no-cache: neither."),
     refresh: bool = typer.Option(False, "--refresh", help="Ask again, and keep the new replies instead."),
     watched_check: bool = typer.Option(
@@ -71,7 +70,7 @@ def source(
         20, "--watched-replies", help="How often --watched-check asks each of its texts, 2 to 100."
     ),
     yes: bool = typer.Option(False, "--yes", help="Start --watched-check without asking, whatever it costs."),
-    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
+    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here."),
     force: bool = typer.Option(False, "--force", help="Write over the file that is there."),
     as_json: bool = common.JSON,
 ) -> None:
@@ -81,8 +80,7 @@ def source(
     comes out: read it, look its sources up, and change it.
     """
     common.check_range("--threshold", threshold, 0, 1)
-    common.check_range("--temperature", temperature, 0, 2)
-    common.check_range("--timeout", timeout, 0.1, 3600)
+    asking.check_ranges(temperature, timeout)
     populations = _populations(population)
     questions = _questions(prompt, prompts, scale, populations)
     if prompts is not None and out is None:
@@ -164,7 +162,8 @@ def _file_of(out: Path | None, population: str, populations: int) -> Path | None
 
 
 def _name_of(file: Path | None) -> str | None:
-    return file.stem.lower() if file is not None and _is_name(file.stem.lower()) else None
+    stem = "" if file is None else file.stem.lower()
+    return stem if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", stem) else None
 
 
 def _questions(
@@ -185,12 +184,6 @@ def _questions(
         return [Question(line, scale, name) for name in populations for line in reversed(once.values())]
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
-
-
-def _is_name(text: str) -> bool:
-    import re
-
-    return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", text) is not None
 
 
 @contextlib.contextmanager
@@ -215,25 +208,11 @@ def _asked(
     use_cache: bool,
     refresh: bool,
 ) -> list[Asked]:
-    from rich.progress import Progress
-
     from fairgen.targets.sources.ask_cache import AskCache
     from fairgen.targets.sources.asking import ask
     from fairgen.targets.sources.combining import unusable
 
-    console = common.stderr()
-    total, told = len(questions) * samples, 0
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("Asking", total=total)
-
-        def advance(count: int) -> None:
-            nonlocal told
-            progress.advance(task, count)
-            done = int(progress.tasks[0].completed)
-            if not console.is_terminal and len(questions) > 1 and 10 * done // total > told:
-                told = 10 * done // total
-                print(f"Asking: {done} of {total} replies", file=sys.stderr, flush=True)
-
+    with asking.replies_bar(len(questions) * samples, lines=len(questions) > 1) as advance:
         return ask(
             questions,
             endpoint,

@@ -11,10 +11,9 @@ from fairgen.cli import common
 from fairgen.common.text import visible
 from fairgen.targets.parts import POPULATIONS, Population
 from fairgen.targets.sources.agreement import COVERAGE_ASKED
-from fairgen.targets.support import citation_state, is_unsupported, support_text
+from fairgen.targets.support import is_unsupported, source_and_state, support_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from fairgen.targets import Citation, Context, FairnessSpec
@@ -39,129 +38,100 @@ def print_found(found: Sequence[Found], reasons: Reasons) -> None:
 
     Nothing that a model wrote is taken as markup or reaches the terminal raw.
     """
-    console = common.stdout()
     for one in found:
-        _say(console, f"Population: {one.population}, {POPULATIONS[one.population]}.")
-        _print_answers(console, one.spec, one.answers, reasons)
-        _print_watched(console, one.spec)
+        _say(f"Population: {one.population}, {POPULATIONS[one.population]}.")
+        if one.spec.contexts:
+            _print_several(one.spec, one.answers)
+        else:
+            [answer] = one.answers
+            _print_one(one.spec, answer, reasons)
+        _print_watched(one.spec)
     if len(found) > 1 and not found[0].spec.contexts:
-        console.print(_side_by_side(found))
+        common.stdout().print(_side_by_side(found))
 
 
-def _print_answers(
-    console: Console, spec: FairnessSpec, answers: Sequence[Combined], reasons: Reasons
-) -> None:
-    if spec.contexts:
-        console.print(_overview(spec, answers))
-        for context, answer in zip(spec.contexts, answers, strict=True):
-            if context.elicitation and context.elicitation.fallback:
-                _say(
-                    console,
-                    f"{answer.asked.question.prompt}: uniform, because {context.elicitation.fallback}.",
-                )
-        _say(console, "All other prompts: uniform. `fairgen spec show` shows each target and its sources.")
-        return
-    [answer] = answers
-    _print_one(console, spec, answer, reasons)
+def _print_several(spec: FairnessSpec, answers: Sequence[Combined]) -> None:
+    common.stdout().print(_overview(spec, answers))
+    for context, answer in zip(spec.contexts, answers, strict=True):
+        if context.elicitation and context.elicitation.fallback:
+            why = context.elicitation.fallback
+            _say(f"{answer.asked.question.prompt}: uniform, because {why}.")
+    _say("All other prompts: uniform. `fairgen spec show` shows each target and its sources.")
 
 
-def _print_one(console: Console, spec: FairnessSpec, answer: Combined, reasons: Reasons) -> None:
-    console.print(_shares(spec, answer))
+def _print_one(spec: FairnessSpec, answer: Combined, reasons: Reasons) -> None:
+    common.stdout().print(_shares(spec, answer))
     asked, fallback = answer.asked, spec.elicitation and spec.elicitation.fallback
     if fallback:
-        _say(console, f"Fallback: the target is uniform, because {fallback}.")
+        _say(f"Fallback: the target is uniform, because {fallback}.")
     chance = answer.chance_agreement
     _say(
-        console,
         f"{asked.endpoint.model}: {len(answer.shares)} of {asked.samples} replies valid; agreement "
         f"{_number(answer.agreement)} (1 - mean Jensen-Shannon distance"
-        + (f"; of random replies at most one in 20 reaches {chance:.2f})" if chance is not None else ")"),
+        + (f"; of random replies at most one in 20 reaches {chance:.2f})" if chance is not None else ")")
     )
     if answer.range_coverage is not None:
         _say(
-            console,
             f"Its ranges hold {answer.range_coverage:.0%} of the numbers of its other replies; it was asked "
-            f"for {COVERAGE_ASKED:.0%}.",
+            f"for {COVERAGE_ASKED:.0%}."
         )
     if support := support_text(spec.elicitation, spec.citations):
-        _say(console, f"{support[0].upper()}{support[1:]}.")
+        _say(f"{support[0].upper()}{support[1:]}.")
     for label, words in (("About", answer.about), ("Why", answer.why), ("Mapping", answer.mapping)):
         if words:
-            _say(console, f"{label}: {words}")
+            _say(f"{label}: {words}")
     for number, citation in enumerate(answer.citations, start=1):
-        _say(console, f"[{number}] {_cited(citation, reasons)}")
+        _say(f"[{number}] {_cited(citation, reasons)}")
     if not answer.citations:
-        _say(console, "It cites no source.")
+        _say("It cites no source.")
     elif not answer.checked:
-        _say(console, "Nobody has looked these citations up: add --check-citations, or open them.")
+        _say("Nobody has looked these citations up: add --check-citations, or open them.")
     for note in (spec.elicitation.notes or "").splitlines() if spec.elicitation else ():
-        _say(console, f"Note: {note}")
+        _say(f"Note: {note}")
 
 
-def _print_watched(console: Console, spec: FairnessSpec) -> None:
+def _print_watched(spec: FairnessSpec) -> None:
     """Whether the model proposes the same when told that it is watched, for each target."""
     parts = [("", spec.elicitation)]
     parts += [(f"{context.prompts[0]}: ", context.elicitation) for context in spec.contexts]
     for where, asked in parts:
         if asked is not None and asked.probe is not None:
-            _say(console, f"Consistency under stated oversight: {where}{asked.probe.text}")
+            _say(f"Consistency under stated oversight: {where}{asked.probe.text}")
 
 
-def _say(console: Console, text: str) -> None:
+def _say(text: str) -> None:
     shown = " ".join(visible(text).split())
-    console.print(shown, markup=False, emoji=False, soft_wrap=True)
+    common.stdout().print(shown, markup=False, emoji=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:.2f}"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %")
-
-
 def _between(low: float, high: float) -> str:
-    return f"{_percent(low)} - {_percent(high)}"
+    return f"{common.percent(low)} - {common.percent(high)}"
 
 
 def _side_by_side(found: Sequence[Found]) -> Table:
     """Classes down, the target of each population across."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from skin_tone.scales import SCALES
-
-    scale = SCALES[found[0].spec.scale]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="Targets side by side", title_justify="left")
-    table.add_column("skin tone")
-    for one in found:
-        table.add_column(one.population, justify="right")
-    for key in scale.classes:
-        shares = [_percent(one.spec.target[key]) for one in found]
-        table.add_row(Text.assemble(("██ ", scale.swatches[key]), scale.labels[key]), *shares)
+    table = common.table(["skin tone"], [one.population for one in found], title="Targets side by side")
+    first = found[0].spec
+    for key in first.target:
+        shares = [common.percent(one.spec.target[key]) for one in found]
+        table.add_row(common.tone(first.scale, key), *shares)
     table.add_row("", *(_fate(one.spec) for one in found))
     return table
 
 
 def _shares(spec: FairnessSpec, answer: Combined) -> Table:
     """Classes down: the target, the mean proposal, its range over the replies, the model's own range."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from skin_tone.scales import SCALES
-
-    scale = SCALES[spec.scale]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("skin tone", "target", "proposed", "replies from-to", "its own range"):
-        table.add_column(heading, justify="left" if heading == "skin tone" else "right")
+    table = common.table(["skin tone"], ["target", "proposed", "replies from-to", "its own range"])
     for key, share in spec.target.items():
         proposed = [s[key] for s in answer.shares]
         table.add_row(
-            Text.assemble(("██ ", scale.swatches[key]), scale.labels[key]),
-            _percent(share),
-            _percent(answer.proposal[key]) if answer.proposal else "–",
+            common.tone(spec.scale, key),
+            common.percent(share),
+            common.percent(answer.proposal[key]) if answer.proposal else "–",
             _between(min(proposed), max(proposed)) if proposed else "–",
             _between(*answer.ranges[key]) if key in answer.ranges else "–",
         )
@@ -169,8 +139,7 @@ def _shares(spec: FairnessSpec, answer: Combined) -> Table:
 
 
 def _cited(citation: Citation, reasons: Reasons) -> str:
-    source = ", ".join(str(part) for part in (citation.title, citation.publisher, citation.year) if part)
-    state = citation_state(citation).replace("_", " ").replace("unquoted", "nothing to look for")
+    source, state = source_and_state(citation)
     reason = reasons.get((citation.url, citation.quote))
     quote = f" “{citation.quote}”" if citation.quote else ""
     return (
@@ -181,13 +150,10 @@ def _cited(citation: Citation, reasons: Reasons) -> str:
 
 def _overview(spec: FairnessSpec, answers: Sequence[Combined]) -> Table:
     """Prompts down: valid replies, agreement, how the ranges hold, citations, and what became of it."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("prompt", "valid", "agreement", "ranges hold", "citations", "target"):
-        table.add_column(heading, justify="left" if heading in ("prompt", "target") else "right")
+    table = common.table(["prompt"], ["valid", "agreement", "ranges hold", "citations"])
+    table.add_column("target")
     for context, answer in zip(spec.contexts, answers, strict=True):
         found = sum(citation.checked == "found" for citation in answer.citations)
         table.add_row(

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def table(
-    source: Path = typer.Argument(help="A table source document (YAML).", show_default=False),
-    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here.", show_default=False),
+    source: Path = typer.Argument(help="A table source document (YAML)."),
+    out: Path | None = typer.Option(None, "-o", "--out", help="Write the spec here."),
     force: bool = typer.Option(False, "--force", help="Write over a file that is there."),
 ) -> None:
     """Make a spec from a table of shares by group, and a declared mapping of the groups to skin tones."""
@@ -40,44 +40,28 @@ def table(
 
 
 def _show(source: TableSource, spec: FairnessSpec) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     from skin_tone.scales import SCALES
 
     console = common.stdout()
     labels = SCALES[spec.scale].labels
-    targets = Table(box=SIMPLE_HEAD, pad_edge=False, title="Targets", title_justify="left")
-    targets.add_column("prompts", overflow="fold")
-    groups = Table(box=SIMPLE_HEAD, pad_edge=False, title="Mapping: judgements", title_justify="left")
-    groups.add_column("group", overflow="fold")
-    for table in (targets, groups):
-        for label in labels.values():
-            table.add_column(label, justify="right")
+    targets = common.table(["prompts"], labels.values(), title="Targets")
+    groups = common.table(["group"], labels.values(), title="Mapping: judgements")
+    targets.columns[0].overflow = groups.columns[0].overflow = "fold"
     groups.add_column("why", overflow="fold", min_width=24)
     everything = "all others" if spec.contexts else "all"
     for prompts, target in [
         (everything, spec.target),
         *(("\n".join(context.prompts), context.target) for context in spec.contexts),
     ]:
-        targets.add_row(Text(visible(prompts)), *(_percent(target[name]) for name in labels))
+        targets.add_row(Text(visible(prompts)), *(common.percent(target[name]) for name in labels))
     for group, mapped in source.mapping.items():
-        shares = [_percent(mapped.shares.get(name, 0.0)) for name in labels]
+        shares = [common.percent(mapped.shares.get(name, 0.0)) for name in labels]
         groups.add_row(Text(visible(group)), *shares, Text(visible(mapped.why)))
     console.print(targets)
     console.print(groups)
     for group, mapped in source.mapping.items():
         if max(mapped.shares.values()) == 1:
-            console.print(
-                one_line(
-                    f"{group} goes to one class wholly: a group of people is not a skin tone, so its reason "
-                    "has to carry that."
-                ),
-                markup=False,
-                soft_wrap=True,
-            )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %")
+            why = "a group of people is not a skin tone, so its reason has to carry that."
+            common.say(one_line(f"{group} goes to one class wholly: {why}"))

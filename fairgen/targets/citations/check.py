@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urldefrag, urlsplit
 
+from fairgen.common.files import now
 from fairgen.targets import Citation
 from fairgen.targets.citations.fetch import Fetcher, Page, Unreachable
 from fairgen.targets.citations.quote import Quote, TooShort, fold, is_in, parse_quote
@@ -63,12 +63,11 @@ def judge_citations(
     verdicts: dict[int, Verdict] = {}
     waiting: dict[str, list[tuple[int, Quote]]] = {}
     for number, citation in enumerate(citations):
-        try:
-            address, quote = _question(citation)
-        except _NothingToLookFor as nothing:
-            verdicts[number] = Verdict(_marked(citation, "unchecked"), str(nothing))
-        else:
-            waiting.setdefault(address, []).append((number, quote))
+        match _question(citation):
+            case str(nothing):
+                verdicts[number] = Verdict(_marked(citation, "unchecked"), f"not checked: {nothing}")
+            case address, quote:
+                waiting.setdefault(address, []).append((number, quote))
     if on_done and verdicts:
         on_done(len(verdicts))
     for address, questions in waiting.items():
@@ -82,33 +81,24 @@ def judge_citations(
 
 def pages_to_fetch(citations: Sequence[Citation]) -> list[str]:
     """The addresses that a check would fetch (redirects aside), each once: to ask the user's leave with."""
-    pages: dict[str, None] = {}
-    for citation in citations:
-        try:
-            pages[_question(citation)[0]] = None
-        except _NothingToLookFor:
-            continue
-    return list(pages)
+    questions = map(_question, citations)
+    return list(dict.fromkeys(question[0] for question in questions if not isinstance(question, str)))
 
 
-class _NothingToLookFor(Exception):
-    """The citation cannot be checked; the message says why."""
-
-
-def _question(citation: Citation) -> tuple[str, Quote]:
-    """The page's address and the quote to look for in it."""
+def _question(citation: Citation) -> tuple[str, Quote] | str:
+    """The page's address and the quote to look for in it; or why there is nothing to look for."""
     if citation.url is None:
-        raise _NothingToLookFor("not checked: it gives no web address")
+        return "it gives no web address"
     if not citation.quote:
-        raise _NothingToLookFor("not checked: it gives no quote to look for")
+        return "it gives no quote to look for"
     try:
         return urldefrag(citation.url).url, parse_quote(citation.quote)
     except TooShort as short:
-        raise _NothingToLookFor(f"not checked: {short}") from None
+        return str(short)
 
 
 def _marked(citation: Citation, state: State) -> Citation:
-    when = None if state == "unchecked" else datetime.now(UTC).replace(microsecond=0)
+    when = None if state == "unchecked" else now()
     return citation.model_copy(update={"checked": state, "checked_at": when})
 
 
@@ -129,7 +119,7 @@ def _answer(
 ) -> tuple[State, str]:
     moved = "" if page.url == address else f", which redirected to {_shown(page.url)}"
     if any(is_in(quote, reading) for reading in readings):
-        gaps = len(quote.parts) - 1
+        gaps = len(quote) - 1
         left_out = f", with {gaps} passage{'s' if gaps > 1 else ''} left out by the quote" if gaps else ""
         return "found", f"the page holds the quote{left_out}{moved}"
     if text.asks_for_password:

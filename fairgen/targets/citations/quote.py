@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from dataclasses import dataclass
 
 __all__ = ["GAP", "Quote", "TooShort", "fold", "is_in", "parse_quote"]
+
+Quote = tuple[str, ...]
+"""A folded quote: the parts that its ellipses leave, in order."""
 
 GAP = 300
 """Most characters of the page (folded) that an ellipsis in a quote may stand for."""
@@ -31,13 +33,6 @@ _MEANINGFUL = frozenset("%‰+<>=±×÷≤≥≠≈")
 
 class TooShort(ValueError):
     """A quote is too short and could be found by chance; the message says so."""
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A folded quote; ``parts`` are what its ellipses leave, in order."""
-
-    parts: tuple[str, ...]
 
 
 class _Folding(dict[int, str | None]):
@@ -100,7 +95,7 @@ def parse_quote(text: str) -> Quote:
             "a part of the quote next to an ellipsis is too short and could be found by chance: give at "
             f"least {_LEAST_WORDS_OF_A_PART} words on each side"
         )
-    return Quote(parts)
+    return parts
 
 
 def _width(part: str) -> int:
@@ -111,7 +106,7 @@ def _width(part: str) -> int:
 def is_in(quote: Quote, folded: str) -> bool:
     """Whether a text, folded by :func:`fold`, holds all parts of a quote in order, ``GAP`` apart at most."""
     ends: list[int] | None = None
-    for part in quote.parts:
+    for part in quote:
         reached = []
         for start in _occurrences(part, folded):
             # Two parts may share the one space between them.

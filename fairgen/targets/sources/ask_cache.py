@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fairgen.common.files import replacing
 from fairgen.errors import UserError
 
 __all__ = ["AskCache", "CacheKey", "RawReply", "user_cache_folder"]
@@ -138,13 +138,8 @@ class AskCache:
         path = self.path(key)
         text = _Entry(prompt=prompt, key=key, replies=replies).model_dump_json(indent=1)
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=self.folder)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text + "\n")
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replacing(path) as made:
+                made.touch(mode=0o600)  # for the user alone
+                made.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise self._trouble(error) from error

@@ -6,7 +6,7 @@ A reply that cannot be used is asked for once more, with the reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fairgen.errors import UserError
@@ -68,12 +68,19 @@ class Asked:
 def tokens(asked: Sequence[Asked]) -> Tokens:
     """What all these questions cost now."""
     fresh = [reply for one in asked for reply in one.replies[one.from_cache :]]
-    counts = [(r.tokens_in, r.tokens_out) for r in fresh]
-    read, written = (
-        sum(n for n in column if n is not None) if all(n is not None for n in column) else None
-        for column in (zip(*counts, strict=True) if counts else ((), ()))
-    )
+    read = _total(reply.tokens_in for reply in fresh)
+    written = _total(reply.tokens_out for reply in fresh)
     return Tokens(read, written, len(fresh), sum(one.from_cache for one in asked))
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 @dataclass
@@ -116,48 +123,39 @@ def ask(
     if not 1 <= samples <= MAX_SAMPLES:
         raise UserError(f"--samples is {samples}: give a number from 1 to {MAX_SAMPLES}.")
     limit = at_once or (1 if endpoint.is_local else _AT_ONCE)
-    return run(_ask_all(questions, endpoint, samples, cache, refresh, limit, judge, on_reply))
 
+    async def work() -> list[Asked]:
+        done: list[Asked] = []
+        async with Chat(endpoint) as chat:
+            asker = _Asker(chat, cache, judge, on_reply, asyncio.Semaphore(limit))
+            proven = False
+            for question in questions:
+                key = CacheKey(
+                    question=question.hash,
+                    scale=question.scale,
+                    model=endpoint.model,
+                    base_url=endpoint.base_url,
+                    temperature=endpoint.temperature,
+                )
+                job = _Job(question, key)
+                if cache is not None and not refresh:
+                    job.replies = cache.load(key)[:samples]
+                kept = len(job.replies)
+                on_reply(kept)
+                missing = samples - kept
+                if missing and not proven:
+                    # One alone first: a wrong key or address is found with one request, not with four.
+                    await asker.one_more(job)
+                    missing -= 1
+                    proven = not job.failures
+                if proven or job.replies:
+                    await asker.the_rest(job, missing)
+                if not job.replies:
+                    raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
+                done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
+        return done
 
-async def _ask_all(
-    questions: Sequence[Question],
-    endpoint: Endpoint,
-    samples: int,
-    cache: AskCache | None,
-    refresh: bool,
-    at_once: int,
-    judge: Judge,
-    on_reply: Callable[[int], object],
-) -> list[Asked]:
-    done: list[Asked] = []
-    async with Chat(endpoint) as chat:
-        asker = _Asker(chat, cache, judge, on_reply, asyncio.Semaphore(at_once))
-        proven = False
-        for question in questions:
-            key = CacheKey(
-                question=question.hash,
-                scale=question.scale,
-                model=endpoint.model,
-                base_url=endpoint.base_url,
-                temperature=endpoint.temperature,
-            )
-            job = _Job(question, key)
-            if cache is not None and not refresh:
-                job.replies = cache.load(key)[:samples]
-            kept = len(job.replies)
-            on_reply(kept)
-            missing = samples - kept
-            if missing and not proven:
-                # One alone first: a wrong key or address is found with one request, not with four.
-                await asker.one_more(job)
-                missing -= 1
-                proven = not job.failures
-            if proven or job.replies:
-                await asker.the_rest(job, missing)
-            if not job.replies:
-                raise _nothing_came(job, endpoint, done, kept_in_cache=cache is not None)
-            done.append(Asked(question, endpoint, samples, tuple(job.replies), tuple(job.failures), kept))
-    return done
+    return run(work())
 
 
 @dataclass(frozen=True)
@@ -217,8 +215,8 @@ class _Asker:
                 kept = first.model_copy(update={"asked_again": reason})
             else:
                 spent = {
-                    "tokens_in": _sum(first.tokens_in, second.tokens_in),
-                    "tokens_out": _sum(first.tokens_out, second.tokens_out),
+                    "tokens_in": _total((first.tokens_in, second.tokens_in)),
+                    "tokens_out": _total((first.tokens_out, second.tokens_out)),
                 }
                 kept = second.model_copy(update={"first": first.text, "asked_again": reason, **spent})
             job.replies[place] = kept
@@ -227,10 +225,6 @@ class _Asker:
     def _keep(self, job: _Job) -> None:
         if self.cache is not None:
             self.cache.save(job.key, job.question.prompt, job.replies)
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
 
 
 def _schema(question: Question) -> Schema:

@@ -1,7 +1,6 @@
 """Messages to an OpenAI-compatible endpoint, bounded in time, size and tries; all that knows openai.
 
-`say` sends one system and one user message and gives back the reply; `Chat` does so many times over one
-connection, for code that runs in an event loop already.
+`Chat` holds a conversation for code that runs in an event loop already; `run` gives others its result.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypedDict, TypeVar
 
 import httpx2
@@ -27,18 +25,7 @@ from fairgen.targets.sources.request_form import MAX_TOKENS, RequestForm, Schema
 from fairgen.targets.sources.server import OPENAI, Endpoint, given_key, key_to_use
 from fairgen.targets.sources.stream import BrokenOff, NoCompletion, Received, receive
 
-__all__ = [
-    "MAX_TOKENS",
-    "Chat",
-    "Endpoint",
-    "Message",
-    "NoReply",
-    "Schema",
-    "given_key",
-    "messages",
-    "run",
-    "say",
-]
+__all__ = ["Chat", "Endpoint", "Message", "NoReply", "Schema", "given_key", "messages", "run"]
 
 _SECRET_LENGTH = 12  # shorter "keys" are placeholders such as "ollama", which may stand in a reply
 _STREAM_BYTES = 4  # events are many times the size of the text that they carry
@@ -84,8 +71,11 @@ class _Models(BaseModel):
 class _Turn:
     """One reply under way."""
 
+    conversation: Sequence[Message]
+    schema: Schema | None
+    max_tokens: int
+    seed: int | None
     form: RequestForm
-    seed: int | None = None
     received: Received = field(default_factory=Received)
     kind: str = "no content type"
 
@@ -121,9 +111,7 @@ class Chat:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._client.close()
 
     async def _bound(self, response: httpx2.Response) -> None:
@@ -155,12 +143,12 @@ class Chat:
             NoReply: none came; asking again later may help.
             UserError: asking again cannot help: wrong key, no such model, a request that the server refuses.
         """
-        turn = _Turn(self._form, seed)
+        turn = _Turn(conversation, schema, max_tokens, seed, self._form)
         try:
             async with asyncio.timeout(3 * self.endpoint.seconds):
                 await self._look_for_limit()
                 turn.form = self._form
-                await self._settle(turn, conversation, schema, max_tokens)
+                await self._settle(turn)
         except openai.OpenAIError as error:
             self._explain(error)
         except NoCompletion:
@@ -178,7 +166,7 @@ class Chat:
         except BrokenOff as error:
             reason = self._words(str(error)) or "no reason given"
             turn.keep_or_raise("broken off", f"the server broke off its reply ({reason})")
-        return self._kept(turn, structured=schema is not None and turn.form.schema)
+        return self._kept(turn)
 
     async def _look_for_limit(self) -> None:
         """Ask the server once what it allows. llama.cpp's own limit gives way to that of a request, and
@@ -203,15 +191,13 @@ class Chat:
             if rooms:  # vLLM's, for question and reply together
                 self._form = replace(self._form, limit=max(1, min(MAX_TOKENS, min(rooms) // 2)))
 
-    async def _settle(
-        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
-    ) -> None:
+    async def _settle(self, turn: _Turn) -> None:
         """Ask in ever plainer forms until the server takes one, which is then kept for later."""
         while True:
             try:
-                await self._try(turn, conversation, schema, max_tokens)
+                await self._try(turn)
             except openai.APIStatusError as error:
-                plainer = turn.form.without_refused(error, schema=schema is not None)
+                plainer = turn.form.without_refused(error, schema=turn.schema is not None)
                 if plainer is None:
                     raise
                 turn.form = plainer
@@ -219,14 +205,12 @@ class Chat:
                 self._form = turn.form
                 return
 
-    async def _try(
-        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
-    ) -> None:
-        """One request; again where the connection breaks while the reply comes ."""
+    async def _try(self, turn: _Turn) -> None:
+        """One request; again where the connection breaks while the reply comes."""
         for pause in [*(0.5 * 2**k for k in range(self.endpoint.retries)), None]:
             turn.received = Received()
             try:
-                return await self._request(turn, conversation, schema, max_tokens)
+                return await self._request(turn)
             except httpx2.TimeoutException:
                 raise
             except (httpx2.TransportError, BrokenOff):
@@ -234,38 +218,34 @@ class Chat:
                     raise
                 await asyncio.sleep(pause)
 
-    async def _request(
-        self, turn: _Turn, conversation: Sequence[Message], schema: Schema | None, max_tokens: int
-    ) -> None:
-        options = turn.form.options(schema, max_tokens)
+    async def _request(self, turn: _Turn) -> None:
+        options = turn.form.options(turn.schema, turn.max_tokens)
         if self.endpoint.temperature is not None:
             options["temperature"] = self.endpoint.temperature
         if turn.seed is not None and turn.form.seed:
             options["seed"] = turn.seed
-        sent: Any = list(conversation)
+        sent: Any = list(turn.conversation)
         async with self._client.chat.completions.with_streaming_response.create(
             model=self.endpoint.model, messages=sent, stream=True, **options
         ) as response:
             kind = response.headers.get("content-type", "no content type").partition(";")[0]
             turn.kind = self._words(kind)
-            most = min(max_tokens, turn.form.limit)
+            most = min(turn.max_tokens, turn.form.limit)
             await receive(
                 response.iter_bytes(), turn.received, streams=_streams(response.headers), max_pieces=most
             )
 
-    def _kept(self, turn: _Turn, *, structured: bool) -> RawReply:
+    def _kept(self, turn: _Turn) -> RawReply:
         got = turn.received
-        text = self._without_key(got.text)
-        if len(text) > MAX_CHARACTERS:
-            text = text[: MAX_CHARACTERS + 1]  # one more than is parsed, so that it stays too long
         return RawReply(
-            text=escaped(text),
+            # One character more than is parsed, so that what is too long stays so.
+            text=escaped(self._without_key(got.text)[: MAX_CHARACTERS + 1]),
             refused=bool(got.refused),
             form=got.form,
             thought=got.thought,
             finish=self._words(got.finish) if got.finish else None,
             served_model=self._words(_last_part(got.model)) if got.model else None,
-            structured=structured,
+            structured=turn.schema is not None and turn.form.schema,
             tokens_in=got.tokens_in,
             tokens_out=got.tokens_out,
             asked_at=now(),
@@ -314,35 +294,6 @@ class Chat:
     def _server_words(self, error: openai.APIStatusError) -> str:
         said = said_in(error)
         return f": {self._words(said)}" if said.strip() else ""
-
-
-def say(
-    endpoint: Endpoint,
-    user: str,
-    *,
-    system: str | None = None,
-    schema: Schema | None = None,
-    max_tokens: int = MAX_TOKENS,
-) -> RawReply:
-    """One reply to one message, for code without an event loop; see `Chat.say`.
-
-    Args:
-        endpoint: whom to ask.
-        user: the message.
-        system: a system message before it.
-        schema: of the reply; ``user`` must ask for JSON as well.
-        max_tokens: most tokens of the reply.
-
-    Raises:
-        NoReply: none came; asking again later may help.
-        UserError: asking again cannot help.
-    """
-
-    async def work() -> RawReply:
-        async with Chat(endpoint) as chat:
-            return await chat.say(messages(user, system=system), schema=schema, max_tokens=max_tokens)
-
-    return run(work())
 
 
 def run(work: Coroutine[Any, Any, _Result]) -> _Result:

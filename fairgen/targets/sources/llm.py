@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
 
 from fairgen._version import __version__
+from fairgen.common.text import slug
 from fairgen.errors import UserError
 from fairgen.targets import Confidence, Context, Elicitation, FairnessSpec
 from fairgen.targets.sources.combining import MAX_CITATIONS, Combined
@@ -70,11 +70,7 @@ def conclude(combined: Combined, *, threshold: float | None = None, max_raw: int
 
 
 def llm_spec(
-    answers: Sequence[Combined],
-    *,
-    name: str | None = None,
-    threshold: float | None = None,
-    declared_on: date | None = None,
+    answers: Sequence[Combined], *, name: str | None = None, threshold: float | None = None
 ) -> FairnessSpec:
     """The document: of one answer its target; of several a context for each prompt, uniform for all others.
 
@@ -82,7 +78,6 @@ def llm_spec(
         answers: to questions on one scale, from one model.
         name: lower case, digits, dots and dashes; by default from the prompt.
         threshold: see `conclude`.
-        declared_on: default today.
 
     Raises:
         UserError: there are more than ``MAX_PROMPTS`` answers.
@@ -105,12 +100,12 @@ def llm_spec(
         }
     return FairnessSpec.model_validate(
         {
-            "name": name or _slug(asked.question.prompt if len(answers) == 1 else "prompts"),
+            "name": name or slug(asked.question.prompt if len(answers) == 1 else "prompts", 64) or "llm",
             "version": 1,
             "scale": asked.question.scale,
             "source": "llm",
             "declared_by": _declared_by(asked.endpoint.model, contexts),
-            "declared_on": declared_on or date.today(),
+            "declared_on": date.today(),
             **fields,
         }
     )
@@ -125,10 +120,6 @@ def _declared_by(model: str, contexts: Sequence[Context]) -> str:
     if len(contexts) == 1:
         return by
     return f"{by} ({len(proposed)} of {len(contexts)} contexts); uniform for all other prompts by fairgen"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "llm"
 
 
 def citations_kept(prompts: int) -> int:

@@ -65,14 +65,11 @@ def parse_reply(text: str, scale: str) -> Proposal:
     """
     data, notes = only_object(text)
     data, given = _unwrapped(_plain(data), scale, notes)
-    numbers = read_shares(given, scale)
-    notes += numbers.notes
+    shares, ranges = read_shares(given, scale, notes)
     citations = read_citations(data.get("citations", data.get("sources")), notes)
     about, why, mapping = (_sentences(name, data.get(name), notes) for name in ("about", "why", "mapping"))
     confidence, by_class = read_confidence(data.get("confidence"), scale, notes)
-    return Proposal(
-        numbers.shares, numbers.ranges, confidence, by_class, citations, about, why, mapping, tuple(notes)
-    )
+    return Proposal(shares, ranges, confidence, by_class, citations, about, why, mapping, tuple(notes))
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,9 +101,10 @@ def _shares_in(data: Mapping[str, object], scale: str, notes: list[str]) -> obje
     for name in _SHARES:
         if names_classes(data.get(name), scale):
             return data[name]
-    if names_classes({key: value for key, value in data.items() if key not in _OTHER}, scale):
-        return {key: value for key, value in data.items() if key not in _OTHER}
-    others = [k for k, v in data.items() if k not in (*_SHARES, *_OTHER) and names_classes(v, scale)]
+    rest = {key: value for key, value in data.items() if key not in _OTHER}
+    if names_classes(rest, scale):
+        return rest
+    others = [key for key, value in rest.items() if key not in _SHARES and names_classes(value, scale)]
     if len(others) != 1:
         return None
     notes.append(f"its numbers stand under the key {safe(others[0])}.")

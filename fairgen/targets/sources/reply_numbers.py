@@ -5,22 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fairgen.targets.model import SHARE_SUM_TOLERANCE
 from fairgen.targets.sources.reply_text import plain_key, reject, safe
 from skin_tone.scales import SCALES
 
-__all__ = [
-    "ROUNDING",
-    "SLIP",
-    "Shares",
-    "class_names",
-    "names_classes",
-    "read_confidence",
-    "read_shares",
-]
+__all__ = ["ROUNDING", "SLIP", "class_names", "names_classes", "read_confidence", "read_shares"]
 
 ROUNDING = 0.01
 """How far shares may sum from 1 through rounding."""
@@ -35,22 +26,6 @@ _NAME = ("class", "name", "tone", "skin_tone", "label", "category")
 
 _NUMBER = re.compile(r"([+-]?(?:\d{1,9}(?:[.,]\d{1,12})?|\.\d{1,12}))\s*(%|percent|per cent)?")
 _FRACTION = re.compile(r"(\d{1,6})\s*/\s*(\d{1,6})")
-
-
-@dataclass(frozen=True)
-class Shares:
-    """The numbers of a valid reply.
-
-    Attributes:
-        shares: class -> share, all classes of the scale, light to dark; sums to 1 within 1e-6.
-        ranges: class -> lowest and highest share (0 to 1) that the model thinks likely; classes may be
-            missing.
-        notes: what was mended, one sentence each.
-    """
-
-    shares: dict[str, float]
-    ranges: dict[str, tuple[float, float]]
-    notes: tuple[str, ...]
 
 
 def names_classes(value: object, scale: str) -> bool:
@@ -68,20 +43,25 @@ def class_names(scale: str) -> dict[str, str]:
     }
 
 
-def read_shares(given: object, scale: str) -> Shares:
+def read_shares(
+    given: object, scale: str, notes: list[str]
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Shares from what a reply gives for the classes: counts of 100, percentages or fractions; numbers, text
-    or objects with a count, a low and a high; by key or as a list.
+    or objects with a count, a low and a high; by key or as a list. What was mended is added to ``notes``.
+
+    Returns:
+        Class -> share, all classes of the scale, light to dark; sums to 1 within 1e-6. And class -> lowest
+        and highest share (0 to 1) that the model thinks likely; classes may be missing.
 
     Raises:
         RejectedReply: another class is named, one is named twice or lacks a number; a number is negative; or
             they sum further than ``SLIP`` from 100 (or from 1).
     """
-    notes: list[str] = []
     rows = _by_class(given, scale, notes)
     counts = {name: _count(name, row) for name, row in rows.items()}
-    values = {name: count.value for name, count in counts.items()}
+    values = {name: number for name, (number, _) in counts.items()}
     total = math.fsum(values.values())
-    percent = any(count.percent for count in counts.values())
+    percent = any(marked for _, marked in counts.values())
     unit = 1 if 0 < total <= 2 and not percent else 100
     missing = [name for name in SCALES[scale].classes if name not in values]
     gap = abs(total / unit - 1)
@@ -92,7 +72,7 @@ def read_shares(given: object, scale: str) -> Shares:
         reject(f"{what} sum to {total:.6g} and not to {unit}")
     if missing:
         notes.append(f"{', '.join(missing)} left out by it count as 0, since the others sum to {unit}.")
-    if any(count.text for count in counts.values()):
+    if any(isinstance(_given(row), str) for row in rows.values()):
         notes.append(f"its shares are {'percentages' if percent else 'numbers'} written as text.")
     if unit == 1 or not any(isinstance(row, dict) for row in rows.values()):
         notes.append(f"its shares are given as parts of {unit}, and not as pictures of 100 with a range.")
@@ -101,8 +81,7 @@ def read_shares(given: object, scale: str) -> Shares:
         why = ", taken for rounding" if gap <= ROUNDING + 1e-9 else f" and not to {unit}"
         notes.append(f"its shares sum to {total:.6g}{why}: each was divided by that sum.")
         shares = {name: share * unit / total for name, share in shares.items()}
-    ranges = _ranges(rows, values, total, notes)
-    return Shares(shares, ranges, tuple(notes))
+    return shares, _ranges(rows, values, total, notes)
 
 
 def _by_class(given: object, scale: str, notes: list[str]) -> dict[str, Any]:
@@ -142,23 +121,20 @@ def _rows(given: object, *, reading: bool = True) -> Iterable[tuple[str, Any]]:
         reject("shares are neither an object nor a list")
 
 
-@dataclass(frozen=True)
-class _Count:
-    """A number, whether it is marked as a percentage, and whether it was text."""
-
-    value: float
-    percent: bool
-    text: bool
+def _given(row: object) -> Any:
+    """What a row gives for the number of its class."""
+    return _first(row, _COUNT) if isinstance(row, dict) else row
 
 
-def _count(name: str, row: object) -> _Count:
-    value = _first(row, _COUNT) if isinstance(row, dict) else row
+def _count(name: str, row: object) -> tuple[float, bool]:
+    """The number, and whether it is marked as a percentage."""
+    value = _given(row)
     number, percent = _number(value)
     if number is None:
         reject(f"shares: {name} has no number{f' but {safe(value)}' if isinstance(value, str) else ''}")
     if number < 0:
         reject(f"shares: {name} is below 0")
-    return _Count(number, percent, isinstance(value, str))
+    return number, percent
 
 
 def _first(row: Mapping[str, Any], keys: Iterable[str]) -> Any:

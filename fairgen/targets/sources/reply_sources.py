@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from fairgen.targets.citations.address import is_plain_host, is_public
+from fairgen.targets.citations.address import is_ip, is_plain_host, is_public
 from fairgen.targets.parts import Citation
 from fairgen.targets.sources.plain_text import readable
 
@@ -113,9 +112,7 @@ def _unsafe(url: str) -> str | None:
         return "it carries a user name"
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return "it leads into a private network"
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        # A name: what it resolves to is looked at when it is fetched.
-        return None if is_plain_host(host) else "it hides an IP address"
-    return None if is_public(host) else "it leads into a private network"
+    if is_ip(host):
+        return None if is_public(host) else "it leads into a private network"
+    # A name: what it resolves to is looked at when it is fetched.
+    return None if is_plain_host(host) else "it hides an IP address"

@@ -147,13 +147,10 @@ class Received:
         if isinstance(content, str):
             if content:
                 self.written.append(content)
-        elif isinstance(content, list):
+        elif isinstance(content, list | dict):
             self.in_parts = True
-            for part in content:
+            for part in content if isinstance(content, list) else [content]:
                 self._take_part(part)
-        elif isinstance(content, dict):
-            self.in_parts = True
-            self._take_part(content)
 
     def _take_part(self, part: Any) -> None:
         if isinstance(part, str):

@@ -18,12 +18,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fairgen.common.files import file_errors
 from fairgen.errors import UserError
 from fairgen.targets import Citation, Confidence, FairnessSpec
 from fairgen.targets.document import parse_document, validated
-from fairgen.targets.fields import Day, Part, RequiredLine, RequiredText, Unit, problem
-from fairgen.targets.model import SHARE_SUM_TOLERANCE
-from fairgen.targets.sources.table_file import Cell, Table, read_table
+from fairgen.targets.fields import NAME_PATTERN, Day, Part, RequiredLine, RequiredText, Unit, problem
+from fairgen.targets.model import SHARE_SUM_TOLERANCE, unknown_class
+from fairgen.targets.sources.table_file import Cell, Row, Table, read_table
 from fairgen.targets.strict_yaml import MAX_BYTES
 from skin_tone.scales import SCALES
 
@@ -73,7 +74,7 @@ class GroupMapping(Part):
 class TableSource(Part):
     """A document that turns a table into a spec."""
 
-    name: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, Field(max_length=64, pattern=NAME_PATTERN)]
     version: Annotated[int, Field(strict=True, ge=1)] = 1
     scale: Literal["ita6", "monk10", "lmd3"]
     table: TableFile
@@ -97,13 +98,9 @@ class TableSource(Part):
     @classmethod
     def _names_classes(cls, value: dict[str, GroupMapping], info: ValidationInfo) -> dict[str, GroupMapping]:
         if "scale" in info.data:
-            classes = SCALES[info.data["scale"]].classes
             for group, mapped in value.items():
-                for name in mapped.shares:
-                    if name not in classes:
-                        known = ", ".join(classes)
-                        reason = f"is no class of {info.data['scale']}, whose classes are {known}"
-                        raise problem(reason, group, "shares", name)
+                if unknown := unknown_class(mapped.shares, info.data["scale"], group, "shares"):
+                    raise unknown
         return value
 
     @model_validator(mode="after")
@@ -128,12 +125,8 @@ def load_table_source(path: str | os.PathLike[str]) -> tuple[TableSource, Table]
         UserError: a file cannot be read, or the table is refused; the message gives file, row and reason.
     """
     file = Path(path)
-    try:
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The table source {str(path)!r} cannot be read: {reason}.") from None
+    with file_errors(f"The table source {str(path)!r} cannot be read"), file.open("rb") as stream:
+        raw = stream.read(MAX_BYTES + 1)
     source = parse_document(TableSource, raw, origin=str(file), start="specs/templates/table-source.yaml")
     if "://" in source.table.file:
         raise UserError(f"{file}: 'table.file' is a web address: download the table, and name the file.")
@@ -194,11 +187,9 @@ def _shares_by_context(source: TableSource, table: Table) -> dict[str, dict[str,
     columns = source.table.columns
     rows: dict[str, dict[str, tuple[Fraction, int]]] = {}
     for row in table.rows:
-        group = _word(table, row.number, columns.group, row.cells[columns.group])
-        context = ""
-        if columns.context is not None:
-            context = _word(table, row.number, columns.context, row.cells[columns.context])
-        value = _number(table, row.number, columns.share, row.cells[columns.share])
+        group = _word(table, row, columns.group)
+        context = "" if columns.context is None else _word(table, row, columns.context)
+        value = _number(table, row, columns.share)
         if group not in source.mapping:
             raise UserError(
                 f"{table.at(row.number)}: the group {group!r} is not mapped: add it under 'mapping', next to "
@@ -240,18 +231,11 @@ def _whole(
 
 def _target(source: TableSource, shares: Mapping[str, Fraction]) -> dict[str, float]:
     """Class -> share. Fractions of what the files say in decimals, so that 0.1 x 0.3 is 0.03."""
-    return {
-        name: float(
-            sum(
-                (
-                    share * Fraction(repr(source.mapping[group].shares.get(name, 0.0)))
-                    for group, share in shares.items()
-                ),
-                Fraction(0),
-            )
-        )
-        for name in SCALES[source.scale].classes
-    }
+    target = dict.fromkeys(SCALES[source.scale].classes, Fraction(0))
+    for group, share in shares.items():
+        for name, part in source.mapping[group].shares.items():
+            target[name] += share * Fraction(repr(part))
+    return {name: float(share) for name, share in target.items()}
 
 
 def _prompts(source: TableSource, context: str) -> list[str]:
@@ -265,23 +249,26 @@ def _prompts(source: TableSource, context: str) -> list[str]:
     return source.contexts[context]
 
 
-def _word(table: Table, number: int, column: str, cell: Cell) -> str:
+def _word(table: Table, row: Row, column: str) -> str:
+    cell = row.cells[column]
     text = "" if cell is None else str(cell).strip()
     if not text or isinstance(cell, float):
-        raise UserError(f"{table.at(number)}: {column!r} is {_cell(cell)}: name what the row is about.")
+        raise UserError(f"{table.at(row.number)}: {column!r} is {_cell(cell)}: name what the row is about.")
     return text
 
 
-def _number(table: Table, number: int, column: str, cell: Cell) -> Fraction:
+def _number(table: Table, row: Row, column: str) -> Fraction:
+    cell = row.cells[column]
+    what = f"{table.at(row.number)}: {column!r} is {_cell(cell)}"
     text = "" if isinstance(cell, bool) else str(cell)
     if not _NUMBER.fullmatch(text):
         raise UserError(
-            f"{table.at(number)}: {column!r} is {_cell(cell)} and not a number such as 12.5: no percent "
-            "signs, no thousands separators, nothing left empty."
+            f"{what} and not a number such as 12.5: no percent signs, no thousands separators, nothing left "
+            "empty."
         )
     value = Fraction(text)
     if value < 0:
-        raise UserError(f"{table.at(number)}: {column!r} is {_cell(cell)}: a share cannot be negative.")
+        raise UserError(f"{what}: a share cannot be negative.")
     return value
 
 

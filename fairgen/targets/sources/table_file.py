@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from fairgen.common.files import file_errors
 from fairgen.errors import UserError
 
 __all__ = ["Cell", "Row", "Table", "read_table"]
@@ -57,14 +58,11 @@ def read_table(path: Path, columns: Sequence[str], *, separator: str = ",") -> T
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet"):
         raise UserError(f"The table {path.name} must be a .csv, .tsv or .parquet file.")
-    try:
+    with file_errors(f"The table {path} cannot be read"):
         if path.is_fifo():
             raise UserError(f"The table {path} is a pipe: write it into a file, which can be named.")
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"The table {path} cannot be read: {reason}.") from None
     if len(raw) > _MAX_BYTES:
         raise UserError(f"{path.name} is larger than {_MAX_BYTES / 1e6:g} MB: keep the rows that are needed.")
     if len(set(columns)) < len(columns):

@@ -20,10 +20,8 @@ _WHY = (
 )
 
 
-def uniform_spec(
-    scale: str = "ita6", *, declared_by: str = "fairgen", declared_on: date | None = None
-) -> FairnessSpec:
-    """A uniform spec on ``scale`` (ita6, monk10, lmd3), named ``uniform-<scale>``; declared today by default.
+def uniform_spec(scale: str = "ita6") -> FairnessSpec:
+    """A uniform spec on ``scale`` (ita6, monk10, lmd3), named ``uniform-<scale>``; fairgen declares it today.
 
     Raises:
         UserError: the scale is unknown.
@@ -41,7 +39,7 @@ def uniform_spec(
             "about": _ABOUT,
             "why": _WHY,
             "mapping": "None: no groups of people were turned into skin tones.",
-            "declared_by": declared_by,
-            "declared_on": declared_on or date.today(),
+            "declared_by": "fairgen",
+            "declared_on": date.today(),
         }
     )

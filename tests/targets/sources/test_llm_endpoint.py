@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairgen.targets.sources.combining import unusable
-from fairgen.targets.sources.endpoint import Endpoint, NoReply, Schema, say
+from fairgen.targets.sources.endpoint import Endpoint, NoReply, Schema
 from tests.doubles.llm_server import (
     Handler,
     Turn,
@@ -19,6 +19,7 @@ from tests.doubles.llm_server import (
     never_ends,
     replies,
     said,
+    say,
     sends,
     serving,
     stalls,

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from fairgen.targets import Context, FairnessSpec
-from fairgen.targets.sources.endpoint import Endpoint, say
+from fairgen.targets.sources.endpoint import Endpoint
+from tests.doubles.llm_server import say
 from tests.doubles.real_model import MODEL, missing, relaying, serving_real_model, wait_for
 from tests.doubles.spec_source_runs import run, stand_alone
 

@@ -12,7 +12,7 @@ import pytest
 
 from fairgen.targets.sources.ask_cache import RawReply
 from fairgen.targets.sources.combining import unusable
-from fairgen.targets.sources.endpoint import Endpoint, Schema, say
+from fairgen.targets.sources.endpoint import Endpoint, Schema
 from fairgen.targets.sources.question import Question, skeleton
 from fairgen.targets.sources.reply import RejectedReply, parse_reply
 from skin_tone.scales import SCALES
@@ -23,6 +23,7 @@ from tests.doubles.llm_server import (
     fixture_reply,
     pictures,
     replies,
+    say,
     serving,
     streams,
 )
