@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fairgen.errors import UserError
-from fairgen.probe.asks import Ask, Heard
+from fairgen.probe.asks import Heard
 from fairgen.probe.choices import Choice, Odds, odds_of_letters, odds_of_samples
 from fairgen.probe.hearing import hear_all
 from fairgen.probe.journal import Journal
@@ -44,10 +44,6 @@ class Answered:
     failures: tuple[str, ...] = ()
 
 
-def _asks(questions: Sequence[Choice]) -> list[Ask]:
-    return [choice.ask(letters=True) for choice in questions]
-
-
 def answer_by_letters(
     questions: Sequence[Choice],
     endpoint: Endpoint,
@@ -65,7 +61,7 @@ def answer_by_letters(
     Raises:
         UserError: see `hear_all`.
     """
-    asks = _asks(questions)
+    asks = [question.ask(letters=True) for question in questions]
     trial = hear_all(asks[:TRIAL], endpoint, journal, at_once=at_once)
     odds = [
         odds_of_letters(q, _first(trial.heard.get(a.name)))
@@ -114,15 +110,9 @@ def answer_by_samples(
     return Answered("samples", found, len(flat), replies.kept, tuple(replies.failures))
 
 
-def answer_locally(
-    questions: Sequence[Choice],
-    model: LocalModel,
-    *,
-    on_reply: Callable[[int], object] = lambda _count: None,
-) -> Answered:
+def answer_locally(questions: Sequence[Choice], model: LocalModel) -> Answered:
     """The odds of the letters from a model in a folder."""
-    prompts = [model.prompt(question.system(), question.user) for question in questions]
-    letters = model.letters(prompts, on_reply)
+    letters = model.letters([model.prompt(question.system(), question.user) for question in questions])
     odds = {
         question.name: one
         for question, (a, b) in zip(questions, letters.tolist(), strict=True)
