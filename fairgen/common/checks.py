@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fairgen.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 def between(what: str, value: int, low: int, high: int) -> int:
