@@ -9,12 +9,13 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Fixed
 from fairgen.errors import UserError
 from fairgen.models.folder import check_folder, find_model, weight_parts
 from fairgen.runs import fingerprint_of
@@ -25,13 +26,10 @@ __all__ = [
     "CalibrationSummary",
     "ModelDescription",
     "ModelPart",
-    "calibrations_of",
-    "call_defaults",
+    "assembled",
     "class_of",
-    "config_of",
     "counted",
     "describe_model",
-    "own_side",
     "write_checksums",
 ]
 
@@ -48,11 +46,7 @@ _DTYPES = {
 _MOST_CARD = 1024 * 1024
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelPart(_Part):
+class ModelPart(Fixed):
     """A part of the pipeline that has weights."""
 
     name: str = Field(description="its folder: 'unet', 'text_encoder' ...")
@@ -62,7 +56,7 @@ class ModelPart(_Part):
     megabytes: float = Field(description="of its safetensors files, 10^6 bytes")
 
 
-class CalibrationSummary(_Part):
+class CalibrationSummary(Fixed):
     """A dose-response that lies beside the weights or among the user's own."""
 
     technique: str
@@ -75,7 +69,7 @@ class CalibrationSummary(_Part):
     usable: bool = Field(description="made with this very model")
 
 
-class BiasSummary(_Part):
+class BiasSummary(Fixed):
     """The table of a bias that was built in on purpose."""
 
     prompts: int
@@ -85,17 +79,17 @@ class BiasSummary(_Part):
     quantity: str
 
 
-class ModelDescription(_Part):
+class ModelDescription(Fixed):
     """What ``fairgen model info`` prints."""
 
     model: str = Field(description="as it was asked for")
     source: Literal["embedded", "folder", "hub", "file"]
     path: str
-    card: str | None = Field(description="the model card's path; None: there is none")
-    title: str | None = Field(description="the card's first heading")
-    licence: str | None = Field(description="as the card states it; None: it does not")
+    card: str | None = Field(default=None, description="the model card's path; None: there is none")
+    title: str | None = Field(default=None, description="the card's first heading")
+    licence: str | None = Field(default=None, description="as the card states it; None: it does not")
     pipeline: str
-    variant: str | None
+    variant: str | None = None
     parts: list[ModelPart]
     parameters: int
     megabytes: float = Field(description="of all weights, 10^6 bytes")
@@ -115,11 +109,12 @@ class ModelDescription(_Part):
     )
     fingerprint: str = Field(description="the model's identity: 'sha256:<hex>' over weights and files")
     as_shipped: bool | None = Field(
+        default=None,
         description="whether the files are those that SHA256SUMS lists (an older list: only the weights); "
-        "None: there is no such list"
+        "None: there is no such list",
     )
-    changed: list[str] = Field(description="files that are not as listed, not listed, or missing")
-    known_bias: BiasSummary | None
+    changed: list[str] = Field(default=[], description="files that are not as listed, not listed, or missing")
+    known_bias: BiasSummary | None = None
 
 
 def describe_model(model: str) -> ModelDescription:
@@ -140,30 +135,56 @@ def describe_model(model: str) -> ModelDescription:
         for name in weight_parts(folder.index)
     ]
     weights, files, defaults = folder.weight_hashes(), folder.other_hashes(), folder.defaults()
-    fingerprint = fingerprint_of(weights | files)
-    call = call_defaults(folder.pipeline_class)
     card = folder.path / "README.md"
     title, licence = _card(card)
-    side = own_side(folder.path)
-    scheduler = config_of(folder.path / "scheduler" / "scheduler_config.json")
     changed = _changed(folder.path, weights, files)
-    calibrations, damaged = calibrations_of(folder.path, fingerprint)
-    return ModelDescription(
+    return assembled(
+        folder.path,
+        folder.index,
+        parts,
+        weights,
+        files,
+        folder.path,
+        defaults,
         model=folder.name,
         source=folder.source,
         path=str(folder.path),
         card=str(card) if card.is_file() else None,
         title=title,
         licence=licence,
-        pipeline=folder.pipeline_class,
         variant=folder.variant,
+        as_shipped=None if changed is None else not changed,
+        changed=changed or [],
+        known_bias=_bias(folder.path),
+    )
+
+
+def assembled(
+    base: Path,
+    index: Mapping[str, Any],
+    parts: list[ModelPart],
+    weights: dict[str, str],
+    files: dict[str, str],
+    beside: Path,
+    defaults: dict[str, Any],
+    **own: Any,
+) -> ModelDescription:
+    """A description, with what follows from the configuration in ``base`` and from the calibrations beside
+    the weights, in ``beside``; ``own``: its other fields.
+    """
+    pipeline = str(index["_class_name"])
+    fingerprint = fingerprint_of(weights | files)
+    call, side = _call_defaults(pipeline), _own_side(base)
+    calibrations, damaged = _calibrations_of(beside, fingerprint)
+    return ModelDescription(
+        pipeline=pipeline,
         parts=parts,
         parameters=sum(part.parameters for part in parts),
         megabytes=round(sum(part.megabytes for part in parts), 3),
         height=defaults.get("height", side),
         width=defaults.get("width", side),
-        scheduler=class_of(folder.index.get("scheduler")),
-        prediction=scheduler.get("prediction_type"),
+        scheduler=class_of(index.get("scheduler")),
+        prediction=_config_of(base / "scheduler" / "scheduler_config.json").get("prediction_type"),
         steps=defaults.get("steps", call.get("num_inference_steps")),
         guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
         defaults=defaults,
@@ -172,9 +193,7 @@ def describe_model(model: str) -> ModelDescription:
         weights=weights,
         files=files,
         fingerprint=fingerprint,
-        as_shipped=None if changed is None else not changed,
-        changed=changed or [],
-        known_bias=_bias(folder.path),
+        **own,
     )
 
 
@@ -233,7 +252,7 @@ def class_of(entry: Any) -> str | None:
     return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] else None
 
 
-def config_of(path: Path) -> dict[str, Any]:
+def _config_of(path: Path) -> dict[str, Any]:
     """A part's configuration; {} where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -242,7 +261,7 @@ def config_of(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def own_side(folder: Path) -> int | None:
+def _own_side(folder: Path) -> int | None:
     """Pixels of a side, from the denoiser's latents and how often the autoencoder halves them, in the way of
     diffusers' own pipelines.
     """
@@ -250,17 +269,17 @@ def own_side(folder: Path) -> int | None:
         (
             size
             for part in ("unet", "transformer")
-            if isinstance(size := config_of(folder / part / "config.json").get("sample_size"), int)
+            if isinstance(size := _config_of(folder / part / "config.json").get("sample_size"), int)
         ),
         None,
     )
-    blocks = config_of(folder / "vae" / "config.json").get("block_out_channels")
+    blocks = _config_of(folder / "vae" / "config.json").get("block_out_channels")
     if latents is None or not isinstance(blocks, list):
         return None
     return int(latents * 2 ** (len(blocks) - 1))
 
 
-def call_defaults(pipeline_class: str) -> dict[str, Any]:
+def _call_defaults(pipeline_class: str) -> dict[str, Any]:
     """Steps and guidance scale that a pipeline takes by itself."""
     import diffusers
 
@@ -293,7 +312,7 @@ def _card(path: Path) -> tuple[str | None, str | None]:
     return heading[1].strip() if heading else None, licence if isinstance(licence, str) else None
 
 
-def calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
+def _calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
     """Those that may be of these weights, and the files that cannot be read."""
     from pydantic import ValidationError
 
@@ -303,7 +322,7 @@ def calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSum
     beside = folder / "calibrations"
     for file in sorted([*beside.glob("*.json"), *user_folder().glob("*.json")]):
         own = file.parent == beside
-        if not own and config_of(file).get("weights") != fingerprint:
+        if not own and _config_of(file).get("weights") != fingerprint:
             continue  # of another model
         try:
             one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))

@@ -158,8 +158,7 @@ class DiffusersModel:
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Raise `UserError` for a prompt that the model would cut short: its tone word would be lost."""
-        names = ("tokenizer", "tokenizer_2", "tokenizer_3")
-        found = [getattr(self.pipe, name, None) for name in names]
+        found = [getattr(self.pipe, f"tokenizer{number}", None) for number in ("", "_2", "_3")]
         tokenizers = [text_tokenizer(one) for one in found if one is not None]
         if not tokenizers:
             return
@@ -192,11 +191,9 @@ class DiffusersModel:
 
     def calibration(self, technique: str) -> Calibration | None:
         """As `Model.calibration`: the one in ``calibrations/`` beside the weights."""
-        return (
-            None
-            if self.folder is None
-            else calibration_in(self.folder / "calibrations", self.info, technique)
-        )
+        if self.folder is None:
+            return None
+        return calibration_in(self.folder / "calibrations", self.info, technique)
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).
@@ -231,10 +228,8 @@ class DiffusersModel:
         scheduler draws noise that depends on the whole batch, or so does what it makes of a picture.
         """
         prompt = self._accepts.get("prompt")
-        one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
-        return (
-            one or self.info.pipeline in _ONE_PROMPT or self._draws_elsewhere or self._begins_with_a_picture
-        )
+        one = self.info.pipeline in _ONE_PROMPT or (prompt and str(prompt.annotation) in _ONE_TEXT)
+        return bool(one) or self._draws_elsewhere or self._begins_with_a_picture
 
     @property
     def _begins_with_a_picture(self) -> bool:
@@ -387,5 +382,5 @@ def _groups(requests: Sequence[Request], *, apart: bool, alone: bool) -> list[li
     return groups
 
 
-def _shorten(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

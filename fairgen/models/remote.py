@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import version
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ import openai
 from PIL import Image
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
+from fairgen.common.libraries import versions
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
 from fairgen.models.kinds import REMOTE
@@ -211,34 +210,27 @@ class RemoteModel:
 
     def _explained(self, error: openai.OpenAIError) -> UserError:
         """What a server says about a wrong key may quote the key."""
+        words = self._words(error) if isinstance(error, openai.APIStatusError) else ""
+        times = f"{_RETRIES + 1} times"
         match error:
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self._failed(
-                    f"it refuses the key (HTTP {error.status_code}): {_key_help(self.address)}"
-                )
+                why = f"it refuses the key (HTTP {error.status_code}): {_key_help(self.address)}"
             case openai.NotFoundError():
-                return self._failed(
-                    f"it knows no such model, or makes no pictures at this address (HTTP 404"
-                    f"{self._words(error)})"
-                )
+                why = f"it knows no such model, or makes no pictures at this address (HTTP 404{words})"
             case openai.RateLimitError():
-                return self._failed(
-                    f"too many requests, or no credit left (HTTP 429{self._words(error)}); what was made is "
-                    "kept"
-                )
+                why = f"too many requests, or no credit left (HTTP 429{words}); what was made is kept"
             case openai.APIStatusError() if error.status_code < 500:
                 seeds = "; leave --api-seeds out if it takes no seeds" if self.info.seeded else ""
-                return self._failed(
-                    f"it refuses the request (HTTP {error.status_code}{self._words(error)}){seeds}"
-                )
+                why = f"it refuses the request (HTTP {error.status_code}{words}){seeds}"
             case openai.APIStatusError():
-                return self._failed(f"it failed (HTTP {error.status_code}), {_RETRIES + 1} times")
+                why = f"it failed (HTTP {error.status_code}), {times}"
             case openai.APITimeoutError():
-                return self._failed(f"no answer within {_SECONDS:g} seconds, {_RETRIES + 1} times")
+                why = f"no answer within {_SECONDS:g} seconds, {times}"
             case openai.APIConnectionError():
-                return self._failed(f"it cannot be reached, {_RETRIES + 1} times: is the address right?")
+                why = f"it cannot be reached, {times}: is the address right?"
             case _:
-                return self._failed(f"the request failed ({type(error).__name__})")
+                why = f"the request failed ({type(error).__name__})"
+        return self._failed(why)
 
     def _failed(self, why: str) -> UserError:
         return UserError(f"{self.model} at {self.address} made no picture: {why}.")
@@ -277,8 +269,7 @@ def load_remote(
         UserError: there is no such name, an option is not one for such models, or the address or the key
             cannot be used.
     """
-    chosen = ModelOptions.of(given)
-    chosen = chosen if options is None else chosen.over(options)
+    chosen = ModelOptions.of(given).over(options or ModelOptions())
     called = model.removeprefix(REMOTE)
     if not called.strip() or not called.isprintable() or len(called) > 200:
         raise UserError(
@@ -309,7 +300,7 @@ def load_remote(
         height=chosen.height,
         width=chosen.width,
         weights={},
-        versions=_versions(),
+        versions=versions("openai", "numpy", "pillow", "mediapipe"),
         arguments={key: value for key, value in called_with.items() if value is not None},
         options=chosen.given(),
         seeded=chosen.api_seeds,
@@ -339,13 +330,3 @@ def _address_and_key() -> tuple[str, str]:
 def _key_help(address: str) -> str:
     variable = KEY if os.environ.get(ADDRESS, "").strip() else "OPENAI_API_KEY"
     return f"set {variable} to one that {urlsplit(address).hostname} accepts"
-
-
-def _versions() -> dict[str, str]:
-    import platform
-
-    found = {"python": platform.python_version()}
-    for package in ("openai", "numpy", "pillow", "mediapipe"):
-        with suppress(ImportError):  # PackageNotFoundError is one
-            found[package] = version(package)
-    return found

@@ -62,11 +62,10 @@ def with_scheduler(pipe: Any, name: str) -> Any:
             f"{type(old).__name__}: use one of {', '.join(known or sorted(fitting))}."
         )
     try:
-        loader: Any = kind
-        return loader.from_config(old.config, **more)
+        return kind.from_config(old.config, **more)
     except (
         ImportError,
         ValueError,
         NotImplementedError,
-    ) as error:  # scipy, torchsde; options that contradict
+    ) as error:  # scipy, torchsde; contradictions
         raise UserError(f"The scheduler {name!r} cannot be used: {str(error).splitlines()[0]}") from error
