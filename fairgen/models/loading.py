@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from fairgen.common.collector import uncollected_imports
@@ -65,8 +65,7 @@ def load_model(
     if is_settings(model):
         model, own = read_settings(Path(model).expanduser())
         chosen = chosen.over(own)
-    module, _, function = kind_of(model).home.partition(":")
-    loaded: Model = getattr(import_module(module), function)(model, device, name=called, options=chosen)
+    loaded: Model = resolve_name(kind_of(model).home)(model, device, name=called, options=chosen)
     return loaded
 
 

@@ -20,8 +20,8 @@ def probe_folder() -> Path:
     """``$FAIRGEN_HOME/probes``, else a folder in the platform's cache folder."""
     import platformdirs
 
-    home = os.environ.get("FAIRGEN_HOME")
-    return (Path(home) if home else Path(platformdirs.user_cache_dir("fairgen", appauthor=False))) / "probes"
+    home = os.environ.get("FAIRGEN_HOME") or platformdirs.user_cache_dir("fairgen", appauthor=False)
+    return Path(home) / "probes"
 
 
 class Journal:

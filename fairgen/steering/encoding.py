@@ -9,13 +9,12 @@ needed are encoded as one batch, so that the pipeline pads and masks them itself
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import leaves, replaced
-from fairgen.steering.encode_request import EncodeRequest, Pictures, own_lists, prompt_texts
+from fairgen.steering.encode_request import EncodeRequest, Pictures, arguments_of, own_lists, prompt_texts
 from fairgen.steering.layout import Singles, Slot, at, is_toned, other_axes, same_lengths, slots, trees_differ
 from fairgen.steering.memory import Memory, key_of
 from fairgen.steering.mixing import Mixer
@@ -50,9 +49,7 @@ class Encoder:
             UserError: the encoding cannot be mixed; the sentence says why.
             NeedsOwnPromptsError: see there.
         """
-        bound = inspect.signature(original).bind(*args, **kwargs)
-        bound.apply_defaults()
-        arguments = _flat(bound)
+        arguments = own_lists(arguments_of(original, args, kwargs))
         if not self._is_the_prompt(arguments):
             return original(*args, **kwargs)
         self.steered = True
@@ -79,14 +76,6 @@ class Encoder:
             for name in (set(arguments) | set(self._first)) - set(texts)
             if not hasattr(arguments.get(name), "shape") and not hasattr(self._first.get(name), "shape")
         )
-
-
-def _flat(bound: inspect.BoundArguments) -> dict[str, Any]:
-    arguments = dict(bound.arguments)
-    for name, parameter in bound.signature.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(name))
-    return own_lists(arguments)
 
 
 class EncodeCall:

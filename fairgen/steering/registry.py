@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
@@ -152,11 +152,11 @@ def help_text(of: Sequence[str]) -> str:
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    from fairgen.steering.support import steerable
+    from fairgen.steering.support import refusal
 
     if check_technique(name) != AUTO:
         return name
-    return "embedding" if steerable(pipe) else "prompt"
+    return "embedding" if refusal(pipe) is None else "prompt"
 
 
 def technique(
@@ -186,10 +186,5 @@ def technique(
     arguments: list[Any] = [scale, calibration] if one.continuous else [scale]
     if one.continuous and limit is not None:
         arguments.append(limit)
-    made: Technique = _load(one.home)(*arguments)
+    made: Technique = resolve_name(one.home)(*arguments)
     return made
-
-
-def _load(home: str) -> Any:
-    module, _, name = home.partition(":")
-    return getattr(import_module(module), name)

@@ -7,11 +7,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 from scipy.special import ndtr
 
+from fairgen.common.documents import Part
 from fairgen.steering.conditioning import RAMP
 from skin_tone.scales import SCALES
 
@@ -40,15 +41,13 @@ _NEARLY_ALL = 0.995
 """As `_ENOUGH`, for such a reader. Of what is left, the strength nearest to 0 changes the picture least."""
 
 
-class DoseResponse(BaseModel):
+class DoseResponse(Part):
     """Strength -> ITA, as measured.
 
     Attributes:
         strengths: rising, without 0 (there the prompt's own bias rules). ita: mean ITA in degrees at each.
         spread: standard deviation of the ITA within one prompt, degrees, > 0.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strengths: tuple[float, ...]
     ita: tuple[float, ...]

@@ -43,11 +43,6 @@ def refusal(pipe: Any) -> str | None:
     return None if reason is None else f"{name} cannot be steered in its embeddings: {reason}. Use 'prompt'."
 
 
-def steerable(pipe: Any) -> bool:
-    """Whether the pipeline can be steered inside sampling."""
-    return refusal(pipe) is None
-
-
 def check_steerable(pipe: Any) -> None:
     """Raise `UserError`, with the reason, for a pipeline that cannot be steered inside sampling."""
     reason = refusal(pipe)
