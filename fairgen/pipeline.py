@@ -285,13 +285,8 @@ def collect(events: Iterator[Event], on_event: Callable[[Event], object] | None 
             summary = event.summary
     if session is None or summary is None:
         raise RuntimeError("the session ended without a summary")
-    run = SessionRun(session)
-    images: dict[int, Image.Image] = {}
-    for event in seen:
-        if isinstance(event, Filled):
-            run.fills.append(event.record)
-        else:
-            run.pictures.append(event.record)
-            images[event.record.index] = event.image
-    records = run.final_set()
+    made = [event for event in seen if isinstance(event, PictureDone)]
+    fills = [event.record for event in seen if isinstance(event, Filled)]
+    images = {event.record.index: event.image for event in made}
+    records = SessionRun(session, [event.record for event in made], fills).final_set()
     return FairResult([images[r.index] for r in records], records, summary, session, tuple(seen))

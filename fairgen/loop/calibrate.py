@@ -27,6 +27,8 @@ from skin_tone.scales import SCALES
 if TYPE_CHECKING:
     from PIL import Image
 
+    from skin_tone.faces import Face
+
 
 STRENGTHS = (-1.2, -0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9, 1.2)
 
@@ -349,15 +351,12 @@ def _scan(
     return found, usual
 
 
-def _elsewhere(
-    rows: Sequence[_Row], plain: Sequence[_Row], faces: Sequence[Sequence[object]]
-) -> float | None:
+def _elsewhere(rows: Sequence[_Row], plain: Sequence[_Row], faces: Sequence[Sequence[Face]]) -> float | None:
     from fairgen.scoring.twins import elsewhere_difference
-    from skin_tone.faces import Face
 
     changes = [
         elsewhere_difference(row.picture, twin.picture, found[0].landmarks)
         for row, twin, found in zip(rows, plain, faces, strict=True)
-        if found and isinstance(found[0], Face) and row.picture and twin.picture
+        if found and row.picture and twin.picture
     ]
     return round(float(np.median(changes)), 3) if changes else None

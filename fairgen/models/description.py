@@ -1,4 +1,4 @@
-"""What a model's folder says about itself: parts, size, licence, settings, calibrations, known bias.
+"""What a model's folder or file says about itself: parts, size, licence, settings, calibrations, known bias.
 
 Nothing is loaded: weights are read as far as their headers, and once through for their hashes.
 """
@@ -18,6 +18,7 @@ from pydantic import Field
 from fairgen.common.documents import Fixed
 from fairgen.errors import UserError
 from fairgen.models.folder import check_folder, find_model, weight_parts
+from fairgen.models.single_file import open_single_file
 from fairgen.runs import fingerprint_of
 
 __all__ = [
@@ -26,9 +27,7 @@ __all__ = [
     "CalibrationSummary",
     "ModelDescription",
     "ModelPart",
-    "assembled",
-    "class_of",
-    "counted",
+    "describe_file",
     "describe_model",
     "write_checksums",
 ]
@@ -130,22 +129,22 @@ def describe_model(model: str) -> ModelDescription:
 
     with quiet_libraries():
         folder = find_model(model)
-    parts = [
-        counted(name, class_of(folder.index[name]) or "?", sorted((folder.path / name).glob("*.safetensors")))
-        for name in weight_parts(folder.index)
-    ]
+    parts = []
+    for name in weight_parts(folder.index):
+        kind = _class_of(folder.index[name]) or "?"
+        parts.append(_counted(name, kind, sorted((folder.path / name).glob("*.safetensors"))))
     weights, files, defaults = folder.weight_hashes(), folder.other_hashes(), folder.defaults()
     card = folder.path / "README.md"
     title, licence = _card(card)
     changed = _changed(folder.path, weights, files)
-    return assembled(
+    return _described(
         folder.path,
         folder.index,
-        parts,
-        weights,
-        files,
         folder.path,
-        defaults,
+        parts=parts,
+        weights=weights,
+        files=files,
+        defaults=defaults,
         model=folder.name,
         source=folder.source,
         path=str(folder.path),
@@ -159,13 +158,44 @@ def describe_model(model: str) -> ModelDescription:
     )
 
 
-def assembled(
+def describe_file(path: Path, base: str | None = None) -> ModelDescription:
+    """What a checkpoint in one file is.
+
+    Args:
+        path: .safetensors in its original layout, or .gguf.
+        base: as `fairgen.ModelOptions.base`.
+
+    Raises:
+        UserError: it is no such file, or its configuration is not at hand; the sentence says what to do.
+    """
+    single = open_single_file(path, base)
+    lender = single.base
+    parts = [_counted("in the file", single.pipeline_class, [path])]
+    for name in single.lent:
+        kind = _class_of(lender.index[name]) or "?"
+        parts.append(_counted(f"{name}, from {lender.name}", kind, lender.weights_of(name)))
+    return _described(
+        lender.path,
+        lender.index,
+        path.parent,
+        parts=parts,
+        weights=single.weight_hashes(),
+        files=single.other_hashes(),
+        defaults={},
+        model=str(path),
+        source="file",
+        path=str(path),
+    )
+
+
+def _described(
     base: Path,
     index: Mapping[str, Any],
+    beside: Path,
+    *,
     parts: list[ModelPart],
     weights: dict[str, str],
     files: dict[str, str],
-    beside: Path,
     defaults: dict[str, Any],
     **own: Any,
 ) -> ModelDescription:
@@ -183,7 +213,7 @@ def assembled(
         megabytes=round(sum(part.megabytes for part in parts), 3),
         height=defaults.get("height", side),
         width=defaults.get("width", side),
-        scheduler=class_of(index.get("scheduler")),
+        scheduler=_class_of(index.get("scheduler")),
         prediction=_config_of(base / "scheduler" / "scheduler_config.json").get("prediction_type"),
         steps=defaults.get("steps", call.get("num_inference_steps")),
         guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
@@ -224,7 +254,7 @@ def _changed(folder: Path, weights: dict[str, str], files: dict[str, str]) -> li
     return sorted(name for name in listed.keys() | now.keys() if listed.get(name) != now.get(name))
 
 
-def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
+def _counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
     """A part by the headers of its files. Raises `UserError` where one is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -247,7 +277,7 @@ def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
     )
 
 
-def class_of(entry: Any) -> str | None:
+def _class_of(entry: Any) -> str | None:
     """The class that an entry of model_index.json names."""
     return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] else None
 
@@ -265,14 +295,9 @@ def _own_side(folder: Path) -> int | None:
     """Pixels of a side, from the denoiser's latents and how often the autoencoder halves them, in the way of
     diffusers' own pipelines.
     """
-    latents = next(
-        (
-            size
-            for part in ("unet", "transformer")
-            if isinstance(size := _config_of(folder / part / "config.json").get("sample_size"), int)
-        ),
-        None,
-    )
+    configs = (_config_of(folder / part / "config.json") for part in ("unet", "transformer"))
+    sizes = (config.get("sample_size") for config in configs)
+    latents = next((size for size in sizes if isinstance(size, int)), None)
     blocks = _config_of(folder / "vae" / "config.json").get("block_out_channels")
     if latents is None or not isinstance(blocks, list):
         return None
@@ -284,11 +309,8 @@ def _call_defaults(pipeline_class: str) -> dict[str, Any]:
     import diffusers
 
     parameters = inspect.signature(getattr(diffusers, pipeline_class).__call__).parameters
-    found = {
-        name: parameters[name].default
-        for name in ("num_inference_steps", "guidance_scale")
-        if name in parameters
-    }
+    names = ("num_inference_steps", "guidance_scale")
+    found = {name: parameters[name].default for name in names if name in parameters}
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 

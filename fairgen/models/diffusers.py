@@ -280,13 +280,6 @@ class DiffusersModel:
             torch.manual_seed(seed)
             yield
 
-    def _varied(self, extra: Mapping[str, Any]) -> Sequence[int]:
-        """Seeds of the picture that the pictures are variations of."""
-        seeds: Sequence[int] = self.info.options.get("vary", ())
-        if seeds:
-            check_varies(self.pipe, list(extra))
-        return seeds
-
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
@@ -306,11 +299,14 @@ class DiffusersModel:
                 arguments[name] = value
         if self.watcher is not None and "callback_on_step_end" in self._accepts:
             arguments["callback_on_step_end"] = self._tell_step
+        original: Sequence[int] = self.info.options.get("vary", ())
+        if original:
+            check_varies(self.pipe, list(extra))
         try:
             with (
                 quiet_libraries(),
                 self._noise_of(batch[0].seed),
-                near_noise(self.pipe, self._varied(extra)),
+                near_noise(self.pipe, original),
                 self._guidance(batch, steering),
             ):
                 more = extra if self._takes_one else _per_picture(extra, len(batch))

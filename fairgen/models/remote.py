@@ -68,22 +68,17 @@ class _TooLarge(Exception):
 class RemoteModel:
     """One model at one address, with fixed settings. See `load_remote`."""
 
+    default_batch_size = 4
+    """Requests at once unless the user says otherwise."""
+    threads: int | None = None
+    """No picture is made here."""
+
     def __init__(self, model: str, address: str, key: str, info: ModelInfo) -> None:
         self.model = model
         self.address = address
         self.info = info
         self._key = key
         self._asks_for_base64 = not model.startswith("gpt-image")  # these send nothing else, and refuse it
-
-    @property
-    def default_batch_size(self) -> int:
-        """Requests at once unless the user says otherwise."""
-        return 4
-
-    @property
-    def threads(self) -> int | None:
-        """None: no picture is made here."""
-        return None
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Nothing: how long a prompt the model reads is not known."""

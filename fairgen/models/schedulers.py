@@ -62,7 +62,8 @@ def with_scheduler(pipe: Any, name: str) -> Any:
             f"{type(old).__name__}: use one of {', '.join(known or sorted(fitting))}."
         )
     try:
-        return kind.from_config(old.config, **more)
+        loader: Any = kind
+        return loader.from_config(old.config, **more)
     except (
         ImportError,
         ValueError,

@@ -148,7 +148,7 @@ class Denoising:
         # A mask may be there for one of them only: where nothing is padded, pipelines pass none.
         self._text[name] = {
             path: (plain.get(path), toned.get(path))
-            for path in [*plain, *(path for path in toned if path not in plain)]
+            for path in plain | toned
             if differ(plain.get(path), toned.get(path))
         }
         for value, new in self._text[name].values():

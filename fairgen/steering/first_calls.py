@@ -45,19 +45,15 @@ def first_calls(pipe: Any, begin: Callable[[], Any]) -> dict[str, Arguments]:
             hook = module.register_forward_pre_hook(watch(name), with_kwargs=True, prepend=True)
             stack.enter_context(hook)
         pipe._progress_bar_config = {**(bar or {}), "disable": True}
-        stack.callback(_put_bar_back, pipe, bar)
+        if bar is None:
+            stack.callback(delattr, pipe, "_progress_bar_config")
+        else:
+            stack.callback(setattr, pipe, "_progress_bar_config", bar)
         with contextlib.suppress(_StopError):
             begin()
     if main not in seen:
         raise UserError(f"{type(pipe).__name__} was called without a call of its {main}: nothing to steer.")
     return seen
-
-
-def _put_bar_back(pipe: Any, bar: Any) -> None:
-    if bar is None:
-        del pipe._progress_bar_config
-    else:
-        pipe._progress_bar_config = bar
 
 
 @contextlib.contextmanager
