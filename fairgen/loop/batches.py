@@ -119,7 +119,7 @@ def run_together(sets: Sequence[RunningSet], maker: BatchMaker, batch_size: int)
         for one, made in _in_order(_batches(asked, batch_size), maker):
             yield from one.rounds.record(made)
         for one in running:
-            one.recorder.sync()
+            one.recorder.store.sync()
             if one.rounds.done:
                 one.closed = True
                 yield one.recorder.finish()

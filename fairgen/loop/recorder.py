@@ -104,10 +104,6 @@ class Recorder:
     def __exit__(self, *exc: object) -> None:
         self.store.__exit__(*exc)
 
-    def sync(self) -> None:
-        """Force what was recorded to the disk."""
-        self.store.sync()
-
     def replayed(self, job: Job) -> tuple[Made, bool] | None:
         """The picture for ``job`` if an earlier run recorded it, and whether its file is whole."""
         from skin_tone import ToneReading

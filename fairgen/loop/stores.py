@@ -161,7 +161,6 @@ class Folder(Memory):
             self._own.close()
 
     def sync(self) -> None:
-        """Force what was recorded to the disk."""
         self._writer.sync()
 
     def picture(self, record: PictureRecord, image: Image.Image | None) -> Kept:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.models.files import Contents
-from fairgen.models.folder import HUB_ID, check_class, check_libraries, file_hash, read_index, weight_parts
+from fairgen.models.folder import HUB_ID, check_class, check_libraries, read_index, weight_parts
 
 _CONFIGURATION = ("*.json", "*.txt", "*.model", "*/*.json", "*/*.txt", "*/*.model")
 _INDEX = "model_index.json"
@@ -47,10 +47,6 @@ class Base:
         with contextlib.suppress(UserError):
             _snapshot(self.name, [f"{part}/*.safetensors", f"{part}/*.json"])
         return sorted((self.path / part).glob("*.safetensors"))
-
-    def hashes(self, part: str) -> dict[str, str]:
-        """File inside the folder -> 'sha256:<hex>', for one part's weights."""
-        return {file.relative_to(self.path).as_posix(): file_hash(file) for file in self.weights_of(part)}
 
     @contextlib.contextmanager
     def without_pickles(self) -> Iterator[Path]:

@@ -51,9 +51,7 @@ class ModelFolder:
     def defaults(self) -> dict[str, Any]:
         """``fairgen.json`` beside the weights (steps, guidance_scale, height, width); {} where missing."""
         path = self.path / DEFAULTS_FILE
-        if not path.is_file():
-            return {}
-        return _read_json(path)
+        return _read_json(path) if path.is_file() else {}
 
     def weight_hashes(self) -> dict[str, str]:
         """SHA-256 of every safetensors file of the pipeline's parts: file -> 'sha256:<hex>'.

@@ -207,13 +207,11 @@ def _device(device: str) -> str:
 
 def _dtype(source: ModelFolder | SingleFile, device: str) -> str:
     if isinstance(source, SingleFile):
-        transformer = source.is_transformer
+        embedded, transformer = False, source.is_transformer
     else:
-        # The embedded model is so small that half precision gains nothing; its pictures agree across devices.
-        if source.source == "embedded":
-            return "float32"
-        transformer = "unet" not in source.index
-    if device == "cpu":
+        embedded, transformer = source.source == "embedded", "unet" not in source.index
+    # The embedded model is so small that half precision gains nothing; its pictures agree across devices.
+    if embedded or device == "cpu":
         return "float32"
     return "bfloat16" if transformer and device != "mps" else "float16"
 

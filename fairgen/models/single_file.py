@@ -84,7 +84,8 @@ class SingleFile:
         if scheduler.is_file():
             found["base/scheduler/scheduler_config.json"] = file_hash(scheduler)
         for part in self.lent:
-            found |= {f"base/{name}": value for name, value in self.base.hashes(part).items()}
+            for file in self.base.weights_of(part):
+                found[f"base/{file.relative_to(self.base.path).as_posix()}"] = file_hash(file)
         return found
 
     def load(self, dtype: str) -> Any:

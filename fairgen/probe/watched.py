@@ -11,7 +11,7 @@ from fairgen.probe.chat import Endpoint
 from fairgen.probe.contrasts import Asked, oversight_probes, pooled_probe
 from fairgen.probe.hearing import Replies, hear_all
 from fairgen.probe.journal import Journal
-from fairgen.probe.reading import Answer, read_answer
+from fairgen.probe.reading import read_answer
 from fairgen.probe.target import Cell, TargetProbe
 from fairgen.targets.oversight import OversightProbe
 
@@ -25,14 +25,12 @@ class Watched:
     Attributes:
         design: what was asked.
         replies: what came back, as it came.
-        answers: of each question the answers by cell.
         probes: of each question the section for a spec.
         pooled: all questions together; of a single one the same as its own.
     """
 
     design: TargetProbe
     replies: Replies
-    answers: list[dict[Cell, list[Answer]]]
     probes: list[OversightProbe]
     pooled: OversightProbe
 
@@ -74,7 +72,7 @@ def probe_target(
     )
     probes = oversight_probes(answers, asked)
     pooled = probes[0] if len(probes) == 1 else pooled_probe(answers, asked)
-    return Watched(design, replies, answers, probes, pooled)
+    return Watched(design, replies, probes, pooled)
 
 
 def _of_cell(design: TargetProbe, replies: Replies, number: int, cell: Cell) -> list[Heard]:

@@ -51,7 +51,7 @@ class Denoising:
         self._text: dict[str, dict[Path, tuple[Any, Any]]] = {}
         self._put: dict[tuple[str, Path], tuple[Any, Any]] = {}
         self._seen: list[float] = []
-        self._acted: list[bool] = []
+        self._acted: bool | None = None  # in this step; None: it is not steered
         self._inside = False
         self._changes: dict[Path, Any] = {}
         self._call: Arguments = {}
@@ -83,7 +83,7 @@ class Denoising:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hooks.close()
-        if value is None and self._acted and not all(self._acted):
+        if value is None and self._acted is False:
             raise self._unknown()
 
     def _unknown(self) -> UserError:
@@ -105,11 +105,10 @@ class Denoising:
             self._learn(name, call)
             if not self._start <= progress < self._stop:
                 return None
-            if not self._acted:
-                self._acted.append(False)
+            self._acted = bool(self._acted)
             changes = self._substitutes(name, call)
             if changes and name == self._main:
-                self._acted[-1] = True
+                self._acted = True
             if self._semantic:
                 if name == self._main:
                     self._changes, self._call = changes, call
@@ -127,9 +126,9 @@ class Denoising:
         if value is None:  # a denoiser that is told no time: every call of it is a step
             value = len(self._seen) + float(module is not self._modules[self._main])
         if not self._seen or self._seen[-1] != value:
-            if self._acted and not self._acted[-1]:
+            if self._acted is False:
                 raise self._unknown()
-            self._acted = []
+            self._acted = None
             self._seen.append(value)
         planned = getattr(self._pipe.scheduler, "timesteps", None)
         steps = len(self._seen) if planned is None else len(torch.unique(torch.as_tensor(planned)))
