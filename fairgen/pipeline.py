@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Started
 from fairgen.models.diffusers import DiffusersModel, is_texts
-from fairgen.runs import SessionRun
+from fairgen.models.options import ModelOptions
+from fairgen.runs import PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.steering import check_technique
 from fairgen.targets import FairnessSpec, load_spec, spec_from_shares
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from fairgen.models.options import ModelOptions
-    from fairgen.runs import PictureRecord, SessionRecord, Summary
     from skin_tone import SkinToneReader, ToneReading
 
 
@@ -83,7 +84,6 @@ class FairResult:
             UserError: the folder is not empty or cannot be written, or the configured certificate
                 (`fairgen.provenance.signing`) cannot sign.
         """
-        from fairgen.common.files import disk_errors
         from fairgen.loop.stores import Folder, place_file, with_file
         from fairgen.provenance.signing import signer_from_environment
         from fairgen.report import write_report
@@ -147,8 +147,6 @@ class FairPipeline:
         options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> None:
         from fairgen.models.loading import load_model, wrap_pipeline
-        from fairgen.models.options import ModelOptions
-        from fairgen.steering import check_technique
 
         self.spec = _spec(spec)
         self.steering = check_technique(steering)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairgen._version import __version__
 from fairgen.common.checks import between
 from fairgen.common.files import now
 from fairgen.errors import UserError
@@ -110,8 +111,6 @@ def calibrate(
     Raises:
         UserError: the model cannot be steered this way, or too few of its pictures can be read.
     """
-    from fairgen._version import __version__
-
     batch = between("batch size", generator.default_batch_size if batch_size is None else batch_size, 1, 64)
     # Refused before anything is sampled: with a model behind an API each picture may cost money.
     generator.check_techniques([technique] if technique in continuous() else continuous())

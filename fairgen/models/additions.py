@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,6 @@ def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
 
 def _autoencoder(old: Any, path: Path, dtype: Any) -> Any:
     """The single file as an autoencoder with the old one's configuration."""
-    import tempfile
-
     if not hasattr(old, "from_single_file"):
         raise UserError(f"A {type(old).__name__} cannot be opened from a single file: give a folder.")
     with tempfile.TemporaryDirectory(prefix="fairgen-vae-") as made:

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from fairgen.common.documents import Fixed
+from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.folder import check_folder, find_model, weight_parts
+from fairgen.models.known_bias import load_known_bias
 from fairgen.models.single_file import open_single_file
 from fairgen.runs import fingerprint_of
 
@@ -125,8 +127,6 @@ def describe_model(model: str) -> ModelDescription:
     Raises:
         UserError: there is no such model, it cannot be used, or one of its files is damaged.
     """
-    from fairgen.common.libraries import quiet_libraries
-
     with quiet_libraries():
         folder = find_model(model)
     parts = []
@@ -336,8 +336,6 @@ def _card(path: Path) -> tuple[str | None, str | None]:
 
 def _calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
     """Those that may be of these weights, and the files that cannot be read."""
-    from pydantic import ValidationError
-
     from fairgen.steering.calibration import Calibration, user_folder
 
     found, damaged = [], []
@@ -367,8 +365,6 @@ def _calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSu
 
 
 def _bias(folder: Path) -> BiasSummary | None:
-    from fairgen.models.known_bias import load_known_bias
-
     table = load_known_bias(folder)
     if table is None:
         return None

@@ -6,26 +6,25 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
 from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
+from fairgen.models.fingerprint import described
 from fairgen.models.near_noise import check_varies, near_noise
 from fairgen.models.reading import text_tokenizer
 from fairgen.models.settings import SamplingSettings, steps_argument
 from fairgen.runs import ModelInfo
-from fairgen.steering import registry
+from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration, calibration_in
 from fairgen.steering.conditioning import ANCHORS
+from fairgen.steering.errors import SampledTogetherError
+from fairgen.steering.memory import Memory
 from fairgen.steering.request import Request
-
-if TYPE_CHECKING:
-    from fairgen.steering import Steering
-    from fairgen.steering.memory import Memory
-
+from fairgen.steering.support import check_steerable
 
 _OWN = (
     "prompt",
@@ -103,8 +102,6 @@ class DiffusersModel:
         Raises:
             UserError: the pipeline takes no such argument, or fairgen gives it itself.
         """
-        from fairgen.models.fingerprint import described
-
         self._check_arguments(arguments)
         own = {name: arguments[name] for name in _SETTINGS if name in arguments}
         settings = {name: own.get(name, getattr(self.info, name)) for name in _SETTINGS}
@@ -183,8 +180,6 @@ class DiffusersModel:
 
     def check_techniques(self, names: Sequence[str]) -> None:
         """As `Model.check_techniques`: those with a strength need a pipeline that can be steered inside."""
-        from fairgen.steering.support import check_steerable
-
         for name in names:
             if self.chosen_technique(name) in registry.continuous():
                 check_steerable(self.pipe)
@@ -203,8 +198,6 @@ class DiffusersModel:
         Raises `UserError` where the batch does not fit into memory, an extra argument is unknown to the
         pipeline, or the pipeline cannot be steered this way.
         """
-        from fairgen.steering.errors import SampledTogetherError
-
         pictures: dict[int, Image.Image] = {}
         groups = _groups(requests, apart=not self._mixes, alone=self._takes_one)
         while groups:

@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fairgen.models.settings import main_scheduler
+from fairgen.steering.denoiser import denoiser
+
 
 def fingerprints(pipe: Any) -> dict[str, str]:
     """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and
     for the scheduler's options.
     """
-    from fairgen.models.settings import main_scheduler
-    from fairgen.steering.denoiser import denoiser
-
     main = denoiser(pipe)
     parts = {name: part for name, part in pipe.components.items() if part is not main} | {"denoiser": main}
     found = {name: fingerprint(part) for name, part in sorted(parts.items()) if hasattr(part, "state_dict")}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fairgen.common.libraries import quiet_libraries
+from fairgen.common.resources import embedded_model_dir
 from fairgen.common.text import readable
 from fairgen.errors import UserError
 
@@ -178,8 +181,6 @@ def find_model(model: str, variant: str | None = None) -> ModelFolder:
     has its weights only as pickles.
     """
     if model == "embedded":
-        from fairgen.common.resources import embedded_model_dir
-
         return check_folder(model, embedded_model_dir(), "embedded", variant)
     path = Path(model).expanduser()
     if model and path.is_dir():
@@ -233,8 +234,6 @@ def check_folder(
 
 def check_class(name: str, index: dict[str, Any]) -> None:
     """Raise `UserError` unless the pipeline is one of diffusers' own that makes pictures from words."""
-    import inspect
-
     import diffusers
 
     class_name = index.get("_class_name")
@@ -263,8 +262,6 @@ def check_class(name: str, index: dict[str, Any]) -> None:
 
 def check_parts(name: str, index: dict[str, Any]) -> None:
     """Raise `UserError` where the index lacks a part that reads words and that its pipeline needs."""
-    import inspect
-
     import diffusers
 
     class_name = index["_class_name"]
@@ -297,8 +294,6 @@ def _check_shards(name: str, path: Path, index: dict[str, Any]) -> None:
 
 
 def _is_text_to_image(pipeline: type) -> bool:
-    from fairgen.common.libraries import quiet_libraries
-
     # Importing this imports every pipeline of diffusers, which takes seconds: only for a class in doubt.
     with quiet_libraries():
         from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING

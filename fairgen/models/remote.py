@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -24,16 +24,13 @@ from fairgen.models.contract import FLAGGED
 from fairgen.models.kinds import REMOTE
 from fairgen.models.options import ModelOptions
 from fairgen.runs import ModelInfo
-from fairgen.steering import registry
+from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.request import Request
 from fairgen.targets.sources.endpoint import run
 from fairgen.targets.sources.plain_text import readable, without
 from fairgen.targets.sources.request_form import said_in
 from fairgen.targets.sources.server import NO_KEY, OPENAI, checked_address, key_to_use
-
-if TYPE_CHECKING:
-    from fairgen.steering.base import Steering
 
 __all__ = ["ADDRESS", "KEY", "RemoteModel", "load_remote"]
 

@@ -6,6 +6,7 @@ machine wherever it is there. What the file lacks (the text encoders of a Flux c
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,6 @@ class SingleFile:
 
     def _quantised(self, folder: Path, dtype: Any) -> Any:
         """The denoiser from a GGUF file, whose weights stay quantised and are computed with in ``dtype``."""
-        import importlib.util
-
         import diffusers
 
         if importlib.util.find_spec("gguf") is None:
@@ -199,8 +198,6 @@ def _not_openable(name: str, source: str) -> UserError:
 
 def _part(folder: Path, base: Base, name: str, dtype: Any) -> Any:
     """One of the base's parts."""
-    import importlib
-
     from diffusers import pipelines
 
     # The library is diffusers, transformers or a module of the former, as `find_base` made sure.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
 from fairgen.steering.base import Technique
+from fairgen.steering.support import refusal
 
 if TYPE_CHECKING:
     from fairgen.steering.calibration import Calibration
@@ -152,8 +153,6 @@ def help_text(of: Sequence[str]) -> str:
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    from fairgen.steering.support import refusal
-
     if check_technique(name) != AUTO:
         return name
     return "embedding" if refusal(pipe) is None else "prompt"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairgen.errors import UserError
+from fairgen.steering.attachment import encoders
+from fairgen.steering.denoiser import denoiser
 
 REFUSED: Mapping[str, str] = {
     "GlmImagePipeline": "a language model plans the picture from the prompt, where no embedding reaches",
@@ -26,9 +28,6 @@ def couples_pictures(pipe: Any) -> bool:
 def refusal(pipe: Any) -> str | None:
     """Why the pipeline cannot be steered inside sampling, as a sentence; None where it can."""
     from diffusers import DiffusionPipeline
-
-    from fairgen.steering.attachment import encoders
-    from fairgen.steering.denoiser import denoiser
 
     if pipe is None:
         return "There is no diffusers pipeline whose embeddings could be steered: use 'prompt'."
