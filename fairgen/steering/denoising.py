@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fairgen.errors import UserError
@@ -79,11 +78,9 @@ class Denoising:
             self._hooks.enter_context(main.register_forward_hook(eager(self._after), with_kwargs=True))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         self._hooks.close()
-        if value is None and self._acted is False:
+        if kind is None and self._acted is False:
             raise self._unknown()
 
     def _unknown(self) -> UserError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from diffusers.callbacks import PipelineCallback
@@ -136,9 +135,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         self._calls = 0
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._entered = False
         detach(self.pipe)
 
