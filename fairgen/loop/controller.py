@@ -14,16 +14,7 @@ import numpy as np
 
 from fairgen.quota import TIE_DIGITS
 
-__all__ = [
-    "Ask",
-    "Controller",
-    "ResponseModel",
-    "is_open",
-    "nearest_open",
-    "next_tone",
-    "open_classes",
-]
-
+__all__ = ["Ask", "Controller", "ResponseModel", "is_open", "nearest_open", "next_tone", "open_classes"]
 
 _HIT, _WEIGHT = 0.7, 6.0
 """What is believed of requests beforehand (see `ResponseModel`)."""
