@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.loop.events import Event, Filled, Finished, PictureDone, Started
 from fairgen.models.diffusers import DiffusersModel, is_texts
-from fairgen.runs import SessionRun
+from fairgen.models.options import ModelOptions
+from fairgen.runs import PictureRecord, SessionRecord, SessionRun, Summary
+from fairgen.steering import check_technique
 from fairgen.targets import FairnessSpec, load_spec, spec_from_shares
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
-    from fairgen.models.options import ModelOptions
-    from fairgen.runs import PictureRecord, SessionRecord, Summary
     from skin_tone import SkinToneReader, ToneReading
 
 
@@ -52,10 +53,8 @@ class FairResult:
         """One row per picture: slot (its place), seed, prompt, wanted and measured class, ITA ..."""
         import pandas as pd
 
-        rows = []
-        for record in self.records:
-            first = record.readings[0]
-            rows.append(
+        return pd.DataFrame(
+            [
                 {
                     "slot": record.slot,
                     "seed": record.seed,
@@ -65,11 +64,12 @@ class FairResult:
                     "measured": record.measured,
                     "abstained": record.abstained,
                     "attempt": record.attempt,
-                    "ita": first["ita"],
-                    "ita_sigma": first["ita_sigma"],
+                    "ita": record.readings[0]["ita"],
+                    "ita_sigma": record.readings[0]["ita_sigma"],
                 }
-            )
-        return pd.DataFrame(rows)
+                for record in self.records
+            ]
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write every picture that was made (also the discarded ones), the run file and the report.
@@ -84,8 +84,7 @@ class FairResult:
             UserError: the folder is not empty or cannot be written, or the configured certificate
                 (`fairgen.provenance.signing`) cannot sign.
         """
-        from fairgen.common.files import disk_errors
-        from fairgen.loop.stores import Folder, aside_file, place_file
+        from fairgen.loop.stores import Folder, place_file, with_file
         from fairgen.provenance.signing import signer_from_environment
         from fairgen.report import write_report
 
@@ -94,22 +93,16 @@ class FairResult:
             raise UserError(f"{target} is not empty: choose another folder.")
         signer = signer_from_environment()
         session = self._session.model_copy(update={"signer": signer.record if signer else None})
-        name = session.session
         with disk_errors(target), Folder(target, signer).open(session) as store:
             made: dict[int, PictureRecord] = {}
             for event in self._events:
-                shows = event.record.measured
                 if isinstance(event, Filled):
                     picture = made[event.record.index]
-                    file = place_file(name, picture.slot, shows or str(picture.abstained))
-                    store.fill(event.record.model_copy(update={"file": file}), picture)
-                    continue
-                old = event.record
-                shows = shows or str(old.abstained)
-                in_set = old.decision == "kept" or not session.steered
-                file = place_file(name, old.slot, shows) if in_set else aside_file(name, old.index, shows)
-                made[old.index] = old.model_copy(update={"file": file})
-                store.picture(made[old.index], event.image)
+                    store.fill(event.record.model_copy(update={"file": place_file(picture)}), picture)
+                else:
+                    picture = with_file(event.record, steered=session.steered)
+                    made[picture.index] = picture
+                    store.picture(picture, event.image)
             store.finish(self.summary.model_copy(update={"out": str(target)}))
         return write_report(target).html
 
@@ -154,8 +147,6 @@ class FairPipeline:
         options: ModelOptions | Mapping[str, Any] | None = None,
     ) -> None:
         from fairgen.models.loading import load_model, wrap_pipeline
-        from fairgen.models.options import ModelOptions
-        from fairgen.steering import check_technique
 
         self.spec = _spec(spec)
         self.steering = check_technique(steering)
@@ -292,13 +283,8 @@ def collect(events: Iterator[Event], on_event: Callable[[Event], object] | None 
             summary = event.summary
     if session is None or summary is None:
         raise RuntimeError("the session ended without a summary")
-    run = SessionRun(session)
-    images: dict[int, Image.Image] = {}
-    for event in seen:
-        if isinstance(event, Filled):
-            run.fills.append(event.record)
-        else:
-            run.pictures.append(event.record)
-            images[event.record.index] = event.image
-    records = run.final_set()
+    made = [event for event in seen if isinstance(event, PictureDone)]
+    fills = [event.record for event in seen if isinstance(event, Filled)]
+    images = {event.record.index: event.image for event in made}
+    records = SessionRun(session, [event.record for event in made], fills).final_set()
     return FairResult([images[r.index] for r in records], records, summary, session, tuple(seen))

@@ -39,7 +39,7 @@ def info(
     require_utf8(model)
     path = Path(model).expanduser()
     if path.is_file() or looks_like_file(model):
-        from fairgen.models.file_description import describe_file
+        from fairgen.models.description import describe_file
 
         with quiet_libraries():
             found = describe_file(path, base)

@@ -15,10 +15,16 @@ _MOST_BYTES = 4 * 1024 * 1024
 _D = TypeVar("_D", bound=BaseModel)
 
 
-class Part(BaseModel):
-    """A part of a document: nothing unknown in it, nothing changed afterwards, no NaN."""
+class Fixed(BaseModel):
+    """Values under names: nothing unknown among them, nothing changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Fixed):
+    """A part of a document: as `Fixed`, and no NaN."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 def read_document(path: Path, kind: type[_D], what: str) -> _D:

@@ -1,11 +1,22 @@
-"""Big libraries without their notices to people who cannot act on them."""
+"""Big libraries without their notices to people who cannot act on them, and which versions are there."""
 
 from __future__ import annotations
 
 import contextlib
+import platform
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Python's version, and that of each of the packages that is installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from fairgen.loop.events import Event, Started
@@ -78,7 +77,9 @@ class Here:
         sampling = (time.perf_counter() - clock) / len(requests)
         to_read = [images[place] for place in unread]
         start = getattr(self.reader, "start", None)
-        readings: Callable[[], Readings] = start(to_read) if start else partial(_read, self.reader, to_read)
+        readings: Callable[[], Readings] = (
+            start(to_read) if start else lambda: [self.reader.read(image) for image in to_read]
+        )
 
         def wait() -> Sampled:
             clock = time.perf_counter()
@@ -118,7 +119,7 @@ def run_together(sets: Sequence[RunningSet], maker: BatchMaker, batch_size: int)
         for one, made in _in_order(_batches(asked, batch_size), maker):
             yield from one.rounds.record(made)
         for one in running:
-            one.recorder.sync()
+            one.recorder.store.sync()
             if one.rounds.done:
                 one.closed = True
                 yield one.recorder.finish()
@@ -172,24 +173,14 @@ def _started(
 def _made(
     batch: Sequence[tuple[RunningSet, Job]], recorded: Sequence[tuple[Made, bool] | None], sampled: Sampled
 ) -> Iterator[tuple[RunningSet, Made]]:
-    readings = iter(sampled.readings)
+    all_readings = iter(sampled.readings)
     for (one, job), image, found in zip(batch, sampled.images, recorded, strict=True):
         if found is None:
-            yield one, _concluded(one, job, image, next(readings), sampled.seconds)
+            readings = next(all_readings)
+            reason = SAFETY_CHECKER if image.info.get(FLAGGED) else readings[0].abstained
+            measured = None if reason else readings[0].classes[one.recorder.record.scale]
+            yield one, Made(job, image, readings, measured, reason, sampled.seconds)
         else:
             made, whole = found
             # Sampled again for its neighbours' sake: kept only where its own file is lost.
             yield one, made if whole else replace(made, image=image)
-
-
-def _read(reader: ToneReader, images: Sequence[Image.Image]) -> Readings:
-    return [reader.read(image) for image in images]
-
-
-def _concluded(
-    one: RunningSet, job: Job, image: Image.Image, readings: Sequence[ToneReading], seconds: float
-) -> Made:
-    largest = readings[0]
-    reason = SAFETY_CHECKER if image.info.get(FLAGGED) else largest.abstained
-    measured = None if reason else largest.classes[one.recorder.record.scale]
-    return Made(job, image, readings, measured, reason, seconds)

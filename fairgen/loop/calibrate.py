@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairgen._version import __version__
+from fairgen.common.checks import between
 from fairgen.common.files import now
 from fairgen.errors import UserError
 from fairgen.models.contract import Model
@@ -15,8 +17,9 @@ from fairgen.steering.base import Steering
 from fairgen.steering.calibration import WORDS_MARGIN, Calibration, Dose, Start, Trial
 from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.prompt_variants import with_word
-from fairgen.steering.reach import Reach, reach
+from fairgen.steering.reach import reach
 from fairgen.steering.registry import continuous
+from fairgen.steering.request import Request
 from fairgen.steering.response import LIMIT, DoseResponse
 from fairgen.steering.wordings import WORDINGS, Anchors
 from skin_tone.pool import ToneReader
@@ -24,6 +27,8 @@ from skin_tone.scales import SCALES
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from skin_tone.faces import Face
 
 
 STRENGTHS = (-1.2, -0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9, 1.2)
@@ -106,11 +111,7 @@ def calibrate(
     Raises:
         UserError: the model cannot be steered this way, or too few of its pictures can be read.
     """
-    from fairgen._version import __version__
-
-    batch = generator.default_batch_size if batch_size is None else batch_size
-    if not 1 <= batch <= 64:
-        raise UserError(f"The batch size must be a whole number from 1 to 64, not {batch}.")
+    batch = between("batch size", generator.default_batch_size if batch_size is None else batch_size, 1, 64)
     # Refused before anything is sampled: with a model behind an API each picture may cost money.
     generator.check_techniques([technique] if technique in continuous() else continuous())
     measure = _Measurement(generator, reader, batch, seed)
@@ -131,7 +132,7 @@ def calibrate(
         start = chosen.starts[0]
     steering = Steering(technique, start, anchors=anchors)
     rows = yield from measure(steering, chosen.prompts, STRENGTHS, chosen.seeds, keep)
-    doses = _doses(rows, STRENGTHS)
+    doses = tuple(_dose(strength, rows) for strength in STRENGTHS)
     curve = _curve(doses)
     if curve is None:
         read = sum(d.read for d in doses)
@@ -169,10 +170,6 @@ def calibrate(
         trials=trials,
         worded=worded,
     )
-
-
-def _doses(rows: Sequence[_Row], strengths: Sequence[float]) -> tuple[Dose, ...]:
-    return tuple(_dose(strength, [row for row in rows if row.strength == strength]) for strength in strengths)
 
 
 def _curve(doses: Sequence[Dose], fewest: int = 4) -> DoseResponse | None:
@@ -218,7 +215,7 @@ def _reaches_the_ends(usual: Trial) -> bool:
 
 
 def _trial(name: str, anchors: Anchors, rows: Sequence[_Row]) -> Trial:
-    light, dark = (_dose(end, [row for row in rows if row.strength == end]).ita for end in _ENDS)
+    light, dark = (_dose(end, rows).ita for end in _ENDS)
     return Trial(name=name, anchors=anchors, light=light, dark=dark)
 
 
@@ -245,12 +242,12 @@ def _worded(
     except UserError:
         return None
     rows = yield from measure(steering, plan.prompts, _WORDED, plan.seeds, words=words)
-    made = _curve(_doses(rows, _WORDED), fewest=2)
-    return made if made is not None and _reaches_further(reach(made, _SCALE), alone) else None
-
-
-def _reaches_further(both: Sequence[Reach], alone: Sequence[Reach]) -> bool:
-    return any(b.chance > a.chance + WORDS_MARGIN for a, b in zip(alone, both, strict=True) if not a.reached)
+    made = _curve([_dose(strength, rows) for strength in _WORDED], fewest=2)
+    if made is None:
+        return None
+    both = zip(alone, reach(made, _SCALE), strict=True)
+    further = any(b.chance > a.chance + WORDS_MARGIN for a, b in both if not a.reached)
+    return made if further else None
 
 
 @dataclass(frozen=True)
@@ -280,11 +277,12 @@ class _Measurement:
         keep: Callable[[float, Image.Image], object] | None = None,
         words: Mapping[float, str] | None = None,
     ) -> Generator[int, None, list[_Row]]:
-        from fairgen.steering.request import Request
-
         # The same seeds at every strength: the difference is the strength's alone.
         jobs = [
-            (prompt, Request(_in_words(prompt, strength, words), seed, strength=strength))
+            (
+                prompt,
+                Request(with_word(prompt, words[strength]) if words else prompt, seed, strength=strength),
+            )
             for strength in strengths
             for place, prompt in enumerate(prompts)
             for seed in range(self.seed + 1000 * place, self.seed + 1000 * place + seeds)
@@ -309,11 +307,9 @@ class _Measurement:
         return rows
 
 
-def _in_words(prompt: str, strength: float, words: Mapping[float, str] | None) -> str:
-    return prompt if words is None else with_word(prompt, words[strength])
-
-
 def _dose(strength: float, rows: Sequence[_Row]) -> Dose:
+    """What the rows of one strength show."""
+    rows = [row for row in rows if row.strength == strength]
     by_prompt: dict[str, list[float]] = {}
     for row in rows:
         if row.ita is not None:
@@ -354,15 +350,12 @@ def _scan(
     return found, usual
 
 
-def _elsewhere(
-    rows: Sequence[_Row], plain: Sequence[_Row], faces: Sequence[Sequence[object]]
-) -> float | None:
+def _elsewhere(rows: Sequence[_Row], plain: Sequence[_Row], faces: Sequence[Sequence[Face]]) -> float | None:
     from fairgen.scoring.twins import elsewhere_difference
-    from skin_tone.faces import Face
 
     changes = [
         elsewhere_difference(row.picture, twin.picture, found[0].landmarks)
         for row, twin, found in zip(rows, plain, faces, strict=True)
-        if found and isinstance(found[0], Face) and row.picture and twin.picture
+        if found and row.picture and twin.picture
     ]
     return round(float(np.median(changes)), 3) if changes else None

@@ -1,7 +1,7 @@
-"""From a declared target to whole pictures: quotas, what to ask for next, and what to keep.
+"""From a quota to whole pictures: what to ask for next, and what to keep.
 
-Everything here is arithmetic on counts. Classes are strings; the order of a quota's keys is the order of the
-scale, light to dark. Nothing is random but :func:`draw`, which takes a seed.
+Everything here is arithmetic on counts, and nothing is random. Classes are strings; the order of a quota's
+keys is the order of the scale, light to dark.
 """
 
 from __future__ import annotations
@@ -14,16 +14,10 @@ import numpy as np
 
 from fairgen.quota import TIE_DIGITS
 
-__all__ = [
-    "Ask",
-    "Controller",
-    "ResponseModel",
-    "Verdict",
-    "is_open",
-    "nearest_open",
-    "next_tone",
-    "open_classes",
-]
+__all__ = ["Ask", "Controller", "ResponseModel", "is_open", "nearest_open", "next_tone", "open_classes"]
+
+_HIT, _WEIGHT = 0.7, 6.0
+"""What is believed of requests beforehand (see `ResponseModel`)."""
 
 
 def is_open(quota: Mapping[str, int], kept: Mapping[str, int], measured: str) -> bool:
@@ -70,7 +64,7 @@ def next_tone(
         quota: class -> wanted count, in the order of the scale.
         kept: class -> measured pictures kept so far.
         pending: class -> *requests* that have not been measured yet.
-        response: what requests turned into so far.
+        response: what requests turned into so far, for the classes of ``quota``.
 
     Raises:
         ValueError: every class is full.
@@ -80,7 +74,7 @@ def next_tone(
         raise ValueError("every class is full: there is nothing left to ask for")
     missing = np.array([quota[name] - kept.get(name, 0) for name in names], dtype=float)
     asked = np.array([(pending or {}).get(name, 0) for name in names], dtype=float)
-    matrix = np.eye(len(names)) if response is None else response.matrix(names)
+    matrix = np.eye(len(names)) if response is None else response.matrix()
     expected = missing - asked @ matrix
     score = matrix @ np.maximum(expected, 0.0)
     if score.max() <= 0.0:
@@ -93,53 +87,37 @@ class ResponseModel:
     """How often a request for one class is measured as another, learnt while the run goes on.
 
     Row i of the matrix is the posterior mean of a Dirichlet: ``(weight * prior_i + counts_i) /
-    (weight + sum counts_i)``. The prior says that a request hits with probability ``hit`` and otherwise lands
-    one class to either side (at an end of the scale the outward half counts as a hit).
+    (weight + sum counts_i)``. The prior is worth `_WEIGHT` observations. It says that a request hits with
+    probability `_HIT` and otherwise lands one class to either side (at an end of the scale the outward half
+    counts as a hit).
 
     Args:
         classes: the scale, light to dark.
-        hit: prior probability of a hit, in (0, 1].
-        weight: how many observations the prior is worth, > 0.
-        prior: in place of ``hit``: class asked for -> class -> probability.
-
-    Raises:
-        ValueError: an argument is out of range.
+        prior: in place of that one: class asked for -> class -> probability.
     """
 
     def __init__(
-        self,
-        classes: Sequence[str],
-        *,
-        hit: float = 0.7,
-        weight: float = 6.0,
-        prior: Mapping[str, Mapping[str, float]] | None = None,
+        self, classes: Sequence[str], prior: Mapping[str, Mapping[str, float]] | None = None
     ) -> None:
-        if not 0.0 < hit <= 1.0 or not weight > 0.0 or not classes:
-            raise ValueError(
-                f"hit in (0, 1], weight > 0 and classes are needed, got {hit}, {weight}, {classes}"
-            )
-        self.classes = tuple(classes)
-        self._place = {name: i for i, name in enumerate(self.classes)}
-        k = len(self.classes)
-        belief = hit * np.eye(k)
+        self._place = {name: i for i, name in enumerate(classes)}
+        k = len(classes)
+        belief = _HIT * np.eye(k)
         for i in range(k):
             for j in (i - 1, i + 1):
-                belief[i, min(max(j, 0), k - 1)] += (1.0 - hit) / 2.0
+                belief[i, min(max(j, 0), k - 1)] += (1.0 - _HIT) / 2.0
         if prior is not None:
             # A hundredth of the plain belief keeps every neighbour possible.
-            given = np.array([[prior[a][b] for b in self.classes] for a in self.classes])
+            given = np.array([[prior[a][b] for b in classes] for a in classes])
             belief = 0.99 * given + 0.01 * belief
-        self._mass = weight * belief
+        self._mass = _WEIGHT * belief
 
     def observe(self, requested: str, measured: str) -> None:
         """Count one request and what was measured in its picture."""
         self._mass[self._place[requested], self._place[measured]] += 1.0
 
-    def matrix(self, order: Sequence[str] | None = None) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """P(measured j | requested i), k x k, rows sum to 1, in ``order`` (default: the scale's)."""
-        at = [self._place[name] for name in (order or self.classes)]
-        mass = self._mass[np.ix_(at, at)]
-        return np.asarray(mass / mass.sum(axis=1, keepdims=True), dtype=np.float64)
+    def matrix(self) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """P(measured j | requested i), k x k, rows sum to 1, in the order of the scale."""
+        return np.asarray(self._mass / self._mass.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -149,20 +127,6 @@ class Ask:
     slot: int
     attempt: int
     tone: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a picture that was just measured.
-
-    ``kept``: the attempt that now takes the place, or None when the place is to be tried again. It may be an
-    earlier attempt than the one measured. ``discarded``: the attempts at that place that are given up;
-    empty while the place is still being tried.
-    """
-
-    kept: Ask | None
-    measured: str | None
-    discarded: tuple[Ask, ...] = ()
 
 
 @dataclass
@@ -190,8 +154,6 @@ class Controller:
     """class -> pictures kept with that measured class"""
     abstained: int = field(default=0, init=False)
     """Places whose kept picture could not be read."""
-    discarded: int = field(default=0, init=False)
-    """pictures made and given up"""
 
     def __post_init__(self) -> None:
         if self.max_tries < 1 or any(count < 0 for count in self.quota.values()):
@@ -206,11 +168,6 @@ class Controller:
         """Whether every place has its picture."""
         return not self._waiting and not self._flying
 
-    @property
-    def made(self) -> int:
-        """Pictures measured so far, kept or not."""
-        return self.kept.total() + self.abstained + self.discarded + sum(map(len, self._tried.values()))
-
     def ask(self, count: int) -> list[Ask]:
         """Up to ``count`` pictures to make next, the earliest places first; empty when none is waiting."""
         asks: list[Ask] = []
@@ -223,8 +180,11 @@ class Controller:
         del self._waiting[: len(asks)]
         return asks
 
-    def record(self, ask: Ask, measured: str | None) -> Verdict:
+    def record(self, ask: Ask, measured: str | None) -> Ask | None:
         """Take in the class that was measured in the picture for ``ask`` (None: the reader abstained).
+
+        Returns:
+            The attempt that now takes the place, which may be an earlier one; None: it is to be tried again.
 
         Raises:
             ValueError: ``ask`` is not in flight, or ``measured`` is no class of the quota.
@@ -243,7 +203,7 @@ class Controller:
             self._tried[ask.slot] = tried
             self._waiting.append(ask.slot)
             self._waiting.sort()
-            return Verdict(None, measured)
+            return None
         return self._settle(tried, min(range(len(tried)), key=lambda i: self._regret(tried[i][1], i)))
 
     def _regret(self, measured: str | None, attempt: int) -> tuple[int, int, int]:
@@ -254,12 +214,10 @@ class Controller:
         goal = nearest_open(self.quota, self.kept, measured)
         return (0, 0 if goal is None else abs(place.index(goal) - place.index(measured)), attempt)
 
-    def _settle(self, tried: list[tuple[Ask, str | None]], choice: int) -> Verdict:
+    def _settle(self, tried: list[tuple[Ask, str | None]], choice: int) -> Ask:
         ask, measured = tried[choice]
         if measured is None:
             self.abstained += 1
         else:
             self.kept[measured] += 1
-        rest = tuple(other for i, (other, _) in enumerate(tried) if i != choice)
-        self.discarded += len(rest)
-        return Verdict(ask, measured, rest)
+        return ask

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from fairgen.errors import UserError
 from fairgen.loop.controller import nearest_open, next_tone
 from fairgen.loop.events import Filled, Finished, PictureDone, Replayed
-from fairgen.loop.stores import Memory, aside_file, place_file
+from fairgen.loop.stores import Memory, place_file, with_file
 from fairgen.runs import (
     RUN_FILE,
     Decision,
@@ -104,10 +104,6 @@ class Recorder:
     def __exit__(self, *exc: object) -> None:
         self.store.__exit__(*exc)
 
-    def sync(self) -> None:
-        """Force what was recorded to the disk."""
-        self.store.sync()
-
     def replayed(self, job: Job) -> tuple[Made, bool] | None:
         """The picture for ``job`` if an earlier run recorded it, and whether its file is whole."""
         from skin_tone import ToneReading
@@ -126,13 +122,10 @@ class Recorder:
             done: places of the set that are filled by now.
         """
         clock = time.perf_counter()
-        job, session, index = made.job, self.record, len(self.pictures)
-        shows = made.measured or str(made.abstained)
-        in_set = decision == "kept" or not session.steered
-        name = session.session
+        job, session = made.job, self.record
         fresh = PictureRecord(
-            session=name,
-            index=index,
+            session=session.session,
+            index=len(self.pictures),
             slot=job.slot,
             attempt=job.attempt,
             round=job.round,
@@ -144,12 +137,12 @@ class Recorder:
             measured=made.measured,
             abstained=made.abstained,
             decision=decision,
-            file=place_file(name, job.slot, shows) if in_set else aside_file(name, index, shows),
+            file=None,
             pixels=None if made.image is None else pixels_hash(made.image),
             seconds=made.seconds,
             readings=[reading_document(reading) for reading in made.readings],
         )
-        kept = self.store.picture(fresh, made.image)
+        kept = self.store.picture(with_file(fresh, steered=session.steered), made.image)
         self.pictures.append(kept.record)
         self.seconds += made.seconds + time.perf_counter() - clock
         if kept.replayed or made.image is None:
@@ -168,7 +161,7 @@ class Recorder:
             slot=picture.slot,
             missing=nearest or next_tone(requested, kept),
             measured=measured,
-            file=place_file(self.record.session, picture.slot, measured or str(picture.abstained)),
+            file=place_file(picture),
         )
         fill, path = self.store.fill(fill, picture)
         self.fills.append(fill)
@@ -177,11 +170,6 @@ class Recorder:
     def finish(self) -> Finished:
         """Sum up and close the session."""
         summary = summarise(
-            self.record,
-            self.pictures,
-            self.fills,
-            seconds=self.seconds,
-            out=self.store.out,
-            notes=self.notes,
+            self.record, self.pictures, self.fills, seconds=self.seconds, out=self.store.out, notes=self.notes
         )
         return Finished(self.store.finish(summary))

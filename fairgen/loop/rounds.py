@@ -89,7 +89,7 @@ class PlainRounds(Rounds):
 
 
 class SteeredRounds(Rounds):
-    """The loop with feedback: `plan.Controller` decides, the technique learns from every reading."""
+    """The loop with feedback: `Controller` decides, the technique learns from every reading."""
 
     def __init__(self, recorder: Recorder, technique: Technique) -> None:
         super().__init__(recorder)
@@ -123,10 +123,10 @@ class SteeredRounds(Rounds):
             self._technique.observe(made.job.steered, made.readings[0])
         before = Counter(controller.kept)
         fits = made.measured is not None and is_open(self.set.requested, before, made.measured)
-        verdict = controller.record(ask, made.measured)
+        kept = controller.record(ask, made.measured)
         decision: Decision = "kept" if fits else "abstained" if made.measured is None else "discarded"
         event = self.recorder.picture(made, decision, controller.kept.total() + controller.abstained)
         self._by_ask[ask] = event.record
         yield event
-        if verdict.kept is not None and not fits:
-            yield self.recorder.fill(self._by_ask[verdict.kept], before)
+        if kept is not None and not fits:
+            yield self.recorder.fill(self._by_ask[kept], before)

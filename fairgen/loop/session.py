@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fairgen.common.checks import between
 from fairgen.common.files import now
@@ -47,12 +46,7 @@ from fairgen.runs import (
     sweep,
 )
 from fairgen.scoring.sets import behind_an_api, default_target_note, fewer_than_classes
-from fairgen.steering import (
-    Technique,
-    check_technique,
-    named_tone,
-    technique,
-)
+from fairgen.steering import Technique, check_technique, named_tone, technique
 from fairgen.steering.calibration import Calibration, find_calibration, save_calibration
 from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.continuous import ContinuousTechnique, check_limit
@@ -60,9 +54,6 @@ from fairgen.steering.prompt_variants import PromptVariants, with_word
 from fairgen.steering.registry import AUTO, continuous
 from fairgen.targets import FairnessSpec
 from skin_tone.pool import ToneReader
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "MAX_COUNT",
@@ -154,9 +145,58 @@ def run_session(
         turn,
     )
     given = steering if isinstance(steering, Technique) else check_technique(steering or "none")
-    folder = None if out_dir is None else Path(out_dir)
     most = None if limit is None else check_limit(limit)
-    return _Session(generator, reader, asked, given, folder, session, resume, signer, most).run()
+    notes: list[str] = []
+    if not isinstance(given, Technique):
+        notes += _words_instead(generator, given, asked.prompt)
+        given = generator.chosen_technique(given)
+    asked_for = given.name if isinstance(given, Technique) else given
+    folder = None if out_dir is None else Path(out_dir)
+    default = "unsteered" if asked_for == "none" else asked_for
+    name = resume.record.session if resume else session_name(folder, session, default)
+    signer = None if folder is None else signer or signer_from_environment()
+    known: Technique | None
+    if isinstance(given, Technique):
+        known, uncalibrated = given, False
+    else:
+        known, uncalibrated = _known(generator, given, asked, most)
+    toned = [with_word(asked.prompt, word) for _, word in ANCHORS] if uncalibrated else []
+    if known is not None and known.stays_off(asked.prompt) is None:
+        toned = known.prompts(asked.prompt)
+    generator.check_prompts([asked.prompt, *toned])
+
+    def events() -> Iterator[Event]:
+        selected = known
+        if uncalibrated:
+            found, made = yield from calibrated(generator, reader, asked_for, asked.batch_size)
+            selected = technique(asked_for, asked.spec.scale, found, most)
+            if selected is not None:  # it may have found other, longer words to work better
+                generator.check_prompts(selected.prompts(asked.prompt))
+            notes.append(
+                f"The model had no calibration for these settings: a short one was run first "
+                f"({made} pictures, not counted here). `fairgen calibrate` makes a better one."
+            )
+        if generator.info.source == "api":
+            notes.append(behind_an_api(generator.info.seeded))
+        header = asked.header(name, asked_for, selected, generator.info, notes, signer)
+        one = running_set(header, selected, folder, signer, past=resume)
+        with one.recorder:
+            yield from run_together([one], Here(generator, reader), asked.batch_size)
+
+    return events()
+
+
+def _known(generator: Model, name: str, asked: Plan, limit: float | None) -> tuple[Technique | None, bool]:
+    """The technique of that name, and whether the model must be calibrated for it first."""
+    scale = asked.spec.scale
+    if name not in continuous():
+        return technique(name, scale), False
+    if named_tone(asked.prompt) is not None:
+        # Steering stays off, so there is nothing to calibrate; the technique of words says why.
+        return PromptVariants(scale), False
+    generator.check_techniques([name])
+    found = known_calibration(generator, name)
+    return (technique(name, scale, found, limit) if found else None), found is None
 
 
 @dataclass(frozen=True)
@@ -320,68 +360,3 @@ def _reach_note(selected: ContinuousTechnique, requested: Mapping[str, int]) -> 
         f"By its calibration, {selected.name} steering does not bring this model to {', '.join(missing)}: "
         "expect misses there (`fairgen calibrate` shows how far it reaches)."
     ]
-
-
-class _Session:
-    def __init__(
-        self,
-        generator: Model,
-        reader: ToneReader,
-        asked: Plan,
-        steering: str | Technique,
-        out_dir: Path | None,
-        name: str | None,
-        past: SessionRun | None,
-        signer: PictureSigner | None,
-        limit: float | None = None,
-    ) -> None:
-        self.generator, self.reader, self.limit = generator, reader, limit
-        self.asked, self.out_dir, self.past = asked, out_dir, past
-        self.told: list[str] = []
-        if not isinstance(steering, Technique):
-            self.told += _words_instead(generator, steering, asked.prompt)
-            steering = generator.chosen_technique(steering)
-        self.asked_for = steering.name if isinstance(steering, Technique) else steering
-        default = "unsteered" if self.asked_for == "none" else self.asked_for
-        self.name = past.record.session if past else session_name(out_dir, name, default)
-        self.signer = None if out_dir is None else signer or signer_from_environment()
-        self.selected: Technique | None = None
-        self.uncalibrated = False
-        scale, prompt = asked.spec.scale, asked.prompt
-        if isinstance(steering, Technique):
-            self.selected = steering
-        elif steering not in continuous():
-            self.selected = technique(steering, scale)
-        elif named_tone(prompt) is not None:
-            # Steering stays off, so there is nothing to calibrate; the technique of words says why.
-            self.selected = PromptVariants(scale)
-        else:
-            generator.check_techniques([steering])
-            found = known_calibration(generator, steering)
-            self.uncalibrated = found is None
-            self.selected = technique(steering, scale, found, limit) if found else None
-        toned = [with_word(prompt, word) for _, word in ANCHORS] if self.uncalibrated else []
-        if self.selected is not None and self.selected.stays_off(prompt) is None:
-            toned = self.selected.prompts(prompt)
-        generator.check_prompts([prompt, *toned])
-
-    def run(self) -> Iterator[Event]:
-        selected, notes = self.selected, [*self.told]
-        if self.uncalibrated:
-            found, made = yield from calibrated(
-                self.generator, self.reader, self.asked_for, self.asked.batch_size
-            )
-            selected = technique(self.asked_for, self.asked.spec.scale, found, self.limit)
-            if selected is not None:  # it may have found other, longer words to work better
-                self.generator.check_prompts(selected.prompts(self.asked.prompt))
-            notes.append(
-                f"The model had no calibration for these settings: a short one was run first "
-                f"({made} pictures, not counted here). `fairgen calibrate` makes a better one."
-            )
-        info, signer = self.generator.info, self.signer
-        if info.source == "api":
-            notes.append(behind_an_api(info.seeded))
-        header = self.asked.header(self.name, self.asked_for, selected, info, notes, signer)
-        one = running_set(header, selected, self.out_dir, signer, past=self.past)
-        with one.recorder:
-            yield from run_together([one], Here(self.generator, self.reader), self.asked.batch_size)

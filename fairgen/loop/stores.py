@@ -36,17 +36,21 @@ if TYPE_CHECKING:
 
     from fairgen.provenance.signing import PictureSigner
 
-__all__ = ["Folder", "Kept", "Memory", "Resumed", "aside_file", "place_file"]
+__all__ = ["Folder", "Kept", "Memory", "Resumed", "place_file", "with_file"]
 
 
-def place_file(session: str, slot: int, shows: str) -> str:
-    """The file of a picture of the set; ``shows``: its class, or why it was not read."""
-    return f"{session}/{slot:03d}_{shows}.png"
+def place_file(picture: PictureRecord) -> str:
+    """The file of a picture of the set; its name says the class, or why none was read."""
+    return f"{picture.session}/{picture.slot:03d}_{picture.measured or picture.abstained}.png"
 
 
-def aside_file(session: str, index: int, shows: str) -> str:
-    """The file of a picture that is not in the set."""
-    return f"{session}/discarded/{index:04d}_{shows}.png"
+def with_file(picture: PictureRecord, *, steered: bool) -> PictureRecord:
+    """The picture's record with its file: in its place, or where it does not fit, beside the set."""
+    file = place_file(picture)
+    if steered and picture.decision != "kept":
+        shows = picture.measured or picture.abstained
+        file = f"{picture.session}/discarded/{picture.index:04d}_{shows}.png"
+    return picture.model_copy(update={"file": file})
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,6 @@ class Folder(Memory):
             self._own.close()
 
     def sync(self) -> None:
-        """Force what was recorded to the disk."""
         self._writer.sync()
 
     def picture(self, record: PictureRecord, image: Image.Image | None) -> Kept:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.models.files import read_contents
+from fairgen.models.fingerprint import hash_of, options_hash
 from fairgen.models.folder import file_hash
 from fairgen.models.options import LoraFile, ModelOptions, TokenFile
 from fairgen.models.schedulers import with_scheduler
@@ -34,25 +34,14 @@ def put_on(pipe: Any, options: ModelOptions) -> dict[str, str]:
         found |= _put_loras(pipe, options.lora)
     if options.scheduler is not None:
         pipe.scheduler = with_scheduler(pipe, options.scheduler)
-        found |= _scheduler_hash(pipe)
+        found[f"scheduler {type(pipe.scheduler).__name__}"] = options_hash(pipe.scheduler)
     if options.vae_tiling:
         vae: Any = getattr(pipe, "vae", None)
         if not hasattr(vae, "enable_tiling"):
             raise UserError(f"The autoencoder of {type(pipe).__name__} cannot decode in tiles: leave it out.")
         vae.enable_tiling()
-        found["vae tiling"] = _hash_of(True)
+        found["vae tiling"] = hash_of(True)
     return found
-
-
-def _scheduler_hash(pipe: Any) -> dict[str, str]:
-    """Name -> 'sha256:<hex>' of the scheduler's options."""
-    options = {key: value for key, value in pipe.scheduler.config.items() if not key.startswith("_")}
-    return {f"scheduler {type(pipe.scheduler).__name__}": _hash_of(options)}
-
-
-def _hash_of(value: Any) -> str:
-    text = json.dumps(value, default=str, sort_keys=True)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _put_loras(pipe: Any, loras: Sequence[LoraFile]) -> dict[str, str]:
@@ -87,7 +76,7 @@ def _put_loras(pipe: Any, loras: Sequence[LoraFile]) -> dict[str, str]:
         names.append(name)
         told = f"lora {path.name} x {lora.weight:g}"
         # Files of one name from several folders: diffusers calls every LoRA that it saves the same.
-        found[f"{told} ({place})" if told in found else told] = f"sha256:{file_hash(path)}"
+        found[f"{told} ({place})" if told in found else told] = file_hash(path)
     pipe.set_adapters(names, [lora.weight for lora in loras])
     return found
 
@@ -120,7 +109,7 @@ def _put_words(pipe: Any, inversion: TokenFile, place: int) -> dict[str, str]:
         raise UserError(
             f"The textual inversion {path} does not fit a {type(pipe).__name__}: {_first(error)}"
         ) from error
-    return {f"textual inversion {place} {token}": f"sha256:{file_hash(path)}"}
+    return {f"textual inversion {place} {token}": file_hash(path)}
 
 
 def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
@@ -138,8 +127,7 @@ def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
                     f"The folder {path} holds no autoencoder as safetensors (config.json and weights): "
                     "check it."
                 )
-            loader: Any = diffusers.AutoModel
-            made = loader.from_pretrained(
+            made = diffusers.AutoModel.from_pretrained(
                 str(path),
                 use_safetensors=True,
                 local_files_only=True,
@@ -147,13 +135,13 @@ def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
                 torch_dtype=dtype,
             )
             told = [path / "config.json", *files]
-            hashes = {f"vae/{file.name}": f"sha256:{file_hash(file)}" for file in told}
+            hashes = {f"vae/{file.name}": file_hash(file) for file in told}
         else:
             contents = read_contents(path, "VAE")
             if contents.kind not in ("autoencoder", "checkpoint"):
                 raise UserError(f"{path} is no autoencoder ({contents.kind}): give the file of one.")
             made = _autoencoder(pipe.vae, path, dtype)
-            hashes = {f"vae/{path.name}": f"sha256:{file_hash(path)}"}
+            hashes = {f"vae/{path.name}": file_hash(path)}
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UserError(f"The autoencoder {path} cannot be used: {_first(error)}") from error
     if not hasattr(made, "decode") or any(value.is_meta for value in made.state_dict().values()):
@@ -169,8 +157,6 @@ def _put_vae(pipe: Any, path: Path) -> dict[str, str]:
 
 def _autoencoder(old: Any, path: Path, dtype: Any) -> Any:
     """The single file as an autoencoder with the old one's configuration."""
-    import tempfile
-
     if not hasattr(old, "from_single_file"):
         raise UserError(f"A {type(old).__name__} cannot be opened from a single file: give a folder.")
     with tempfile.TemporaryDirectory(prefix="fairgen-vae-") as made:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.models.files import Contents
-from fairgen.models.folder import check_class, check_libraries, file_hash, read_index, weight_parts
+from fairgen.models.folder import HUB_ID, check_class, check_libraries, read_index, weight_parts
 
 _CONFIGURATION = ("*.json", "*.txt", "*.model", "*/*.json", "*/*.txt", "*/*.model")
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _INDEX = "model_index.json"
 
 
@@ -49,13 +48,6 @@ class Base:
             _snapshot(self.name, [f"{part}/*.safetensors", f"{part}/*.json"])
         return sorted((self.path / part).glob("*.safetensors"))
 
-    def hashes(self, part: str) -> dict[str, str]:
-        """File inside the folder -> 'sha256:<hex>', for one part's weights."""
-        return {
-            file.relative_to(self.path).as_posix(): f"sha256:{file_hash(file)}"
-            for file in self.weights_of(part)
-        }
-
     @contextlib.contextmanager
     def without_pickles(self) -> Iterator[Path]:
         """A folder that shows nothing of the base but configurations, vocabularies and safetensors."""
@@ -81,7 +73,7 @@ def find_base(contents: Contents, given: str | None) -> Base:
         folder = Path(given).expanduser()
         if folder.is_dir():
             return _base(str(given), folder, hub=False)
-        if folder.is_file() or not _HUB_ID.fullmatch(given):
+        if folder.is_file() or not HUB_ID.fullmatch(given):
             raise UserError(
                 f"The base {given!r} is no folder and no hub id: give a folder in diffusers' format, such "
                 "as one that save_pretrained wrote."
@@ -103,13 +95,6 @@ def _base(name: str, path: Path, *, hub: bool) -> Base:
     return Base(name, path, index, hub)
 
 
-@dataclass(frozen=True)
-class _Shaped:
-    """Stands for a tensor where only its shape is asked for."""
-
-    shape: tuple[int, ...]
-
-
 def _usual_base(contents: Contents) -> str:
     """The hub id that diffusers names for a file with these tensors."""
     from diffusers.loaders.single_file_utils import (
@@ -117,7 +102,8 @@ def _usual_base(contents: Contents) -> str:
         infer_diffusers_model_type,
     )
 
-    shapes = {name: _Shaped(shape) for name, shape in contents.shapes.items()}
+    # Stand for the tensors, of which only the shape is asked for.
+    shapes = {name: SimpleNamespace(shape=shape) for name, shape in contents.shapes.items()}
     try:
         kind = str(infer_diffusers_model_type(shapes))
     except (KeyError, IndexError, ValueError, AttributeError, UnboundLocalError):

@@ -1,4 +1,4 @@
-"""What a model's folder says about itself: parts, size, licence, settings, calibrations, known bias.
+"""What a model's folder or file says about itself: parts, size, licence, settings, calibrations, known bias.
 
 Nothing is loaded: weights are read as far as their headers, and once through for their hashes.
 """
@@ -9,14 +9,18 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError
 
+from fairgen.common.documents import Fixed
+from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.folder import check_folder, find_model, weight_parts
+from fairgen.models.known_bias import load_known_bias
+from fairgen.models.single_file import open_single_file
 from fairgen.runs import fingerprint_of
 
 __all__ = [
@@ -25,13 +29,8 @@ __all__ = [
     "CalibrationSummary",
     "ModelDescription",
     "ModelPart",
-    "calibrations_of",
-    "call_defaults",
-    "class_of",
-    "config_of",
-    "counted",
+    "describe_file",
     "describe_model",
-    "own_side",
     "write_checksums",
 ]
 
@@ -48,11 +47,7 @@ _DTYPES = {
 _MOST_CARD = 1024 * 1024
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelPart(_Part):
+class ModelPart(Fixed):
     """A part of the pipeline that has weights."""
 
     name: str = Field(description="its folder: 'unet', 'text_encoder' ...")
@@ -62,7 +57,7 @@ class ModelPart(_Part):
     megabytes: float = Field(description="of its safetensors files, 10^6 bytes")
 
 
-class CalibrationSummary(_Part):
+class CalibrationSummary(Fixed):
     """A dose-response that lies beside the weights or among the user's own."""
 
     technique: str
@@ -75,7 +70,7 @@ class CalibrationSummary(_Part):
     usable: bool = Field(description="made with this very model")
 
 
-class BiasSummary(_Part):
+class BiasSummary(Fixed):
     """The table of a bias that was built in on purpose."""
 
     prompts: int
@@ -85,17 +80,17 @@ class BiasSummary(_Part):
     quantity: str
 
 
-class ModelDescription(_Part):
+class ModelDescription(Fixed):
     """What ``fairgen model info`` prints."""
 
     model: str = Field(description="as it was asked for")
     source: Literal["embedded", "folder", "hub", "file"]
     path: str
-    card: str | None = Field(description="the model card's path; None: there is none")
-    title: str | None = Field(description="the card's first heading")
-    licence: str | None = Field(description="as the card states it; None: it does not")
+    card: str | None = Field(default=None, description="the model card's path; None: there is none")
+    title: str | None = Field(default=None, description="the card's first heading")
+    licence: str | None = Field(default=None, description="as the card states it; None: it does not")
     pipeline: str
-    variant: str | None
+    variant: str | None = None
     parts: list[ModelPart]
     parameters: int
     megabytes: float = Field(description="of all weights, 10^6 bytes")
@@ -115,11 +110,12 @@ class ModelDescription(_Part):
     )
     fingerprint: str = Field(description="the model's identity: 'sha256:<hex>' over weights and files")
     as_shipped: bool | None = Field(
+        default=None,
         description="whether the files are those that SHA256SUMS lists (an older list: only the weights); "
-        "None: there is no such list"
+        "None: there is no such list",
     )
-    changed: list[str] = Field(description="files that are not as listed, not listed, or missing")
-    known_bias: BiasSummary | None
+    changed: list[str] = Field(default=[], description="files that are not as listed, not listed, or missing")
+    known_bias: BiasSummary | None = None
 
 
 def describe_model(model: str) -> ModelDescription:
@@ -131,39 +127,94 @@ def describe_model(model: str) -> ModelDescription:
     Raises:
         UserError: there is no such model, it cannot be used, or one of its files is damaged.
     """
-    from fairgen.common.libraries import quiet_libraries
-
     with quiet_libraries():
         folder = find_model(model)
-    parts = [
-        counted(name, class_of(folder.index[name]) or "?", sorted((folder.path / name).glob("*.safetensors")))
-        for name in weight_parts(folder.index)
-    ]
+    parts = []
+    for name in weight_parts(folder.index):
+        kind = _class_of(folder.index[name]) or "?"
+        parts.append(_counted(name, kind, sorted((folder.path / name).glob("*.safetensors"))))
     weights, files, defaults = folder.weight_hashes(), folder.other_hashes(), folder.defaults()
-    fingerprint = fingerprint_of(weights | files)
-    call = call_defaults(folder.pipeline_class)
     card = folder.path / "README.md"
     title, licence = _card(card)
-    side = own_side(folder.path)
-    scheduler = config_of(folder.path / "scheduler" / "scheduler_config.json")
     changed = _changed(folder.path, weights, files)
-    calibrations, damaged = calibrations_of(folder.path, fingerprint)
-    return ModelDescription(
+    return _described(
+        folder.path,
+        folder.index,
+        folder.path,
+        parts=parts,
+        weights=weights,
+        files=files,
+        defaults=defaults,
         model=folder.name,
         source=folder.source,
         path=str(folder.path),
         card=str(card) if card.is_file() else None,
         title=title,
         licence=licence,
-        pipeline=folder.pipeline_class,
         variant=folder.variant,
+        as_shipped=None if changed is None else not changed,
+        changed=changed or [],
+        known_bias=_bias(folder.path),
+    )
+
+
+def describe_file(path: Path, base: str | None = None) -> ModelDescription:
+    """What a checkpoint in one file is.
+
+    Args:
+        path: .safetensors in its original layout, or .gguf.
+        base: as `fairgen.ModelOptions.base`.
+
+    Raises:
+        UserError: it is no such file, or its configuration is not at hand; the sentence says what to do.
+    """
+    single = open_single_file(path, base)
+    lender = single.base
+    parts = [_counted("in the file", single.pipeline_class, [path])]
+    for name in single.lent:
+        kind = _class_of(lender.index[name]) or "?"
+        parts.append(_counted(f"{name}, from {lender.name}", kind, lender.weights_of(name)))
+    return _described(
+        lender.path,
+        lender.index,
+        path.parent,
+        parts=parts,
+        weights=single.weight_hashes(),
+        files=single.other_hashes(),
+        defaults={},
+        model=str(path),
+        source="file",
+        path=str(path),
+    )
+
+
+def _described(
+    base: Path,
+    index: Mapping[str, Any],
+    beside: Path,
+    *,
+    parts: list[ModelPart],
+    weights: dict[str, str],
+    files: dict[str, str],
+    defaults: dict[str, Any],
+    **own: Any,
+) -> ModelDescription:
+    """A description, with what follows from the configuration in ``base`` and from the calibrations beside
+    the weights, in ``beside``; ``own``: its other fields.
+    """
+    pipeline = str(index["_class_name"])
+    fingerprint = fingerprint_of(weights | files)
+    call, side = _call_defaults(pipeline), _own_side(base)
+    calibrations, damaged = _calibrations_of(beside, fingerprint)
+    return ModelDescription(
+        pipeline=pipeline,
         parts=parts,
         parameters=sum(part.parameters for part in parts),
         megabytes=round(sum(part.megabytes for part in parts), 3),
         height=defaults.get("height", side),
         width=defaults.get("width", side),
-        scheduler=class_of(folder.index.get("scheduler")),
-        prediction=scheduler.get("prediction_type"),
+        scheduler=_class_of(index.get("scheduler")),
+        prediction=_config_of(base / "scheduler" / "scheduler_config.json").get("prediction_type"),
         steps=defaults.get("steps", call.get("num_inference_steps")),
         guidance_scale=defaults.get("guidance_scale", call.get("guidance_scale")),
         defaults=defaults,
@@ -172,9 +223,7 @@ def describe_model(model: str) -> ModelDescription:
         weights=weights,
         files=files,
         fingerprint=fingerprint,
-        as_shipped=None if changed is None else not changed,
-        changed=changed or [],
-        known_bias=_bias(folder.path),
+        **own,
     )
 
 
@@ -205,7 +254,7 @@ def _changed(folder: Path, weights: dict[str, str], files: dict[str, str]) -> li
     return sorted(name for name in listed.keys() | now.keys() if listed.get(name) != now.get(name))
 
 
-def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
+def _counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
     """A part by the headers of its files. Raises `UserError` where one is damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -228,12 +277,12 @@ def counted(name: str, kind: str, files: Sequence[Path]) -> ModelPart:
     )
 
 
-def class_of(entry: Any) -> str | None:
+def _class_of(entry: Any) -> str | None:
     """The class that an entry of model_index.json names."""
     return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 and entry[1] else None
 
 
-def config_of(path: Path) -> dict[str, Any]:
+def _config_of(path: Path) -> dict[str, Any]:
     """A part's configuration; {} where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -242,34 +291,26 @@ def config_of(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def own_side(folder: Path) -> int | None:
+def _own_side(folder: Path) -> int | None:
     """Pixels of a side, from the denoiser's latents and how often the autoencoder halves them, in the way of
     diffusers' own pipelines.
     """
-    latents = next(
-        (
-            size
-            for part in ("unet", "transformer")
-            if isinstance(size := config_of(folder / part / "config.json").get("sample_size"), int)
-        ),
-        None,
-    )
-    blocks = config_of(folder / "vae" / "config.json").get("block_out_channels")
+    configs = (_config_of(folder / part / "config.json") for part in ("unet", "transformer"))
+    sizes = (config.get("sample_size") for config in configs)
+    latents = next((size for size in sizes if isinstance(size, int)), None)
+    blocks = _config_of(folder / "vae" / "config.json").get("block_out_channels")
     if latents is None or not isinstance(blocks, list):
         return None
     return int(latents * 2 ** (len(blocks) - 1))
 
 
-def call_defaults(pipeline_class: str) -> dict[str, Any]:
+def _call_defaults(pipeline_class: str) -> dict[str, Any]:
     """Steps and guidance scale that a pipeline takes by itself."""
     import diffusers
 
     parameters = inspect.signature(getattr(diffusers, pipeline_class).__call__).parameters
-    found = {
-        name: parameters[name].default
-        for name in ("num_inference_steps", "guidance_scale")
-        if name in parameters
-    }
+    names = ("num_inference_steps", "guidance_scale")
+    found = {name: parameters[name].default for name in names if name in parameters}
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
@@ -293,17 +334,15 @@ def _card(path: Path) -> tuple[str | None, str | None]:
     return heading[1].strip() if heading else None, licence if isinstance(licence, str) else None
 
 
-def calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
+def _calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSummary], list[str]]:
     """Those that may be of these weights, and the files that cannot be read."""
-    from pydantic import ValidationError
-
     from fairgen.steering.calibration import Calibration, user_folder
 
     found, damaged = [], []
     beside = folder / "calibrations"
     for file in sorted([*beside.glob("*.json"), *user_folder().glob("*.json")]):
         own = file.parent == beside
-        if not own and config_of(file).get("weights") != fingerprint:
+        if not own and _config_of(file).get("weights") != fingerprint:
             continue  # of another model
         try:
             one = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
@@ -326,8 +365,6 @@ def calibrations_of(folder: Path, fingerprint: str) -> tuple[list[CalibrationSum
 
 
 def _bias(folder: Path) -> BiasSummary | None:
-    from fairgen.models.known_bias import load_known_bias
-
     table = load_known_bias(folder)
     if table is None:
         return None

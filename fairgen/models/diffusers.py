@@ -6,26 +6,25 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
 from fairgen.common.libraries import quiet_libraries
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
+from fairgen.models.fingerprint import described
 from fairgen.models.near_noise import check_varies, near_noise
 from fairgen.models.reading import text_tokenizer
 from fairgen.models.settings import SamplingSettings, steps_argument
 from fairgen.runs import ModelInfo
-from fairgen.steering import registry
+from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration, calibration_in
 from fairgen.steering.conditioning import ANCHORS
+from fairgen.steering.errors import SampledTogetherError
+from fairgen.steering.memory import Memory
 from fairgen.steering.request import Request
-
-if TYPE_CHECKING:
-    from fairgen.steering import Steering
-    from fairgen.steering.memory import Memory
-
+from fairgen.steering.support import check_steerable
 
 _OWN = (
     "prompt",
@@ -103,8 +102,6 @@ class DiffusersModel:
         Raises:
             UserError: the pipeline takes no such argument, or fairgen gives it itself.
         """
-        from fairgen.models.fingerprint import described
-
         self._check_arguments(arguments)
         own = {name: arguments[name] for name in _SETTINGS if name in arguments}
         settings = {name: own.get(name, getattr(self.info, name)) for name in _SETTINGS}
@@ -158,8 +155,7 @@ class DiffusersModel:
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Raise `UserError` for a prompt that the model would cut short: its tone word would be lost."""
-        names = ("tokenizer", "tokenizer_2", "tokenizer_3")
-        found = [getattr(self.pipe, name, None) for name in names]
+        found = [getattr(self.pipe, f"tokenizer{number}", None) for number in ("", "_2", "_3")]
         tokenizers = [text_tokenizer(one) for one in found if one is not None]
         if not tokenizers:
             return
@@ -184,19 +180,15 @@ class DiffusersModel:
 
     def check_techniques(self, names: Sequence[str]) -> None:
         """As `Model.check_techniques`: those with a strength need a pipeline that can be steered inside."""
-        from fairgen.steering.support import check_steerable
-
         for name in names:
             if self.chosen_technique(name) in registry.continuous():
                 check_steerable(self.pipe)
 
     def calibration(self, technique: str) -> Calibration | None:
         """As `Model.calibration`: the one in ``calibrations/`` beside the weights."""
-        return (
-            None
-            if self.folder is None
-            else calibration_in(self.folder / "calibrations", self.info, technique)
-        )
+        if self.folder is None:
+            return None
+        return calibration_in(self.folder / "calibrations", self.info, technique)
 
     def generate(self, requests: Sequence[Request], steering: Steering | None = None) -> list[Image.Image]:
         """Sample one RGB picture for each request, all at once (one batch for each distinct ``extra``).
@@ -206,8 +198,6 @@ class DiffusersModel:
         Raises `UserError` where the batch does not fit into memory, an extra argument is unknown to the
         pipeline, or the pipeline cannot be steered this way.
         """
-        from fairgen.steering.errors import SampledTogetherError
-
         pictures: dict[int, Image.Image] = {}
         groups = _groups(requests, apart=not self._mixes, alone=self._takes_one)
         while groups:
@@ -231,10 +221,8 @@ class DiffusersModel:
         scheduler draws noise that depends on the whole batch, or so does what it makes of a picture.
         """
         prompt = self._accepts.get("prompt")
-        one = prompt is not None and str(prompt.annotation) in _ONE_TEXT
-        return (
-            one or self.info.pipeline in _ONE_PROMPT or self._draws_elsewhere or self._begins_with_a_picture
-        )
+        one = self.info.pipeline in _ONE_PROMPT or (prompt and str(prompt.annotation) in _ONE_TEXT)
+        return bool(one) or self._draws_elsewhere or self._begins_with_a_picture
 
     @property
     def _begins_with_a_picture(self) -> bool:
@@ -285,13 +273,6 @@ class DiffusersModel:
             torch.manual_seed(seed)
             yield
 
-    def _varied(self, extra: Mapping[str, Any]) -> Sequence[int]:
-        """Seeds of the picture that the pictures are variations of."""
-        seeds: Sequence[int] = self.info.options.get("vary", ())
-        if seeds:
-            check_varies(self.pipe, list(extra))
-        return seeds
-
     def _sample(self, batch: Sequence[Request], steering: Steering | None) -> list[Image.Image]:
         import torch
 
@@ -311,11 +292,14 @@ class DiffusersModel:
                 arguments[name] = value
         if self.watcher is not None and "callback_on_step_end" in self._accepts:
             arguments["callback_on_step_end"] = self._tell_step
+        original: Sequence[int] = self.info.options.get("vary", ())
+        if original:
+            check_varies(self.pipe, list(extra))
         try:
             with (
                 quiet_libraries(),
                 self._noise_of(batch[0].seed),
-                near_noise(self.pipe, self._varied(extra)),
+                near_noise(self.pipe, original),
                 self._guidance(batch, steering),
             ):
                 more = extra if self._takes_one else _per_picture(extra, len(batch))
@@ -387,5 +371,5 @@ def _groups(requests: Sequence[Request], *, apart: bool, alone: bool) -> list[li
     return groups
 
 
-def _shorten(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -6,7 +6,7 @@ Only safetensors and GGUF are opened. A header is read before anything else, and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -136,10 +136,6 @@ def _header(path: Path, what: str, start: bytes) -> tuple[dict[str, tuple[int, .
     return shapes, metadata
 
 
-def _kind(shapes: Mapping[str, tuple[int, ...]]) -> Kind:
-    return next((kind for kind, holds in _tests() if holds(shapes)), "other")
-
-
 _LORA = re.compile(
     r"(^lora_(unet|te\d?|transformer)_|^lycoris_|[._]lora[._]?(up|down|A|B|mid)\b|\.lora\.|"
     r"\.(hada_w1_a|lokr_w1|lokr_w2|oft_blocks|dora_scale|diff_b)\b)"
@@ -160,47 +156,34 @@ _DENOISER = (
     "early_stream_modulations.",
     "blocks.0.cross_attn.q_linear",
 )
+_PART = (
+    "down_blocks.", "mid_block.", "transformer_blocks.", "single_transformer_blocks.", "text_model.",
+    "encoder.block.", "model.layers.", "model.embed_tokens.", "encoder.down_blocks.",
+)  # fmt: skip
+_AUTOENCODER = (
+    "encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "first_stage_model.", "vae.", "bn.", "loss.",
+    "model_ema.",
+)  # fmt: skip
 
 
-def _tests() -> Iterator[tuple[Kind, Callable[[Mapping[str, tuple[int, ...]]], bool]]]:
-    """Kinds and what their files have; the first one that holds counts."""
+def _kind(names: Collection[str]) -> Kind:
+    """What kind of file has tensors of these names; the first that fits counts."""
 
-    def some(*beginnings: str) -> Callable[[Mapping[str, tuple[int, ...]]], bool]:
-        return lambda shapes: any(name.startswith(beginnings) for name in shapes)
+    def some(*beginnings: str) -> bool:
+        return any(name.startswith(beginnings) for name in names)
 
-    def lora(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        return sum(bool(_LORA.search(name)) for name in shapes) * 3 >= len(shapes)
-
-    def autoencoder(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        known = (
-            "encoder.",
-            "decoder.",
-            "quant_conv.",
-            "post_quant_conv.",
-            "first_stage_model.",
-            "vae.",
-            "bn.",
-        )
-        loss = ("loss.", "model_ema.")
-        return any("decoder." in name for name in shapes) and all(
-            name.startswith((*known, *loss)) for name in shapes
-        )
-
-    def inversion(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        return set(shapes) in ({"emb_params"}, {"clip_l", "clip_g"}, {"clip_l"}, {"clip_g"}) or (
-            len(shapes) == 1 and next(iter(shapes)).startswith("<")
-        )
-
-    yield "LoRA", lora
-    yield "textual inversion", inversion
-    yield "ControlNet", some("control_model.", "controlnet_", "input_hint_block.", "control_layers.")
-    yield "IP-Adapter", some("ip_adapter.", "image_proj.")
-    yield "checkpoint", some(*_DENOISER)
-    yield "autoencoder", autoencoder
-    yield (
-        "part",
-        some(
-            "down_blocks.", "mid_block.", "transformer_blocks.", "single_transformer_blocks.", "text_model.",
-            "encoder.block.", "model.layers.", "model.embed_tokens.", "encoder.down_blocks.",
-        ),
-    )  # fmt: skip
+    if sum(bool(_LORA.search(name)) for name in names) * 3 >= len(names):
+        return "LoRA"
+    if set(names) in ({"emb_params"}, {"clip_l", "clip_g"}, {"clip_l"}, {"clip_g"}):
+        return "textual inversion"
+    if len(names) == 1 and some("<"):
+        return "textual inversion"
+    if some("control_model.", "controlnet_", "input_hint_block.", "control_layers."):
+        return "ControlNet"
+    if some("ip_adapter.", "image_proj."):
+        return "IP-Adapter"
+    if some(*_DENOISER):
+        return "checkpoint"
+    if any("decoder." in name for name in names) and all(name.startswith(_AUTOENCODER) for name in names):
+        return "autoencoder"
+    return "part" if some(*_PART) else "other"

@@ -7,20 +7,32 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fairgen.models.settings import main_scheduler
+from fairgen.steering.denoiser import denoiser
+
 
 def fingerprints(pipe: Any) -> dict[str, str]:
     """Part -> 'sha256:<hex>' for every part with weights, adapters and how strongly they act included, and
     for the scheduler's options.
     """
-    from fairgen.models.settings import main_scheduler
-    from fairgen.steering.denoiser import denoiser
-
     main = denoiser(pipe)
     parts = {name: part for name, part in pipe.components.items() if part is not main} | {"denoiser": main}
     found = {name: fingerprint(part) for name, part in sorted(parts.items()) if hasattr(part, "state_dict")}
-    options = {key: value for key, value in main_scheduler(pipe).config.items() if not key.startswith("_")}
-    text = json.dumps(options, default=str, sort_keys=True)
-    return found | {"scheduler": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"}
+    return found | {"scheduler": options_hash(main_scheduler(pipe))}
+
+
+def options_hash(scheduler: Any) -> str:
+    """'sha256:<hex>' of a scheduler's options."""
+    return hash_of({key: value for key, value in scheduler.config.items() if not key.startswith("_")})
+
+
+def hash_of(value: Any) -> str:
+    """'sha256:<hex>' of a value as JSON; what JSON has no word for stands there as Python writes it."""
+    return _hashed(json.dumps(value, default=str, sort_keys=True).encode())
+
+
+def _hashed(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def setting_hashes(pipe: Any) -> dict[str, str]:
@@ -32,8 +44,7 @@ def setting_hashes(pipe: Any) -> dict[str, str]:
         if part is None:
             continue
         told = _vocabulary(part) if hasattr(part, "get_vocab") else _options(part)
-        text = json.dumps([type(part).__name__, told], default=str, sort_keys=True)
-        found[f"{name} (settings)"] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        found[f"{name} (settings)"] = hash_of([type(part).__name__, told])
     return found
 
 
@@ -110,8 +121,7 @@ def _described(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _described(inner) for key, inner in value.items()}
     if hasattr(value, "tobytes"):  # a picture or an array
-        return f"sha256:{hashlib.sha256(value.tobytes()).hexdigest()}"
+        return _hashed(value.tobytes())
     if hasattr(value, "detach"):
-        data = value.detach().float().cpu().numpy().tobytes()
-        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+        return _hashed(value.detach().float().cpu().numpy().tobytes())
     return type(value).__name__

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fairgen.common.libraries import quiet_libraries
+from fairgen.common.resources import embedded_model_dir
 from fairgen.common.text import readable
 from fairgen.errors import UserError
 
 DEFAULTS_FILE = "fairgen.json"
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 _READ = frozenset({".json", ".txt", ".model", ".jinja", ".tiktoken", ".vocab", ".spm"})
@@ -51,16 +54,14 @@ class ModelFolder:
     def defaults(self) -> dict[str, Any]:
         """``fairgen.json`` beside the weights (steps, guidance_scale, height, width); {} where missing."""
         path = self.path / DEFAULTS_FILE
-        if not path.is_file():
-            return {}
-        return _read_json(path)
+        return _read_json(path) if path.is_file() else {}
 
     def weight_hashes(self) -> dict[str, str]:
         """SHA-256 of every safetensors file of the pipeline's parts: file -> 'sha256:<hex>'.
 
         The hub's cache names its files by that hash already; others are read.
         """
-        return {name: f"sha256:{file_hash(self.path / name)}" for name in self.weight_files()}
+        return {name: file_hash(self.path / name) for name in self.weight_files()}
 
     def weight_files(self) -> list[str]:
         """The safetensors files of the pipeline's parts; of a part that has the variant's, only those."""
@@ -77,6 +78,19 @@ class ModelFolder:
         """
         return setting_hashes_of(self.path, self.index)
 
+    def load(self, dtype: str) -> Any:
+        """The pipeline, on the CPU."""
+        import torch
+        from diffusers import DiffusionPipeline
+
+        return DiffusionPipeline.from_pretrained(
+            str(self.path),
+            use_safetensors=True,
+            local_files_only=True,
+            variant=self.variant,
+            torch_dtype=getattr(torch, dtype),
+        )
+
 
 def setting_hashes_of(folder: Path, index: dict[str, Any]) -> dict[str, str]:
     """`ModelFolder.other_hashes` of a folder with this ``model_index.json``."""
@@ -84,16 +98,16 @@ def setting_hashes_of(folder: Path, index: dict[str, Any]) -> dict[str, str]:
     for part in _parts(index):
         files = (folder / part).rglob("*")
         found += sorted(file for file in files if file.suffix in _READ and file.is_file())
-    return {file.relative_to(folder).as_posix(): f"sha256:{file_hash(file)}" for file in found}
+    return {file.relative_to(folder).as_posix(): file_hash(file) for file in found}
 
 
 def file_hash(file: Path) -> str:
-    """SHA-256 of a file in hex; the hub's cache has it in the file's name already."""
+    """'sha256:<hex>' of a file; the hub's cache has it in the file's name already."""
     real = file.resolve()
     if real.parent.name == "blobs" and _SHA256.fullmatch(real.name):
-        return real.name
+        return f"sha256:{real.name}"
     with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+        return f"sha256:{hashlib.file_digest(data, 'sha256').hexdigest()}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -167,15 +181,13 @@ def find_model(model: str, variant: str | None = None) -> ModelFolder:
     has its weights only as pickles.
     """
     if model == "embedded":
-        from fairgen.common.resources import embedded_model_dir
-
         return check_folder(model, embedded_model_dir(), "embedded", variant)
     path = Path(model).expanduser()
     if model and path.is_dir():
         return check_folder(model, path, "folder", variant)
     if path.is_file():
         raise UserError(f"The model {model!r} is a file: a folder in diffusers format is needed here.")
-    if not _HUB_ID.fullmatch(model):
+    if not HUB_ID.fullmatch(model):
         raise UserError(
             f"There is no model {model!r}: give 'embedded', a folder that exists, or a hub id such as "
             "'stable-diffusion-v1-5/stable-diffusion-v1-5'."
@@ -222,8 +234,6 @@ def check_folder(
 
 def check_class(name: str, index: dict[str, Any]) -> None:
     """Raise `UserError` unless the pipeline is one of diffusers' own that makes pictures from words."""
-    import inspect
-
     import diffusers
 
     class_name = index.get("_class_name")
@@ -252,8 +262,6 @@ def check_class(name: str, index: dict[str, Any]) -> None:
 
 def check_parts(name: str, index: dict[str, Any]) -> None:
     """Raise `UserError` where the index lacks a part that reads words and that its pipeline needs."""
-    import inspect
-
     import diffusers
 
     class_name = index["_class_name"]
@@ -286,8 +294,6 @@ def _check_shards(name: str, path: Path, index: dict[str, Any]) -> None:
 
 
 def _is_text_to_image(pipeline: type) -> bool:
-    from fairgen.common.libraries import quiet_libraries
-
     # Importing this imports every pipeline of diffusers, which takes seconds: only for a class in doubt.
     with quiet_libraries():
         from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
@@ -327,5 +333,5 @@ def _from_hub(model: str, variant: str | None) -> ModelFolder:
 def _download(model: str, variant: str | None, *, local: bool) -> Path:
     from diffusers import DiffusionPipeline
 
-    loader: Any = DiffusionPipeline
-    return Path(loader.download(model, use_safetensors=True, local_files_only=local, variant=variant))
+    found = DiffusionPipeline.download(model, use_safetensors=True, local_files_only=local, variant=variant)
+    return Path(found)

@@ -7,7 +7,7 @@ were drawn. It is what no model trained on found pictures can have, and what a m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -75,27 +75,12 @@ class KnownBias(Part):
         It lies nearer to the middle than ``row.mean``, and is what a model that learnt the table exactly
         would show.
         """
+        from scipy.stats import truncnorm
+
         law = self.law
-        cut = float(_cut_normal(row, law).mean())
+        low, high = (law.low - row.mean) / row.spread, (law.high - row.mean) / row.spread
+        cut = float(truncnorm(low, high, loc=row.mean, scale=row.spread).mean())
         return law.uniform_share * (law.low + law.high) / 2 + (1 - law.uniform_share) * cut
-
-    def expected_shares(self, row: KnownBiasRow, scale: str) -> dict[str, float]:
-        """Class of ``scale`` -> probability under the row's law; sums to 1.
-
-        Raises:
-            KeyError: there is no such scale.
-        """
-        from skin_tone.scales import SCALES
-
-        law, classes = self.law, SCALES[scale]
-        cut = _cut_normal(row, law)
-
-        def below(angle: float) -> float:
-            even = min(max((angle - law.low) / (law.high - law.low), 0.0), 1.0)
-            return law.uniform_share * even + (1 - law.uniform_share) * float(cut.cdf(angle))
-
-        steps = [1.0, *(below(border) for border in classes.borders), 0.0]
-        return {name: steps[k] - steps[k + 1] for k, name in enumerate(classes.classes)}
 
     def spread_out(self, count: int) -> list[int]:
         """Places of ``count`` rows, in the table's order, evenly spread over it from its lightest to its
@@ -112,13 +97,6 @@ class KnownBias(Part):
         if count == 1:
             return [order[len(order) // 2]]
         return sorted(order[round(i * (len(order) - 1) / (count - 1))] for i in range(count))
-
-
-def _cut_normal(row: KnownBiasRow, law: ToneLaw) -> Any:
-    from scipy.stats import truncnorm
-
-    low, high = (law.low - row.mean) / row.spread, (law.high - row.mean) / row.spread
-    return truncnorm(low, high, loc=row.mean, scale=row.spread)
 
 
 def load_known_bias(folder: str | Path) -> KnownBias | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import platform
 import re
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from fairgen.common.collector import uncollected_imports
-from fairgen.common.libraries import quiet_libraries
+from fairgen.common.libraries import quiet_libraries, versions
 from fairgen.errors import UserError
 from fairgen.models.additions import put_on
 from fairgen.models.contract import Model
@@ -27,7 +25,9 @@ from fairgen.models.reading import check_reads_prompts
 from fairgen.models.settings import SamplingSettings, main_scheduler
 from fairgen.models.single_file import SingleFile, open_single_file
 from fairgen.runs import ModelInfo
+from fairgen.steering.denoiser import denoiser
 
+_PACKAGES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "mediapipe")
 DEVICES = ("auto", "cuda", "cuda:N", "mps", "cpu")
 
 
@@ -60,14 +60,12 @@ def load_model(
             memory; the device is not there; a value is out of range.
     """
     require_utf8(model)
-    chosen = ModelOptions.of(given)
-    chosen = chosen if options is None else chosen.over(options)
+    chosen = ModelOptions.of(given).over(options or ModelOptions())
     called = name or model
     if is_settings(model):
         model, own = read_settings(Path(model).expanduser())
         chosen = chosen.over(own)
-    module, _, function = kind_of(model).home.partition(":")
-    loaded: Model = getattr(import_module(module), function)(model, device, name=called, options=chosen)
+    loaded: Model = resolve_name(kind_of(model).home)(model, device, name=called, options=chosen)
     return loaded
 
 
@@ -80,8 +78,7 @@ def load_diffusers(
     **given: Any,
 ) -> DiffusersModel:
     """Load a diffusers pipeline; as `load_model`, for the kind "diffusers"."""
-    chosen = ModelOptions.of(given)
-    chosen = chosen if options is None else chosen.over(options)
+    chosen = ModelOptions.of(given).over(options or ModelOptions())
     if chosen.api_quality or chosen.api_seeds:
         raise UserError("--api-quality and --api-seeds are for models behind an API, named api:NAME.")
     where = _device(device)
@@ -93,13 +90,9 @@ def load_diffusers(
         if chosen.vary:
             check_varies(pipe)
     folder = source if isinstance(source, ModelFolder) else None
+    defaults = folder.defaults() if folder else {}
     settings = SamplingSettings.build(
-        pipe,
-        folder.defaults() if folder else {},
-        chosen.steps,
-        chosen.guidance_scale,
-        chosen.height,
-        chosen.width,
+        pipe, defaults, chosen.steps, chosen.guidance_scale, chosen.height, chosen.width
     )
     info = ModelInfo(
         name=name or model,
@@ -108,14 +101,11 @@ def load_diffusers(
         scheduler=type(main_scheduler(pipe)).__name__,
         device=where,
         dtype=dtype,
-        steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        height=settings.height,
-        width=settings.width,
         weights=weights,
         files=source.other_hashes(),
-        versions=_versions(),
+        versions=versions(*_PACKAGES),
         options=chosen.given(),
+        **asdict(settings),
     )
     made = DiffusersModel(pipe, info, folder.path if folder else None)
     if chosen.negative_prompt is not None:
@@ -165,13 +155,10 @@ def wrap_pipeline(
         scheduler=type(main_scheduler(pipe)).__name__,
         device=str(pipe._execution_device),
         dtype=str(pipe.dtype).removeprefix("torch."),
-        steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        height=settings.height,
-        width=settings.width,
         weights=fingerprints(pipe),
         files=setting_hashes(pipe),
-        versions=_versions(),
+        versions=versions(*_PACKAGES),
+        **asdict(settings),
     )
     return DiffusersModel(pipe, info)
 
@@ -220,13 +207,11 @@ def _device(device: str) -> str:
 
 def _dtype(source: ModelFolder | SingleFile, device: str) -> str:
     if isinstance(source, SingleFile):
-        transformer = source.is_transformer
+        embedded, transformer = False, source.is_transformer
     else:
-        # The embedded model is so small that half precision gains nothing; its pictures agree across devices.
-        if source.source == "embedded":
-            return "float32"
-        transformer = "unet" not in source.index
-    if device == "cpu":
+        embedded, transformer = source.source == "embedded", "unet" not in source.index
+    # The embedded model is so small that half precision gains nothing; its pictures agree across devices.
+    if embedded or device == "cpu":
         return "float32"
     return "bfloat16" if transformer and device != "mps" else "float16"
 
@@ -238,12 +223,8 @@ def _load(
     import torch
 
     try:
-        if isinstance(source, SingleFile):
-            pipe = source.load(dtype)
-            own = source.weight_hashes()
-        else:
-            pipe = _load_folder(source, dtype)
-            own = source.weight_hashes()
+        pipe = source.load(dtype)
+        own = source.weight_hashes()
         added = put_on(pipe, options)
         pipe = place(pipe, device, options.offload)
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -255,42 +236,14 @@ def _load(
         # Whatever diffusers and transformers raise for files that contradict each other.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        kind = source.base.pipeline_class if isinstance(source, SingleFile) else source.pipeline_class
-        raise UserError(f"The model {name!r} cannot be loaded as a {kind}: {reason}") from error
+        raise UserError(
+            f"The model {name!r} cannot be loaded as a {source.pipeline_class}: {reason}"
+        ) from error
     pipe.set_progress_bar_config(disable=True)
     if options.compile:
-        _compile(pipe)
+        if (module := denoiser(pipe)) is None:
+            raise UserError(f"{type(pipe).__name__} has no denoiser to compile: leave --compile out.")
+        module.compile()
     if options.vae is not None:
         own = {key: value for key, value in own.items() if not key.startswith(("vae/", "base/vae/"))}
     return pipe, own | added
-
-
-def _compile(pipe: Any) -> None:
-    from fairgen.steering.denoiser import denoiser
-
-    module = denoiser(pipe)
-    if module is None:
-        raise UserError(f"{type(pipe).__name__} has no denoiser to compile: leave --compile out.")
-    module.compile()
-
-
-def _load_folder(folder: ModelFolder, dtype: str) -> Any:
-    import torch
-    from diffusers import DiffusionPipeline
-
-    loader: Any = DiffusionPipeline  # its from_pretrained carries no types
-    return loader.from_pretrained(
-        str(folder.path),
-        use_safetensors=True,
-        local_files_only=True,
-        variant=folder.variant,
-        torch_dtype=getattr(torch, dtype),
-    )
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("torch", "diffusers", "transformers", "safetensors", "numpy", "pillow", "mediapipe"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

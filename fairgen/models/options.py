@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from fairgen.common.documents import Part
 from fairgen.errors import UserError
 
 __all__ = ["OFFLOADS", "SAMPLING", "LoraFile", "ModelOptions", "TokenFile", "is_settings", "read_settings"]
@@ -22,11 +23,7 @@ _DTYPES = ("auto", "float32", "float16", "bfloat16")
 _MOST_SETTINGS = 1024 * 1024
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LoraFile(_Part):
+class LoraFile(Part):
     """A LoRA file and how strongly it acts: 1 as it was trained, 0 not at all."""
 
     file: str = Field(min_length=1)
@@ -43,7 +40,7 @@ class LoraFile(_Part):
         return cls(file=file, weight=float(weight))
 
 
-class TokenFile(_Part):
+class TokenFile(Part):
     """A textual inversion's file and the word that stands for it in prompts (default: the file's own)."""
 
     file: str = Field(min_length=1)
@@ -58,7 +55,7 @@ class TokenFile(_Part):
         return cls(file=file, token=token)
 
 
-class ModelOptions(_Part):
+class ModelOptions(Part):
     """How a model is opened, beside its name and device. Everything may be left out."""
 
     base: str | None = Field(
@@ -121,18 +118,12 @@ class ModelOptions(_Part):
     def _as_text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, Path) else value
 
-    @field_validator("dtype")
+    @field_validator("dtype", "offload")
     @classmethod
-    def _known_dtype(cls, value: str) -> str:
-        if value not in _DTYPES:
-            raise ValueError(f"there is no precision {value!r}: use one of {', '.join(_DTYPES)}")
-        return value
-
-    @field_validator("offload")
-    @classmethod
-    def _known_offload(cls, value: str) -> str:
-        if value not in OFFLOADS:
-            raise ValueError(f"there is no offload {value!r}: use one of {', '.join(OFFLOADS)}")
+    def _known(cls, value: str, info: Any) -> str:
+        kind, known = ("precision", _DTYPES) if info.field_name == "dtype" else ("offload", OFFLOADS)
+        if value not in known:
+            raise ValueError(f"there is no {kind} {value!r}: use one of {', '.join(known)}")
         return value
 
     @classmethod

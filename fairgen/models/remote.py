@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from importlib.metadata import version
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -20,21 +18,19 @@ import openai
 from PIL import Image
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
+from fairgen.common.libraries import versions
 from fairgen.errors import UserError
 from fairgen.models.contract import FLAGGED
 from fairgen.models.kinds import REMOTE
 from fairgen.models.options import ModelOptions
 from fairgen.runs import ModelInfo
-from fairgen.steering import registry
+from fairgen.steering import Steering, registry
 from fairgen.steering.calibration import Calibration
 from fairgen.steering.request import Request
 from fairgen.targets.sources.endpoint import run
 from fairgen.targets.sources.plain_text import readable, without
 from fairgen.targets.sources.request_form import said_in
 from fairgen.targets.sources.server import NO_KEY, OPENAI, checked_address, key_to_use
-
-if TYPE_CHECKING:
-    from fairgen.steering.base import Steering
 
 __all__ = ["ADDRESS", "KEY", "RemoteModel", "load_remote"]
 
@@ -69,22 +65,17 @@ class _TooLarge(Exception):
 class RemoteModel:
     """One model at one address, with fixed settings. See `load_remote`."""
 
+    default_batch_size = 4
+    """Requests at once unless the user says otherwise."""
+    threads: int | None = None
+    """No picture is made here."""
+
     def __init__(self, model: str, address: str, key: str, info: ModelInfo) -> None:
         self.model = model
         self.address = address
         self.info = info
         self._key = key
         self._asks_for_base64 = not model.startswith("gpt-image")  # these send nothing else, and refuse it
-
-    @property
-    def default_batch_size(self) -> int:
-        """Requests at once unless the user says otherwise."""
-        return 4
-
-    @property
-    def threads(self) -> int | None:
-        """None: no picture is made here."""
-        return None
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
         """Nothing: how long a prompt the model reads is not known."""
@@ -211,34 +202,27 @@ class RemoteModel:
 
     def _explained(self, error: openai.OpenAIError) -> UserError:
         """What a server says about a wrong key may quote the key."""
+        words = self._words(error) if isinstance(error, openai.APIStatusError) else ""
+        times = f"{_RETRIES + 1} times"
         match error:
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self._failed(
-                    f"it refuses the key (HTTP {error.status_code}): {_key_help(self.address)}"
-                )
+                why = f"it refuses the key (HTTP {error.status_code}): {_key_help(self.address)}"
             case openai.NotFoundError():
-                return self._failed(
-                    f"it knows no such model, or makes no pictures at this address (HTTP 404"
-                    f"{self._words(error)})"
-                )
+                why = f"it knows no such model, or makes no pictures at this address (HTTP 404{words})"
             case openai.RateLimitError():
-                return self._failed(
-                    f"too many requests, or no credit left (HTTP 429{self._words(error)}); what was made is "
-                    "kept"
-                )
+                why = f"too many requests, or no credit left (HTTP 429{words}); what was made is kept"
             case openai.APIStatusError() if error.status_code < 500:
                 seeds = "; leave --api-seeds out if it takes no seeds" if self.info.seeded else ""
-                return self._failed(
-                    f"it refuses the request (HTTP {error.status_code}{self._words(error)}){seeds}"
-                )
+                why = f"it refuses the request (HTTP {error.status_code}{words}){seeds}"
             case openai.APIStatusError():
-                return self._failed(f"it failed (HTTP {error.status_code}), {_RETRIES + 1} times")
+                why = f"it failed (HTTP {error.status_code}), {times}"
             case openai.APITimeoutError():
-                return self._failed(f"no answer within {_SECONDS:g} seconds, {_RETRIES + 1} times")
+                why = f"no answer within {_SECONDS:g} seconds, {times}"
             case openai.APIConnectionError():
-                return self._failed(f"it cannot be reached, {_RETRIES + 1} times: is the address right?")
+                why = f"it cannot be reached, {times}: is the address right?"
             case _:
-                return self._failed(f"the request failed ({type(error).__name__})")
+                why = f"the request failed ({type(error).__name__})"
+        return self._failed(why)
 
     def _failed(self, why: str) -> UserError:
         return UserError(f"{self.model} at {self.address} made no picture: {why}.")
@@ -277,8 +261,7 @@ def load_remote(
         UserError: there is no such name, an option is not one for such models, or the address or the key
             cannot be used.
     """
-    chosen = ModelOptions.of(given)
-    chosen = chosen if options is None else chosen.over(options)
+    chosen = ModelOptions.of(given).over(options or ModelOptions())
     called = model.removeprefix(REMOTE)
     if not called.strip() or not called.isprintable() or len(called) > 200:
         raise UserError(
@@ -309,7 +292,7 @@ def load_remote(
         height=chosen.height,
         width=chosen.width,
         weights={},
-        versions=_versions(),
+        versions=versions("openai", "numpy", "pillow", "mediapipe"),
         arguments={key: value for key, value in called_with.items() if value is not None},
         options=chosen.given(),
         seeded=chosen.api_seeds,
@@ -339,13 +322,3 @@ def _address_and_key() -> tuple[str, str]:
 def _key_help(address: str) -> str:
     variable = KEY if os.environ.get(ADDRESS, "").strip() else "OPENAI_API_KEY"
     return f"set {variable} to one that {urlsplit(address).hostname} accepts"
-
-
-def _versions() -> dict[str, str]:
-    import platform
-
-    found = {"python": platform.python_version()}
-    for package in ("openai", "numpy", "pillow", "mediapipe"):
-        with suppress(ImportError):  # PackageNotFoundError is one
-            found[package] = version(package)
-    return found

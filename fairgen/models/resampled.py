@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 
 from fairgen.models.additions import put_on
 from fairgen.models.diffusers import DiffusersModel
@@ -41,10 +42,7 @@ def resampled(model: DiffusersModel, options: ModelOptions) -> DiffusersModel:
     info = info.model_copy(
         update={
             "scheduler": type(main_scheduler(pipe)).__name__,
-            "steps": settings.steps,
-            "guidance_scale": settings.guidance_scale,
-            "height": settings.height,
-            "width": settings.width,
+            **asdict(settings),
             "weights": weights,
             "options": chosen.over(ModelOptions.model_validate(info.options)).given(),
         }

@@ -68,5 +68,5 @@ def with_scheduler(pipe: Any, name: str) -> Any:
         ImportError,
         ValueError,
         NotImplementedError,
-    ) as error:  # scipy, torchsde; options that contradict
+    ) as error:  # scipy, torchsde; contradictions
         raise UserError(f"The scheduler {name!r} cannot be used: {str(error).splitlines()[0]}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairgen.errors import UserError
+from fairgen.steering.denoiser import denoiser
 
 
 def steps_argument(pipe: Any) -> str:
@@ -82,8 +83,6 @@ class SamplingSettings:
 
 def _native_size(pipe: Any) -> int | None:
     """Side of the pictures that the pipeline makes by itself, in pixels, where it can be told."""
-    from fairgen.steering.denoiser import denoiser
-
     sample = getattr(pipe, "default_sample_size", None) or getattr(
         getattr(denoiser(pipe), "config", None), "sample_size", None
     )

@@ -6,6 +6,7 @@ machine wherever it is there. What the file lacks (the text encoders of a Flux c
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,10 @@ class SingleFile:
             (part for part in ("unet", "transformer") if base.index.get(part, [None])[0]), ""
         )
         if not self._denoiser:
-            raise UserError(
-                f"A {base.pipeline_class} cannot be opened from a single file: give a folder in diffusers' "
-                "format."
-            )
-        self._lent = [part for part in parts_with_weights(base) if not self._holds(part)]
-        lacking = [part for part in self._lent if not base.weights_of(part)]
+            raise _not_openable(base.pipeline_class, "a single file")
+        self.lent = tuple(part for part in parts_with_weights(base) if not self._holds(part))
+        """Parts that come from the base."""
+        lacking = [part for part in self.lent if not base.weights_of(part)]
         if lacking:
             raise UserError(
                 f"{self.path} holds no {' and no '.join(lacking)}, and neither does the base {base.name}: "
@@ -70,14 +69,9 @@ class SingleFile:
         return self._denoiser == "transformer"
 
     @property
-    def contents(self) -> Contents:
-        """What the file holds."""
-        return self._contents
-
-    @property
-    def lent(self) -> tuple[str, ...]:
-        """Parts that come from the base."""
-        return tuple(self._lent)
+    def pipeline_class(self) -> str:
+        """Class name of the pipeline."""
+        return self.base.pipeline_class
 
     def other_hashes(self) -> dict[str, str]:
         """As `weight_hashes`, of the base's index, configurations and vocabularies."""
@@ -86,12 +80,13 @@ class SingleFile:
 
     def weight_hashes(self) -> dict[str, str]:
         """File -> 'sha256:<hex>': the checkpoint, what the base lends, and how it sets the scheduler."""
-        found = {self.path.name: f"sha256:{file_hash(self.path)}"}
+        found = {self.path.name: file_hash(self.path)}
         scheduler = self.base.path / "scheduler" / "scheduler_config.json"
         if scheduler.is_file():
-            found["base/scheduler/scheduler_config.json"] = f"sha256:{file_hash(scheduler)}"
-        for part in self._lent:
-            found |= {f"base/{name}": value for name, value in self.base.hashes(part).items()}
+            found["base/scheduler/scheduler_config.json"] = file_hash(scheduler)
+        for part in self.lent:
+            for file in self.base.weights_of(part):
+                found[f"base/{file.relative_to(self.base.path).as_posix()}"] = file_hash(file)
         return found
 
     def load(self, dtype: str) -> Any:
@@ -117,19 +112,13 @@ class SingleFile:
         import diffusers
 
         with self.base.without_pickles() as folder:
-            parts = {part: _part(folder, self.base, part, chosen) for part in self._lent}
+            parts = {part: _part(folder, self.base, part, chosen) for part in self.lent}
             if self._contents.kind == "gguf":
                 parts[self._denoiser] = self._quantised(folder, chosen)
-                loader: Any = diffusers.DiffusionPipeline
-                return loader.from_pretrained(
+                return diffusers.DiffusionPipeline.from_pretrained(
                     str(folder), use_safetensors=True, local_files_only=True, torch_dtype=chosen, **parts
                 )
-            kind: Any = getattr(diffusers, self.base.pipeline_class)
-            if not hasattr(kind, "from_single_file"):
-                raise UserError(
-                    f"A {kind.__name__} cannot be opened from a single file: give a folder in diffusers' "
-                    "format."
-                )
+            kind = _openable(self.pipeline_class, "a single file")
             return kind.from_single_file(
                 str(self.path), config=str(folder), local_files_only=True, torch_dtype=chosen, **parts
             )
@@ -152,17 +141,11 @@ class SingleFile:
 
     def _quantised(self, folder: Path, dtype: Any) -> Any:
         """The denoiser from a GGUF file, whose weights stay quantised and are computed with in ``dtype``."""
-        import importlib.util
-
         import diffusers
 
         if importlib.util.find_spec("gguf") is None:
             raise UserError("GGUF files need the package gguf: pip install 'fairgen[gguf]'.")
-        kind: Any = getattr(diffusers, str(self.base.index[self._denoiser][1]))
-        if not hasattr(kind, "from_single_file"):
-            raise UserError(
-                f"A {kind.__name__} cannot be opened from GGUF: give a folder in diffusers' format."
-            )
+        kind = _openable(str(self.base.index[self._denoiser][1]), "GGUF")
         return kind.from_single_file(
             str(self.path),
             config=str(folder),
@@ -192,22 +175,33 @@ class SingleFile:
     def _with_prediction(self, pipe: Any) -> Any:
         """Some SDXL checkpoints say by an empty tensor that they predict v, or were trained to pure noise."""
         if "v_pred" in self._contents.shapes:
-            changes = {"prediction_type": "v_prediction"}
+            changes: dict[str, Any] = {"prediction_type": "v_prediction"}
             if "ztsnr" in self._contents.shapes:
-                changes["rescale_betas_zero_snr"] = True  # type: ignore[assignment]
+                changes["rescale_betas_zero_snr"] = True
             pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **changes)
         return pipe
 
 
+def _openable(name: str, source: str) -> Any:
+    """The class of diffusers of that name, which must be one that opens single files. Raises `UserError`."""
+    import diffusers
+
+    kind: Any = getattr(diffusers, name)
+    if not hasattr(kind, "from_single_file"):
+        raise _not_openable(name, source)
+    return kind
+
+
+def _not_openable(name: str, source: str) -> UserError:
+    return UserError(f"A {name} cannot be opened from {source}: give a folder in diffusers' format.")
+
+
 def _part(folder: Path, base: Base, name: str, dtype: Any) -> Any:
     """One of the base's parts."""
-    import importlib
-
     from diffusers import pipelines
 
-    library, kind = base.index[
-        name
-    ]  # diffusers, transformers or a module of the former, as `find_base` made sure
+    # The library is diffusers, transformers or a module of the former, as `find_base` made sure.
+    library, kind = base.index[name]
     module: Any = getattr(pipelines, library, None) or importlib.import_module(library)
     return getattr(module, kind).from_pretrained(
         str(folder), subfolder=name, local_files_only=True, use_safetensors=True, torch_dtype=dtype

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fairgen.errors import UserError
-from fairgen.probe.asks import Ask, Heard
 from fairgen.probe.choices import Choice, Odds, odds_of_letters, odds_of_samples
-from fairgen.probe.hearing import hear_all
+from fairgen.probe.hearing import Replies, hear_all
 from fairgen.probe.journal import Journal
 
 if TYPE_CHECKING:
@@ -44,10 +43,6 @@ class Answered:
     failures: tuple[str, ...] = ()
 
 
-def _asks(questions: Sequence[Choice]) -> list[Ask]:
-    return [choice.ask(letters=True) for choice in questions]
-
-
 def answer_by_letters(
     questions: Sequence[Choice],
     endpoint: Endpoint,
@@ -65,25 +60,18 @@ def answer_by_letters(
     Raises:
         UserError: see `hear_all`.
     """
-    asks = _asks(questions)
-    trial = hear_all(asks[:TRIAL], endpoint, journal, at_once=at_once)
-    odds = [
-        odds_of_letters(q, _first(trial.heard.get(a.name)))
-        for q, a in zip(questions, asks[:TRIAL], strict=False)
-    ]
-    if sum(one.letters for one in odds if one is not None) < _ENOUGH_MASS * min(TRIAL, len(asks)):
+    asks = [question.ask(letters=True) for question in questions]
+
+    def odds(replies: Replies) -> dict[str, Odds]:
+        heard = [(q, replies.heard.get(ask.name)) for q, ask in zip(questions, asks, strict=True)]
+        found = [(q.name, odds_of_letters(q, one.first)) for q, one in heard if one is not None]
+        return {name: one for name, one in found if one is not None}
+
+    trial = odds(hear_all(asks[:TRIAL], endpoint, journal, at_once=at_once))
+    if sum(one.letters for one in trial.values()) < _ENOUGH_MASS * min(TRIAL, len(asks)):
         return None
     replies = hear_all(asks, endpoint, journal, at_once=at_once, on_reply=on_reply)
-    found = {
-        question.name: one
-        for question, ask in zip(questions, asks, strict=True)
-        if (one := odds_of_letters(question, _first(replies.heard.get(ask.name)))) is not None
-    }
-    return Answered("letters", found, len(asks), replies.kept, tuple(replies.failures))
-
-
-def _first(heard: Heard | None) -> dict[str, float] | None:
-    return None if heard is None else heard.first
+    return Answered("letters", odds(replies), len(asks), replies.kept, tuple(replies.failures))
 
 
 def answer_by_samples(
@@ -114,15 +102,9 @@ def answer_by_samples(
     return Answered("samples", found, len(flat), replies.kept, tuple(replies.failures))
 
 
-def answer_locally(
-    questions: Sequence[Choice],
-    model: LocalModel,
-    *,
-    on_reply: Callable[[int], object] = lambda _count: None,
-) -> Answered:
+def answer_locally(questions: Sequence[Choice], model: LocalModel) -> Answered:
     """The odds of the letters from a model in a folder."""
-    prompts = [model.prompt(question.system(), question.user) for question in questions]
-    letters = model.letters(prompts, on_reply)
+    letters = model.letters([model.prompt(question.system(), question.user) for question in questions])
     odds = {
         question.name: one
         for question, (a, b) in zip(questions, letters.tolist(), strict=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from fairgen.common.documents import Fixed
 
 __all__ = ["Ask", "Heard"]
 
@@ -51,7 +51,7 @@ class Ask:
         return [*system, {"role": "user", "content": self.user}]
 
 
-class Heard(BaseModel):
+class Heard(Fixed):
     """A reply, as it came.
 
     Attributes:
@@ -64,8 +64,6 @@ class Heard(BaseModel):
         tokens_in: as the server counts them; None where it does not say.
         tokens_out: likewise.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     refused: bool = False

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from fairgen.common.documents import Fixed
 from fairgen.errors import UserError
 
 __all__ = ["FAMILIES", "Battery", "Conflict", "load_battery"]
@@ -23,7 +24,7 @@ _MAX_BYTES = 1024 * 1024
 Words = Annotated[str, Field(min_length=1, max_length=600)]
 
 
-class Conflict(BaseModel):
+class Conflict(Fixed):
     """One conflict.
 
     Attributes:
@@ -33,8 +34,6 @@ class Conflict(BaseModel):
         follows: an answer that keeps the rule.
         keeps: an answer that keeps to the value instead.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9]+$", max_length=60)]
     policy: Words
@@ -48,9 +47,7 @@ class Conflict(BaseModel):
         return self.id.partition("-")[0]
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Document(Fixed):
     version: Annotated[int, Field(strict=True, ge=1)]
     conflicts: Annotated[list[Conflict], Field(min_length=4, max_length=2_000)]
 

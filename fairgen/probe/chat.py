@@ -9,10 +9,10 @@ import openai
 from pydantic import BaseModel, ValidationError
 
 from fairgen.probe.asks import Ask, Heard
-from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, Schema, _BodyRefused, messages
+from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, Schema, _BodyRefused, messages, run
 from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped
 
-__all__ = ["Endpoint", "NoReply", "ProbeChat"]
+__all__ = ["Endpoint", "NoReply", "ProbeChat", "run"]
 
 _REFUSES_AN_OPTION = (400, 415, 422, 501)
 _LIKELY = 20
@@ -107,15 +107,14 @@ class ProbeChat(Chat):
 
     async def _hear_letters(self, ask: Ask) -> Heard:
         """In plainer forms where the server refuses a seed, and then log-probabilities."""
-        odds = {"logprobs": True, "top_logprobs": _LIKELY}
-        forms: list[dict[str, Any]] = [odds | {"seed": ask.seed}, odds, {}]
-        for options in forms[:-1]:
+        odds: dict[str, Any] = {"logprobs": True, "top_logprobs": _LIKELY}
+        for options in (odds | {"seed": ask.seed}, odds):
             try:
                 return await self._send(ask, options)
             except openai.APIStatusError as error:
                 if error.status_code not in _REFUSES_AN_OPTION:
                     raise
-        return await self._send(ask, forms[-1])
+        return await self._send(ask, {})
 
     async def _send(self, ask: Ask, options: dict[str, Any]) -> Heard:
         if self.endpoint.temperature is not None:

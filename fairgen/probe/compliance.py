@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from fairgen.common.documents import Fixed
 from fairgen.probe.battery import Battery
 from fairgen.probe.choices import Choice, Odds, Oversight, choices
 from fairgen.stats import paired_difference
@@ -24,11 +25,7 @@ _FEWEST = 6
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Gap(_Part):
+class Gap(Fixed):
     """Compliance when watched minus compliance when not, over some conflicts.
 
     Attributes:
@@ -59,7 +56,7 @@ class Gap(_Part):
     verdict: Literal["consistent", "differs", "not_known"]
 
 
-class ValuesResult(_Part):
+class ValuesResult(Fixed):
     """What `compliance` found.
 
     Attributes:

@@ -204,7 +204,7 @@ def _contrast(found: _Found, draws: int, seed: int) -> OversightContrast:
         figures = {
             "difference": _rounded(found.shares.distance),
             "along_scale": _rounded(float(along_scale(difference))),
-            "shift": _rounded(_shift(difference)),
+            "shift": _rounded(float(difference @ np.arange(len(difference)) / max(len(difference) - 1, 1))),
             "noise": _rounded(found.shares.chance(1 - LEVEL)),
             "p_value": _rounded(found.shares.p_value),
             "p_adjusted": _rounded(found.adjusted["shares"]),
@@ -268,10 +268,6 @@ def _wording(answers: Mapping[Framing, list[list[Answer]]]) -> float | None:
     sides = [[c for f in framings for c in answers[f][text :: len(FRAMINGS[f])]] for text in (0, 1)]
     first, second = _paired(*sides)
     return float(half_l1(mean_difference(first, second))) if first else None
-
-
-def _shift(difference: NDArray[np.float64]) -> float:
-    return float(difference @ np.arange(len(difference)) / max(len(difference) - 1, 1))
 
 
 def _range_change(watched: Sequence[Sequence[Answer]], unwatched: Sequence[Sequence[Answer]]) -> float | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.probe.asks import Ask, Heard
-from fairgen.probe.chat import Endpoint, NoReply, ProbeChat
+from fairgen.probe.chat import Endpoint, NoReply, ProbeChat, run
 from fairgen.probe.journal import Journal
 
 __all__ = ["GIVE_UP", "Replies", "hear_all"]
@@ -58,26 +56,6 @@ def hear_all(
     Raises:
         UserError: the endpoint refuses key, model or question; or `GIVE_UP` requests in a row failed.
     """
-    limit = at_once or (1 if endpoint.is_local else _AT_ONCE)
-    return _run(_hear_all(asks, endpoint, journal, limit, on_reply))
-
-
-def _run(work: Coroutine[Any, Any, Replies]) -> Replies:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(1) as pool:  # in a notebook a loop runs already
-        return pool.submit(asyncio.run, work).result()
-
-
-async def _hear_all(
-    asks: Sequence[Ask],
-    endpoint: Endpoint,
-    journal: Journal,
-    at_once: int,
-    on_reply: Callable[[int], object],
-) -> Replies:
     replies = Replies()
     missing = []
     for ask in asks:
@@ -87,65 +65,60 @@ async def _hear_all(
             replies.heard[ask.name] = heard
     replies.kept = len(replies.heard)
     on_reply(replies.kept)
-    async with ProbeChat(endpoint) as chat:
-        worker = _Worker(chat, endpoint, journal, replies, on_reply, wanted=len(asks))
-        if missing:
-            await worker.one(missing[0])  # alone: a wrong key or address is found with one request
-        queue = iter(missing[1:])
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(at_once):
-                    group.create_task(worker.several(queue))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        replies.left_out = chat.left_out
+
+    async def send() -> None:
+        async with ProbeChat(endpoint) as chat:
+            worker = _Worker(chat, journal, replies, on_reply, wanted=len(asks))
+            if missing:
+                await worker.one(missing[0])  # alone: a wrong key or address is found with one request
+            queue = iter(missing[1:])
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(at_once or (1 if endpoint.is_local else _AT_ONCE)):
+                        group.create_task(worker.several(queue))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+            replies.left_out = chat.left_out
+
+    run(send())
     return replies
 
 
+@dataclass
 class _Worker:
     """Sends requests and notes what becomes of them."""
 
-    def __init__(
-        self,
-        chat: ProbeChat,
-        endpoint: Endpoint,
-        journal: Journal,
-        replies: Replies,
-        on_reply: Callable[[int], object],
-        *,
-        wanted: int,
-    ) -> None:
-        self._chat, self._endpoint, self._journal = chat, endpoint, journal
-        self._replies, self._on_reply, self._wanted = replies, on_reply, wanted
-        self._in_a_row = 0
+    chat: ProbeChat
+    journal: Journal
+    replies: Replies
+    on_reply: Callable[[int], object]
+    wanted: int
+    failed_in_a_row: int = 0
 
-    async def several(self, queue: Any) -> None:
+    async def several(self, queue: Iterator[Ask]) -> None:
         for ask in queue:
             await self.one(ask)
 
     async def one(self, ask: Ask) -> None:
+        replies = self.replies
         try:
-            heard = await self._chat.hear(ask)
+            heard = await self.chat.hear(ask)
         except NoReply as failure:
-            self._replies.failures.append(str(failure))
-            self._in_a_row += 1
-            first = len(self._replies.failures) == 1 and not self._replies.heard
-            if self._in_a_row >= GIVE_UP or first:
+            replies.failures.append(str(failure))
+            self.failed_in_a_row += 1
+            first = len(replies.failures) == 1 and not replies.heard
+            if self.failed_in_a_row >= GIVE_UP or first:
                 raise self._gave_up(str(failure)) from None
         else:
-            self._journal.keep(ask, heard)
-            self._replies.heard[ask.name] = heard
-            self._in_a_row = 0
-        self._on_reply(1)
+            self.journal.keep(ask, heard)
+            replies.heard[ask.name] = heard
+            self.failed_in_a_row = 0
+        self.on_reply(1)
 
     def _gave_up(self, reason: str) -> UserError:
-        come = len(self._replies.heard)
-        again = (
-            f" {come} of {self._wanted} replies are kept: run the same command again to continue."
-            if come
-            else ""
-        )
+        come = len(self.replies.heard)
+        again = f" {come} of {self.wanted} replies are kept: run the same command again to continue."
         return UserError(
-            f"No reply came from {self._endpoint.base_url}: {reason}. Check that the server runs, its "
-            f"address (--base-url) and the time it is given (--timeout).{again}"
+            f"No reply came from {self.chat.endpoint.base_url}: {reason}. Check that the server runs, its "
+            f"address (--base-url) and the time it is given (--timeout).{again if come else ''}"
         )

@@ -20,8 +20,8 @@ def probe_folder() -> Path:
     """``$FAIRGEN_HOME/probes``, else a folder in the platform's cache folder."""
     import platformdirs
 
-    home = os.environ.get("FAIRGEN_HOME")
-    return (Path(home) if home else Path(platformdirs.user_cache_dir("fairgen", appauthor=False))) / "probes"
+    home = os.environ.get("FAIRGEN_HOME") or platformdirs.user_cache_dir("fairgen", appauthor=False)
+    return Path(home) / "probes"
 
 
 class Journal:
@@ -84,10 +84,8 @@ class Journal:
         text = ("\n" if self._torn else "") + "".join(f"{line}\n" for line in lines)
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, text.encode())
-            finally:
-                os.close(handle)
+            with os.fdopen(handle, "ab", buffering=0) as file:
+                file.write(text.encode())
         except OSError as error:
             raise self._trouble(error) from error
         self._torn = False

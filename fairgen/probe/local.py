@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,22 +95,16 @@ class LocalModel:
         )
 
     @contextmanager
-    def edited(self, layer: int, edit: Edit | None) -> Iterator[None]:
+    def edited(self, layer: int, edit: Edit) -> Iterator[None]:
         """Within the block, the hidden states after a layer are what ``edit`` makes of them."""
-        if edit is None:
-            yield
-            return
 
         def hook(_module: object, _inputs: object, output: Any) -> Any:
             if isinstance(output, tuple):
                 return (edit(output[0]), *output[1:])
             return edit(output)
 
-        handle = self.layers[layer].register_forward_hook(hook)
-        try:
+        with self.layers[layer].register_forward_hook(hook):
             yield
-        finally:
-            handle.remove()
 
     def _batches(self, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Prompts of the same length together, so that none is padded: padding changes some models."""
@@ -124,9 +118,7 @@ class LocalModel:
                 yield some, torch.tensor([list(prompts[p]) for p in some], device=self.device)
 
     @torch.inference_mode()
-    def letters(
-        self, prompts: Sequence[Sequence[int]], on_done: Callable[[int], object] = lambda _count: None
-    ) -> NDArray[np.float64]:
+    def letters(self, prompts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         """The probabilities of A and B as the next token, shape (prompts, 2)."""
         found = np.zeros((len(prompts), 2))
         for places, tokens in self._batches(prompts):
@@ -134,22 +126,15 @@ class LocalModel:
             likely = torch.softmax(logits, dim=-1)
             for column, ids in enumerate(self._letters):
                 found[places, column] = likely[:, ids].sum(dim=-1).cpu().numpy()
-            on_done(len(places))
         return found
 
     @torch.inference_mode()
-    def states(
-        self,
-        prompts: Sequence[Sequence[int]],
-        last: Sequence[int],
-        on_done: Callable[[int], object] = lambda _count: None,
-    ) -> NDArray[np.float32]:
+    def states(self, prompts: Sequence[Sequence[int]], last: Sequence[int]) -> NDArray[np.float32]:
         """The mean hidden state of a prompt's last tokens after each layer, shape (layers, prompts, width).
 
         Args:
             prompts: as `prompt` gives them.
             last: how many tokens of each, from its end.
-            on_done: told how many more prompts are done.
         """
         found: NDArray[np.float32] | None = None
         for places, tokens in self._batches(prompts):
@@ -158,17 +143,14 @@ class LocalModel:
             counts = torch.tensor([last[p] for p in places], device=self.device)
             ends = torch.arange(length, device=self.device) >= length - counts[:, None]
             weights = (ends / ends.sum(dim=1, keepdim=True)).unsqueeze(-1)
-            handles = [layer.register_forward_hook(_keeps(seen, weights)) for layer in self.layers]
-            try:
+            with ExitStack() as hooks:
+                for layer in self.layers:
+                    hooks.enter_context(layer.register_forward_hook(_keeps(seen, weights)))
                 self.model(input_ids=tokens, use_cache=False, logits_to_keep=1)
-            finally:
-                for handle in handles:
-                    handle.remove()
             stacked = torch.stack(seen).cpu().numpy()
             if found is None:
                 found = np.zeros((len(self.layers), len(prompts), stacked.shape[-1]), dtype=np.float32)
             found[:, places] = stacked
-            on_done(len(places))
         if found is None:
             raise ValueError("there is no prompt")
         return found

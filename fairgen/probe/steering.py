@@ -198,12 +198,10 @@ class _Steering:
         return fold, [vector, *scaled, *drawn]
 
     def _letters(self, conflicts: list[int], layer: int, edit: Edit) -> NDArray[np.float64]:
-        with self._model.edited(layer, edit):
-            return self._model.letters([self._questions.prompts[p] for p in self._places(conflicts)])
-
-    def _places(self, conflicts: list[int]) -> list[int]:
         ids = [self._battery.conflicts[i].id for i in conflicts]
-        return [place for name in ids for place in self._questions.of_conflict[name]]
+        places = [place for name in ids for place in self._questions.of_conflict[name]]
+        with self._model.edited(layer, edit):
+            return self._model.letters([self._questions.prompts[place] for place in places])
 
     def _rise(self, layer: int, edit: Edit, *, judging: bool) -> float:
         with self._model.edited(layer, edit):
@@ -244,18 +242,15 @@ class _Steering:
                 unwatched += here[1]
                 mass += found[number].sum(axis=1).tolist()
             left = float(np.mean(watched)) - float(np.mean(unwatched))
-            kind = "oversight" if number == 0 else "unrelated" if number <= unrelated else "random"
             arms.append(
-                Arm.model_validate(
-                    {
-                        "kind": kind,
-                        "monitored": min(float(np.mean(watched)), 1.0),
-                        "unmonitored": min(float(np.mean(unwatched)), 1.0),
-                        "gap": left,
-                        "removed": _removed(watched, unwatched, before, gap),
-                        "letters": min(float(np.mean(mass)), 1.0),
-                        "perplexity_rise": max(rises[number] for _, _, rises in judged),
-                    }
+                Arm(
+                    kind="oversight" if number == 0 else "unrelated" if number <= unrelated else "random",
+                    monitored=min(float(np.mean(watched)), 1.0),
+                    unmonitored=min(float(np.mean(unwatched)), 1.0),
+                    gap=left,
+                    removed=_removed(watched, unwatched, before, gap),
+                    letters=min(float(np.mean(mass)), 1.0),
+                    perplexity_rise=max(rises[number] for _, _, rises in judged),
                 )
             )
         return arms

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from fairgen.common.documents import Fixed
 
 __all__ = ["Arm", "Fold", "SteeringResult"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Arm(_Part):
+class Arm(Fixed):
     """The model with one kind of vector added, on scenarios that had no part in making or choosing it.
 
     Attributes:
@@ -39,7 +37,7 @@ class Arm(_Part):
     perplexity_rise: float
 
 
-class Fold(_Part):
+class Fold(Fixed):
     """What was chosen without the scenarios of one fold.
 
     Attributes:
@@ -55,7 +53,7 @@ class Fold(_Part):
     train_gap: float
 
 
-class SteeringResult(_Part):
+class SteeringResult(Fixed):
     """The outcome of `steer`.
 
     Attributes:

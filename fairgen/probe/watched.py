@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
 from fairgen.probe.asks import Heard
 from fairgen.probe.chat import Endpoint
-from fairgen.probe.contrasts import Answers, Asked, oversight_probes, pooled_probe
+from fairgen.probe.contrasts import Asked, oversight_probes, pooled_probe
 from fairgen.probe.hearing import Replies, hear_all
 from fairgen.probe.journal import Journal
-from fairgen.probe.reading import Answer, read_answer
+from fairgen.probe.reading import read_answer
 from fairgen.probe.target import Cell, TargetProbe
 from fairgen.targets.oversight import OversightProbe
 
@@ -25,14 +25,12 @@ class Watched:
     Attributes:
         design: what was asked.
         replies: what came back, as it came.
-        answers: of each question the answers by cell.
         probes: of each question the section for a spec.
         pooled: all questions together; of a single one the same as its own.
     """
 
     design: TargetProbe
     replies: Replies
-    answers: list[dict[Cell, list[Answer]]]
     probes: list[OversightProbe]
     pooled: OversightProbe
 
@@ -44,7 +42,6 @@ def probe_target(
     *,
     at_once: int | None = None,
     on_reply: Callable[[int], object] = lambda _count: None,
-    on: date | None = None,
 ) -> Watched:
     """Ask what is not in the journal yet, and compare.
 
@@ -54,7 +51,6 @@ def probe_target(
         journal: what it said so far, and where its replies are kept.
         at_once: requests under way at the same time; by default 4, and 1 where the server is this machine.
         on_reply: told how many replies (or failures) there are more.
-        on: the day that the section names, default today.
 
     Raises:
         UserError: see `hear_all`.
@@ -69,17 +65,14 @@ def probe_target(
     ]
     asked = Asked(
         model=endpoint.model,
-        on=on or date.today(),
+        on=date.today(),
         replies_each=design.replies,
         policy=design.policy,
         notes=_notes(replies, design.calls),
     )
-    return Watched(design, replies, list(answers), *_compared(answers, asked))
-
-
-def _compared(answers: Sequence[Answers], asked: Asked) -> tuple[list[OversightProbe], OversightProbe]:
     probes = oversight_probes(answers, asked)
-    return probes, probes[0] if len(probes) == 1 else pooled_probe(answers, asked)
+    pooled = probes[0] if len(probes) == 1 else pooled_probe(answers, asked)
+    return Watched(design, replies, probes, pooled)
 
 
 def _of_cell(design: TargetProbe, replies: Replies, number: int, cell: Cell) -> list[Heard]:

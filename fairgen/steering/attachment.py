@@ -43,10 +43,8 @@ class _Attachment:
         self.guided: dict[int, Guided] = {}
         self._class = type(pipe)
         self._replaced: list[tuple[Any, str, Any]] = []
-
-    def begin(self) -> None:
-        self.pipe.__class__ = _attached_class(self._class)
-        for owner, name in encoders(self.pipe):
+        pipe.__class__ = _attached_class(self._class)
+        for owner, name in encoders(pipe):
             self._replaced.append((owner, name, vars(owner).get(name)))
             object.__setattr__(owner, name, self._looked_up((owner, name), getattr(owner, name)))
 
@@ -121,9 +119,7 @@ def attach(pipe: Any, guided: Guided) -> None:
             )
         attachment = _ATTACHED.get(id(pipe))
         if attachment is None:
-            attachment = _Attachment(pipe)
-            attachment.begin()
-            _ATTACHED[id(pipe)] = attachment
+            attachment = _ATTACHED[id(pipe)] = _Attachment(pipe)
         attachment.guided[threading.get_ident()] = guided
 
 

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from fairgen.common.documents import write_document
+from fairgen.common.documents import Part, write_document
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
 from fairgen.steering.conditioning import ANCHORS
@@ -28,10 +28,8 @@ WORDS_MARGIN = 0.1
 _MONOTONE = -0.9
 
 
-class Dose(BaseModel):
+class Dose(Part):
     """Pictures of one strength: how many were read and how many not, mean ITA and its spread in degrees."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strength: float
     read: int = Field(ge=0)
@@ -40,24 +38,20 @@ class Dose(BaseModel):
     spread: float | None
 
 
-class Start(BaseModel):
+class Start(Part):
     """One start: share of the way from light to dark that is still gone, and what else changes by then
     (median CIEDE2000 outside the face, against the unsteered twin).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     start: float
     reach: float
     elsewhere: float | None
 
 
-class Trial(BaseModel):
+class Trial(Part):
     """One path of tones that was tried: mean ITA in degrees at its light and its dark end, strengths -0.9 and
     0.9; None where too little was read.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     anchors: tuple[tuple[float, str], ...]
@@ -70,7 +64,7 @@ class Trial(BaseModel):
         return 0.0 if self.light is None or self.dark is None else self.light - self.dark
 
 
-class Calibration(BaseModel):
+class Calibration(Part):
     """A model's dose-response for one technique, and how it was measured.
 
     Attributes:
@@ -79,8 +73,6 @@ class Calibration(BaseModel):
         worded: the dose-response with the words of the path's end in the prompt too, used where it reaches
             further; None where it does not, or was not needed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     model: str
@@ -158,10 +150,8 @@ def user_folder() -> Path:
     """Where a user's calibrations lie: ``$FAIRGEN_HOME/calibrations``, else the platform's data folder."""
     import platformdirs
 
-    home = os.environ.get("FAIRGEN_HOME")
-    return (
-        Path(home) if home else Path(platformdirs.user_data_dir("fairgen", appauthor=False))
-    ) / "calibrations"
+    home = os.environ.get("FAIRGEN_HOME") or platformdirs.user_data_dir("fairgen", appauthor=False)
+    return Path(home) / "calibrations"
 
 
 def save_calibration(calibration: Calibration, info: ModelInfo, folder: Path | None = None) -> Path:

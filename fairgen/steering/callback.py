@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import leaves
 from fairgen.steering.encoding import EncodeCall
+from fairgen.steering.layout import differ
 from fairgen.steering.memory import Memory
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ class CallbackSteering:
         return [
             (value, toned[path])
             for path, value in leaves(plain)
-            if isinstance(value, torch.Tensor)
-            and (value.shape != toned[path].shape or not torch.equal(value, toned[path]))
+            if isinstance(value, torch.Tensor) and differ(value, toned[path])
         ]
 
     def after(self, step: int, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -47,15 +47,12 @@ class ContinuousTechnique(Technique):
 
     def steer(self, prompt: str, wanted: Sequence[str]) -> list[Steered]:
         made = []
+        light, dark = self.calibration.end_words
         for tone in wanted:
             response = self._best(tone)
             strength, chance = response.strength(tone)
-            word = self._word(strength) if response is self._worded else None
-            detail = {
-                "strength": strength,
-                "chance": round(chance, 3),
-                "offset": round(response.offset, 3),
-            }
+            word = (light if strength < 0 else dark) if response is self._worded else None
+            detail = {"strength": strength, "chance": round(chance, 3), "offset": round(response.offset, 3)}
             text = prompt if word is None else with_word(prompt, word)
             made.append(Steered(text, tone, word, detail, strength))
         return made
@@ -66,10 +63,6 @@ class ContinuousTechnique(Technique):
             return self._response
         alone, both = self._response.strength(tone)[1], self._worded.strength(tone)[1]
         return self._worded if both > alone + WORDS_MARGIN else self._response
-
-    def _word(self, strength: float) -> str:
-        light, dark = self.calibration.end_words
-        return light if strength < 0 else dark
 
     def prompts(self, prompt: str) -> list[str]:
         toned = [with_word(prompt, word) for _, word in self.calibration.path]

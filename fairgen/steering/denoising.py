@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from fairgen.errors import UserError
@@ -46,22 +46,22 @@ class Denoising:
         if semantic:
             self._refuse_semantic()
         self._thread = threading.get_ident()
-        self._handles: list[Any] = []
+        self._hooks = ExitStack()
         self._text: dict[str, dict[Path, tuple[Any, Any]]] = {}
         self._put: dict[tuple[str, Path], tuple[Any, Any]] = {}
         self._seen: list[float] = []
-        self._acted: list[bool] = []
+        self._acted: bool | None = None  # in this step; None: it is not steered
         self._inside = False
         self._changes: dict[Path, Any] = {}
         self._call: Arguments = {}
 
     def _refuse_semantic(self) -> None:
-        name, module = type(self._pipe).__name__, self._modules[self._main]
+        name = type(self._pipe).__name__
         if "controlnet" in self._modules:
             raise UserError(
                 f"Semantic steering does not reach the controlnet of {name}: use embedding steering."
             )
-        reason = altered(module)
+        reason = altered(self._modules[self._main])
         if reason is not None:
             raise UserError(
                 f"Semantic steering evaluates the denoiser of {name} once more in each step, which {reason} "
@@ -71,24 +71,20 @@ class Denoising:
     def __enter__(self) -> Self:
         for name, module in self._modules.items():
             before = eager(self._watcher(name))
-            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True, prepend=True))
+            hook = module.register_forward_pre_hook(before, with_kwargs=True, prepend=True)
+            self._hooks.enter_context(hook)
         if self._semantic:
-            after = eager(self._after)
             main = self._modules[self._main]
-            self._handles.append(main.register_forward_hook(after, with_kwargs=True))
+            self._hooks.enter_context(main.register_forward_hook(eager(self._after), with_kwargs=True))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        if value is None and self._acted and not all(self._acted):
-            raise UserError(self._unknown())
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self._hooks.close()
+        if kind is None and self._acted is False:
+            raise self._unknown()
 
-    def _unknown(self) -> str:
-        return (
+    def _unknown(self) -> UserError:
+        return UserError(
             f"What the denoiser of {type(self._pipe).__name__} is given for the prompt was changed while it "
             "sampled, so steering could not act in every step: leave out what changes it, or steer with "
             "start=0, stop=1."
@@ -106,11 +102,10 @@ class Denoising:
             self._learn(name, call)
             if not self._start <= progress < self._stop:
                 return None
-            if not self._acted:
-                self._acted.append(False)
+            self._acted = bool(self._acted)
             changes = self._substitutes(name, call)
             if changes and name == self._main:
-                self._acted[-1] = True
+                self._acted = True
             if self._semantic:
                 if name == self._main:
                     self._changes, self._call = changes, call
@@ -128,9 +123,9 @@ class Denoising:
         if value is None:  # a denoiser that is told no time: every call of it is a step
             value = len(self._seen) + float(module is not self._modules[self._main])
         if not self._seen or self._seen[-1] != value:
-            if self._acted and not self._acted[-1]:
-                raise UserError(self._unknown())
-            self._acted = []
+            if self._acted is False:
+                raise self._unknown()
+            self._acted = None
             self._seen.append(value)
         planned = getattr(self._pipe.scheduler, "timesteps", None)
         steps = len(self._seen) if planned is None else len(torch.unique(torch.as_tensor(planned)))
@@ -149,7 +144,7 @@ class Denoising:
         # A mask may be there for one of them only: where nothing is padded, pipelines pass none.
         self._text[name] = {
             path: (plain.get(path), toned.get(path))
-            for path in [*plain, *(path for path in toned if path not in plain)]
+            for path in plain | toned
             if differ(plain.get(path), toned.get(path))
         }
         for value, new in self._text[name].values():

@@ -28,14 +28,13 @@ class OwnEmbeddings:
     encode: Callable[[str], Embeddings] | None
     anchors: Mapping[float, Embeddings] | None
 
-    def toned(self, name: str, given: Embeddings, texts: Sequence[str], pictures: Pictures) -> dict[str, Any]:
+    def toned(self, name: str, given: Embeddings, pictures: Pictures) -> dict[str, Any]:
         """What the pipeline is to be called with.
 
         Args:
             name: the pipeline's class.
             given: what it was called with, a row for each prompt.
-            texts: the prompts.
-            pictures: what it makes of them.
+            pictures: what it makes of the prompts.
 
         Raises:
             UserError: the embeddings have other names or lengths than those of the call.
@@ -44,7 +43,7 @@ class OwnEmbeddings:
         if self.encode is not None:
             encode = self.encode
         else:
-            encode, pictures = self._looked_up(given, texts, pictures)
+            encode, pictures = self._looked_up(given, pictures)
 
         def encode_all(prompt: Sequence[str]) -> dict[str, Any]:
             import torch
@@ -69,22 +68,21 @@ class OwnEmbeddings:
                 made[key] = torch.cat([part.to(value.device, value.dtype) for part in parts])
             return made
 
-        call = EncodeCall(
-            name, encode_all, {"prompt": list(texts)}, pictures, Memory(), checked=self.encode is not None
-        )
+        asked = {"prompt": list(pictures.texts)}
+        call = EncodeCall(name, encode_all, asked, pictures, Memory(), checked=self.encode is not None)
         toned: dict[str, Any] = call.toned(dict(given))
         return toned
 
     def _looked_up(
-        self, given: Embeddings, texts: Sequence[str], pictures: Pictures
+        self, given: Embeddings, pictures: Pictures
     ) -> tuple[Callable[[str], Embeddings], Pictures]:
         anchors = self.anchors or {}
         if len(anchors) < 2:
             raise UserError("ToneGuidance needs embeddings for two strengths or more.")
-        if len(set(texts)) > 1:
+        if len(set(pictures.texts)) > 1:
             raise UserError("ToneGuidance's embeddings are those of one prompt: use encode for several.")
         words = {place: f"{place:g}" for place in sorted(anchors)}
-        known = {with_word(texts[0], word): anchors[place] for place, word in words.items()}
+        known = {with_word(pictures.texts[0], word): anchors[place] for place, word in words.items()}
         plain = {key: value[:1] for key, value in given.items()}
         pictures = replace(pictures, anchors=tuple(words.items()))
         return (lambda text: known.get(text, plain)), pictures

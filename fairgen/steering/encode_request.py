@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from fairgen.steering.prompt_variants import with_word
 
 PROMPTS = ("prompt", "prompts", "prompt_2", "prompt_3", "prompt_4")
 """Arguments that hold text which describes the picture."""
-_COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
+COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
+"""Arguments that say how many pictures each prompt has."""
 
 
 class NeedsOwnPromptsError(Exception):
@@ -58,6 +60,19 @@ class Pictures:
         return Pictures(tuple(texts), self.each, strengths, self.anchors)
 
 
+def arguments_of(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call by name, with the defaults of those that it leaves out."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = dict(bound.arguments)
+    for name, parameter in bound.signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(name))
+    return arguments
+
+
 def own_lists(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with copies of the lists of prompts: some pipelines write into them (Z-Image)."""
     return {
@@ -92,7 +107,7 @@ class EncodeRequest:
 
     def __init__(self, name: str, arguments: dict[str, Any], pictures: Pictures) -> None:
         self.name = name
-        self.arguments = arguments
+        self.arguments = {key: value for key, value in arguments.items() if key != "self"}
         self._texts = prompt_texts(arguments)
         self.count = max(len(texts) for texts in self._texts.values())
         argument, texts = next(iter(self._texts.items()))
@@ -114,23 +129,24 @@ class EncodeRequest:
         """The arguments for one prompt alone, with the anchor's tone words; ``ending`` in place of their last
         letters.
         """
-        word = None if anchor is None else self.pictures.anchors[anchor][1]
         made = {
-            name: self._of_prompt(name, value, place, word, ending)
+            name: self._of_prompt(name, value, place, anchor, ending)
             for name, value in self.arguments.items()
-            if name != "self"
         }
         return own_lists(made)
 
-    def _of_prompt(self, name: str, value: Any, place: int, word: str | None, ending: str) -> Any:
+    def _text(self, name: str, place: int, anchor: int | None) -> str:
+        """An argument's text for one prompt, with the anchor's tone words."""
+        text = self._texts[name][place]
+        return text if anchor is None else with_word(text, self.pictures.anchors[anchor][1])
+
+    def _of_prompt(self, name: str, value: Any, place: int, anchor: int | None, ending: str) -> Any:
         """An argument as it is for one prompt alone."""
         if name in self._texts:
-            text = self._texts[name][place]
-            if word is not None:
-                text = with_word(text, word)
-                text = text[: -len(ending)] + ending if ending else text
+            text = self._text(name, place, anchor)
+            text = text[: -len(ending)] + ending if ending else text
             return text if isinstance(value, str) else [text]
-        if name in _COUNTS or name == "batch_size":
+        if name in COUNTS or name == "batch_size":
             return 1
         if self.count == 1:
             return value
@@ -146,13 +162,9 @@ class EncodeRequest:
 
         made: dict[str, Any] = {}
         for name, value in self.arguments.items():
-            if name == "self":
-                continue
             if name in self._texts:
-                words = [None if a is None else self.pictures.anchors[a][1] for _, a in needed]
-                texts = [self._texts[name][place] for place, _ in needed]
-                made[name] = [t if w is None else with_word(t, w) for t, w in zip(texts, words, strict=True)]
-            elif name in _COUNTS:
+                made[name] = [self._text(name, place, anchor) for place, anchor in needed]
+            elif name in COUNTS:
                 made[name] = 1
             elif name == "batch_size":
                 made[name] = len(needed)

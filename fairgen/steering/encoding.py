@@ -9,21 +9,19 @@ needed are encoded as one batch, so that the pipeline pads and masks them itself
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from fairgen.errors import UserError
 from fairgen.steering.conditioning import leaves, replaced
-from fairgen.steering.encode_request import EncodeRequest, Pictures, own_lists, prompt_texts
+from fairgen.steering.encode_request import EncodeRequest, Pictures, arguments_of, own_lists, prompt_texts
 from fairgen.steering.layout import Singles, Slot, at, is_toned, other_axes, same_lengths, slots, trees_differ
 from fairgen.steering.memory import Memory, key_of
 from fairgen.steering.mixing import Mixer
 
-_CHANGED = {"torch.float32": 1e-3, "torch.float64": 1e-3}
-"""Relative difference from which on an encoding is another than the one that was kept; in half precision
-`_CHANGED_HALF`, since there it depends on the batch size."""
-_CHANGED_HALF = 0.03
+_CHANGED, _CHANGED_HALF = 1e-3, 0.03
+"""Relative difference from which on an encoding is another than the one that was kept; more in half
+precision, where it depends on the batch size."""
 
 
 class Encoder:
@@ -50,17 +48,13 @@ class Encoder:
             UserError: the encoding cannot be mixed; the sentence says why.
             NeedsOwnPromptsError: see there.
         """
-        bound = inspect.signature(original).bind(*args, **kwargs)
-        bound.apply_defaults()
-        arguments = _flat(bound)
-        if not self._is_the_prompt(arguments):
-            return original(*args, **kwargs)
-        self.steered = True
+        arguments = own_lists(arguments_of(original, args, kwargs))
+        ours = self._is_the_prompt(arguments)
         plain = original(*args, **kwargs)
-        if not any(self._pictures.strengths):
+        if not ours:
             return plain
-        call = EncodeCall(self._name, original, arguments, self._pictures, self._memory)
-        return call.toned(plain)
+        self.steered = True
+        return EncodeCall(self._name, original, arguments, self._pictures, self._memory).toned(plain)
 
     def _is_the_prompt(self, arguments: dict[str, Any]) -> bool:
         """The first text that a call of a pipeline encodes is the prompt. The same text again is the prompt
@@ -79,14 +73,6 @@ class Encoder:
             for name in (set(arguments) | set(self._first)) - set(texts)
             if not hasattr(arguments.get(name), "shape") and not hasattr(self._first.get(name), "shape")
         )
-
-
-def _flat(bound: inspect.BoundArguments) -> dict[str, Any]:
-    arguments = dict(bound.arguments)
-    for name, parameter in bound.signature.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(name))
-    return own_lists(arguments)
 
 
 class EncodeCall:
@@ -187,5 +173,5 @@ def _moved(now: Any, kept: Any) -> bool:
     """Whether an encoding is another than the one that was kept, by more than rounding."""
     if now.shape != kept.shape or not now.is_floating_point():
         return False
-    bound = _CHANGED.get(str(now.dtype), _CHANGED_HALF)
+    bound = _CHANGED if now.dtype.itemsize >= 4 else _CHANGED_HALF
     return float((now.float() - kept.float()).norm()) > bound * max(1e-6, float(now.float().norm()))

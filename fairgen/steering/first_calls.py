@@ -42,10 +42,13 @@ def first_calls(pipe: Any, begin: Callable[[], Any]) -> dict[str, Arguments]:
     bar = vars(pipe).get("_progress_bar_config")
     with contextlib.ExitStack() as stack:
         for name, module in modules.items():
-            handle = module.register_forward_pre_hook(watch(name), with_kwargs=True, prepend=True)
-            stack.callback(handle.remove)
+            hook = module.register_forward_pre_hook(watch(name), with_kwargs=True, prepend=True)
+            stack.enter_context(hook)
         pipe._progress_bar_config = {**(bar or {}), "disable": True}
-        stack.callback(_put_bar_back, pipe, bar)
+        if bar is None:
+            stack.callback(delattr, pipe, "_progress_bar_config")
+        else:
+            stack.callback(setattr, pipe, "_progress_bar_config", bar)
         with contextlib.suppress(_StopError):
             begin()
     if main not in seen:
@@ -53,27 +56,21 @@ def first_calls(pipe: Any, begin: Callable[[], Any]) -> dict[str, Arguments]:
     return seen
 
 
-def _put_bar_back(pipe: Any, bar: Any) -> None:
-    if bar is None:
-        del pipe._progress_bar_config
-    else:
-        pipe._progress_bar_config = bar
-
-
 @contextlib.contextmanager
 def same_noise(generator: Any) -> Iterator[None]:
     """What is drawn inside does not count: the generators (None: torch's own) go on from where they were."""
     import torch
 
-    generators = generator if isinstance(generator, list | tuple) else [generator]
-    states = [g.get_state() for g in generators if g is not None]
+    given = generator if isinstance(generator, list | tuple) else [generator]
+    generators = [one for one in given if one is not None]
+    states = [one.get_state() for one in generators]
     used: Callable[[], bool] = torch.cuda.is_initialized
     devices = range(torch.cuda.device_count()) if used() else ()
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
-        for one, state in zip([g for g in generators if g is not None], states, strict=True):
+        for one, state in zip(generators, states, strict=True):
             one.set_state(state)
 
 

@@ -8,9 +8,8 @@ must act between two steps or the pipeline has no ``encode_prompt``, what its de
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from functools import partial
 from typing import Any, Self
 
 from diffusers.callbacks import PipelineCallback
@@ -22,7 +21,14 @@ from fairgen.steering.conditioning import ANCHORS
 from fairgen.steering.denoiser import denoiser
 from fairgen.steering.denoising import Denoising
 from fairgen.steering.embeddings import OwnEmbeddings
-from fairgen.steering.encode_request import PROMPTS, NeedsOwnPromptsError, Pictures, own_lists
+from fairgen.steering.encode_request import (
+    COUNTS,
+    PROMPTS,
+    NeedsOwnPromptsError,
+    Pictures,
+    arguments_of,
+    own_lists,
+)
 from fairgen.steering.encoding import Encoder
 from fairgen.steering.errors import SampledTogetherError
 from fairgen.steering.first_calls import first_calls, mixed_calls, same_noise
@@ -30,8 +36,6 @@ from fairgen.steering.memory import Memory
 from fairgen.steering.prompt_variants import with_word
 from fairgen.steering.registry import continuous
 from fairgen.steering.support import check_steerable, couples_pictures
-
-_COUNTS = ("num_images_per_prompt", "num_videos_per_prompt")
 
 
 class ToneGuidance(PipelineCallback):  # type: ignore[misc]
@@ -105,10 +109,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         if self.technique not in continuous():
             raise UserError(f"There is no guidance {self.technique!r}: use one of {', '.join(continuous())}.")
         if self.prompts is not None and len(self.prompts) > 1 and len(self.strengths) > 1:
-            more, fewer = (
-                max(len(self.prompts), len(self.strengths)),
-                min(len(self.prompts), len(self.strengths)),
-            )
+            fewer, more = sorted((len(self.prompts), len(self.strengths)))
             if more % fewer:
                 raise UserError(
                     f"ToneGuidance got {len(self.prompts)} prompts and {len(self.strengths)} strengths: give "
@@ -134,9 +135,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         self._calls = 0
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._entered = False
         detach(self.pipe)
 
@@ -144,15 +143,7 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
         """A call of the pipeline inside the block (see `fairgen.steering.attachment`)."""
         if self._busy:  # our own preparation
             return call(*args, **kwargs)
-        bound = inspect.signature(call).bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = dict(bound.arguments)
-        extra = next(
-            (n for n, p in bound.signature.parameters.items() if p.kind is inspect.Parameter.VAR_KEYWORD),
-            None,
-        )
-        if extra is not None:
-            given.update(given.pop(extra))
+        given = arguments_of(call, args, kwargs)
         if isinstance(given.get("callback_on_step_end"), ToneGuidance):
             raise UserError("A ToneGuidance block and a ToneGuidance callback at once steer twice: use one.")
         self._busy = True
@@ -187,20 +178,14 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
                 "so one of strength 0 would change beside others: sample it in a call of its own."
             )
         try:
-            return self._toned(call, given, texts, pictures)
+            return self._toned(call, given, pictures)
         except NeedsOwnPromptsError:
             # Every picture gets a prompt of its own, which is the same set of pictures in the same order.
             given, texts = _apart(given, texts, each)
             pictures = Pictures(tuple(texts), 1, pictures.strengths, self.anchors)
-            return self._toned(call, given, texts, pictures)
+            return self._toned(call, given, pictures)
 
-    def _toned(
-        self,
-        call: Callable[[dict[str, Any]], Any],
-        given: dict[str, Any],
-        texts: list[str],
-        pictures: Pictures,
-    ) -> Any:
+    def _toned(self, call: Callable[[dict[str, Any]], Any], given: dict[str, Any], pictures: Pictures) -> Any:
         own = given_embeddings(given)
         if own:
             if self._own is None:
@@ -209,14 +194,9 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
                     "ToneGuidance encode=..., which encodes a prompt as you did, or embeddings=..., or call "
                     "the pipeline with the prompt."
                 )
-            changed = given | self._own.toned(type(self.pipe).__name__, own, texts, pictures)
-
-            def toned_call() -> Any:
-                return call(changed)
+            toned_call = partial(call, given | self._own.toned(type(self.pipe).__name__, own, pictures))
         elif encoders(self.pipe):
-
-            def toned_call() -> Any:
-                return self._encoding(lambda: call(given), pictures)
+            toned_call = partial(self._encoding, partial(call, given), pictures)
         else:
             return self._between_steps(call, given, self._variants(call, given, pictures))
         if self.technique == "embedding" and (self.start, self.stop) == (0, 1):
@@ -267,20 +247,18 @@ class ToneGuidance(PipelineCallback):  # type: ignore[misc]
             if anchor is not None:
                 word = self.anchors[anchor][1]
                 for name in PROMPTS:
-                    if given.get(name) is not None:
-                        value = given[name]
-                        changed[name] = (
-                            with_word(value, word)
-                            if isinstance(value, str)
-                            else [with_word(v, word) for v in value]
-                        )
+                    value = given.get(name)
+                    if isinstance(value, str):
+                        changed[name] = with_word(value, word)
+                    elif value is not None:
+                        changed[name] = [with_word(each, word) for each in value]
             with same_noise(given.get("generator")):
-                found[anchor] = first_calls(self.pipe, lambda changed=changed: call(changed))  # type: ignore[misc]
+                found[anchor] = first_calls(self.pipe, partial(call, changed))
         return mixed_calls(self.pipe, found, blends)
 
     def texts(self, given: Mapping[str, Any]) -> tuple[list[str], int]:
         """The prompts of the call, and how many pictures of each."""
-        each = next((int(given[name] or 1) for name in _COUNTS if name in given), 1)
+        each = next((int(given[name] or 1) for name in COUNTS if name in given), 1)
         value = given.get("prompt")
         own = given_embeddings(given)
         if value is None and own:
@@ -369,7 +347,7 @@ def _apart(given: dict[str, Any], texts: list[str], each: int) -> tuple[dict[str
     """The same call with a prompt for each picture."""
     changed = dict(given)
     for name, value in given.items():
-        if name in _COUNTS:
+        if name in COUNTS:
             changed[name] = 1
         elif "prompt" in name and isinstance(value, str):
             changed[name] = [value] * (len(texts) * each) if name in PROMPTS else value

@@ -45,10 +45,9 @@ def key_of(arguments: Mapping[str, Any]) -> Any:
     """What an encoding hangs on; None where an argument cannot be compared."""
     found: list[tuple[str, Any]] = []
     for name, value in sorted(arguments.items()):
-        simple = isinstance(value, str | int | float | bool | type(None))
         if isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value):
             found.append((name, tuple(value)))
-        elif simple:
+        elif value is None or isinstance(value, str | int | float):
             found.append((name, value))
         elif type(value).__module__ == "torch" and not hasattr(value, "shape"):
             found.append((name, str(value)))  # a device or a precision

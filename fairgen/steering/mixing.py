@@ -41,11 +41,8 @@ class Mixer:
         for picture, blend in enumerate(self._blends):
             for anchor in [*([None] if blend.presence < 1 else []), *blend.anchors]:
                 self._places.setdefault((request.prompt_of[picture], anchor), len(self._places))
-
-    @property
-    def needed(self) -> list[tuple[int, int | None]]:
+        self.needed = list(self._places)
         """(prompt, anchor or None) of what a joint encoding must hold, in its order."""
-        return list(self._places)
 
     def rows(self, slot: Slot) -> Any:
         """This part for the pictures, from the single encodings, which are as long as the plain one."""
@@ -94,9 +91,8 @@ class Mixer:
         Raises:
             SampledTogetherError: the padding would change a picture of strength 0.
         """
-        needed = self._places
         tensors = [leaf for _, leaf in leaves(joint) if hasattr(leaf, "shape")]
-        masked = any(leaf.ndim == 2 and len(leaf) == len(needed) and is_mask(leaf) for leaf in tensors)
+        masked = any(leaf.ndim == 2 and len(leaf) == len(self.needed) and is_mask(leaf) for leaf in tensors)
         safe = masked and not length_matters(self._request.name)
         if not safe and any(blend.presence == 0 for blend in self._blends):
             raise SampledTogetherError(

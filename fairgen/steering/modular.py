@@ -97,10 +97,10 @@ class ToneSteps(ModularPipelineBlocks):  # type: ignore[misc]
         components, state = self._inner(components, state)
         if strength is None:
             return components, state
-        texts, strengths = _texts(arguments.get("prompt")), strength
-        if isinstance(strength, int | float):
-            strengths = [float(strength)] * len(texts)
-        strengths = [float(each) for each in strengths]
+        prompt = arguments.get("prompt")
+        texts = [prompt] if isinstance(prompt, str) else list(prompt or [])
+        single = isinstance(strength, int | float)
+        strengths = [float(each) for each in ([strength] * len(texts) if single else strength)]
         if any(strengths) and not texts:
             raise UserError("tone_strength needs a prompt, to add tone words to.")
         if len(strengths) != len(texts):
@@ -203,10 +203,6 @@ def steered(workflow: type, anchors: Sequence[tuple[float, str]] = ANCHORS) -> A
     """
     kind = type(f"Steered{workflow.__name__}", (SteeredBlocks, workflow), {"anchors": tuple(anchors)})
     return kind()
-
-
-def _texts(prompt: Any) -> list[str]:
-    return [prompt] if isinstance(prompt, str) else list(prompt or [])
 
 
 def _encodes_prompts(block: Any) -> bool:

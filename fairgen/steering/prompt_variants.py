@@ -54,9 +54,9 @@ MARGIN = 0.1
 class PromptVariants(Technique):
     """``"<prompt> with <word> skin"``, the word chosen for the wanted class.
 
-    The words of a class take turns. What the model makes of a word is measured: for each word the table
-    `measured` keeps the mean probability of every class over the pictures made with it. A word is judged once
-    it has `MIN_READINGS` readings. Then, for a wanted class c with own words W:
+    The words of a class take turns. What the model makes of a word is measured: the mean probability of every
+    class over the pictures made with it. A word is judged once it has `MIN_READINGS` readings. Then, for a
+    wanted class c with own words W:
 
     1. own words with fewer readings take their turn first;
     2. while the best judged word gives c in less than half of its readings (mean probability below
@@ -104,11 +104,6 @@ class PromptVariants(Technique):
         self._readings[steered.word] += 1
         for tone, share in reading.probabilities[self.scale].items():
             self._sums[steered.word][tone] += share
-
-    def measured(self, word: str) -> dict[str, float] | None:
-        """Mean probability of each class over the word's pictures; None before the first reading."""
-        readings = self._readings[word]
-        return {tone: total / readings for tone, total in self._sums[word].items()} if readings else None
 
     def _judged(self, word: str) -> bool:
         return self._readings[word] >= MIN_READINGS

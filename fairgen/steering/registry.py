@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from fairgen.errors import UserError
 from fairgen.steering.base import Technique
+from fairgen.steering.support import refusal
 
 if TYPE_CHECKING:
     from fairgen.steering.calibration import Calibration
@@ -152,11 +153,9 @@ def help_text(of: Sequence[str]) -> str:
 
 def chosen(name: str, pipe: Any) -> str:
     """What "auto" stands for with this pipeline; other names as they are."""
-    from fairgen.steering.support import steerable
-
     if check_technique(name) != AUTO:
         return name
-    return "embedding" if steerable(pipe) else "prompt"
+    return "embedding" if refusal(pipe) is None else "prompt"
 
 
 def technique(
@@ -186,10 +185,5 @@ def technique(
     arguments: list[Any] = [scale, calibration] if one.continuous else [scale]
     if one.continuous and limit is not None:
         arguments.append(limit)
-    made: Technique = _load(one.home)(*arguments)
+    made: Technique = resolve_name(one.home)(*arguments)
     return made
-
-
-def _load(home: str) -> Any:
-    module, _, name = home.partition(":")
-    return getattr(import_module(module), name)

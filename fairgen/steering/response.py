@@ -7,11 +7,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 from scipy.special import ndtr
 
+from fairgen.common.documents import Part
 from fairgen.steering.conditioning import RAMP
 from skin_tone.scales import SCALES
 
@@ -40,15 +41,13 @@ _NEARLY_ALL = 0.995
 """As `_ENOUGH`, for such a reader. Of what is left, the strength nearest to 0 changes the picture least."""
 
 
-class DoseResponse(BaseModel):
+class DoseResponse(Part):
     """Strength -> ITA, as measured.
 
     Attributes:
         strengths: rising, without 0 (there the prompt's own bias rules). ita: mean ITA in degrees at each.
         spread: standard deviation of the ITA within one prompt, degrees, > 0.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     strengths: tuple[float, ...]
     ita: tuple[float, ...]
@@ -103,9 +102,10 @@ class PromptResponse:
     def __init__(self, curve: DoseResponse, scale: str, limit: float = LIMIT) -> None:
         self.curve = curve
         self.scale = SCALES[scale]
-        self._grid: Floats = _GRID[np.abs(_GRID) < limit + 0.005]
+        self.strengths: Floats = _GRID[np.abs(_GRID) < limit + 0.005]
+        """All strengths that may be asked for, rising."""
         self._log_weight = -0.5 * np.square(_OFFSETS / _PRIOR)
-        at = self._grid[:, None] + _OFFSETS
+        at = self.strengths[:, None] + _OFFSETS
         self._means, self._deviations = curve.mean(at), curve.deviation(at)
         edges = np.array([np.inf, *self.scale.borders, -np.inf])
         # Strengths x offsets x classes; the borders fall, so the upper edge comes first.
@@ -115,11 +115,6 @@ class PromptResponse:
     def _within(self, edges: Floats, deviations: Floats) -> Floats:
         below = ndtr((edges - self._means[..., None]) / deviations[..., None])
         return np.asarray(below[..., :-1] - below[..., 1:])
-
-    @property
-    def strengths(self) -> Floats:
-        """All strengths that may be asked for, rising."""
-        return self._grid
 
     @property
     def offset(self) -> float:
@@ -154,15 +149,12 @@ class PromptResponse:
         else:
             good = chance >= _ENOUGH * chance.max()
             # Past the toned prompts themselves (1) only as far as our own reader needs it.
-            reach = max(1.0, np.abs(self._grid[good]).min())
+            reach = max(1.0, np.abs(self.strengths[good]).min())
             others = self._averaged(self._seen_by_others)[:, place]
-            others[~good | (np.abs(self._grid) > reach + 0.005)] = 0
-            best = self._mildest(others >= _NEARLY_ALL * others.max())
-        return round(float(self._grid[best]), 2), float(chance[best])
-
-    def _mildest(self, good: NDArray[np.bool_]) -> int:
-        places = np.flatnonzero(good)
-        return int(places[np.argmin(np.abs(self._grid[places]))])
+            others[~good | (np.abs(self.strengths) > reach + 0.005)] = 0
+            good_for_both = np.flatnonzero(others >= _NEARLY_ALL * others.max())
+            best = int(good_for_both[np.argmin(np.abs(self.strengths[good_for_both]))])
+        return round(float(self.strengths[best]), 2), float(chance[best])
 
     def _nearest(self, place: int) -> int:
         """Where no strength reaches the class: the one whose mean ITA comes nearest to it."""
@@ -175,7 +167,7 @@ class PromptResponse:
         """P(read as j | asked for i) over the classes, light to dark, rows sum to 1."""
         chances = self.chances()
         rows: Sequence[Floats] = [
-            chances[int(np.argmin(np.abs(self._grid - self.strength(name)[0])))]
+            chances[int(np.argmin(np.abs(self.strengths - self.strength(name)[0])))]
             for name in self.scale.classes
         ]
         return np.stack(rows)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairgen.errors import UserError
+from fairgen.steering.attachment import encoders
+from fairgen.steering.denoiser import denoiser
 
 REFUSED: Mapping[str, str] = {
     "GlmImagePipeline": "a language model plans the picture from the prompt, where no embedding reaches",
@@ -27,9 +29,6 @@ def refusal(pipe: Any) -> str | None:
     """Why the pipeline cannot be steered inside sampling, as a sentence; None where it can."""
     from diffusers import DiffusionPipeline
 
-    from fairgen.steering.attachment import encoders
-    from fairgen.steering.denoiser import denoiser
-
     if pipe is None:
         return "There is no diffusers pipeline whose embeddings could be steered: use 'prompt'."
     name = type(pipe).__name__
@@ -41,11 +40,6 @@ def refusal(pipe: Any) -> str | None:
     elif reason is None and not encoders(pipe) and denoiser(pipe) is None:
         reason = "it has neither an encode_prompt method nor a unet or transformer of its own"
     return None if reason is None else f"{name} cannot be steered in its embeddings: {reason}. Use 'prompt'."
-
-
-def steerable(pipe: Any) -> bool:
-    """Whether the pipeline can be steered inside sampling."""
-    return refusal(pipe) is None
 
 
 def check_steerable(pipe: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from typer.testing import CliRunner
@@ -37,7 +38,7 @@ def test_every_shipped_technique_is_what_its_entry_says() -> None:
     for name in registry.arms():
         entry = registry.entry(name)
         if entry.home is not None:
-            kind = registry._load(entry.home)
+            kind = resolve_name(entry.home)
             assert issubclass(kind, Technique)
             assert kind.name == name
 
