@@ -69,7 +69,8 @@ class DoseResponse(Part):
     @cached_property
     def _curve(self) -> PchipInterpolator:
         falling = isotonic_regression(np.array(self.ita), increasing=False).x
-        return PchipInterpolator(self.strengths, falling, extrapolate=False)
+        with np.errstate(over="ignore"):  # slopes that are hardly numbers count as none
+            return PchipInterpolator(self.strengths, falling, extrapolate=False)
 
     def mean(self, strength: Floats) -> Floats:
         """ITA in degrees: monotone through the measurements (isotonic regression, then Fritsch & Carlson's

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
@@ -70,6 +70,7 @@ def measured(generator: SteeredGenerator, plan: Plan = SHORT) -> tuple[Calibrati
             return stop.value, made
 
 
+@example([1e-310, 0.0, -1.0], -1.0, 0.5)
 @given(st.lists(st.floats(-89, 89), min_size=2, max_size=9), st.floats(-3, 3), st.floats(-3, 3))
 def test_a_curve_never_rises(ita: list[float], one: float, other: float) -> None:
     strengths = tuple(np.linspace(-1.2, 1.1, len(ita)).round(4).tolist())
