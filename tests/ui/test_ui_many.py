@@ -166,3 +166,31 @@ def test_a_queue_that_is_full_says_so(tmp_path: Path) -> None:
     shop.close()
     with pytest.raises(UserError, match="ending"):
         order()
+
+
+def test_a_stop_that_comes_after_the_next_order_ends_nothing(tmp_path: Path) -> None:
+    from fairgen.ui.work.audit import AuditState
+    from fairgen.ui.work.visits import Runs
+    from fairgen.ui.work.workshop import Workshop
+
+    runs, shop = Runs(tmp_path), Workshop(9)
+    run = runs.claim("ann", "audit", "x")
+
+    def steps(state: AuditState) -> Iterator[AuditState]:
+        state.state = "stopped" if run.stop.wait(0.2) else "done"
+        yield state
+
+    def order() -> Work:
+        state = AuditState(run, 1)
+        return shop.submit(run, "audit", state, lambda: steps(state))
+
+    first, known = order(), run.orders
+    shop.stop(run, known)
+    while not first.ended:
+        time.sleep(0.01)
+    second = order()
+    shop.stop(run, known)
+    while not second.ended:
+        time.sleep(0.01)
+    shop.close()
+    assert (first.state.state, second.state.state) == ("stopped", "done")

@@ -259,64 +259,6 @@ def test_a_finished_check_states_its_counts_and_its_p_value(tmp_path: Path) -> N
         assert "1 not opened" in status
 
 
-def test_a_folder_offers_models_and_files_by_their_names_in_it(tmp_path: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    from fairgen.ui.work.catalogue import MODELS, Catalogue
-    from fairgen.ui.work.engine import Engine
-
-    weight = np.zeros((2, 2), dtype="float32")
-    (tmp_path / "sub").mkdir()
-    save_file({"model.diffusion_model.x": weight}, tmp_path / "sub" / "Big one.safetensors")
-    save_file({"lora_unet_x.lora_down.weight": weight}, tmp_path / "ink.safetensors")
-    save_file({"encoder.x": weight, "decoder.x": weight}, tmp_path / "vae.safetensors")
-    save_file({"emb_params": weight}, tmp_path / "smile.safetensors")
-    (tmp_path / "sharp").mkdir()
-    (tmp_path / "sharp" / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
-    save_file({"encoder.x": weight, "decoder.x": weight}, tmp_path / "sharp" / "weights.safetensors")
-    (tmp_path / "broken.safetensors").write_bytes(b"x")
-    (tmp_path / "old.ckpt").write_bytes(b"\x80x")
-    for name in ("folder", "sub/Big one", ".hidden"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model_index.json").write_text("{}")
-    (tmp_path / "mine.yaml").write_text("model: folder\n")
-    (tmp_path / "notes.yaml").write_text("a: list\n")
-    found = Catalogue(tmp_path)
-    assert [(one.name, one.kind) for one in found.of(*MODELS)] == [
-        ("folder", "folder"),
-        ("mine.yaml", "settings"),
-        ("sub/Big one.safetensors", "file"),
-    ]
-    assert [one.name for one in found.of("LoRA")] == ["ink.safetensors"]
-    assert [one.name for one in found.of("autoencoder")] == ["sharp", "vae.safetensors"]
-    assert [one.name for one in found.of("textual inversion")] == ["smile.safetensors"]
-    assert Catalogue(None).of(*MODELS) == []
-
-    engine = Engine(folder=tmp_path)  # others can reach the server
-    assert engine.check_model("folder") == "folder"
-    assert engine.check_options({"lora": ["ink.safetensors:0.5"], "steps": 9}).lora[0].weight == 0.5
-    for model in (str(tmp_path / "folder"), "../x", "sub", "ink"):
-        with pytest.raises(UserError, match="has no model"):
-            engine.check_model(model)
-    for options, says in (
-        ({"lora": [str(tmp_path / "ink.safetensors")]}, "has no file"),
-        ({"lora": ["../ink.safetensors"]}, "has no file"),
-        ({"vae": "x"}, "has no file 'x'"),
-        ({"textual_inversion": ["../smile.safetensors:grin"]}, "has no file"),
-        ({"base": "x"}, "no option 'base'"),
-        ({"dtype": "float16"}, "no option 'dtype'"),
-        ({"offload": "model"}, "no option 'offload'"),
-        ({"compile": True}, "no option 'compile'"),
-        ({"steps": 151}, "from 1 to 150"),
-        ({"width": 4096}, "2048 pixels at most"),
-        ({"steps": "many"}, "cannot be used"),
-        ([], "by name"),
-    ):
-        with pytest.raises(UserError, match=says):
-            engine.check_options(options)
-
-
 def test_how_a_model_is_opened_goes_to_the_controls_and_back() -> None:
     from fairgen.models.options import ModelOptions
     from fairgen.ui.parts.opening import opening_options, opening_values

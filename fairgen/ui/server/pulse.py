@@ -19,9 +19,9 @@ _MOST = 30
 
 
 def pulse_route(runs: Runs, workshop: Workshop) -> Route:
-    """``POST pulse`` takes ``{"runs": [{"id", "key"}], "stop": {"id", "key"} | null}``, stops that run, and
-    answers with ``boot`` (other for each start of the server) and, for each run that these keys open, its
-    ``version`` and whether it is ``running``.
+    """``POST pulse`` takes ``{"runs": [{"id", "key"}], "stop": {"id", "key", "orders"} | null}`` and stops
+    that run, unless more orders for it came since. It answers with ``boot`` (other for each start of the
+    server) and, for each run that these keys open, its ``version`` and whether it is ``running``.
     """
     boot = secrets.token_hex(8)
 
@@ -37,7 +37,8 @@ def pulse_route(runs: Runs, workshop: Workshop) -> Route:
             return JSONResponse({"detail": "This takes an object with a list of runs."}, status_code=400)
         ended = opened(asked.get("stop"))
         if ended is not None:
-            workshop.stop(ended)
+            known = asked["stop"].get("orders")
+            workshop.stop(ended, known if isinstance(known, int) else None)
         found = {}
         for run in filter(None, map(opened, asked["runs"][:_MOST])):
             works = workshop.of(run).values()

@@ -89,7 +89,9 @@ document.addEventListener("click", (event) => {
   if (event.target.closest?.("#fg-go-on, #fg-audit-go-on, #fg-past-resume")) return sessionStorage.removeItem(STOP);
   if (!event.target.closest?.(".fg-halt")) return;
   const node = [...document.querySelectorAll(".fg-seen[data-running='1']")].find((found) => found.closest(".fg-results")?.offsetParent);
-  if (node) sessionStorage.setItem(STOP, JSON.stringify({ id: node.dataset.run, key: node.dataset.key }));
+  if (node) sessionStorage.setItem(STOP, JSON.stringify({
+    id: node.dataset.run, key: node.dataset.key, orders: Number(node.dataset.orders),
+  }));
 }, true);
 // The tab that was open, after a reload.
 document.addEventListener("click", (event) => {

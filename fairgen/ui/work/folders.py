@@ -21,6 +21,8 @@ class RunFolder:
     folder: Path
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to end the run after the batch in hand; what was made is kept."""
+    orders: int = 0
+    """How many orders for it this server has taken."""
 
     def url(self, file: str) -> str:
         """Address of one of its files, relative to the app's root."""

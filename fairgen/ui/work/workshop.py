@@ -82,6 +82,7 @@ class Workshop:
                 return known
             self.require_room()
             run.stop.clear()
+            run.orders += 1
             work = Work(run, state, steps)
             self._works = {key: old for key, old in self._works.items() if not old.ended}
             self._works[run.id, arm] = work
@@ -102,13 +103,20 @@ class Workshop:
         """Whether something of a run waits or is in hand."""
         return any(not work.ended for work in self.of(run).values())
 
-    def stop(self, run: RunFolder) -> None:
-        """End a run's orders: what waits at once, what is in hand after its batch."""
-        run.stop.set()
+    def stop(self, run: RunFolder, known: int | None = None) -> None:
+        """End a run's orders: what waits at once, what is in hand after its batch.
+
+        Args:
+            known: how many orders for the run there were when somebody asked for the stop. Where more came
+                since, the stop is too late, and nothing ends. None: it was asked for just now.
+        """
         with self._changed:
-            for work in self._works.values():  # a run that was forgotten and found again is another object
-                if work.run.id == run.id:
-                    work.run.stop.set()
+            # A run that was forgotten and found again is another object.
+            found = [run, *(work.run for work in self._works.values() if work.run.id == run.id)]
+            if known is not None and any(one.orders > known for one in found):
+                return
+            for one in found:
+                one.stop.set()
             for work in [work for work in self._waiting if work.run.id == run.id]:
                 self._waiting.remove(work)
                 self._drop(work)
