@@ -28,7 +28,7 @@ typecheck: $(VENV)/.development ## mypy --strict
 
 pytest: $(VENV)/.development ## the tests alone
 	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 2 --dist loadgroup --durations 15
-	$(BIN)/python -m pytest -m "alone and not exhaustive"
+	$(BIN)/python -m pytest -m "alone and not exhaustive" $$(grep -rl "mark\.alone" tests)
 
 test-exhaustive: $(VENV)/.development ## hundreds of damaged runs and of pairs of processes on one run, large lists (an hour)
 	$(BIN)/python -m pytest -m exhaustive --durations 10

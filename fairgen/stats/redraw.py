@@ -8,7 +8,7 @@ import numpy as np
 
 from fairgen.stats.distances import Vector, rows_of_probabilities, shares_of_target
 
-_CELLS = 8_000_000
+_CELLS = 1_000_000
 
 
 def redrawn_tv(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairgen.common.collector import uncollected_imports
+from fairgen.common.memory import keep_freed_memory
 from fairgen.errors import UserError
 from fairgen.models.kinds import REMOTE
 from fairgen.models.options import SAMPLING, ModelOptions, is_settings, read_settings
@@ -108,6 +109,8 @@ class Engine:
                 # What the page imports meanwhile is helped by it, too.
                 with uncollected_imports():
                     generator, reader = self.load(self.default), self.reader()
+                if generator.info.device == "cpu":
+                    keep_freed_memory()
                 if self.default == "embedded":
                     # The first call of a pipeline and of a reader is slow: let nobody wait for it. Whoever
                     # waits already is served sooner where only the reader is made ready, beside the sampling.
