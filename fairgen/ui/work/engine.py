@@ -104,13 +104,13 @@ class Engine:
         if "matplotlib" not in sys.modules:
             os.environ["MPLBACKEND"] = "agg"
 
+        keep_freed_memory()
+
         def load() -> None:
             try:
                 # What the page imports meanwhile is helped by it, too.
                 with uncollected_imports():
                     generator, reader = self.load(self.default), self.reader()
-                if generator.info.device == "cpu":
-                    keep_freed_memory()
                 if self.default == "embedded":
                     # The first call of a pipeline and of a reader is slow: let nobody wait for it. Whoever
                     # waits already is served sooner where only the reader is made ready, beside the sampling.
