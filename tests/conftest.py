@@ -36,8 +36,7 @@ for name in [name for name in os.environ if name.startswith("FAIRGEN_C2PA_")]:
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Sampling on the CPU takes a seventh less time, here and in every command that a test starts
-# (`fairgen.common.memory`, by the environment).
+# Freed memory is kept, here and in every command that a test starts (see `fairgen.common.memory`).
 os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
 

@@ -13,9 +13,8 @@ def keep_freed_memory() -> bool:
     """Let the C library keep up to 1 GiB of freed memory for what is asked for next, in place of giving large
     blocks back to the system at once.
 
-    Sampling on the CPU asks for the same large blocks at every step, and spends a seventh of its time on
-    fresh pages for them, which the system clears first. It holds for the whole process: a program's own
-    choice, and not a library's.
+    Sampling on the CPU asks for the same large blocks at every step, and each time the system clears fresh
+    pages for them first. It holds for the whole process: a program's own choice, and not a library's.
 
     Returns:
         Whether it could be asked for: glibc's mallopt(3) takes it, other C libraries do not.

@@ -50,6 +50,18 @@ def test_the_expected_mean_lies_on_the_ramp(law: ToneLaw, mean: float, spread: f
     assert law.low - 1e-6 <= bias.expected_mean(row) <= law.high + 1e-6
 
 
+def shares_by(law: ToneLaw, row: KnownBiasRow) -> dict[str, float]:
+    """Class of ita6 -> its probability by the law, computed apart from fairgen."""
+    from scipy.stats import truncnorm, uniform
+
+    ends = ((end - row.mean) / row.spread for end in (law.low, law.high))
+    cut, even = truncnorm(*ends, loc=row.mean, scale=row.spread), uniform(law.low, law.high - law.low)
+    share = law.uniform_share
+    borders = np.array([np.inf, *SCALES["ita6"].borders, -np.inf])
+    below = share * even.cdf(borders) + (1 - share) * cut.cdf(borders)
+    return dict(zip(CLASSES, (below[:-1] - below[1:]).tolist(), strict=True))
+
+
 def test_the_law_is_what_the_renderer_draws_from() -> None:
     from tools.portraits.contexts import CONTEXTS
     from tools.portraits.known_bias import known_bias
@@ -60,6 +72,9 @@ def test_the_law_is_what_the_renderer_draws_from() -> None:
         row = bias.rows[k]
         assert row.phrase == CONTEXTS[k].phrase
         assert bias.expected_mean(row) == pytest.approx(np.mean(drawn), abs=2)
+        read = [SCALES["ita6"].classify(ita) for ita in drawn]
+        for name, share in shares_by(bias.law, row).items():
+            assert share == pytest.approx(read.count(name) / len(read), abs=0.03)
 
 
 @pytest.mark.embedded
