@@ -185,7 +185,7 @@ def main(
         typer.Option(help="Tones by committees that left a face out: `tools.reader observe` writes them."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
-    changed: Annotated[int, typer.Option(help="Pictures of each set that are changed.")] = 60,
+    changed: Annotated[int, typer.Option(help="Pictures of each set that are changed, about.")] = 160,
     limit: Annotated[int | None, typer.Option(help="Only so many faces of each set.")] = None,
 ) -> None:
     """Measure and print."""
@@ -288,6 +288,8 @@ def page(result: dict[str, Any]) -> str:
         ("dark_called_very_light", "of those rated 4 or darker, called very light", "0"),
         ("dark_called_light", "... called light", "≤ .05"),
         ("cover_90", "90 % intervals hold", ".85 to .95"),
+        ("certain", "readings that state a certainty of 80 % and more", ""),
+        ("certain_within_half", "... within half a class", "≥ .80"),
         ("answered", "answered", "≥ .95"),
         ("not_read[light]", "not answered, light third", "differ by ≤ .03"),
         ("not_read[middle]", "... middle third", ""),

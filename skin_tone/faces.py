@@ -42,6 +42,10 @@ _ROOM = 0.25
 """Of the picture's sides, on each side: room put around a picture in which no face was found, for faces that
 its frame cuts; the detectors were trained on faces with something around them.
 """
+_MESH_ROOM = 1.5
+"""Side of the square on which the mesh is laid, in longer sides of the face: as MediaPipe's own."""
+_LARGER = 1.5
+"""By how much taller a face must be than one that the detector does not see to be the whole of it."""
 _SAME_MESH = 0.1  # of the face's height: how far two meshes of one face lie apart at most, on average
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 
@@ -89,11 +93,35 @@ class FaceFinder:
         Raises RuntimeError after :meth:`close`, and ImportError if MediaPipe does not load on this machine.
         """
         with self._lock:
-            if self._closed:
-                raise RuntimeError("this FaceFinder is closed: make a new one")
-            faces = self._look(rgb) or self._look_with_room(rgb)
+            self._must_be_open()
+            faces, seen = self._look(rgb)
+            if not seen:
+                faces = _larger(self._look_with_room(rgb), faces)
             faces = [self._laid_again(rgb, face) if _cut(face, rgb) else face for face in faces]
         return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
+
+    def lay_anew(self, rgb: RGB, face: Face, room: float = _MESH_ROOM, tilt: float = 0.0) -> Face | None:
+        """A face's mesh laid afresh on a square around it.
+
+        Args:
+            rgb: the picture, H x W x 3, uint8. Beyond its edge its nearest pixel goes on.
+            face: where it lies.
+            room: side of the square, as a multiple of the longer side of the landmarks' box.
+            tilt: radians by which the square is turned against the line of the eyes.
+
+        Returns:
+            The face as it lies now; None where no face is seen in the square, or one that lies elsewhere.
+
+        Raises:
+            RuntimeError: the finder is closed.
+        """
+        with self._lock:
+            self._must_be_open()
+            again = self._mesh_around(rgb, face, room, tilt)
+        if again is None:
+            return None
+        apart = np.linalg.norm(again.landmarks.mean(axis=0) - face.landmarks.mean(axis=0))
+        return again if apart < 2 * _SAME_MESH * face.height else None
 
     def close(self) -> None:
         """Free the graphs. May be called twice."""
@@ -109,18 +137,26 @@ class FaceFinder:
     ) -> None:
         self.close()
 
-    def _look(self, rgb: RGB) -> list[Face]:
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this FaceFinder is closed: make a new one")
+
+    def _look(self, rgb: RGB) -> tuple[list[Face], bool]:
+        """The faces, and whether the detector sees one of them, too."""
         height, width = rgb.shape[:2]
         plain = _sized(rgb)
         faces = self._placed(plain, width, height)
         # The detector works at 192 px: half the pixels are enough for it, and quicker.
         half = plain[::2, ::2] if max(plain.shape) > _TILE else plain
         detections = self._graphs.detect(np.ascontiguousarray(half))
-        faces = [f for f in faces if _detected(f, detections, width, height) or self._lies_again(rgb, f)]
+        both = [_detected(face, detections, width, height) for face in faces]
+        faces = [face for face, sure in zip(faces, both, strict=True) if sure or self._lies_again(rgb, face)]
+        alone = len(faces)
         self._add(faces, rgb, (0, 0, width, height), detections)
         tallest = max((face.height for face in faces), default=0.0)
         if tallest < _PORTRAIT_SHARE * height:
             self._search_tiles(faces, rgb)
+        seen = any(both) or len(faces) > alone
         if not faces:
             for view in _raised(plain):
                 size = (width / view.shape[1], height / view.shape[0])
@@ -128,23 +164,22 @@ class FaceFinder:
                 faces = [_scaled(f, size, width, height) for f in found if self._lies_again(view, f)]
                 if faces:
                     break
-        return faces
+        return faces, seen
 
     def _look_with_room(self, rgb: RGB) -> list[Face]:
         """Faces in the picture with its edge repeated around it, moved back to the picture."""
         height, width = rgb.shape[:2]
         down, across = round(_ROOM * height), round(_ROOM * width)
         wide = np.pad(rgb, ((down, down), (across, across), (0, 0)), mode="edge")
-        moved = (_face(face.landmarks - (across, down), width, height) for face in self._look(wide))
+        found, _ = self._look(wide)
+        moved = (_face(face.landmarks - (across, down), width, height) for face in found)
         return [face for face in moved if face is not None]
 
     def _laid_again(self, rgb: RGB, face: Face) -> Face:
         """A face that the frame cuts, its mesh laid on an upright cut-out with the picture's edge repeated:
         there it comes to lie as it does in the whole picture.
         """
-        box = np.array([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
-        eyes = np.array([face.landmarks[33], face.landmarks[263]])
-        again = self._upright_mesh(rgb, box, eyes)
+        again = self._upright_mesh(rgb, *_box_and_eyes(face.landmarks))
         if again is None:
             return face
         apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
@@ -155,13 +190,24 @@ class FaceFinder:
 
         On a face it does; on a pattern that looks like one it lies elsewhere, or nowhere.
         """
-        box = np.array([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
-        eyes = np.array([face.landmarks[33], face.landmarks[263]])
-        again = self._upright_mesh(view, box, eyes)
+        again = self._upright_mesh(view, *_box_and_eyes(face.landmarks))
         if again is None:
             return False
         apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
         return bool(apart < _SAME_MESH * face.height)
+
+    def _mesh_around(self, rgb: RGB, face: Face, room: float, tilt: float) -> Face | None:
+        """The mesh laid on a square around a face; see `lay_anew`."""
+        box, eyes = _box_and_eyes(face.landmarks)
+        middle = box.mean(axis=0)
+        across, down = eyes[1] - eyes[0]
+        points = self._graphs.mesh_in(
+            rgb,
+            (float(middle[0]), float(middle[1])),
+            room * float((box[1] - box[0]).max()),
+            float(np.arctan2(down, across)) + tilt,
+        )
+        return None if points is None else _face(points, rgb.shape[1], rgb.shape[0])
 
     def _search_tiles(self, faces: list[Face], rgb: RGB) -> None:
         """Tiles of the picture at a quarter of its size, at half, and as it is: large faces first."""
@@ -211,10 +257,24 @@ class FaceFinder:
         return None
 
 
+def _box_and_eyes(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The corners of the box around a mesh, and the outer corners of its eyes, each 2 x 2."""
+    box = np.array([landmarks.min(axis=0), landmarks.max(axis=0)])
+    return box, np.array([landmarks[33], landmarks[263]])
+
+
 def _cut(face: Face, rgb: RGB) -> bool:
     """Whether a part of the face lies outside the picture, or at its very edge."""
     low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
     return bool((low < 1).any() or (high > np.array([rgb.shape[1], rgb.shape[0]]) - 2).any())
+
+
+def _larger(faces: list[Face], others: list[Face]) -> list[Face]:
+    """``faces``, if the largest of them is so much taller than that of ``others`` that those are parts of it:
+    nostrils and lips of a close-up can pass for eyes and mouth.
+    """
+    tallest = [max((face.height for face in some), default=0.0) for some in (faces, others)]
+    return faces if tallest[0] > _LARGER * tallest[1] else others
 
 
 def _scaled(face: Face, size: tuple[float, float], width: int, height: int) -> Face:

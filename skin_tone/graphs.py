@@ -69,6 +69,34 @@ class Graphs:
         """As `meshes`, at most one: for a view cut out around a face."""
         return self._run("one", view)
 
+    def mesh_in(
+        self, view: RGB, centre: tuple[float, float], side: float, angle: float
+    ) -> NDArray[np.float64] | None:
+        """As `mesh`, on a square that the caller names: no detector looks for the face.
+
+        Args:
+            view: H x W x 3, uint8. Where the square goes beyond it, its nearest pixel goes on.
+            centre: of the square, x and y in pixels.
+            side: of the square, in pixels.
+            angle: by which the square, and the face in it, is turned clockwise, in radians.
+
+        Returns:
+            (468, 2) x, y in pixels of ``view``, or None where no face is seen.
+        """
+        height, width = view.shape[:2]
+        _mediapipe()
+        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+
+        square = NormalizedRect(
+            x_center=centre[0] / width,
+            y_center=centre[1] / height,
+            width=side / width,
+            height=side / height,
+            rotation=angle,
+        )
+        found = self._run("within", {"image": view, "roi": square})
+        return found[0] * (width, height) if found else None
+
     def detect(self, view: RGB) -> list[Detection]:
         """Faces down to about a twentieth of the view."""
         return self._run("detector", view)
@@ -79,7 +107,7 @@ class Graphs:
             graph.close()
         self._made.clear()
 
-    def _run(self, name: str, view: RGB) -> list[Any]:
+    def _run(self, name: str, view: RGB | dict[str, Any]) -> list[Any]:
         if name in self._settled:
             return self._read(name, view)
         # A graph still has parts to open until it has found its first face, and each says so on standard
@@ -98,6 +126,8 @@ class Graphs:
             return solutions.face_detection.FaceDetection(
                 model_selection=1, min_detection_confidence=_DETECTION_SCORE
             )
+        if name == "within":
+            return _mesh_within()
         return solutions.face_mesh.FaceMesh(
             static_image_mode=True,
             max_num_faces=self._max_faces if name == "many" else 1,
@@ -106,14 +136,47 @@ class Graphs:
             min_tracking_confidence=_PRESENCE_SCORE,
         )
 
-    def _read(self, name: str, view: RGB) -> list[Any]:
+    def _read(self, name: str, view: RGB | dict[str, Any]) -> list[Any]:
         result = self._made[name].process(view)
         if name == "detector":
             return [_detection(raw) for raw in result.detections or []]
-        return [
-            np.array([(p.x, p.y) for p in mesh.landmark[:LANDMARKS]], dtype=np.float64)
-            for mesh in result.multi_face_landmarks or []
-        ]
+        if name == "within":
+            return [] if result.landmarks is None else [_points(result.landmarks)]
+        return [_points(mesh) for mesh in result.multi_face_landmarks or []]
+
+
+_WITHIN = """
+input_stream: "image"
+input_stream: "roi"
+input_side_packet: "with_attention"
+output_stream: "landmarks"
+node {
+  calculator: "FaceLandmarkCpu"
+  input_stream: "IMAGE:image"
+  input_stream: "ROI:roi"
+  input_side_packet: "WITH_ATTENTION:with_attention"
+  output_stream: "LANDMARKS:landmarks"
+}
+"""
+"""The second half of face mesh alone: the mesh of the face in a square that is given."""
+
+
+def _mesh_within() -> Any:
+    _mediapipe()
+    from google.protobuf import text_format  # type: ignore[import-untyped]
+    from mediapipe.framework import calculator_pb2
+    from mediapipe.python.solution_base import SolutionBase
+
+    return SolutionBase(
+        graph_config=text_format.Parse(_WITHIN, calculator_pb2.CalculatorGraphConfig()),
+        calculator_params={"facelandmarkcpu__ThresholdingCalculator.threshold": _PRESENCE_SCORE},
+        side_inputs={"with_attention": False},
+        outputs=["landmarks"],
+    )
+
+
+def _points(mesh: Any) -> NDArray[np.float64]:
+    return np.array([(p.x, p.y) for p in mesh.landmark[:LANDMARKS]], dtype=np.float64)
 
 
 def _detection(raw: Any) -> Detection:

@@ -3,9 +3,10 @@
 Generators tone-map, lift dark skin and add gloss; there is no light to be undone. What can be learnt is how
 people who discount gloss, shadow and coloured light judge such skin. `Observer` is a committee of Gaussian
 processes (Rasmussen & Williams 2006, chapter 2) over the numbers of `appearance`, fitted on some 1,000 faces,
-most of them rated by a vision-language model, in many looks each (`python -m tools.reader observe`). Its mean
-function is the plain reading, so that a face unlike all of those is answered by its plain colour: the
-correction fades with distance, and the interval widens.
+most of them rated by a vision-language model, in many looks each (`python -m tools.reader observe`). How a
+face was exposed says little of its skin, so some members do not know it, and the rest know less of it
+(`evened`). The mean function is the plain reading, so that a face unlike all of those is answered by its
+plain colour: the correction fades with distance, and the interval widens.
 
 NumPy only, and no product goes through BLAS: what is read must not depend on the number of threads.
 """
@@ -35,6 +36,21 @@ _PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "L
 """The darker middle of the skin, its third and fourth eighth by lightness: neither gloss nor deep shadow, and
 less lifted by tone mapping than the rest.
 """
+_WITH_EXPOSURE = np.array(
+    [
+        k
+        for k, name in enumerate(NAMES)
+        if name in {"cheeks_differ", "chroma", "contrast", "fine_contrast", "spread_L"}
+        or (name.endswith(("_L", "_a", "_b")) and not name.startswith("L_goes_with"))
+    ]
+)
+"""Numbers that grow with exposure: lightness (with 16 added), chroma and their differences."""
+_WITH_OFFSET = np.array([16.0 if n.endswith("_L") and not n.startswith("spread") else 0.0 for n in NAMES])[
+    _WITH_EXPOSURE
+]
+_EVEN_L = 59.0
+"""L* of the skin's middle to which exposure is evened."""
+_MIDDLE_L = [NAMES.index(f"part_{k}_L") for k in (2, 3, 4, 5)]
 _LIGHTEST, _DARKEST = 1.0, 6.0
 """No rater names a tone below the first. Beyond the second most readings of faces left out were too dark."""
 _WIDTHS = ((1.0, 1.6, 2.5, 3.5), (1.3, 0.85, 0.9, 1.3))
@@ -80,6 +96,27 @@ def lab_of(angle: float, seen: Lab) -> Lab:
     return lightness, seen[1], b
 
 
+def evened(described: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """The same numbers as if the face had been exposed towards one lightness.
+
+    In CIELAB, L* + 16, a* and b* all grow with the cube root of the light (CIE 15:2004), so a change of
+    exposure multiplies them by one factor. Of the factor that would bring the middle of the skin to
+    `_EVEN_L`, the power ``share`` is taken.
+
+    Args:
+        described: numbers of `appearance.describe`, (..., len(NAMES)).
+        share: 0 leaves them as they are; at 1 exposure changes nothing.
+
+    Returns:
+        Numbers of the same shape.
+    """
+    middle = described[..., _MIDDLE_L].mean(axis=-1) + 16
+    factor = (((_EVEN_L + 16) / middle) ** share)[..., None]
+    even = np.array(described, dtype=np.float64)
+    even[..., _WITH_EXPOSURE] = (even[..., _WITH_EXPOSURE] + _WITH_OFFSET) * factor - _WITH_OFFSET
+    return even
+
+
 def plain_tone(described: NDArray[np.float64]) -> NDArray[np.float64]:
     """The tone of the darker middle of the skin as it is, on the raters' scale; darker than what is named by
     the committee's mean `Member.level`.
@@ -119,11 +156,13 @@ class RatedLooks:
     Attributes:
         points: their numbers, standardised, n x len(NAMES).
         mean, scale: of those numbers before.
+        share: how far exposure was evened first, see `evened`.
     """
 
     points: Floats
     mean: Floats
     scale: Floats
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +185,14 @@ class Member:
     level: float
 
     def predict(self, described: NDArray[np.float64]) -> tuple[float, float]:
-        """Correction to `plain_tone`, and the squared distance of the nearest rated face."""
+        """The tone, and the squared distance of the nearest rated face."""
         looks, columns = self.looks, self.columns
-        z = (described[columns] - looks.mean[columns]) / looks.scale[columns]
+        even = evened(described, looks.share)
+        z = (even[columns] - looks.mean[columns]) / looks.scale[columns]
         squares = np.square(looks.points[:, columns] - z.astype(np.float32)).sum(axis=1)
         likeness = similarity(squares, self.kernel)
-        return float((likeness * self.weights).sum(dtype=np.float64)) + self.level, float(squares.min())
+        correction = float((likeness * self.weights).sum(dtype=np.float64)) + self.level
+        return float(plain_tone(even)) + correction, float(squares.min())
 
 
 def similarity(squares: NDArray[Any], kernel: str) -> NDArray[Any]:
@@ -170,14 +211,14 @@ class Observer:
 
     def __init__(self, tensors: dict[str, Any]) -> None:
         values = [float(v) for v in tensors["constants"]]
-        self._centre, self._lighter, self._darker, self._move, self._sigma_near, self._sigma_far = values
+        self._centre, self._lighter, self._darker, self._move = values[:4]
+        self._sigma_near, self._sigma_far, self._level = values[4:]
         looks = {
             name.split(".")[1]: RatedLooks(
                 tensors[name].astype(np.float32),
-                *(
-                    tensors[f"{name.removesuffix('points')}{part}"].astype(np.float32)
-                    for part in ("mean", "scale")
-                ),
+                tensors[f"{name.removesuffix('points')}mean"].astype(np.float32),
+                tensors[f"{name.removesuffix('points')}scale"].astype(np.float32),
+                float(tensors[f"{name.removesuffix('points')}share"][0]),
             )
             for name in tensors
             if name.endswith(".points")
@@ -202,11 +243,12 @@ class Observer:
         """
         said = [member.predict(described) for member in self._members]
         nearness = float(np.mean([similarity(np.array(squares), "gauss") for _, squares in said]))
-        plain = float(plain_tone(described))
-        judged = plain + float(np.mean([correction for correction, _ in said]))
-        # A regression pulls towards the middle of the scale; how much was measured on faces that it had not
-        # seen. Far from all of them nothing is known of that.
+        # Far from all rated faces nothing is known of the exposure: there the colour counts as it is.
         known = min(1.0, 2 * nearness)
+        plain = float(plain_tone(described)) + self._level
+        judged = known * float(np.mean([tone for tone, _ in said])) + (1 - known) * plain
+        # A regression pulls towards the middle of the scale; how much was measured on faces that it had not
+        # seen.
         factor = self._lighter if judged < self._centre else self._darker
         widened = self._centre + (1 + (factor - 1) * known) * (judged - self._centre) + self._move * known
         tone = float(np.clip(widened, _LIGHTEST, _DARKEST))

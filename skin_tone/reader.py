@@ -27,6 +27,7 @@ from .pixels import on_grids, planes, trained
 from .regions import LOWER_PATCHES, POLYGONS, patch_pixels
 from .scales import SCALES
 from .upright import lay_upright
+from .views import describe_views, views
 
 # Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
 # one is nearer.
@@ -119,7 +120,7 @@ class SkinToneReader:
         measured = measure_faces(rgb, self._finder)
         if not measured:
             return [ToneReading(abstained="no_face")]
-        return [_concluded(rgb, face) for face in measured]
+        return [_concluded(rgb, face, self._finder) for face in measured]
 
     def close(self) -> None:
         """Free the face finder. May be called twice."""
@@ -246,13 +247,13 @@ def _drop_covered(medians: dict[str, NDArray[np.float64]]) -> dict[str, str]:
     return dropped
 
 
-def _concluded(rgb: RGB, measured: MeasuredFace) -> ToneReading:
+def _concluded(rgb: RGB, measured: MeasuredFace, finder: FaceFinder) -> ToneReading:
     face = measured.face
     if measured.seen is None or measured.described is None:
         return ToneReading(
             box=face.box, outlines=_outlines(face), skipped=measured.skipped, abstained=measured.reason
         )
-    found = _estimated(rgb, measured, measured.described, measured.seen)
+    found = _estimated(rgb, measured, finder, measured.described, measured.seen)
     angle = colour.ita(found.lab)
     return ToneReading(
         box=face.box,
@@ -281,7 +282,9 @@ class _Found:
     nearness: float | None
 
 
-def _estimated(rgb: RGB, measured: MeasuredFace, described: NDArray[np.float64], seen: Lab) -> _Found:
+def _estimated(
+    rgb: RGB, measured: MeasuredFace, finder: FaceFinder, described: NDArray[np.float64], seen: Lab
+) -> _Found:
     """Light taken off by as much as the face looks like the renders on which that was learnt; what an
     observer names for the rest.
     """
@@ -291,7 +294,8 @@ def _estimated(rgb: RGB, measured: MeasuredFace, described: NDArray[np.float64],
         share = 0.0
     elif share == 1:
         return _Found(light.lab, light.sigma, 1.0, None)
-    judged = fitted().judge(described)
+    steady = describe_views(views(rgb, measured.face, finder))
+    judged = fitted().judge(described if steady is None else steady)
     angle, sigma = angle_of(judged.tone), judged.sigma * degrees_per_class(judged.tone)
     if light is not None:
         other = colour.ita(light.lab)

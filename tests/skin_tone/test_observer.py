@@ -16,7 +16,17 @@ from skin_tone.appearance import NAMES, describe
 from skin_tone.colour import ita
 from skin_tone.faces import FaceFinder
 from skin_tone.familiarity import renders
-from skin_tone.observer import ANGLES, TONES, angle_of, degrees_per_class, fitted, lab_of, plain_tone, tone_of
+from skin_tone.observer import (
+    ANGLES,
+    TONES,
+    angle_of,
+    degrees_per_class,
+    evened,
+    fitted,
+    lab_of,
+    plain_tone,
+    tone_of,
+)
 from skin_tone.scales import SCALES
 from skin_tone.selftest import faces
 from skin_tone.upright import lay_upright
@@ -36,6 +46,7 @@ def _face(lightness: float, a: float, b: float) -> Floats:
             values[name] = b
     for name in ("spread_L", "spread_a", "spread_b"):
         values[name] = 3.0
+    values["L_goes_with_a"] = values["L_goes_with_b"] = 0.0
     values["chroma"], values["hue"] = float(np.hypot(a, b)), float(np.degrees(np.arctan2(b, a)))
     return np.array([values[name] for name in NAMES])
 
@@ -79,9 +90,40 @@ def test_a_face_unlike_all_rated_ones_gets_the_plain_reading_and_a_wide_interval
     odd = _face(60.0, -90.0, 90.0)
     far, near = fitted().judge(odd), fitted().judge(portrait)
     assert far.nearness < 0.01 < 0.3 < near.nearness
-    level = np.mean([member.level for member in fitted()._members])
-    assert far.tone == pytest.approx(float(plain_tone(odd) + level), abs=0.05)
+    assert far.tone == pytest.approx(float(plain_tone(odd)) + fitted()._level, abs=0.05)
     assert far.sigma > 2 * near.sigma > 0
+
+
+@given(
+    lab=st.tuples(st.floats(20, 80), st.floats(0, 25), st.floats(5, 35)),
+    light=st.floats(0.5, 1.6),
+    share=st.floats(0, 1),
+)
+def test_evening_takes_exposure_out(lab: tuple[float, float, float], light: float, share: float) -> None:
+    """More light multiplies L* + 16, a* and b* by its cube root; that factor's power ``share`` is undone."""
+    lightness, a, b = lab
+    factor = light ** (1 / 3)
+    here, there = _face(lightness, a, b), _face((lightness + 16) * factor - 16, a * factor, b * factor)
+    there[[NAMES.index(name) for name in ("spread_L", "spread_a", "spread_b")]] *= factor
+    np.testing.assert_allclose(evened(here, 0.0), here)
+    np.testing.assert_allclose(evened(there, 1.0), evened(here, 1.0), atol=1e-9)
+    left = evened(np.stack([here, there]), share)
+    column = NAMES.index("cheeks_b")
+    assert left[1, column] / left[0, column] == pytest.approx(factor ** (1 - share))
+
+
+def test_a_photograph_half_a_stop_darker_or_lighter_is_named_alike(portrait: Floats) -> None:
+    """Less than half of what the plain reading moves."""
+    middle = portrait[[NAMES.index(f"part_{k}_L") for k in (2, 3, 4, 5)]].mean()
+    named, plain = [], []
+    for stops in (-0.5, 0.0, 0.5):
+        # Evened twice, towards the middle that this much light would give: exposure and nothing else.
+        wanted = (middle + 16) * 2 ** (stops / 3)
+        share = float(np.log(wanted / (middle + 16)) / np.log(75.0 / (middle + 16)))
+        numbers = evened(portrait, share)
+        named.append(fitted().judge(numbers).tone)
+        plain.append(float(plain_tone(numbers)))
+    assert max(named) - min(named) < 0.5 * (max(plain) - min(plain))
 
 
 def test_gloss_is_not_read_as_lighter_skin(portrait: Floats) -> None:

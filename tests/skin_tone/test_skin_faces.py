@@ -15,7 +15,7 @@ from skimage import data
 
 from skin_tone import SkinToneReader, selftest
 from skin_tone.drawing import draw_readings
-from skin_tone.faces import FaceFinder, _tiles
+from skin_tone.faces import Face, FaceFinder, _larger, _tiles
 from skin_tone.graphs import Graphs
 from skin_tone.second import SecondReader
 from tools.portraits.scenes import background
@@ -54,6 +54,43 @@ def test_every_face_of_a_group_is_found(finder: FaceFinder, portrait: Image.Imag
     assert len(faces) == len(places)
     middles = {(round((f.box[0] + f.box[2]) / 2 / 330 - 0.4), round(f.box[1] / 240 - 0.5)) for f in faces}
     assert len(middles) == len(places)
+
+
+@pytest.mark.parametrize("tilt", [-20, 0, 20])
+def test_a_mesh_is_laid_anew_where_the_face_lies(
+    finder: FaceFinder, portrait: Image.Image, tilt: int
+) -> None:
+    """On a square around the face and, cropped to its box, on one whose surroundings are made up."""
+    picture = np.asarray(portrait.rotate(tilt, Image.Resampling.BILINEAR, fillcolor=(120, 120, 120)))
+    (face,) = finder.find(picture)
+    x0, y0, x1, y1 = face.box
+    box = np.ascontiguousarray(picture[y0:y1, x0:x1])
+    corner = np.array([x0, y0])
+    inside = Face((0, 0, x1 - x0, y1 - y0), face.landmarks - corner)
+    for again, shift in ((finder.lay_anew(picture, face), 0), (finder.lay_anew(box, inside), corner)):
+        assert again is not None
+        apart = np.linalg.norm(again.landmarks + shift - face.landmarks, axis=1).mean()
+        assert apart < 0.05 * face.height
+
+
+def test_no_mesh_is_laid_where_there_is_no_face(finder: FaceFinder, portrait: Image.Image) -> None:
+    (face,) = finder.find(np.asarray(portrait))
+    assert finder.lay_anew(np.full((256, 256, 3), 120, dtype=np.uint8), face) is None
+
+
+def test_a_part_of_a_face_gives_way_to_the_whole_of_it() -> None:
+    """What the detector does not see may be nostrils and lips; the larger face must be clearly larger."""
+
+    def face(height: float) -> Face:
+        landmarks = np.zeros((468, 2))
+        landmarks[152, 1] = height
+        return Face((0, 0, 10, 10), landmarks)
+
+    small, alike, whole = [face(100)], [face(140)], [face(300)]
+    assert _larger(whole, small) is whole
+    assert _larger(alike, small) is small
+    assert _larger([], small) is small
+    assert _larger(whole, []) is whole
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "brick", "grass", "gravel", "coins", "moon"])

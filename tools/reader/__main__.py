@@ -96,7 +96,7 @@ def familiar(
     from .rated import rated_faces
 
     made = describe_renders(data, vae, shots, sorted(pictures.rglob("*.png")))
-    show(write(made, described([face for face in rated_faces(faces) if face.fit]), out))
+    show(write(made, described([face for face in rated_faces(faces) if face.fit], once=True), out))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
+from skin_tone.camera import Camera
 from skin_tone.colour import LUMINANCE, linear_to_srgb, srgb_to_linear
 from skin_tone.picture import RGB
 
@@ -83,6 +84,12 @@ def another_look(grid: RGB, style: Style, rng: np.random.Generator) -> RGB:
         code = gaussian_filter(code, (*(rng.uniform(0.3, 1.4),) * 2, 0))
     code = code + rng.normal(0, rng.uniform(0, 0.015), code.shape)
     return np.asarray(np.clip(code * 255 + 0.5, 0, 255), dtype=np.uint8)
+
+
+def exposed(grid: RGB, stops: float) -> RGB:
+    """The face on its grid, exposed by ``stops`` more."""
+    camera = Camera(stops=stops, shoulder=0.97, noise=0.0)
+    return camera.photograph(srgb_to_linear(grid), np.random.default_rng(0))
 
 
 def _from_a_side(shape: tuple[int, ...], style: Style, rng: np.random.Generator) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,21 +16,26 @@ from rich.progress import track
 from safetensors.numpy import save_file
 from scipy.linalg import cho_factor, cho_solve
 
-from skin_tone.appearance import NAMES, SKIN_NAMES, describe
+from skin_tone.appearance import NAMES, SKIN_NAMES
 from skin_tone.faces import FaceFinder
-from skin_tone.observer import Observer, plain_tone, similarity, width_at
-from skin_tone.upright import upright_pixels, with_regions
+from skin_tone.observer import Observer, evened, plain_tone, similarity, width_at
+from skin_tone.upright import upright_pixels
+from skin_tone.views import View, describe_views, views
 
-from .looks import STYLES, another_look
+from .looks import STYLES, another_look, exposed
 from .rated import PLAIN_KINDS, RatedFace
 
 LOOKS = 4  # of each face and style, beside the face as it is
 _NOISE = 0.15  # variance of a rating beside the kernel's 1
 _EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
-_WIDENED = (3.2, 1.2, 1.35, 0.2)
+_WIDENED = (2.8, 1.0, 1.5, -0.1)
 """Tone about which what is said is widened, factors on its lighter and darker side, and what is added."""
 _COUNTS = {"others": 3.0, "t2i": 2.0}
 """How much faces of text-to-image models count beside those of StyleGAN2 and cameras."""
+_EVENED = {"glossy": 0.6, "flat": 0.6, "dim": 1.0}
+"""Style -> how far exposure is evened first: members that do not know the exposure beside some that do."""
+_EXPOSED = {"glossy": -0.35, "flat": 0.35}
+"""Style -> stops by which the last look differs from the face as it is, in nothing else."""
 _SKIN, _ALL = tuple(range(len(SKIN_NAMES))), tuple(range(len(NAMES)))
 _MEMBERS = (
     ("glossy", "gauss", _SKIN),
@@ -61,7 +67,7 @@ class Descriptions:
         return np.array([face.tone for face in self.faces])
 
 
-def _describe_face(face: RatedFace) -> dict[str, Floats] | None:
+def _describe_face(face: RatedFace, once: bool) -> dict[str, Floats] | None:
     held: dict[str, Any] = _describe_face.__dict__
     finder = held.setdefault("finder", None) or FaceFinder(8)
     held["finder"] = finder
@@ -69,15 +75,13 @@ def _describe_face(face: RatedFace) -> dict[str, Floats] | None:
     found = finder.find(rgb)
     if not found:
         return None
-    grid, inside, points = upright_pixels(rgb, found[0].landmarks)
+    seen = [upright_pixels(rgb, found[0].landmarks)] if once else views(rgb, found[0], finder)
     seed = crc32(face.name.encode())
     looks = {}
     for style in STYLES:
         rows = np.full((1 + LOOKS, len(NAMES)), np.nan)
         for k in range(1 + (LOOKS if face.fit else 0)):
-            rng = np.random.default_rng([seed, k, len(style)])
-            look = another_look(grid, STYLES[style], rng) if k else grid
-            numbers = describe(with_regions(look, inside, points))
+            numbers = describe_views([_in_look(view, style, k, seed) for view in seen] if k else seen)
             if numbers is None:
                 return None
             rows[k] = numbers
@@ -85,10 +89,26 @@ def _describe_face(face: RatedFace) -> dict[str, Floats] | None:
     return looks
 
 
-def described(faces: Sequence[RatedFace], workers: int = 2) -> Descriptions:
-    """Describe rated faces; those that are not found or show too little skin are left out."""
+def _in_look(view: View, style: str, number: int, seed: int) -> View:
+    """A view in another look; a face's views all get the same one."""
+    grid, inside, points = view
+    if number == LOOKS and style in _EXPOSED:
+        return exposed(grid, _EXPOSED[style]), inside, points
+    rng = np.random.default_rng([seed, number, len(style)])
+    return another_look(grid, STYLES[style], rng), inside, points
+
+
+def described(faces: Sequence[RatedFace], workers: int = 2, once: bool = False) -> Descriptions:
+    """Describe rated faces; those that are not found or show too little skin are left out.
+
+    Args:
+        faces: the faces.
+        workers: processes.
+        once: describe each as it was found, and not by the mean of several views.
+    """
+    describe_face = partial(_describe_face, once=once)
     with ProcessPoolExecutor(workers) as pool:
-        every = list(track(pool.map(_describe_face, faces, chunksize=8), "Describing", total=len(faces)))
+        every = list(track(pool.map(describe_face, faces, chunksize=8), "Describing", total=len(faces)))
     kept = [(face, looks) for face, looks in zip(faces, every, strict=True) if looks is not None]
     return Descriptions(
         [face for face, _ in kept], {style: np.stack([looks[style] for _, looks in kept]) for style in STYLES}
@@ -102,7 +122,7 @@ def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[An
     counts = np.array([_COUNTS.get(face.name.split("/")[0], 1.0) for face in data.faces])
     noise = _NOISE / (_rarity(tones) * np.repeat(counts[rows], 1 + LOOKS))
     for style in STYLES:
-        numbers = data.looks[style][rows].reshape(-1, len(NAMES))
+        numbers = evened(data.looks[style][rows].reshape(-1, len(NAMES)), _EVENED[style])
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
         standard = (numbers - mean) / scale
         residuals = tones - plain_tone(numbers)
@@ -110,6 +130,7 @@ def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[An
         tensors |= {
             f"looks.{style}.mean": mean.astype(np.float32),
             f"looks.{style}.scale": scale.astype(np.float32),
+            f"looks.{style}.share": np.array([_EVENED[style]], dtype=np.float32),
             # What is written must lie row by row: safetensors takes an array's bytes as they are.
             f"looks.{style}.points": np.ascontiguousarray(standard, dtype=np.float16),
         }
@@ -128,6 +149,11 @@ def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[An
                 f"{head}.level": np.array([level], dtype=np.float32),
             }
     return tensors
+
+
+def _plain_level(data: Descriptions, rows: NDArray[np.bool_]) -> float:
+    """By how much raters name faces as they are darker than `plain_tone`, on average."""
+    return float(np.mean(data.tones[rows] - plain_tone(data.looks["glossy"][rows, 0])))
 
 
 def _rarity(tones: Floats) -> Floats:
@@ -164,7 +190,9 @@ def left_out(data: Descriptions) -> tuple[NDArray[np.intp], Floats, Floats]:
     for fold in track(folds, "Leaving out"):
         if fold.sum() == 0:
             continue
-        said, nearness = _judged(members(data, fit & ~fold), (*_WIDENED, 1, 1), data.looks["glossy"][fold, 0])
+        rows = fit & ~fold
+        constants = (*_WIDENED, 1, 1, _plain_level(data, rows))
+        said, nearness = _judged(members(data, rows), constants, data.looks["glossy"][fold, 0])
         index.append(np.flatnonzero(fold))
         tones.append(said)
         near.append(nearness)
@@ -194,7 +222,9 @@ def fit(data: Descriptions, out: Path) -> tuple[dict[str, float], dict[str, tupl
     sigma_near, sigma_far = start * factor, slope * factor
     fitting = np.array([face.fit and face.kind in PLAIN_KINDS for face in data.faces])
     tensors = members(data, fitting)
-    tensors["constants"] = np.array([*_WIDENED, sigma_near, sigma_far], dtype=np.float32)
+    tensors["constants"] = np.array(
+        [*_WIDENED, sigma_near, sigma_far, _plain_level(data, fitting)], dtype=np.float32
+    )
     temporary = out.with_suffix(".part")
     save_file(tensors, temporary)
     temporary.replace(out)
