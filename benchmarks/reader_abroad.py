@@ -300,7 +300,7 @@ def page(result: dict[str, Any]) -> str:
     titles = {
         "sd21": "Stable Diffusion 2.1",
         "others": "FLUX, SDXL, SD 1.4, SD 1.5, Kolors, DALL-E 2, gpt-image-1",
-        "aside": "FLUX, SDXL and DALL-E 3, kept aside to the end",
+        "aside": "FLUX, SDXL and DALL-E 3, montages that nothing was fitted on",
     }
     for name, title in titles.items():
         rows = result[name]
