@@ -53,7 +53,7 @@ def _row(rgb: NDArray[np.uint8], reading: ToneReading, number: int) -> Image.Ima
         (left, 36), f"ITA {reading.ita:.0f}° ± {reading.ita_sigma:.0f}° (as seen {reading.ita_seen:.0f}°)",
         _INK, _font(13),
     )  # fmt: skip
-    for x, title, lab in ((left, "as seen", reading.seen), (left + 108, "neutral light", reading.lab)):
+    for x, title, lab in ((left, "as seen", reading.seen), (left + 108, "estimated", reading.lab)):
         pen.rectangle((x, 60, x + 96, 92), fill=_rgb(lab), outline=_GRID)
         pen.text((x, 95), title, _INK, _font(12))
     _bars(pen, left, 120, reading)

@@ -103,7 +103,9 @@ def resampled(rgb: RGB, turn: complex, shift: complex, size: tuple[int, int], st
     height, width = rgb.shape[:2]
     columns, rows = np.clip(np.arange(x0, x1), 0, width - 1), np.clip(np.arange(y0, y1), 0, height - 1)
     inside = x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height
-    piece = rgb[y0:y1, x0:x1] if inside else rgb[np.ix_(rows, columns)]
+    # Columns, then rows: np.ix_ takes ten times as long.
+    across = rgb[rows[0] : rows[-1] + 1]
+    piece = rgb[y0:y1, x0:x1] if inside else across.take(columns, axis=1).take(rows - rows[0], axis=0)
     picture = Image.fromarray(np.ascontiguousarray(piece))
     if step > 1:
         picture = picture.reduce(step)
