@@ -145,30 +145,26 @@ class Graphs:
         return [_points(mesh) for mesh in result.multi_face_landmarks or []]
 
 
-_WITHIN = """
-input_stream: "image"
-input_stream: "roi"
-input_side_packet: "with_attention"
-output_stream: "landmarks"
-node {
-  calculator: "FaceLandmarkCpu"
-  input_stream: "IMAGE:image"
-  input_stream: "ROI:roi"
-  input_side_packet: "WITH_ATTENTION:with_attention"
-  output_stream: "LANDMARKS:landmarks"
-}
-"""
-"""The second half of face mesh alone: the mesh of the face in a square that is given."""
-
-
 def _mesh_within() -> Any:
+    """The second half of face mesh alone: the mesh of the face in a square that is given."""
     _mediapipe()
-    from google.protobuf import text_format  # type: ignore[import-untyped]
-    from mediapipe.framework import calculator_pb2
+    from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
     from mediapipe.python.solution_base import SolutionBase
 
+    mesh = CalculatorGraphConfig.Node(
+        calculator="FaceLandmarkCpu",
+        input_stream=["IMAGE:image", "ROI:roi"],
+        input_side_packet=["WITH_ATTENTION:with_attention"],
+        output_stream=["LANDMARKS:landmarks"],
+    )
+    graph = CalculatorGraphConfig(
+        input_stream=["image", "roi"],
+        input_side_packet=["with_attention"],
+        output_stream=["landmarks"],
+        node=[mesh],
+    )
     return SolutionBase(
-        graph_config=text_format.Parse(_WITHIN, calculator_pb2.CalculatorGraphConfig()),
+        graph_config=graph,
         calculator_params={"facelandmarkcpu__ThresholdingCalculator.threshold": _PRESENCE_SCORE},
         side_inputs={"with_attention": False},
         outputs=["landmarks"],
