@@ -84,7 +84,8 @@ class Graphs:
             (468, 2) x, y in pixels of ``view``, or None where no face is seen.
         """
         height, width = view.shape[:2]
-        _mediapipe()
+        if "within" not in self._made:
+            _mediapipe()
         from mediapipe.framework.formats.rect_pb2 import NormalizedRect
 
         square = NormalizedRect(
@@ -147,7 +148,6 @@ class Graphs:
 
 def _mesh_within() -> Any:
     """The second half of face mesh alone: the mesh of the face in a square that is given."""
-    _mediapipe()
     from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
     from mediapipe.python.solution_base import SolutionBase
 

@@ -20,8 +20,8 @@ for the first two sets (.96; .14 darker); for the third, 59 of `others` and `sd2
 `sd21`, .98 on `others`; .33 and .12 lighter). Each set is moved by a part of that difference (`_MOVED`).
 
 Figures of t2i/ from which `others` has pictures are left out, and pictures that occur in them. Two fifths of
-the other figures are kept aside (`KEPT_ASIDE`): nothing was fitted on them. docs/reader.md says what their
-first measurement led to.
+the other figures are kept aside (`KEPT_ASIDE`): nothing was fitted on them. docs/reader.md says what
+their figures were looked at for.
 """
 
 from __future__ import annotations
