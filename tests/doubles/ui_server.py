@@ -130,6 +130,23 @@ def open_page(browser: Browser, served: Served) -> Page:
     return page
 
 
+def open_tab(page: Page, name: str) -> None:
+    """Go to a tab, through the menu where the screen is small, and wait until it can be used.
+
+    In the frame after a tab was opened for the first time, Gradio sets all that is in it to its first value
+    once more (gradio 6.31, ``render_previously_invisible_children``). No person is that fast, but a test is.
+    """
+    tab, menu = page.get_by_role("tab", name=name, exact=True), page.locator(".overflow-menu > button")
+    tab.or_(menu).first.wait_for()  # the page may be on its way
+    if not tab.count():
+        menu.click()
+        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
+    tab.click()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    if name == "Monitor":
+        page.wait_for_selector("#fg-monitor table.contexts")
+
+
 def serious(page: Page, impacts: tuple[str, ...] = ("serious", "critical")) -> list[str]:
     """What axe-core finds, of these impacts.
 

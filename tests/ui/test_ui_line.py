@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.doubles.cutting_proxy import proxy_to
-from tests.doubles.ui_server import LONG, Served, environment, free_port, open_page, wait_for
+from tests.doubles.ui_server import LONG, Served, environment, free_port, open_page, open_tab, wait_for
 from tests.doubles.warm_commands import WarmCommand
 from tests.ui.test_ui_generate import DONE, loaded, make
 
@@ -105,7 +105,7 @@ def test_what_is_asked_while_the_stream_of_answers_ends_is_answered(browser: Bro
     page = context.new_page()
     page.goto(served.url)
     page.wait_for_selector("#fg-model-facts [data-technique]")
-    page.get_by_role("tab", name="Specs", exact=True).click()
+    open_tab(page, "Specs")
     page.click("#fg-import button")
     page.evaluate("window.fgHold = true")
     for text, answer in (("name: x", "is missing"), ("- x", "mapping")):
@@ -153,7 +153,7 @@ def test_an_audit_goes_on_while_its_page_is_away_and_is_stopped_where_the_visito
 ) -> None:
     with proxy_to(port_of(served)) as proxy:
         page = open_page(browser, through(served, proxy.url))
-        page.get_by_role("tab", name="Audit", exact=True).click()
+        open_tab(page, "Audit")
         page.locator("#fg-audit-prompts textarea").fill("\n".join(f"a carter {n}" for n in range(8)))
         page.locator("#fg-audit-count input[type=number]").fill("6")
         page.click("#fg-audit-go")
@@ -238,7 +238,7 @@ def test_whatever_the_moment_nothing_is_lost(browser: Browser, quick: Served, nu
         page = open_page(browser, through(quick, proxy.url))
         words = f"a portrait of number {number}"
         if audit:
-            page.get_by_role("tab", name="Audit", exact=True).click()
+            open_tab(page, "Audit")
             page.locator("#fg-audit-prompts textarea").fill(f"{words}\na tailor\na weaver")
             page.locator("#fg-audit-count input[type=number]").fill("9")
             page.click("#fg-audit-go")

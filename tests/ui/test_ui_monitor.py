@@ -19,8 +19,7 @@ from fairgen.monitor.onlooker import Onlooker
 from fairgen.monitor.reading import Tone
 from fairgen.ui.work.monitors import ADDRESS, Monitors, thumbnail
 from tests.doubles.monitored import OFF, feed, monitored, write_state
-from tests.doubles.ui_server import LONG
-from tests.ui.test_ui_pages import open_tab
+from tests.doubles.ui_server import LONG, open_tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

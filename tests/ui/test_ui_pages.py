@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.doubles.ui_server import serious
+from tests.doubles.ui_server import open_tab, serious
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -49,17 +49,6 @@ citations:
     quote: "</blockquote><script>document.title='owned'</script>"
     claim: "<u>claim</u>"
 """
-
-
-def open_tab(page: Page, name: str) -> None:
-    """Go to a tab, through the menu where the screen is small."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.count():
-        page.locator(".overflow-menu > button").click()
-        tab = page.locator(".overflow-dropdown").get_by_text(name, exact=True)
-    tab.click()
-    if name == "Monitor":
-        page.wait_for_selector("#fg-monitor table.contexts")
 
 
 def test_uploads_are_read_and_held_against_a_target(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.doubles.ui_server import open_page
+from tests.doubles.ui_server import open_page, open_tab
 from tests.ui.test_ui_generate import DONE, loaded, make, newest_summary
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_who_goes_on_at_once_is_not_stopped_by_the_stop_before(page: Page) -> No
 
 def test_a_stopped_audit_is_gone_on_with_in_the_page(visitor: Page) -> None:
     page = visitor
-    page.get_by_role("tab", name="Audit", exact=True).click()
+    open_tab(page, "Audit")
     page.locator("#fg-audit-prompts textarea").fill("# [a]\na potter\na tailor\n# [b]\na weaver")
     page.locator("#fg-audit-count input[type=number]").fill("3")
     page.click("#fg-audit-go")
@@ -160,7 +160,7 @@ def test_a_stopped_audit_is_gone_on_with_in_the_page(visitor: Page) -> None:
     done = int(page.inner_text("#fg-audit-status p span").split(" of ")[0])
     assert 0 < done < 18
     page.reload()  # the browser still has its key
-    page.get_by_role("tab", name="Audit", exact=True).click()
+    open_tab(page, "Audit")
     page.click("#fg-past button")
     page.wait_for_function(
         "document.querySelector('#fg-past-first input')?.value.includes('Audit of 3 prompts')"
