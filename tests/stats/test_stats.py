@@ -10,6 +10,7 @@ import scipy.spatial.distance
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from fairgen import stats
@@ -133,6 +134,15 @@ def test_noise_floor_at_its_ends() -> None:
         stats.noise_floor({"a": 1.0}, 0)
     with pytest.raises(ValueError, match="level"):
         stats.noise_band({"a": 1.0}, 5, level=1.0)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
+    adjusted = stats.holm(p_values)
+    if not p_values:
+        assert adjusted == []
+        return
+    assert adjusted == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
 
 
 @given(counts_and_target())
