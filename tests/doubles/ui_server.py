@@ -171,9 +171,9 @@ def _own(url: str, server: str) -> bool:
     return url.startswith((server, "data:", "blob:", "about:"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[Client]:
-    """A script that uses the server."""
+    """A script that uses the server; one for all tests of a file, since it takes a second to close."""
     found = new_client(served.url)
     yield found
     found.close()
