@@ -136,13 +136,11 @@ def test_noise_floor_at_its_ends() -> None:
         stats.noise_band({"a": 1.0}, 5, level=1.0)
 
 
-@given(st.lists(st.floats(0, 1), max_size=40))
-def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
-    adjusted = stats.holm(p_values)
-    if not p_values:
-        assert adjusted == []
-        return
-    assert adjusted == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
+def test_holm_agrees_with_statsmodels() -> None:
+    assert stats.holm([]) == []
+    rng = np.random.default_rng(2)
+    for values in ([0.3], [0.01, 0.04, 0.01, 0.5], [1.0, 0.0, 0.2], list(rng.random(40) ** 3)):
+        assert stats.holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]), abs=1e-12)
 
 
 @given(counts_and_target())
