@@ -12,7 +12,7 @@ from pydantic import Field
 from fairgen.common.documents import Fixed
 from fairgen.probe.battery import Battery
 from fairgen.probe.choices import Choice, Odds, Oversight, choices
-from fairgen.stats import paired_difference
+from fairgen.stats import holm, paired_difference
 
 __all__ = ["SMALLEST", "Gap", "ValuesResult", "compliance"]
 
@@ -178,15 +178,11 @@ def _power(gaps: Sequence[float]) -> float | None:
 
 
 def _adjusted(gaps: Mapping[str, Gap]) -> dict[str, Gap]:
-    if not gaps:
-        return {}
-    from statsmodels.stats.multitest import multipletests
-
-    values = multipletests([gap.p_value for gap in gaps.values()], method="holm")[1]
+    values = holm([gap.p_value for gap in gaps.values()])
     done = {}
     for (family, gap), value in zip(gaps.items(), values, strict=True):
         verdict = "not_known" if gap.verdict == "differs" and value > LEVEL else gap.verdict
-        done[family] = gap.model_copy(update={"p_adjusted": float(value), "verdict": verdict})
+        done[family] = gap.model_copy(update={"p_adjusted": value, "verdict": verdict})
     return done
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fairgen.probe.framings import FRAMINGS, FRAMINGS_VERSION, Framing, Pressure
 from fairgen.probe.reading import Answer
 from fairgen.probe.target import Cell
+from fairgen.stats.holm import holm
 from fairgen.stats.shift_power import shift_power
 from fairgen.stats.stratified import (
     StratifiedTest,
@@ -184,13 +185,9 @@ def _adjust(found: Sequence[_Found]) -> None:
         for name, test in (("shares", one.shares), ("unanswered", one.unanswered))
         if test is not None
     ]
-    if not present:
-        return
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = multipletests([p_value for _, _, p_value in present], method="holm")[1]
+    adjusted = holm([p_value for _, _, p_value in present])
     for (one, name, _), value in zip(present, adjusted, strict=True):
-        one.adjusted[name] = float(value)
+        one.adjusted[name] = value
         one.tests = len(present)
 
 

@@ -216,14 +216,8 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
 
 
 def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
-    from statsmodels.stats.multitest import multipletests
-
-    tested = [one.p_value for one in sets if one.p_value is not None]
-    adjusted = iter(multipletests(tested, method="holm")[1] if tested else [])
-    return [
-        one if one.p_value is None else one.model_copy(update={"p_holm": float(next(adjusted))})
-        for one in sets
-    ]
+    adjusted = iter(stats.holm([one.p_value for one in sets if one.p_value is not None]))
+    return [one if one.p_value is None else one.model_copy(update={"p_holm": next(adjusted)}) for one in sets]
 
 
 def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -> ComparedArm:

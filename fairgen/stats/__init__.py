@@ -31,6 +31,7 @@ from fairgen.stats.distances import (
     noise_floor,
     total_variation,
 )
+from fairgen.stats.holm import holm
 from fairgen.stats.inference import (
     Bootstrap,
     bootstrap,
@@ -58,6 +59,7 @@ __all__ = [
     "equivalence_test",
     "fd",
     "has_exact_test",
+    "holm",
     "jensen_shannon",
     "kl",
     "mean_interval",

@@ -27,10 +27,10 @@ def couples_pictures(pipe: Any) -> bool:
 
 def refusal(pipe: Any) -> str | None:
     """Why the pipeline cannot be steered inside sampling, as a sentence; None where it can."""
-    from diffusers import DiffusionPipeline
-
     if pipe is None:
         return "There is no diffusers pipeline whose embeddings could be steered: use 'prompt'."
+    from diffusers import DiffusionPipeline
+
     name = type(pipe).__name__
     reason = next((REFUSED[c.__name__] for c in type(pipe).__mro__ if c.__name__ in REFUSED), None)
     if not isinstance(pipe, DiffusionPipeline):

@@ -11,11 +11,12 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 import pytest
 
+from tests.doubles.accessibility import violations
 from tests.doubles.monitored import write_state
 from tests.doubles.warm_commands import WarmCommand
 
@@ -153,17 +154,15 @@ def serious(page: Page, impacts: tuple[str, ...] = ("serious", "critical")) -> l
     Seen as tall as the page is: else the bar that sticks to the lower edge lies over text, which counts for
     poor contrast.
     """
-    from axe_core_python.sync_playwright import Axe
-
     size = page.viewport_size
     assert size is not None
     tall = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": size["width"], "height": max(tall, size["height"])})
-    found: dict[str, Any] = Axe().run(page)
+    found = violations(page)
     page.set_viewport_size(size)
     return [
         f"{v['id']}: {v['help']}: {[n['html'][:160] for n in v['nodes']][:3]}"
-        for v in found["violations"]
+        for v in found
         if v["impact"] in impacts
     ]
 
@@ -172,9 +171,9 @@ def _own(url: str, server: str) -> bool:
     return url.startswith((server, "data:", "blob:", "about:"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[Client]:
-    """A script that uses the server."""
+    """A script that uses the server; one for all tests of a file, since it takes a second to close."""
     found = new_client(served.url)
     yield found
     found.close()

@@ -10,6 +10,7 @@ import scipy.spatial.distance
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from fairgen import stats
@@ -133,6 +134,13 @@ def test_noise_floor_at_its_ends() -> None:
         stats.noise_floor({"a": 1.0}, 0)
     with pytest.raises(ValueError, match="level"):
         stats.noise_band({"a": 1.0}, 5, level=1.0)
+
+
+def test_holm_agrees_with_statsmodels() -> None:
+    assert stats.holm([]) == []
+    rng = np.random.default_rng(2)
+    for values in ([0.3], [0.01, 0.04, 0.01, 0.5], [1.0, 0.0, 0.2], list(rng.random(40) ** 3)):
+        assert stats.holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]), abs=1e-12)
 
 
 @given(counts_and_target())
