@@ -249,3 +249,24 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
         process.terminate()
         process.wait(30)
     assert "s3cret-word" not in log.read_text()
+
+
+def test_gradio_is_imported_without_writing_its_type_stubs(tmp_path: Path) -> None:
+    """They took a third of the server's start. Where Gradio's writer has gone, so may `fairgen.ui.stubs`."""
+    code = (
+        "import inspect; from pathlib import Path; "
+        "import fairgen.ui.server.app; import gradio, gradio.component_meta as meta; "
+        "source = Path(inspect.getfile(meta)).read_text('utf-8'); "
+        "assert 'def create_or_modify_pyi(' in source, 'gone'; "
+        "assert meta.create_or_modify_pyi.__module__ == 'fairgen.ui.stubs'; "
+        "assert gradio.Image(label='one').label == 'one'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr

@@ -110,19 +110,21 @@ class Engine:
             try:
                 # What the page imports meanwhile is helped by it, too.
                 with uncollected_imports():
-                    generator, reader = self.load(self.default), self.reader()
+                    self.load(self.default)
+                    reader = self.reader()
                 if self.default == "embedded":
-                    # The first call of a pipeline and of a reader is slow: let nobody wait for it. Whoever
-                    # waits already is served sooner where only the reader is made ready, beside the sampling.
-                    if self._asked.is_set():
-                        from PIL import Image
+                    # The first call of a reader and of a pipeline is slow: let nobody wait for it. The
+                    # reader's goes on beside a visitor's sampling. Who asks during the pipeline's waits for
+                    # it, so it is short, and whoever asked already makes it themselves.
+                    from PIL import Image
 
-                        reader.read(Image.new("RGB", (64, 64)))
-                        return
-                    from fairgen.steering.request import Request
+                    reader.read(Image.new("RGB", (64, 64)))
+                    if not self._asked.is_set():
+                        from fairgen.steering.request import Request
 
-                    with self._sampling:
-                        reader.read(generator.generate([Request("a portrait", 0)])[0])
+                        short = self.load(self.default, ModelOptions(steps=1))
+                        with self._sampling:
+                            short.generate([Request("a portrait", 0)])
             except UserError as error:  # the first visitor sees the same sentence
                 print(f"fairgen: {error}", file=sys.stderr, flush=True)
 
