@@ -26,6 +26,8 @@ format: $(VENV)/.development ## ruff's fixes and formatting, in place
 typecheck: $(VENV)/.development ## mypy --strict
 	$(BIN)/mypy --num-workers 2
 
+# Where a shell forbids bytecode, each of some 200 processes would compile fairgen anew.
+pytest: export PYTHONDONTWRITEBYTECODE =
 pytest: $(VENV)/.development ## the tests alone
 	$(BIN)/python -m pytest -m "not alone and not exhaustive" --numprocesses 2 --dist loadgroup --durations 15
 	$(BIN)/python -m pytest -m "alone and not exhaustive" $$(grep -rl "mark\.alone" tests)

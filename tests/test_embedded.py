@@ -26,9 +26,9 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> tuple[Path, dict[str, Any]]:
-    """`fairgen demo` with twelve pictures in each arm, from a folder that is not the checkout's."""
+    """`fairgen demo` with eight pictures in each arm, from a folder that is not the checkout's."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "fairgen", "demo", "--count", "12", "--out", "run", "--json"]
+    command = [sys.executable, "-m", "fairgen", "demo", "--count", "8", "--out", "run", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
     return folder / "run", json.loads(done.stdout)
@@ -36,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, embedded_model: Path) -> tupl
 
 def test_the_demo_steers_towards_the_target(demo: tuple[Path, dict[str, Any]]) -> None:
     unsteered, steered = demo[1]["unsteered"], demo[1]["steered"]
-    assert unsteered["count"] == steered["count"] == 12
+    assert unsteered["count"] == steered["count"] == 8
     assert unsteered["tv"] >= 0.35  # the bias that was put in
     assert steered["tv"] < unsteered["tv"] / 2
     assert sum(steered["measured"].values()) + steered["abstained"] <= steered["generated"]
@@ -50,7 +50,7 @@ def test_the_demo_leaves_marked_pictures_and_a_report(
     assert report.is_file()
     assert 'src="http' not in report.read_text("utf-8")
     pictures = sorted(folder.rglob("*.png"))
-    assert len(pictures) == 12 + document["steered"]["generated"]
+    assert len(pictures) == 8 + document["steered"]["generated"]
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == (embedded_side, embedded_side)
@@ -61,7 +61,7 @@ def test_twins_share_their_seed(demo: tuple[Path, dict[str, Any]]) -> None:
     sessions = list(read_run(demo[0]).sessions.values())
     first = [{p.slot: p.seed for p in session.pictures if p.attempt == 0} for session in sessions]
     assert first[0] == first[1]
-    assert len(set(first[0].values())) == 12
+    assert len(set(first[0].values())) == 8
 
 
 def test_the_demo_steers_inside_sampling_with_the_calibration_that_comes_with_the_model(
@@ -153,7 +153,7 @@ def test_tones_follow_the_words(embedded_generator: DiffusersModel) -> None:
     means = []
     with SkinToneReader() as reader:
         for word in ("very fair", "olive", "brown", "very dark"):
-            requests = [Request(f"a portrait of a teacher with {word} skin", seed) for seed in range(4)]
+            requests = [Request(f"a portrait of a teacher with {word} skin", seed) for seed in range(3)]
             read = [reader.read(picture)[0].ita for picture in embedded_generator.generate(requests)]
             means.append(np.mean([ita for ita in read if ita is not None]))
     assert all(lighter > darker + 10 for lighter, darker in pairwise(means))

@@ -8,6 +8,7 @@ was not met within the tolerance although ``--require`` was given, or ``spec che
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import sys
 import traceback
@@ -92,7 +93,7 @@ def run(
     debug = "--debug" in args[:end]
     args = [a for a in args[:end] if a != "--debug"] + args[end:]
     try:
-        code = (command or app)(args=args, prog_name=name, standalone_mode=False)
+        code = _built(command or app)(args=args, prog_name=name, standalone_mode=False)
     except (UserError, typer.TyperException) as error:
         said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         return _fail(2, said, name)
@@ -110,6 +111,10 @@ def run(
     if code == 130:  # typer turns a plain Ctrl-C into this code
         return _fail(130, "Interrupted before anything was written.", name)
     return int(code or 0)
+
+
+_built = functools.cache(typer.main.get_command)
+"""A program's commands, put together once: that takes longer than many a command that is run in-process."""
 
 
 def _is_memory(error: Exception) -> bool:

@@ -180,13 +180,7 @@ def test_kills_of_the_true_command(tmp_path: Path, quick_model: Path) -> None:
     for folder in folders:
         folder.mkdir()
         (folder / "list.txt").write_text((tmp_path / "list.txt").read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "fairgen", "audit", *begin, "--out", "run"],
-        cwd=folders[0],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_commands.run("audit", *begin, "--out", "run", cwd=folders[0])
     assert done.returncode == 0, done.stderr
     total = (folders[0] / "run" / RUN_FILE).read_bytes().count(b"\n")
     rng = random.Random(3)

@@ -62,7 +62,7 @@ class Disk:
         self.left -= 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_the_file_is_in_order_whatever_order_blocks_are_made_in(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

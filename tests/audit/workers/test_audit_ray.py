@@ -260,9 +260,7 @@ def test_a_real_model_on_two_workers(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path / "home"))
-    (tmp_path / "list.txt").write_text(
-        "a portrait of a doctor\na portrait of a janitor\na portrait of a nurse\n"
-    )
+    (tmp_path / "list.txt").write_text("a portrait of a doctor\na portrait of a janitor\n")
     asked = ["audit", "--prompts", "list.txt", "--count", "2", "--steering", "none,embedding", "--json"]
     asked += ["--model", str(quick_model), "--batch-size", "2", "--max-tries", "1", "--threads", "1"]
     documents = []
@@ -278,7 +276,7 @@ def test_a_real_model_on_two_workers(
             assert "2 workers on the cluster, 1 thread each" in captured.err
     one, two = (files_of(tmp_path / name) for name in ("one", "two"))
     assert one == two
-    assert len([name for name in one if name.endswith(".png")]) >= 12
+    assert len([name for name in one if name.endswith(".png")]) >= 8
     assert documents[0]["arms"][0]["tv"] == documents[1]["arms"][0]["tv"]
 
 
