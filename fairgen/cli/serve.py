@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import typer
 
 from fairgen.cli import common
+from fairgen.common.addresses import is_web_address
 from fairgen.common.files import disk_errors
 from fairgen.errors import UserError
 from fairgen.models.kinds import REMOTE
@@ -163,13 +163,7 @@ def check_monitors(given: list[Path]) -> tuple[Path, ...]:
 def check_servers(given: list[str]) -> tuple[str, ...]:
     """The addresses of ``--llm-server``. Raises `UserError` where one is none."""
     for address in given:
-        try:
-            parts = urlsplit(address)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname)
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good:
+        if not is_web_address(address):
             raise UserError(
                 f"--llm-server {address!r} is no web address: it looks like http://localhost:11434/v1."
             )

@@ -46,7 +46,6 @@ _MOST_BYTES = 64 * 1024 * 1024
 _MOST_PIXELS = 64_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _ONE_SIDE, _BLANK = 4096, (512, 512)
-_SECRET_LENGTH = 12  # shorter "keys" are placeholders, which may stand in a reply
 
 
 class _Picture(BaseModel):
@@ -229,9 +228,7 @@ class RemoteModel:
 
     def _words(self, error: openai.APIStatusError) -> str:
         """The server's own words, as one short line that no terminal obeys, without the key."""
-        said = said_in(error)
-        said = without(self._key, said) if len(self._key) >= _SECRET_LENGTH else said
-        line = " ".join(readable(said)[0].split())[:200].rstrip(".")
+        line = " ".join(readable(without(self._key, said_in(error)))[0].split())[:200].rstrip(".")
         return f": {line}" if line else ""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from urllib.parse import urlsplit
 
+from fairgen.common.addresses import is_web_address
 from fairgen.errors import UserError
 from fairgen.monitor.store import Alarm
 from fairgen.monitor.words import alarm_sentence
@@ -15,12 +15,7 @@ _SECONDS = 10.0
 
 def check_webhook(url: str) -> str:
     """The address, if an alarm can be sent there; else `UserError`."""
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
+    if not is_web_address(url):
         raise UserError(f"--webhook {url[:80]} is no address: give one that begins with https:// or http://.")
     return url
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fairgen.common.places import cache_folder
 from fairgen.errors import UserError
 from fairgen.probe.asks import Ask, Heard
 
@@ -18,10 +19,7 @@ __all__ = ["Journal", "probe_folder"]
 
 def probe_folder() -> Path:
     """``$FAIRGEN_HOME/probes``, else a folder in the platform's cache folder."""
-    import platformdirs
-
-    home = os.environ.get("FAIRGEN_HOME") or platformdirs.user_cache_dir("fairgen", appauthor=False)
-    return Path(home) / "probes"
+    return cache_folder("probes")
 
 
 class Journal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from fairgen.common.documents import Part, write_document
+from fairgen.common.places import data_folder
 from fairgen.errors import UserError
 from fairgen.runs import ModelInfo
 from fairgen.steering.conditioning import ANCHORS
@@ -148,10 +148,7 @@ def calibration_file(info: ModelInfo, technique: str) -> str:
 
 def user_folder() -> Path:
     """Where a user's calibrations lie: ``$FAIRGEN_HOME/calibrations``, else the platform's data folder."""
-    import platformdirs
-
-    home = os.environ.get("FAIRGEN_HOME") or platformdirs.user_data_dir("fairgen", appauthor=False)
-    return Path(home) / "calibrations"
+    return data_folder("calibrations")
 
 
 def save_calibration(calibration: Calibration, info: ModelInfo, folder: Path | None = None) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairgen.common.files import replacing
+from fairgen.common.places import cache_folder
 from fairgen.errors import UserError
 
 __all__ = ["AskCache", "CacheKey", "RawReply", "user_cache_folder"]
@@ -77,12 +77,7 @@ class _Entry(BaseModel):
 
 def user_cache_folder() -> Path:
     """``$FAIRGEN_HOME/llm-replies``, else the platform's cache folder."""
-    import platformdirs
-
-    home = os.environ.get("FAIRGEN_HOME")
-    return (
-        Path(home) if home else Path(platformdirs.user_cache_dir("fairgen", appauthor=False))
-    ) / "llm-replies"
+    return cache_folder("llm-replies")
 
 
 class AskCache:

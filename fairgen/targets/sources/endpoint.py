@@ -27,7 +27,6 @@ from fairgen.targets.sources.stream import BrokenOff, NoCompletion, Received, re
 
 __all__ = ["Chat", "Endpoint", "Message", "NoReply", "Schema", "given_key", "messages", "run"]
 
-_SECRET_LENGTH = 12  # shorter "keys" are placeholders such as "ollama", which may stand in a reply
 _STREAM_BYTES = 4  # events are many times the size of the text that they carry
 _LOOKING_SECONDS = 5.0
 
@@ -239,7 +238,7 @@ class Chat:
         got = turn.received
         return RawReply(
             # One character more than is parsed, so that what is too long stays so.
-            text=escaped(self._without_key(got.text)[: MAX_CHARACTERS + 1]),
+            text=escaped(without(self._key, got.text)[: MAX_CHARACTERS + 1]),
             refused=bool(got.refused),
             form=got.form,
             thought=got.thought,
@@ -251,12 +250,9 @@ class Chat:
             asked_at=now(),
         )
 
-    def _without_key(self, text: str) -> str:
-        return without(self._key, text) if len(self._key) >= _SECRET_LENGTH else text
-
     def _words(self, text: str) -> str:
         """A server's words for a message: one short line that no terminal obeys, without the key."""
-        return " ".join(readable(self._without_key(text))[0].split())[:160]
+        return " ".join(readable(without(self._key, text))[0].split())[:160]
 
     def _explain(self, error: openai.OpenAIError) -> NoReturn:
         """Turn an error of the package into ours. What a server says about a wrong key may quote the key."""

@@ -10,6 +10,8 @@ __all__ = ["MAX_CHARACTERS", "cut", "escaped", "readable", "without"]
 MAX_CHARACTERS = 65_536
 """Longer replies are neither kept nor parsed."""
 
+_SECRET_LENGTH = 12
+
 _JOINERS = "\u200c\u200d"
 """Zero width, but part of how Persian, Hindi and others are written."""
 
@@ -57,7 +59,11 @@ def cut(text: str, limit: int) -> str:
 def without(secret: str, text: str) -> str:
     """The text with ``[key]`` in place of a secret (printable ASCII), also where JSON's escapes or hidden
     characters would let it through and reading would bring it back.
+
+    Keys of fewer than 12 characters are placeholders such as "ollama", which may stand in a reply: they stay.
     """
+    if len(secret) < _SECRET_LENGTH:
+        return text
     text = text.replace(secret, "[key]")
     letters, starts, ends = [], [], []
     for found in _LETTER.finditer(text):

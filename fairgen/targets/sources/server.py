@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from fairgen.common.addresses import is_web_address
 from fairgen.errors import UserError
 
 __all__ = ["NO_KEY", "OPENAI", "Endpoint", "checked_address", "given_key", "key_to_use"]
@@ -83,14 +84,9 @@ def checked_address(url: str, what: str = "The base URL", key: str = "OPENAI_API
         UserError: it is no web address, or carries a password or a query.
     """
     url = url.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
-        _ = parts.port
-    except ValueError:
-        good = False
-    if not good:
+    if not (is_web_address(url) and url.isprintable()):
         raise UserError(f"{what} is no web address: it looks like http://localhost:11434/v1.")
+    parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UserError(f"{what} carries a password or a query: leave them out; a key goes into {key}.")
     return url

@@ -125,6 +125,11 @@ def test_text_without_a_secret_stays(text: str) -> None:
     assert without(SECRET, text) == text
 
 
+def test_a_placeholder_for_a_key_is_no_secret() -> None:
+    assert without("ollama", "served by ollama") == "served by ollama"
+    assert without("twelve-chars", "twelve-chars it is") == "[key] it is"
+
+
 def raw(content: object) -> RawReply:
     text = content if isinstance(content, str) else json.dumps(content)
     return RawReply(text=text, structured=True, asked_at=datetime(2026, 11, 24, tzinfo=UTC))
