@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tools.figures.index import NOT_MEASURED, ROOT, Index, Piece, Statement, Table, Value, load_index
@@ -129,6 +132,52 @@ def test_commands_run_in_a_work_folder_of_the_piece(tmp_path: Path) -> None:
     broken = piece.model_copy(update={"commands": ["python missing.py"]})
     with pytest.raises(Failed, match=r"missing\.py ended with 2"):
         measure("two", broken, {"work": str(tmp_path / "work")}, root)
+
+
+_WITH_A_WORKER = """
+import pathlib, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path("worker").write_text(str(worker.pid))
+time.sleep(600)
+"""
+
+
+def _lives(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE  # nobody may be there to fetch it
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_stop_ends_the_workers_of_a_command_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, piece = _copied(tmp_path)
+    (root / "long.py").write_text(_WITH_A_WORKER)
+    wait, worker = subprocess.Popen.wait, root / "worker"
+
+    def stopped(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        """Ctrl-C while the command is waited for, once its worker runs."""
+        if timeout is not None:
+            return wait(process, timeout)
+        while not (worker.exists() and worker.read_text()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", stopped)
+        patch.setattr("tools.figures.measure._LAST_SECONDS", 5.0)
+        with pytest.raises(KeyboardInterrupt):
+            measure(
+                "one",
+                piece.model_copy(update={"commands": ["python long.py"]}),
+                {"work": str(tmp_path)},
+                root,
+            )
+    for _ in range(3000):
+        if not _lives(int(worker.read_text())):
+            break
+        time.sleep(0.01)
+    assert not _lives(int(worker.read_text()))
 
 
 def test_retired_figures_leave_pages(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,7 @@ def run(
     again: Annotated[bool, typer.Option("--again", help="Also what is measured already.")] = False,
 ) -> None:
     """Measure what is missing or stale, piece by piece; run it again to continue after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing goes on behind it
     pieces = _chosen(names)
     folders = {"shots": shots, "photos": photos, "faces": faces, "committees": committees}
     given = {key: str(path.resolve()) for key, path in folders.items() if path is not None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.figures.index import NOT_MEASURED, Piece
+
+_LAST_SECONDS = 30.0
+"""For a command that is stopped to finish what it writes."""
 
 
 class Failed(Exception):
@@ -43,10 +48,25 @@ def measure(name: str, piece: Piece, given: Mapping[str, str], root: Path) -> fl
         parts = shlex.split(command.format_map(paths))
         if parts[0] == "python":
             parts[0] = sys.executable
-        ended = subprocess.run(parts, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}).returncode
+        ended = _run(parts, root)
         if ended:
             raise Failed(f"{command} ended with {ended}")
     return time.monotonic() - begun
+
+
+def _run(command: list[str], root: Path) -> int:
+    """Run a command in a session of its own, so that a stop reaches its workers too, and reaches it once."""
+    env = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen(command, cwd=root, env=env, start_new_session=True) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            os.killpg(child.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_LAST_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
 
 
 def retire(name: str, piece: Piece, root: Path) -> list[str]:
