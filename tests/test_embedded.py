@@ -78,7 +78,7 @@ def test_the_demo_steers_inside_sampling_with_the_calibration_that_comes_with_th
 def test_calibrate_keeps_a_curve_and_a_sheet(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("# one\na portrait of a person\n\n", encoding="utf-8")
-    options = ["--prompts", str(prompts), "--seeds", "3", "--steps", "3", "--batch-size", "6"]
+    options = ["--prompts", str(prompts), "--seeds", "3", "--steps", "2", "--batch-size", "6"]
     done = run("calibrate", *options, "--out", "kept", "--sheet", "doses.png", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -149,6 +149,7 @@ def test_pictures_do_not_depend_on_their_batch(embedded_generator: DiffusersMode
         assert np.abs(np.asarray(alone, int) - np.asarray(picture, int)).max() <= 3
 
 
+@pytest.mark.exhaustive  # the figures of the model card say it in more detail
 def test_tones_follow_the_words(embedded_generator: DiffusersModel) -> None:
     means = []
     with SkinToneReader() as reader:

@@ -29,7 +29,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
-SETTINGS: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 1.5}
+SETTINGS: dict[str, Any] = {"num_inference_steps": 2, "guidance_scale": 1.5}
 
 
 def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, t
     assert len(list((tmp_path / "set").rglob("*.png"))) == result.summary.generated
     with pytest.raises(fairgen.UserError, match="is not empty"):
         result.save(tmp_path / "set")
-    assert find_calibration(wrap_pipeline(pipe, steps=3, guidance_scale=1.5).info, "embedding") is not None
+    assert find_calibration(wrap_pipeline(pipe, steps=2, guidance_scale=1.5).info, "embedding") is not None
 
 
 def test_the_batch_size_changes_no_picture_of_a_steered_set() -> None:
@@ -95,7 +95,7 @@ def test_strength_zero_is_the_plain_picture() -> None:
 
 
 def test_a_prompt_that_names_a_tone_needs_no_calibration(pipe: Any) -> None:
-    fair = fairgen.FairPipeline(pipe, steering="embedding", **(SETTINGS | {"num_inference_steps": 3}))
+    fair = fairgen.FairPipeline(pipe, steering="embedding", **SETTINGS)
     told: list[Event] = []
     result = fair("a portrait of a nurse with dark skin", num_images=2, on_event=told.append)
     assert not any(isinstance(event, Calibrating) for event in told)
@@ -104,7 +104,7 @@ def test_a_prompt_that_names_a_tone_needs_no_calibration(pipe: Any) -> None:
 
 
 def test_lists_of_prompts_names_of_models_and_arguments_of_the_call() -> None:
-    fair = fairgen.FairPipeline("embedded", steering="none", **(SETTINGS | {"num_inference_steps": 3}))
+    fair = fairgen.FairPipeline("embedded", steering="none", **SETTINGS)
     prompts = ["a portrait of a nurse", "a portrait of a judge"]
     with SkinToneReader() as reader:
         unwanted = ["a blurry photo", "a photo of a user"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from fairgen.probe.asks import Ask, Heard
 from fairgen.targets.sources.endpoint import Chat, Endpoint, NoReply, Schema, _BodyRefused, messages, run
-from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped
+from fairgen.targets.sources.plain_text import MAX_CHARACTERS, escaped, without
 
 __all__ = ["Endpoint", "NoReply", "ProbeChat", "run"]
 
@@ -134,7 +134,7 @@ class ProbeChat(Chat):
             ) from None
         usage = completion.usage or _Usage()
         refusal = choice.message.refusal
-        text = self._without_key(refusal or choice.message.content or "")
+        text = without(self._key, refusal or choice.message.content or "")
         return Heard(
             text=escaped(text[: MAX_CHARACTERS + 1]),  # one more than is parsed, so that it stays too long
             refused=bool(refusal),

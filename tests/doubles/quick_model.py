@@ -1,4 +1,4 @@
-"""The embedded model with three steps instead of twelve, for tests that need many pictures: a fixture."""
+"""The embedded model with two steps instead of twelve, for tests that need many pictures: a fixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = 3
+STEPS = 2
 
 
 @pytest.fixture(scope="session")

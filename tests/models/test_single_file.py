@@ -115,10 +115,11 @@ def test_flux_as_one_file_with_the_text_encoders_of_its_base(tmp_path: Path) -> 
     pipe = FluxPipeline(**(parts | {"transformer": wide}))
     file = original_layout.save_flux(pipe, tmp_path / "flux.safetensors")
     single = load_diffusers(str(file), "cpu", base=str(lender), **(SMALL | {"steps": 1}))
-    whole = DiffusersModel(pipe.to(torch.float32), single.info)
-    pipe.set_progress_bar_config(disable=True)
-    requests = [Request("a portrait of a doctor", 1)]
-    assert same(pictures(single, requests), pictures(whole, requests))
+    # To sample it takes longer than to see that every weight is in its place.
+    found = single.pipe.transformer.state_dict()
+    assert found.keys() == wide.state_dict().keys()
+    assert all(torch.equal(found[name], weight.float()) for name, weight in wide.state_dict().items())
+    assert single.pipe.transformer.config["attention_head_dim"] == 128
     assert set(single.info.weights) == {
         "flux.safetensors",
         "base/text_encoder/model.safetensors",

@@ -36,7 +36,7 @@ def model_folder(
     folder = tmp_path_factory.mktemp("models")
     original_layout.save_stable_diffusion(embedded_generator.pipe, folder / "mine.safetensors")
     shutil.copytree(embedded_model, folder / "mine")
-    (folder / "quick.yaml").write_text("model: mine.safetensors\nsteps: 3\n")
+    (folder / "quick.yaml").write_text("model: mine.safetensors\nsteps: 2\n")
     (folder / "styles").mkdir()
     save_file(_lora(embedded_generator), folder / "styles" / "ink.safetensors")
     shutil.copytree(embedded_model / "vae", folder / "sharp")
@@ -123,12 +123,12 @@ def uncalibrated(page: Page) -> None:
     """Choose quick.yaml with steps that nobody has measured."""
     page.locator("#fg-model input").click()
     page.get_by_role("option", name="quick.yaml").click()
-    page.wait_for_selector("#fg-model-facts [data-calibrated=true] >> text=3 steps")
+    page.wait_for_selector("#fg-model-facts [data-calibrated=true] >> text=2 steps")
     assert "It reaches" in page.inner_text("#fg-model-facts")
     page.click("#fg-more button")
-    page.locator("#fg-steps textarea, #fg-steps input").fill("2")
+    page.locator("#fg-steps textarea, #fg-steps input").fill("3")
     page.locator("#fg-steps textarea, #fg-steps input").blur()
-    page.wait_for_selector("#fg-model-facts [data-calibrated=false] >> text=2 steps")
+    page.wait_for_selector("#fg-model-facts [data-calibrated=false] >> text=3 steps")
     page.click("#fg-calibrate button")
     page.click("#fg-calibrate-go")
     page.wait_for_selector("#fg-calibrate-shown >> text=of 81 trial pictures")
@@ -166,7 +166,7 @@ def test_an_own_model_is_chosen_and_makes_a_set_with_four_clicks(visitor: Page, 
     assert [text.split(" (")[0].strip("✓ \n") for text in offered[1:]] == ["mine.safetensors", "quick.yaml"]
     page.get_by_role("option", name="quick.yaml").click()
     clicks += 2
-    page.wait_for_selector("#fg-model-facts >> text=3 steps")
+    page.wait_for_selector("#fg-model-facts >> text=2 steps")
     page.locator("#fg-count input[type=number]").fill("2")
     page.click("#fg-go")
     clicks += 1
@@ -175,7 +175,7 @@ def test_an_own_model_is_chosen_and_makes_a_set_with_four_clicks(visitor: Page, 
     record = newest_record(shop)
     assert record["model"]["name"] == "quick.yaml"
     assert "mine.safetensors" in record["model"]["weights"]
-    assert record["model"]["steps"] == 3
+    assert record["model"]["steps"] == 2
 
 
 def test_settings_and_a_lora_are_used_recorded_and_two_clicks_differ(visitor: Page, shop: Served) -> None:

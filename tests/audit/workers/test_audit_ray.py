@@ -251,6 +251,7 @@ def test_an_address_without_a_cluster() -> None:
 
 
 @pytest.mark.embedded
+@pytest.mark.exhaustive  # on a double the same bytes are seen; three real models take half a minute
 def test_a_real_model_on_two_workers(
     address: str,
     quick_model: Path,
