@@ -129,6 +129,10 @@ def test_commands_run_in_a_work_folder_of_the_piece(tmp_path: Path) -> None:
     root, piece = _copied(tmp_path)
     measure("one", piece, {"work": str(tmp_path / "work")}, root)
     assert (tmp_path / "work" / "one" / "seen").exists()
+    kept = "import os, pathlib; pathlib.Path('kept').write_text(os.environ['FAIRGEN_HOME'])"
+    (root / "home.py").write_text(kept)
+    measure("one", piece.model_copy(update={"commands": ["python home.py"]}), {"work": str(tmp_path)}, root)
+    assert Path((root / "kept").read_text()).is_relative_to(tmp_path)  # and not the user's own
     broken = piece.model_copy(update={"commands": ["python missing.py"]})
     with pytest.raises(Failed, match=r"missing\.py ended with 2"):
         measure("two", broken, {"work": str(tmp_path / "work")}, root)

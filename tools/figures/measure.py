@@ -48,15 +48,17 @@ def measure(name: str, piece: Piece, given: Mapping[str, str], root: Path) -> fl
         parts = shlex.split(command.format_map(paths))
         if parts[0] == "python":
             parts[0] = sys.executable
-        ended = _run(parts, root)
+        ended = _run(parts, root, home=work / "home")
         if ended:
             raise Failed(f"{command} ended with {ended}")
     return time.monotonic() - begun
 
 
-def _run(command: list[str], root: Path) -> int:
-    """Run a command in a session of its own, so that a stop reaches its workers too, and reaches it once."""
-    env = os.environ | {"PYTHONPATH": str(root)}
+def _run(command: list[str], root: Path, home: Path) -> int:
+    """Run a command in a session of its own, so that a stop reaches its workers too, and reaches it once; and
+    in a home of its own, for figures are of the calibrations that ship and of none that a user keeps.
+    """
+    env = os.environ | {"PYTHONPATH": str(root), "FAIRGEN_HOME": str(home)}
     with subprocess.Popen(command, cwd=root, env=env, start_new_session=True) as child:
         try:
             return child.wait()
