@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.embedded, pytest.mark.alone]
 FIRST_PICTURE, INTERACTIVE = 2.2, 0.3
-"""Times what `fairgen generate` takes from a cold start to one picture, measured before, and after where that is
-too little: machines differ. `benchmarks/web_app.py` measures seconds.
+"""Times what `fairgen generate` takes from a cold start to one picture, measured before, and after where that
+is too little: machines differ. `benchmarks/web_app.py` measures seconds.
 """
 ASKED, EACH_SECOND = 15, 2
 """Requests to the server's functions of one visitor until they see a picture: some ten are due, and the page
