@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-HOME = "FAIRGEN_HOME"
+_HOME = "FAIRGEN_HOME"
 """The variable that names one folder for all of it."""
 
 
@@ -24,5 +24,5 @@ def cache_folder(name: str) -> Path:
 
 
 def _home(name: str) -> Path | None:
-    home = os.environ.get(HOME)
+    home = os.environ.get(_HOME)
     return Path(home, name) if home else None

@@ -17,7 +17,7 @@ def write_no_stubs() -> None:
     """Make a later ``import gradio`` leave out its type stubs; call it before.
 
     For each of its components Gradio 6.31 parses the source, and compares or writes a ``.pyi`` beside it, for
-    editors. That takes more than a second of every start, and Gradio has no option to leave it out.
+    editors. That slows every start, and Gradio has no option to leave it out.
     """
     if _MODULE not in sys.modules:
         sys.meta_path.insert(0, _Finder())

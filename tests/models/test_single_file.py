@@ -98,10 +98,9 @@ def test_flux_as_one_file_with_the_text_encoders_of_its_base(tmp_path: Path) -> 
 
     from tests.doubles.text_to_image.flux import FLUX, flux_parts
 
+    own = FLUX | {"num_attention_heads": 24, "attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)}
     with torch.device("meta"):
-        wide = FluxTransformer2DModel(
-            **(FLUX | {"num_attention_heads": 24, "attention_head_dim": 128, "axes_dims_rope": (16, 56, 56)})
-        )
+        wide = FluxTransformer2DModel(**own)
     wide = wide.to(torch.bfloat16).to_empty(device="cpu")
     noise = torch.randn(1_000_003, generator=torch.Generator().manual_seed(0)).mul_(0.02).bfloat16()
     with torch.no_grad():
@@ -116,10 +115,14 @@ def test_flux_as_one_file_with_the_text_encoders_of_its_base(tmp_path: Path) -> 
     file = original_layout.save_flux(pipe, tmp_path / "flux.safetensors")
     single = load_diffusers(str(file), "cpu", base=str(lender), **(SMALL | {"steps": 1}))
     # To sample it takes longer than to see that every weight is in its place.
-    found = single.pipe.transformer.state_dict()
-    assert found.keys() == wide.state_dict().keys()
-    assert all(torch.equal(found[name], weight.float()) for name, weight in wide.state_dict().items())
-    assert single.pipe.transformer.config["attention_head_dim"] == 128
+    for name in ("transformer", "text_encoder", "text_encoder_2", "vae"):
+        found, given = (getattr(pipeline, name).state_dict() for pipeline in (single.pipe, pipe))
+        assert found.keys() == given.keys()
+        assert all(torch.equal(found[key].float(), weight.float()) for key, weight in given.items())
+    configured = json.loads(single.pipe.transformer.to_json_string())
+    assert {key: configured[key] for key in own} == json.loads(json.dumps(own))
+    for name, value in pipe.scheduler.config.items():
+        assert name.startswith("_") or single.pipe.scheduler.config[name] == value
     assert set(single.info.weights) == {
         "flux.safetensors",
         "base/text_encoder/model.safetensors",

@@ -200,6 +200,19 @@ def test_who_guesses_passwords_waits_twice_as_long_each_time() -> None:
     assert waits.left("a") == 0
 
 
+def _holds(code: str, folder: Path) -> None:
+    """Run the code in a process of its own, in which nothing is imported yet."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from fairgen.ui.server.app import build_app; "
@@ -210,15 +223,7 @@ def test_building_the_app_loads_no_model(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules and 'mediapipe' not in sys.modules, 'loaded'; "
         "assert not Path('runs').exists()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=environment(),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
+    _holds(code, tmp_path)
 
 
 def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Path) -> None:
@@ -252,7 +257,7 @@ def test_with_auth_nothing_is_open_and_the_password_is_in_no_answer(tmp_path: Pa
 
 
 def test_gradio_is_imported_without_writing_its_type_stubs(tmp_path: Path) -> None:
-    """They took a third of the server's start. Where Gradio's writer has gone, so may `fairgen.ui.stubs`."""
+    """Where Gradio's writer has gone, so may `fairgen.ui.stubs`."""
     code = (
         "import inspect; from pathlib import Path; "
         "import fairgen.ui.server.app; import gradio, gradio.component_meta as meta; "
@@ -261,12 +266,4 @@ def test_gradio_is_imported_without_writing_its_type_stubs(tmp_path: Path) -> No
         "assert meta.create_or_modify_pyi.__module__ == 'fairgen.ui.stubs'; "
         "assert gradio.Image(label='one').label == 'one'"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=environment(),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
+    _holds(code, tmp_path)

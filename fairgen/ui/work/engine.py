@@ -114,8 +114,8 @@ class Engine:
                     reader = self.reader()
                 if self.default == "embedded":
                     # The first call of a reader and of a pipeline is slow: let nobody wait for it. The
-                    # reader's goes on beside a visitor's sampling. Who asks during the pipeline's waits for
-                    # it, so it is short, and whoever asked already makes it themselves.
+                    # reader's goes on beside a visitor's sampling. A visitor who comes during the pipeline's
+                    # waits for it, so it is short; where one waits already, their own picture is the first.
                     from PIL import Image
 
                     reader.read(Image.new("RGB", (64, 64)))
