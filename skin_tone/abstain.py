@@ -22,6 +22,7 @@ from .picture import RGB
 
 Reason = Literal[
     "no_face",
+    "turned_away",
     "small_face",
     "blurred",
     "few_skin_pixels",
@@ -36,6 +37,7 @@ Reason = Literal[
 
 REASONS: dict[str, str] = {
     "no_face": "no face was found",
+    "turned_away": "the face is turned too far away",
     "small_face": "the face is too small",
     "blurred": "the face is blurred: skin, hair and shadows run into each other",
     "few_skin_pixels": "too little bare skin can be seen",

@@ -1,4 +1,4 @@
-"""How the skin of a face looks in its picture: 50 numbers that a careful observer's judgement can be learnt
+"""How the skin of a face looks in its picture: numbers that a careful observer's judgement can be learnt
 from.
 
 Lightness alone says little in pictures that were tone-mapped or glossed over: a lit-up brown face is as light
@@ -6,6 +6,10 @@ as a fair one in the shade. Chroma, hue, and how both change from the dark to th
 say more. So the cells of skin are sorted by lightness, and the colour of every eighth part of them is kept,
 beside the patches, the spread, and how much of the contrast is fine. Eye whites and pupils are left out:
 generators make them up.
+
+A patch of the forehead or the chin is there or not, by a pixel of the frame, a fringe or a beard. So the
+skin that can be seen is also divided by place, from its highest to its lowest cell and from one side to the
+other: those numbers change little by little with what is seen.
 """
 
 from __future__ import annotations
@@ -17,8 +21,14 @@ from scipy.ndimage import uniform_filter
 from .upright import LEAST_SKIN, UprightFace
 
 _PARTS = 8
+_BANDS = 5
 _TRIM = 0.03  # of the skin's cells at each end: glints and pores
 _LEAST = 8  # cells of a patch that counts
+_LEAST_MOUTH = 16
+_BROW_SHARE = 25  # percentile of the brows' lightness: between the hairs is skin
+_BROWS_OUT_OF_SIGHT = -25.0
+_LIPS_BESIDE_SKIN = np.array([-10.0, 10.0, 0.0])
+"""L*, a*, b* that lips mostly differ from skin by."""
 _LAB = ("L", "a", "b")
 _PATCHES = ("cheeks", "forehead", "nose_bridge", "chin")
 SKIN_NAMES: tuple[str, ...] = (
@@ -35,7 +45,16 @@ SKIN_NAMES: tuple[str, ...] = (
 )
 """What is measured on skin alone."""
 NAMES: tuple[str, ...] = (*SKIN_NAMES, "brow_L", *(f"lips_{c}" for c in _LAB))
-"""Names of the numbers, in order."""
+"""Names of the numbers of `describe`, in order."""
+PLACED_NAMES: tuple[str, ...] = (
+    *(f"band_{k}_{c}" for k in range(_BANDS) for c in _LAB),
+    "halves_differ",
+    *(f"sides_{c}" for c in _LAB),
+    "sides_differ",
+    *(f"mouth_{c}" for c in _LAB),
+    "brows_darker",
+)
+"""Names of the numbers of `describe_by_place`, in order."""
 
 
 def describe(face: UprightFace) -> NDArray[np.float64] | None:
@@ -72,7 +91,37 @@ def describe(face: UprightFace) -> NDArray[np.float64] | None:
             (lightness - _local_mean(lightness, face.skin, 3))[face.skin].std(),
             # Where lips or brows are out of sight, what they mostly look like beside this skin.
             middle[0] - 20.0 if brows is None else brows[0],
-            *(middle + np.array([-10.0, 10.0, 0.0]) if lips is None else lips),
+            *(middle + _LIPS_BESIDE_SKIN if lips is None else lips),
+        ]
+    )
+
+
+def describe_by_place(face: UprightFace) -> NDArray[np.float64] | None:
+    """The numbers named in `PLACED_NAMES`, finite, or None where fewer than `LEAST_SKIN` cells show skin.
+
+    Colours are CIELAB: of each fifth of the skin from top to bottom, of its outer quarters left and right
+    (their mean), and of the mouth. Differences are of L*: between the halves and the outer quarters, left and
+    right (without a sign), and of the brows from the skin.
+    """
+    skin = face.lab[face.skin]
+    if len(skin) < LEAST_SKIN:
+        return None
+    bands = [np.median(band, axis=0) for band in np.array_split(skin, _BANDS)]
+    across = skin[np.argsort(np.nonzero(face.skin)[1], kind="stable")]
+    half, quarter = len(skin) // 2, len(skin) // 4
+    one_half, other_half = (np.median(part[:, 0]) for part in (across[:half], across[-half:]))
+    one_side, other_side = (np.median(part, axis=0) for part in (across[:quarter], across[-quarter:]))
+    middle = np.median(skin, axis=0)
+    mouth, brows = face.lab[face.mouth], face.lab[face.brows][:, 0]
+    darker = np.percentile(brows, _BROW_SHARE) - middle[0] if len(brows) >= _LEAST else _BROWS_OUT_OF_SIGHT
+    return np.array(
+        [
+            *np.concatenate(bands),
+            abs(one_half - other_half),
+            *(one_side + other_side) / 2,
+            abs(one_side[0] - other_side[0]),
+            *(np.median(mouth, axis=0) if len(mouth) >= _LEAST_MOUTH else middle + _LIPS_BESIDE_SKIN),
+            darker,
         ]
     )
 

@@ -8,6 +8,7 @@ the mesh can be laid on the cut-out, upright face.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from skimage.exposure import equalize_adapthist
 
 from .graphs import Detection, Graphs
 from .picture import RGB, resampled
+from .place import Box, Place
 
 # Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
 # of one face.
@@ -47,6 +49,10 @@ _MESH_ROOM = 1.5
 _LARGER = 1.5
 """By how much taller a face must be than one that the detector does not see to be the whole of it."""
 _SAME_MESH = 0.1  # of the face's height: how far two meshes of one face lie apart at most, on average
+_SURE = 0.7
+"""Score from which on the detector's word alone is enough for a head; patterns reach .65."""
+_ELSEWHERE = 0.25
+"""From which share of its longer side on a face that is laid afresh is another one."""
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 
 
@@ -59,7 +65,7 @@ class Face:
         landmarks: float64, shape (468, 2): x, y in pixels, in MediaPipe's numbering; may lie outside.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     landmarks: NDArray[np.float64]
 
     @property
@@ -100,28 +106,49 @@ class FaceFinder:
             faces = [self._laid_again(rgb, face) if _cut(face, rgb) else face for face in faces]
         return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
 
-    def lay_anew(self, rgb: RGB, face: Face, room: float = _MESH_ROOM, tilt: float = 0.0) -> Face | None:
+    def turned_away(self, rgb: RGB) -> Box | None:
+        """The box of the likeliest face in a picture in which `find` finds none: a head seen from the side or
+        from behind, on which no mesh can be laid. None where there is none.
+
+        Raises:
+            RuntimeError: the finder is closed.
+        """
+        height, width = rgb.shape[:2]
+        with self._lock:
+            self._must_be_open()
+            found = self._graphs.detect(_halved(_sized(rgb)))
+        sure = max(found, key=lambda detection: detection.score, default=None)
+        if sure is None or sure.score < _SURE:
+            return None
+        corners = np.array(sure.box).reshape(2, 2) * (width, height)
+        return _clipped(corners[0], corners[1], width, height)
+
+    def lay_anew(
+        self, rgb: RGB, place: Place, room: float = _MESH_ROOM, tilt: float = 0.0
+    ) -> NDArray[np.float64] | None:
         """A face's mesh laid afresh on a square around it.
 
         Args:
             rgb: the picture, H x W x 3, uint8. Beyond its edge its nearest pixel goes on.
-            face: where it lies.
+            place: where the face lies.
             room: side of the square, as a multiple of the longer side of the landmarks' box.
-            tilt: radians by which the square is turned against the line of the eyes.
+            tilt: radians by which the square is turned clockwise against the line of the eyes.
 
         Returns:
-            The face as it lies now; None where no face is seen in the square, or one that lies elsewhere.
+            (468, 2) x, y in pixels of ``rgb``; None where no face is seen in the square, or one that lies
+            elsewhere.
 
         Raises:
             RuntimeError: the finder is closed.
         """
         with self._lock:
             self._must_be_open()
-            again = self._mesh_around(rgb, face, room, tilt)
-        if again is None:
+            laid = self._graphs.mesh_in(rgb, (place.x, place.y), room * place.side, place.angle + tilt)
+        if laid is None:
             return None
-        apart = np.linalg.norm(again.landmarks.mean(axis=0) - face.landmarks.mean(axis=0))
-        return again if apart < 2 * _SAME_MESH * face.height else None
+        there = Place.of(laid)
+        apart = math.hypot(there.x - place.x, there.y - place.y)
+        return laid if apart < _ELSEWHERE * place.side else None
 
     def close(self) -> None:
         """Free the graphs. May be called twice."""
@@ -146,9 +173,7 @@ class FaceFinder:
         height, width = rgb.shape[:2]
         plain = _sized(rgb)
         faces = self._placed(plain, width, height)
-        # The detector works at 192 px: half the pixels are enough for it, and quicker.
-        half = plain[::2, ::2] if max(plain.shape) > _TILE else plain
-        detections = self._graphs.detect(np.ascontiguousarray(half))
+        detections = self._graphs.detect(_halved(plain))
         both = [_detected(face, detections, width, height) for face in faces]
         faces = [face for face, sure in zip(faces, both, strict=True) if sure or self._lies_again(rgb, face)]
         alone = len(faces)
@@ -196,19 +221,6 @@ class FaceFinder:
         apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
         return bool(apart < _SAME_MESH * face.height)
 
-    def _mesh_around(self, rgb: RGB, face: Face, room: float, tilt: float) -> Face | None:
-        """The mesh laid on a square around a face; see `lay_anew`."""
-        box, eyes = _box_and_eyes(face.landmarks)
-        middle = box.mean(axis=0)
-        across, down = eyes[1] - eyes[0]
-        points = self._graphs.mesh_in(
-            rgb,
-            (float(middle[0]), float(middle[1])),
-            room * float((box[1] - box[0]).max()),
-            float(np.arctan2(down, across)) + tilt,
-        )
-        return None if points is None else _face(points, rgb.shape[1], rgb.shape[0])
-
     def _search_tiles(self, faces: list[Face], rgb: RGB) -> None:
         """Tiles of the picture at a quarter of its size, at half, and as it is: large faces first."""
         height, width = rgb.shape[:2]
@@ -224,9 +236,7 @@ class FaceFinder:
         placed = (_face(points * (width, height), width, height) for points in self._graphs.meshes(view))
         return [face for face in placed if face is not None]
 
-    def _add(
-        self, faces: list[Face], rgb: RGB, tile: tuple[int, int, int, int], detections: list[Detection]
-    ) -> None:
+    def _add(self, faces: list[Face], rgb: RGB, tile: Box, detections: list[Detection]) -> None:
         """Put the faces of ``detections`` (in shares of ``tile``) that are not in ``faces`` yet into it."""
         x0, y0, x1, y1 = tile
         size = np.array([x1 - x0, y1 - y0])
@@ -309,7 +319,7 @@ def _raised(rgb: RGB) -> Iterator[RGB]:
     yield _local_contrast(np.asarray(picture))
 
 
-def _tiles(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+def _tiles(width: int, height: int) -> Iterator[Box]:
     for y in _starts(height):
         for x in _starts(width):
             yield x, y, min(width, x + _TILE), min(height, y + _TILE)
@@ -331,13 +341,23 @@ def _local_contrast(rgb: RGB) -> RGB:
 
 def _face(landmarks: NDArray[np.float64], width: int, height: int) -> Face | None:
     """A Face from landmarks in pixels of the picture, or None if none of it lies inside."""
-    low = np.floor(landmarks.min(axis=0)).astype(int)
-    high = np.ceil(landmarks.max(axis=0)).astype(int)
-    box = (max(0, int(low[0])), max(0, int(low[1])), min(width, int(high[0])), min(height, int(high[1])))
-    if box[0] >= box[2] or box[1] >= box[3]:
+    box = _clipped(landmarks.min(axis=0), landmarks.max(axis=0), width, height)
+    if box is None:
         return None
     landmarks.flags.writeable = False
     return Face(box=box, landmarks=landmarks)
+
+
+def _clipped(low: NDArray[np.float64], high: NDArray[np.float64], width: int, height: int) -> Box | None:
+    """The box with these corners as far as it lies in the picture, or None if none of it does."""
+    x0, y0 = (max(0, int(np.floor(v))) for v in low)
+    x1, y1 = min(width, int(np.ceil(high[0]))), min(height, int(np.ceil(high[1])))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _halved(view: RGB) -> RGB:
+    """What the detector is shown: it works at 192 px, so half of the pixels are enough, and quicker."""
+    return np.ascontiguousarray(view[::2, ::2] if max(view.shape) > _TILE else view)
 
 
 def _overlap(a: NDArray[np.float64] | tuple[int, ...], b: tuple[int, ...]) -> float:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.draw import polygon
 
 from .colour import LUMINANCE, srgb_to_linear
 from .faces import Face
 from .picture import RGB
+from .polygons import pixels_inside
 from .regions import BROWS, EYES, INNER_MOUTH, LIPS, POLYGONS
 
 FACE_SIDE = 224
@@ -129,9 +129,8 @@ def _log(light: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inside(view: FaceView, corners: tuple[int, ...]) -> NDArray[np.float64]:
     """Linear light of the pixels (n, 3) in a polygon between landmarks."""
-    x, y = view.landmarks[list(corners)].T
-    rows, columns = polygon(y, x, shape=view.rgb.shape[:2])  # type: ignore[no-untyped-call]
-    return srgb_to_linear(view.rgb[rows, columns])
+    height, width = view.rgb.shape[:2]
+    return srgb_to_linear(view.rgb[pixels_inside(view.landmarks[list(corners)], (height, width))])
 
 
 def _eyes(view: FaceView, skin: NDArray[np.float64]) -> list[float]:

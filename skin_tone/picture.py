@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from .place import Box
+
 RGB = NDArray[np.uint8]
 """H x W x 3, sRGB, 0-255."""
 
@@ -16,6 +18,9 @@ RGB = NDArray[np.uint8]
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 _ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SIXTEEN_BITS = {"I;16", "I;16L", "I;16B", "I;16N"}
+_REPEATED = 1.0
+"""Mean difference, 0-255, up to which a line of pixels repeats another: JPEG changes even what is equal."""
+_MOSTLY = 0.9
 
 
 class PictureError(ValueError):
@@ -113,6 +118,33 @@ def resampled(rgb: RGB, turn: complex, shift: complex, size: tuple[int, int], st
     b = (shift - complex(x0, y0) + 0.5 * (1 + 1j)) / step - 0.5 * (1 + 1j)
     inverse = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
     return np.asarray(picture.transform(size, Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR))
+
+
+def bare_frame(rgb: RGB) -> Box:
+    """Where the picture itself lies within what was put around it: plain bars, or its edge repeated, as
+    letterboxes and wider canvases have them.
+
+    Args:
+        rgb: H x W x 3, uint8.
+
+    Returns:
+        x0, y0, x1, y1 in pixels; the whole picture where hardly anything else would be left.
+    """
+    height, width = rgb.shape[:2]
+    left, right = _alike(rgb.swapaxes(0, 1)), _alike(rgb[:, ::-1].swapaxes(0, 1))
+    top, bottom = _alike(rgb), _alike(rgb[::-1])
+    if left + right > _MOSTLY * width or top + bottom > _MOSTLY * height:
+        return 0, 0, width, height
+    return left, top, width - right, height - bottom
+
+
+def _alike(lines: RGB) -> int:
+    """How many lines, from the first on, do nothing but repeat it; the last of them is the picture's own."""
+    first = lines[0].astype(np.int16)
+    for number, line in enumerate(lines):
+        if np.abs(line - first).mean() > _REPEATED:
+            return max(0, number - 1)
+    return len(lines) - 1
 
 
 def as_rgb(image: Image.Image | NDArray[np.uint8]) -> RGB:

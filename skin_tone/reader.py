@@ -27,7 +27,7 @@ from .pixels import on_grids, planes, trained
 from .regions import LOWER_PATCHES, POLYGONS, patch_pixels
 from .scales import SCALES
 from .upright import lay_upright
-from .views import describe_views, views
+from .views import steady_numbers
 
 # Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
 # one is nearer.
@@ -110,7 +110,7 @@ class SkinToneReader:
 
         Returns:
             One reading per face, largest face first. Without a face, one reading whose ``abstained`` is
-            ``no_face``.
+            ``no_face``, or ``turned_away`` where only the side of a head is seen.
 
         Raises:
             PictureError: the format is not supported, or the file is not a picture.
@@ -119,7 +119,8 @@ class SkinToneReader:
         rgb = as_rgb(open_picture(Path(image)) if isinstance(image, str | os.PathLike) else image)
         measured = measure_faces(rgb, self._finder)
         if not measured:
-            return [ToneReading(abstained="no_face")]
+            head = self._finder.turned_away(rgb)
+            return [ToneReading(box=head, abstained="no_face" if head is None else "turned_away")]
         return [_concluded(rgb, face, self._finder) for face in measured]
 
     def close(self) -> None:
@@ -294,8 +295,7 @@ def _estimated(
         share = 0.0
     elif share == 1:
         return _Found(light.lab, light.sigma, 1.0, None)
-    steady = describe_views(views(rgb, measured.face, finder))
-    judged = fitted().judge(described if steady is None else steady)
+    judged = fitted().judge(steady_numbers(rgb, measured.face, finder))
     angle, sigma = angle_of(judged.tone), judged.sigma * degrees_per_class(judged.tone)
     if light is not None:
         other = colour.ita(light.lab)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon
+
+from .polygons import pixels_inside
 
 # Corners in MediaPipe's canonical numbering (468 points), in order around each patch.
 POLYGONS: dict[str, tuple[int, ...]] = {
@@ -69,9 +70,7 @@ def patch_pixels(
     pixels = {}
     for name, corners in POLYGONS.items():
         if name not in skipped:
-            x, y = landmarks[list(corners)].T
-            rows_and_columns = polygon(y, x, shape=(height, width))  # type: ignore[no-untyped-call]
-            pixels[name] = np.stack(rows_and_columns, axis=1)
+            pixels[name] = np.stack(pixels_inside(landmarks[list(corners)], (height, width)), axis=1)
     return pixels, skipped
 
 

@@ -1,10 +1,9 @@
 """A face laid upright on a small grid, and which cells of it show skin.
 
 The eyes and the mouth always lie at the same places, so that faces of any size and tilt are measured alike.
-What lies
-outside the picture repeats its edge and counts as unseen: black there would pass for a dark surrounding. Skin
-    is told from the rest by geometry. Colour decides in one case only: a lower half of the face that has
-    another colour than the upper half (a mask, a beard, a scarf) is left out.
+What lies outside the picture repeats its edge and counts as unseen: black there would pass for a dark
+surrounding. Skin is told from the rest by geometry. Colour decides in one case only: a lower half of the face
+that has another colour than the upper half (a mask, a beard, a scarf) is left out.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
-from skimage.draw import polygon
 
 from .colour import srgb_to_lab
 from .picture import RGB
+from .polygons import pixels_inside
 from .regions import BROWS, EYES, LIPS, MOUTH, OVAL, POLYGONS
 
 HEIGHT, WIDTH = 88, 80
@@ -52,6 +51,7 @@ class UprightFace:
         skin: cells that show skin, `HEIGHT` x `WIDTH`.
         patches: patch -> its cells inside the picture, whether skin or not.
         lips: cells of the lower lip.
+        mouth: cells within the outer edge of both lips.
         brows: cells of the brows.
         seen: share of the face's inner outline that lies in the picture, 0-1.
         covered: whether the lower half was left out.
@@ -61,6 +61,7 @@ class UprightFace:
     skin: Mask
     patches: dict[str, Mask]
     lips: Mask
+    mouth: Mask
     brows: Mask
     seen: float
     covered: bool
@@ -73,6 +74,7 @@ class UprightFace:
             self.skin[:, ::-1],
             {names.get(name, name): mask[:, ::-1] for name, mask in self.patches.items()},
             self.lips[:, ::-1],
+            self.mouth[:, ::-1],
             self.brows[:, ::-1],
             self.seen,
             self.covered,
@@ -153,6 +155,7 @@ def with_regions(grid: RGB, inside: Mask, points: NDArray[np.float64]) -> Uprigh
         skin,
         {name: _filled(points[list(corners)]) & inside for name, corners in POLYGONS.items()},
         _filled(points[list(LIPS)]) & inside,
+        mouth & inside,
         brows & inside,
         float((face & inside).sum() / max(1, face.sum())),
         covered,
@@ -161,8 +164,7 @@ def with_regions(grid: RGB, inside: Mask, points: NDArray[np.float64]) -> Uprigh
 
 def _filled(corners: NDArray[np.float64]) -> Mask:
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
-    rows, columns = polygon(corners[:, 1], corners[:, 0], shape=mask.shape)  # type: ignore[no-untyped-call]
-    mask[rows, columns] = True
+    mask[pixels_inside(corners, (HEIGHT, WIDTH))] = True
     return mask
 
 

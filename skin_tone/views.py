@@ -1,34 +1,74 @@
 """One face seen several times over, and what these views have in common.
 
 A mesh shifts by a pixel or two with what lies around the face, and everything that is measured through it
-shifts too. So the mesh is laid on nothing but the face's box, with the box's edge repeated around it, as it
-would be in a picture cropped to the face; several times, also on the mirror image; and the numbers that are
-measured are averaged. A reading then hardly depends on how a picture was cropped, or which way it faces.
+shifts too. So the mesh is laid again and again on nothing but the face, with its edge repeated around it, and
+as often on the mirror image; the numbers that are measured are averaged. A reading then hardly depends on how
+a picture was cropped, or which way a face looks.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .appearance import describe
+from .appearance import describe, describe_by_place
 from .faces import Face, FaceFinder
-from .picture import RGB
+from .picture import RGB, bare_frame
+from .place import Box, Place
 from .upright import Mask, upright_pixels, with_regions
 
+_ROUNDS = 2
+"""How often the mesh is laid anew before it counts: the first box is of a mesh that was laid with other
+things around the face.
+"""
 _SQUARES = ((1.6, 0.04), (1.4, -0.04))
 """Room around the face, as a multiple of its longer side, and tilt in radians, of the squares on which the
 mesh is laid.
 """
 
-View = tuple[RGB, Mask, NDArray[np.float64]]
-"""As `skin_tone.upright.upright_pixels` gives it: pixels, which of them lie in the picture, landmarks."""
+
+class View(NamedTuple):
+    """A face on the upright grid, as `skin_tone.upright.upright_pixels` lays it.
+
+    Attributes:
+        pixels: `HEIGHT` x `WIDTH` x 3, uint8 sRGB.
+        inside: which of them lie in the picture.
+        landmarks: (468, 2) x, y on the grid.
+        mirrored: whether it is of the mirror image.
+    """
+
+    pixels: RGB
+    inside: Mask
+    landmarks: NDArray[np.float64]
+    mirrored: bool
+
+
+_Meshes = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
+
+
+def steady_numbers(rgb: RGB, face: Face, finder: FaceFinder) -> NDArray[np.float64]:
+    """The mean of the numbers of `skin_tone.observer.OBSERVED` over views of one face.
+
+    Args:
+        rgb: the picture, H x W x 3, uint8 sRGB.
+        face: one of its faces.
+        finder: lays the meshes.
+
+    Raises:
+        ValueError: the face, as it was found, shows too little skin.
+    """
+    for seen in (views(rgb, face, finder), [as_found(rgb, face)]):
+        numbers = describe_views(seen)
+        if numbers is not None:
+            return numbers
+    raise ValueError("the face shows too little skin")
 
 
 def views(rgb: RGB, face: Face, finder: FaceFinder) -> list[View]:
-    """The face on the upright grid, once for each square on its box and on the box's mirror image.
+    """The face on the upright grid, once for each square and once for its mirror image.
 
     Args:
         rgb: the picture, H x W x 3, uint8 sRGB.
@@ -38,38 +78,70 @@ def views(rgb: RGB, face: Face, finder: FaceFinder) -> list[View]:
     Returns:
         Up to four views; the face as it was found where no mesh can be laid again.
     """
-    box, here = _cropped(rgb, face)
-    # Once more: the first box is of a mesh that was laid with other things around the face.
-    box, here = _cropped(box, finder.lay_anew(box, here) or here)
-    found = []
-    for view, there in ((box, here), (np.ascontiguousarray(box[:, ::-1]), _mirrored(here, box.shape[1]))):
-        for room, tilt in _SQUARES:
-            again = finder.lay_anew(view, there, room, tilt)
-            if again is not None:
-                found.append(upright_pixels(view, again.landmarks))
-    return found or [upright_pixels(rgb, face.landmarks)]
+    frame, place = bare_frame(rgb), Place.of(face.landmarks)
+    for _ in range(_ROUNDS):
+        box = _within(frame, place)
+        if box is None:
+            break
+        place = _settled(_cropped(rgb, box), place.moved(-box[0], -box[1]), finder).moved(box[0], box[1])
+    found: list[View] = []
+    box = _within(frame, place)
+    if box is not None:
+        cut, here = _cropped(rgb, box), place.moved(-box[0], -box[1])
+        for square in _SQUARES:
+            meshes = _both_ways(cut, here, finder, *square)
+            pairs = zip((cut, _mirrored(cut)), meshes, (False, True), strict=True)
+            found += [
+                View(*upright_pixels(of, mesh), flipped) for of, mesh, flipped in pairs if mesh is not None
+            ]
+    return found or [as_found(rgb, face)]
+
+
+def as_found(rgb: RGB, face: Face) -> View:
+    """The face on the upright grid, by the mesh with which it was found."""
+    return View(*upright_pixels(rgb, face.landmarks), mirrored=False)
 
 
 def describe_views(seen: list[View]) -> NDArray[np.float64] | None:
-    """The mean of the numbers of `skin_tone.appearance.NAMES` over views of one face; None where none of them
-    shows enough skin.
+    """The mean of the numbers of `skin_tone.observer.OBSERVED` over views; None where none of them shows
+    enough skin.
     """
-    numbers = [numbers for view in seen if (numbers := describe(with_regions(*view))) is not None]
+    numbers = []
+    for view in seen:
+        face = with_regions(view.pixels, view.inside, view.landmarks)
+        whole, placed = describe(face), describe_by_place(face)
+        if whole is not None and placed is not None:
+            numbers.append(np.concatenate([whole, placed]))
     return np.mean(numbers, axis=0) if numbers else None
 
 
-def _cropped(rgb: RGB, face: Face) -> tuple[RGB, Face]:
-    """The picture within a face's box, and the face in it."""
-    x0, y0, x1, y1 = face.box
-    landmarks = face.landmarks - np.array([x0, y0])
-    return np.ascontiguousarray(rgb[y0:y1, x0:x1]), Face((0, 0, x1 - x0, y1 - y0), landmarks)
+def _settled(cut: RGB, place: Place, finder: FaceFinder) -> Place:
+    """Where the face lies by meshes laid anew, on both sides alike; as before where none can be laid."""
+    plain, mirrored = _both_ways(cut, place, finder)
+    places = [] if plain is None else [Place.of(plain)]
+    if mirrored is not None:
+        places.append(Place.of(mirrored).mirrored(cut.shape[1]))
+    return Place.between(places) if places else place
 
 
-def _mirrored(face: Face, width: int) -> Face:
-    """The face in the mirror image of a picture of ``width`` pixels. Landmarks keep their numbers but for the
-    outer corners of the eyes, which tell which way is up.
-    """
-    x0, y0, x1, y1 = face.box
-    landmarks = face.landmarks * (-1, 1) + (width - 1, 0)
-    landmarks[[33, 263]] = landmarks[[263, 33]]
-    return replace(face, box=(width - x1, y0, width - x0, y1), landmarks=landmarks)
+def _both_ways(cut: RGB, place: Place, finder: FaceFinder, *square: float) -> _Meshes:
+    """The mesh in a picture, and that in its mirror image; ``square`` as in `_SQUARES`."""
+    flipped, there = _mirrored(cut), place.mirrored(cut.shape[1])
+    return finder.lay_anew(cut, place, *square), finder.lay_anew(flipped, there, *square)
+
+
+def _within(frame: Box, place: Place) -> Box | None:
+    """A face's box, as far as it lies in the frame; None where nothing of it does."""
+    across, down = place.width / 2, place.height / 2
+    x0, y0 = max(frame[0], math.floor(place.x - across)), max(frame[1], math.floor(place.y - down))
+    x1, y1 = min(frame[2], math.ceil(place.x + across)), min(frame[3], math.ceil(place.y + down))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _cropped(rgb: RGB, box: Box) -> RGB:
+    x0, y0, x1, y1 = box
+    return np.ascontiguousarray(rgb[y0:y1, x0:x1])
+
+
+def _mirrored(rgb: RGB) -> RGB:
+    return np.ascontiguousarray(rgb[:, ::-1])

@@ -16,7 +16,8 @@ from skimage import data
 from skin_tone import SkinToneReader, selftest
 from skin_tone.drawing import draw_readings
 from skin_tone.faces import Face, FaceFinder, _larger, _tiles
-from skin_tone.graphs import Graphs
+from skin_tone.graphs import Detection, Graphs
+from skin_tone.place import Place
 from skin_tone.second import SecondReader
 from tools.portraits.scenes import background
 
@@ -65,17 +66,38 @@ def test_a_mesh_is_laid_anew_where_the_face_lies(
     (face,) = finder.find(picture)
     x0, y0, x1, y1 = face.box
     box = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    corner = np.array([x0, y0])
-    inside = Face((0, 0, x1 - x0, y1 - y0), face.landmarks - corner)
-    for again, shift in ((finder.lay_anew(picture, face), 0), (finder.lay_anew(box, inside), corner)):
+    place = Place.of(face.landmarks)
+    for again, corner in (
+        (finder.lay_anew(picture, place), (0, 0)),
+        (finder.lay_anew(box, place.moved(-x0, -y0)), (x0, y0)),
+    ):
         assert again is not None
-        apart = np.linalg.norm(again.landmarks + shift - face.landmarks, axis=1).mean()
+        apart = np.linalg.norm(again + np.array(corner) - face.landmarks, axis=1).mean()
         assert apart < 0.05 * face.height
 
 
 def test_no_mesh_is_laid_where_there_is_no_face(finder: FaceFinder, portrait: Image.Image) -> None:
     (face,) = finder.find(np.asarray(portrait))
-    assert finder.lay_anew(np.full((256, 256, 3), 120, dtype=np.uint8), face) is None
+    flat = np.full((256, 256, 3), 120, dtype=np.uint8)
+    assert finder.lay_anew(flat, Place.of(face.landmarks)) is None
+
+
+@pytest.mark.parametrize(("score", "box"), [(0.69, None), (0.8, (50, 0, 100, 120))])
+def test_a_head_on_which_no_mesh_can_be_laid_counts_where_the_detector_is_sure(
+    monkeypatch: pytest.MonkeyPatch, score: float, box: tuple[int, ...] | None
+) -> None:
+    flat = np.full((200, 100, 3), 120, dtype=np.uint8)
+    side = Detection((0.5, -0.1, 1.2, 0.6), (0.6, 0.2), (0.8, 0.2), score)
+    weaker = Detection((0.0, 0.0, 0.4, 0.4), (0.1, 0.1), (0.3, 0.1), 0.6)
+    monkeypatch.setattr(Graphs, "detect", lambda graphs, view: [weaker, side])
+    with FaceFinder() as finder:
+        assert finder.find(flat) == []
+        assert finder.turned_away(flat) == box
+    with SkinToneReader() as reader:
+        (reading,) = reader.read(flat)
+    assert reading.box == box
+    assert reading.abstained == ("no_face" if box is None else "turned_away")
+    assert reading.ita is None
 
 
 def test_a_part_of_a_face_gives_way_to_the_whole_of_it() -> None:

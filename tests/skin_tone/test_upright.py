@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data
 
-from skin_tone.appearance import NAMES, describe
+from skin_tone.appearance import NAMES, PLACED_NAMES, describe, describe_by_place
 from skin_tone.faces import Face, FaceFinder
 from skin_tone.picture import resampled
 from skin_tone.upright import HEIGHT, WIDTH, UprightFace, lay_upright, upright_pixels, with_regions
@@ -82,14 +82,58 @@ def test_a_mask_is_left_out(portrait: Picture, face: Face) -> None:
 
 def test_a_mirrored_face_is_described_alike(portrait: Picture, face: Face) -> None:
     laid = lay_upright(portrait, face.landmarks)
-    one, other = describe(laid), describe(laid.mirrored())
-    assert one is not None
-    assert other is not None
-    np.testing.assert_allclose(one, other, atol=1e-9)
+    for numbers in (describe, describe_by_place):
+        one, other = numbers(laid), numbers(laid.mirrored())
+        assert one is not None
+        assert other is not None
+        # Fifths end within a row, and which of its cells belong to the upper one is turned round.
+        np.testing.assert_allclose(one, other, atol=1e-9 if numbers is describe else 1.0)
+
+
+def test_a_chin_out_of_sight_moves_what_is_seen_by_place_but_little(portrait: Picture, face: Face) -> None:
+    """The patch of the chin goes all at once, and its number is then that of the cheeks."""
+    pixels, inside, points = upright_pixels(portrait, face.landmarks)
+    whole = with_regions(pixels, inside, points)
+    chin = np.nonzero(whole.patches["chin"])[0].min()
+    cut = with_regions(pixels, inside & (np.arange(HEIGHT) < chin)[:, None], points)
+    patches = [describe(one) for one in (whole, cut)]
+    assert patches[0] is not None
+    assert patches[1] is not None
+    k = NAMES.index("chin_L")
+    assert patches[1][k] == patches[1][NAMES.index("cheeks_L")] != patches[0][k]
+    placed = [describe_by_place(one) for one in (whole, cut)]
+    assert placed[0] is not None
+    assert placed[1] is not None
+    lowest = PLACED_NAMES.index("band_4_L")
+    assert abs(placed[1][lowest] - placed[0][lowest]) < abs(patches[1][k] - patches[0][k])
+
+
+@pytest.mark.parametrize("darker", [0.0, 20.0])
+def test_bands_sides_and_brows_of_a_face_lit_from_above_and_from_a_side(darker: float) -> None:
+    skin = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    skin[20:70, 10:70] = True
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(float)
+    lab = np.stack([80 - 0.5 * (rows - 20) - 0.2 * (columns - 10), rows * 0 + 12, rows * 0 + 18], axis=-1)
+    nothing, brows = np.zeros_like(skin), np.zeros_like(skin)
+    brows[30:32, 20:60] = True
+    lab[brows, 0] -= darker
+    skin[brows] = False
+    patches = dict.fromkeys(("right_cheek", "left_cheek", "nose_bridge", "forehead", "chin"), nothing)
+    found = describe_by_place(UprightFace(lab, skin, patches, nothing, nothing, brows, 1.0, False))
+    assert found is not None
+    numbers = dict(zip(PLACED_NAMES, found, strict=True))
+    bands = [numbers[f"band_{k}_L"] for k in range(5)]
+    assert np.diff(bands) == pytest.approx([-5.0] * 4, abs=1.0)
+    assert numbers["halves_differ"] == pytest.approx(0.2 * 30, abs=0.3)
+    assert numbers["sides_differ"] == pytest.approx(0.2 * 45, abs=0.5)
+    assert (numbers["sides_a"], numbers["sides_b"]) == (12, 18)
+    assert numbers["brows_darker"] == pytest.approx(4.5 - darker, abs=1.0)
+    assert numbers["mouth_a"] == 22  # out of sight
 
 
 def test_too_little_skin_is_not_described() -> None:
     nothing = np.zeros((HEIGHT, WIDTH), dtype=bool)
     patches = dict.fromkeys(("right_cheek", "left_cheek", "nose_bridge", "forehead", "chin"), nothing)
-    empty = UprightFace(np.zeros((HEIGHT, WIDTH, 3)), nothing, patches, nothing, nothing, 0.0, False)
+    empty = UprightFace(np.zeros((HEIGHT, WIDTH, 3)), nothing, patches, nothing, nothing, nothing, 0.0, False)
     assert describe(empty) is None
+    assert describe_by_place(empty) is None

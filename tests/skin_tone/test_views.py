@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 from skin_tone import SkinToneReader
-from skin_tone.appearance import NAMES, describe
 from skin_tone.faces import Face, FaceFinder
-from skin_tone.observer import fitted
-from skin_tone.upright import lay_upright
-from skin_tone.views import describe_views, views
+from skin_tone.observer import OBSERVED, fitted
+from skin_tone.views import as_found, describe_views, steady_numbers, views
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -33,9 +31,7 @@ def finder() -> Iterator[FaceFinder]:
 
 
 def _numbers(picture: Picture, finder: FaceFinder) -> Floats:
-    numbers = describe_views(views(picture, finder.find(picture)[0], finder))
-    assert numbers is not None
-    return numbers
+    return steady_numbers(picture, finder.find(picture)[0], finder)
 
 
 def _changed(portrait: Picture, finder: FaceFinder) -> dict[str, Picture]:
@@ -55,7 +51,7 @@ def test_views_have_in_common_what_one_view_has_not(
     changed = _changed(portrait, finder)[change]
     steady = [fitted().judge(_numbers(picture, finder)).tone for picture in (portrait, changed)]
     assert abs(steady[1] - steady[0]) < 0.1
-    once = [describe(lay_upright(p, finder.find(p)[0].landmarks)) for p in (portrait, changed)]
+    once = [describe_views([as_found(p, finder.find(p)[0])]) for p in (portrait, changed)]
     assert once[0] is not None
     assert once[1] is not None
     moved = float(np.abs(_numbers(changed, finder) - _numbers(portrait, finder)).mean())
@@ -72,14 +68,25 @@ def test_a_reading_hardly_moves(portrait: Picture, finder: FaceFinder) -> None:
             assert again.ita == pytest.approx(first.ita, abs=1.5), name
 
 
+def test_a_crop_into_the_face_moves_what_is_named_by_less_than_a_third_of_a_class(
+    portrait: Picture, finder: FaceFinder
+) -> None:
+    """A fifth of the face's width and height is missing."""
+    x0, y0, x1, y1 = finder.find(portrait)[0].box
+    dx, dy = (x1 - x0) // 10, (y1 - y0) // 10
+    tighter = np.ascontiguousarray(portrait[y0 + dy : y1 - dy, x0 + dx : x1 - dx])
+    whole, part = (fitted().judge(_numbers(picture, finder)).tone for picture in (portrait, tighter))
+    assert part == pytest.approx(whole, abs=0.33)
+
+
 def test_four_views_of_a_face_and_its_mirror_image(portrait: Picture, finder: FaceFinder) -> None:
     found = views(portrait, finder.find(portrait)[0], finder)
     assert len(found) == 4
-    for pixels, inside, points in found:
-        assert pixels.shape[:2] == inside.shape
-        assert points.shape == (468, 2)
-    # Half of them are of the mirror image.
-    first, alike, mirrored = (found[k][0].astype(float) for k in (0, 1, 2))
+    for view in found:
+        assert view.pixels.shape[:2] == view.inside.shape
+        assert view.landmarks.shape == (468, 2)
+    assert [view.mirrored for view in found] == [False, True, False, True]
+    first, mirrored, alike = (found[k].pixels.astype(float) for k in (0, 1, 2))
     assert np.abs(first - mirrored[:, ::-1]).mean() < 0.5 * np.abs(first - mirrored).mean()
     assert np.abs(first - alike).mean() < 0.5 * np.abs(first - mirrored).mean()
 
@@ -91,4 +98,4 @@ def test_where_no_mesh_can_be_laid_again_the_face_counts_as_it_was_found(finder:
     found = views(flat, Face((90, 70, 210, 230), landmarks), finder)
     assert len(found) == 1
     numbers = describe_views(found)
-    assert numbers is None or numbers.shape == (len(NAMES),)
+    assert numbers is None or numbers.shape == (len(OBSERVED),)

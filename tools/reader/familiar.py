@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from skin_tone.appearance import describe
+from skin_tone.appearance import NAMES, describe
 from skin_tone.camera import careful, careless_and_more
 from skin_tone.faces import FaceFinder
 from skin_tone.familiarity import FARTHEST, Familiarity
@@ -74,11 +74,10 @@ def write(renders: Floats, faces: Descriptions, out: Path) -> dict[str, float]:
         How many faces of each kind lie on their own side.
     """
     fit = np.array([face.fit for face in faces.faces])
-    plain = faces.looks["glossy"][fit, 0]
+    seen = {style: faces.looks[style][fit, :, : len(NAMES)] for style in ("glossy", "flat")}
+    plain = seen["glossy"][:, 0]
     # Not the dim ones: renders that a careless camera took look like those.
-    looks = np.concatenate(
-        [faces.looks[s][fit, 1:].reshape(-1, renders.shape[1]) for s in ("glossy", "flat")]
-    )
+    looks = np.concatenate([numbers[:, 1:].reshape(-1, len(NAMES)) for numbers in seen.values()])
     rows = np.concatenate([renders, plain, looks])
     is_render = np.arange(len(rows)) < len(renders)
     counts = ((renders, 1.0), (plain, _PLAIN), (looks, 1 - _PLAIN))

@@ -1,4 +1,6 @@
-"""Fits the observer: rated faces, described in many looks -> what raters named (`skin_tone.observer`)."""
+"""Fits the observer: rated faces, described in many looks and frames -> what raters named
+(`skin_tone.observer`).
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,18 @@ from rich.progress import track
 from safetensors.numpy import save_file
 from scipy.linalg import cho_factor, cho_solve
 
-from skin_tone.appearance import NAMES, SKIN_NAMES
 from skin_tone.faces import FaceFinder
-from skin_tone.observer import Observer, evened, plain_tone, similarity, width_at
-from skin_tone.upright import upright_pixels
-from skin_tone.views import View, describe_views, views
+from skin_tone.observer import OBSERVED, Observer, evened, plain_tone, similarity, width_at
+from skin_tone.views import View, as_found, describe_views, views
 
+from .frames import Frame
 from .looks import STYLES, another_look, exposed
 from .rated import PLAIN_KINDS, RatedFace
 
 LOOKS = 4  # of each face and style, beside the face as it is
 _NOISE = 0.15  # variance of a rating beside the kernel's 1
 _EVEN = 0.6  # power of a tone's rarity by which its faces count more: dark skin is rare among the rated
-_WIDENED = (2.8, 1.0, 1.5, -0.1)
+_WIDENED = (3.0, 1.0, 1.5, -0.1)
 """Tone about which what is said is widened, factors on its lighter and darker side, and what is added."""
 _COUNTS = {"others": 3.0, "t2i": 2.0}
 """How much faces of text-to-image models count beside those of StyleGAN2 and cameras."""
@@ -36,7 +37,13 @@ _EVENED = {"glossy": 0.6, "flat": 0.6, "dim": 1.0}
 """Style -> how far exposure is evened first: members that do not know the exposure beside some that do."""
 _EXPOSED = {"glossy": -0.35, "flat": 0.35}
 """Style -> stops by which the last look differs from the face as it is, in nothing else."""
-_SKIN, _ALL = tuple(range(len(SKIN_NAMES))), tuple(range(len(NAMES)))
+_UNSTEADY = ("forehead_", "chin_")
+"""Numbers of patches that the frame, a fringe or a beard can take away at once; the highest and the lowest
+fifth of the skin say the same.
+"""
+_FEATURES = ("brow", "lips_", "mouth_")
+_ALL = tuple(k for k, name in enumerate(OBSERVED) if not name.startswith(_UNSTEADY))
+_SKIN = tuple(k for k in _ALL if not OBSERVED[k].startswith(_FEATURES))
 _MEMBERS = (
     ("glossy", "gauss", _SKIN),
     ("flat", "gauss", _SKIN),
@@ -55,7 +62,7 @@ class Descriptions:
 
     Attributes:
         faces: the rated faces that were found and show enough skin.
-        looks: style -> len(faces) x (1 + LOOKS) x len(NAMES); the first look of each is the face as it is;
+        looks: style -> len(faces) x (1 + LOOKS) x len(OBSERVED); the first look of each is the face as it is;
             only that one where the licence forbids a fit (the others are NaN).
     """
 
@@ -75,27 +82,34 @@ def _describe_face(face: RatedFace, once: bool) -> dict[str, Floats] | None:
     found = finder.find(rgb)
     if not found:
         return None
-    seen = [upright_pixels(rgb, found[0].landmarks)] if once else views(rgb, found[0], finder)
+    seen = [as_found(rgb, found[0])] if once else views(rgb, found[0], finder)
     seed = crc32(face.name.encode())
-    looks = {}
+    described = {}
     for style in STYLES:
-        rows = np.full((1 + LOOKS, len(NAMES)), np.nan)
+        rows = np.full((1 + LOOKS, len(OBSERVED)), np.nan)
         for k in range(1 + (LOOKS if face.fit else 0)):
-            numbers = describe_views([_in_look(view, style, k, seed) for view in seen] if k else seen)
+            looks = [_in_look(view, style, k, seed) for view in seen] if k else seen
+            numbers = describe_views(looks if once or k == 0 else _reframed(looks, style, k, seed))
             if numbers is None:
                 return None
             rows[k] = numbers
-        looks[style] = rows
-    return looks
+        described[style] = rows
+    return described
+
+
+def _reframed(seen: list[View], style: str, number: int, seed: int) -> list[View]:
+    """A face's views in another frame, all in one; as they are where it would leave too little skin."""
+    frame = Frame.drawn(np.random.default_rng([seed, number, len(style), 1]))
+    framed = [frame.around(view) for view in seen]
+    return seen if describe_views(framed) is None else framed
 
 
 def _in_look(view: View, style: str, number: int, seed: int) -> View:
-    """A view in another look; a face's views all get the same one."""
-    grid, inside, points = view
+    """A view in another look."""
     if number == LOOKS and style in _EXPOSED:
-        return exposed(grid, _EXPOSED[style]), inside, points
+        return view._replace(pixels=exposed(view.pixels, _EXPOSED[style]))
     rng = np.random.default_rng([seed, number, len(style)])
-    return another_look(grid, STYLES[style], rng), inside, points
+    return view._replace(pixels=another_look(view.pixels, STYLES[style], rng))
 
 
 def described(faces: Sequence[RatedFace], workers: int = 2, once: bool = False) -> Descriptions:
@@ -104,7 +118,7 @@ def described(faces: Sequence[RatedFace], workers: int = 2, once: bool = False) 
     Args:
         faces: the faces.
         workers: processes.
-        once: describe each as it was found, and not by the mean of several views.
+        once: describe each as it was found: not by the mean of several views, and in no other frame.
     """
     describe_face = partial(_describe_face, once=once)
     with ProcessPoolExecutor(workers) as pool:
@@ -122,7 +136,7 @@ def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[An
     counts = np.array([_COUNTS.get(face.name.split("/")[0], 1.0) for face in data.faces])
     noise = _NOISE / (_rarity(tones) * np.repeat(counts[rows], 1 + LOOKS))
     for style in STYLES:
-        numbers = evened(data.looks[style][rows].reshape(-1, len(NAMES)), _EVENED[style])
+        numbers = evened(data.looks[style][rows].reshape(-1, len(OBSERVED)), _EVENED[style])
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
         standard = (numbers - mean) / scale
         residuals = tones - plain_tone(numbers)
