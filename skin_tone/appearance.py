@@ -31,7 +31,7 @@ _LIPS_BESIDE_SKIN = np.array([-10.0, 10.0, 0.0])
 """L*, a*, b* that lips mostly differ from skin by."""
 _LAB = ("L", "a", "b")
 _PATCHES = ("cheeks", "forehead", "nose_bridge", "chin")
-SKIN_NAMES: tuple[str, ...] = (
+NAMES: tuple[str, ...] = (
     *(f"part_{k}_{c}" for k in range(_PARTS) for c in _LAB),
     *(f"{patch}_{c}" for patch in _PATCHES for c in _LAB),
     "cheeks_differ",
@@ -42,11 +42,8 @@ SKIN_NAMES: tuple[str, ...] = (
     "L_goes_with_b",
     "contrast",
     "fine_contrast",
-)
-"""What is measured on skin alone."""
-NAMES: tuple[str, ...] = (*SKIN_NAMES, "brow_L", *(f"lips_{c}" for c in _LAB))
-"""Names of the numbers of `describe`, in order."""
-PLACED_NAMES: tuple[str, ...] = (
+    "brow_L",
+    *(f"lips_{c}" for c in _LAB),
     *(f"band_{k}_{c}" for k in range(_BANDS) for c in _LAB),
     "halves_differ",
     *(f"sides_{c}" for c in _LAB),
@@ -54,14 +51,17 @@ PLACED_NAMES: tuple[str, ...] = (
     *(f"mouth_{c}" for c in _LAB),
     "brows_darker",
 )
-"""Names of the numbers of `describe_by_place`, in order."""
+"""Names of the numbers, in order."""
 
 
 def describe(face: UprightFace) -> NDArray[np.float64] | None:
     """The numbers named in `NAMES`, finite, or None where fewer than `LEAST_SKIN` cells show skin.
 
-    L* 0-100; a*, b*, chroma and spreads in CIELAB units; hue in degrees; the two ``L_goes_with`` are
-    correlations, -1 to 1.
+    Colours are CIELAB (L* 0-100): of each eighth of the skin from dark to light (``part``), of the patches,
+    of each fifth from top to bottom (``band``), of the outer quarters left and right (``sides``, their mean),
+    of lips, mouth and brows. ``cheeks_differ``, ``halves_differ`` and ``sides_differ`` are of L*, left and
+    right, without a sign; ``brows_darker`` is the brows' L* less the skin's. Chroma and spreads are in CIELAB
+    units, hue in degrees; the two ``L_goes_with`` are correlations, -1 to 1.
     """
     skin = face.lab[face.skin]
     if len(skin) < LEAST_SKIN:
@@ -92,20 +92,13 @@ def describe(face: UprightFace) -> NDArray[np.float64] | None:
             # Where lips or brows are out of sight, what they mostly look like beside this skin.
             middle[0] - 20.0 if brows is None else brows[0],
             *(middle + _LIPS_BESIDE_SKIN if lips is None else lips),
+            *_by_place(face, skin),
         ]
     )
 
 
-def describe_by_place(face: UprightFace) -> NDArray[np.float64] | None:
-    """The numbers named in `PLACED_NAMES`, finite, or None where fewer than `LEAST_SKIN` cells show skin.
-
-    Colours are CIELAB: of each fifth of the skin from top to bottom, of its outer quarters left and right
-    (their mean), and of the mouth. Differences are of L*: between the halves and the outer quarters, left and
-    right (without a sign), and of the brows from the skin.
-    """
-    skin = face.lab[face.skin]
-    if len(skin) < LEAST_SKIN:
-        return None
+def _by_place(face: UprightFace, skin: NDArray[np.float64]) -> list[float]:
+    """The numbers of `NAMES` from ``band_0_L`` on."""
     bands = [np.median(band, axis=0) for band in np.array_split(skin, _BANDS)]
     across = skin[np.argsort(np.nonzero(face.skin)[1], kind="stable")]
     half, quarter = len(skin) // 2, len(skin) // 4
@@ -114,16 +107,14 @@ def describe_by_place(face: UprightFace) -> NDArray[np.float64] | None:
     middle = np.median(skin, axis=0)
     mouth, brows = face.lab[face.mouth], face.lab[face.brows][:, 0]
     darker = np.percentile(brows, _BROW_SHARE) - middle[0] if len(brows) >= _LEAST else _BROWS_OUT_OF_SIGHT
-    return np.array(
-        [
-            *np.concatenate(bands),
-            abs(one_half - other_half),
-            *(one_side + other_side) / 2,
-            abs(one_side[0] - other_side[0]),
-            *(np.median(mouth, axis=0) if len(mouth) >= _LEAST_MOUTH else middle + _LIPS_BESIDE_SKIN),
-            darker,
-        ]
-    )
+    return [
+        *np.concatenate(bands),
+        abs(one_half - other_half),
+        *(one_side + other_side) / 2,
+        abs(one_side[0] - other_side[0]),
+        *(np.median(mouth, axis=0) if len(mouth) >= _LEAST_MOUTH else middle + _LIPS_BESIDE_SKIN),
+        darker,
+    ]
 
 
 def _median(face: UprightFace, mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-from .appearance import NAMES, PLACED_NAMES
+from .appearance import NAMES
 from .colour import Lab
 
 TONES = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 6.5])
@@ -32,8 +32,6 @@ ANGLES = np.array([73.5, 65.0, 48.0, 34.5, 19.0, -10.0, -50.0, -70.0])
 """ITA in degrees of `TONES`: the swatches of ita6 that the raters had before them; piecewise linear between.
 """
 
-OBSERVED: tuple[str, ...] = (*NAMES, *PLACED_NAMES)
-"""Names of the numbers that the observer judges by, in order."""
 _PLAIN_L, _PLAIN_B = ([NAMES.index(f"part_{k}_{c}") for k in (2, 3)] for c in "Lb")
 """The darker middle of the skin, its third and fourth eighth by lightness: neither gloss nor deep shadow, and
 less lifted by tone mapping than the rest.
@@ -51,12 +49,12 @@ _DIFFERENCES = {
 _WITH_EXPOSURE = np.array(
     [
         k
-        for k, name in enumerate(OBSERVED)
+        for k, name in enumerate(NAMES)
         if name in _DIFFERENCES or (name.endswith(("_L", "_a", "_b")) and not name.startswith("L_goes_with"))
     ]
 )
 """Numbers that grow with exposure: lightness (with 16 added), chroma and their differences."""
-_WITH_OFFSET = np.array([16.0 if n.endswith("_L") and not n.startswith("spread") else 0.0 for n in OBSERVED])[
+_WITH_OFFSET = np.array([16.0 if n.endswith("_L") and not n.startswith("spread") else 0.0 for n in NAMES])[
     _WITH_EXPOSURE
 ]
 _EVEN_L = 59.0
@@ -115,7 +113,7 @@ def evened(described: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     `_EVEN_L`, the power ``share`` is taken.
 
     Args:
-        described: numbers of `OBSERVED`, (..., len(OBSERVED)).
+        described: numbers of `appearance.describe`, (..., len(NAMES)).
         share: 0 leaves them as they are; at 1 exposure changes nothing.
 
     Returns:
@@ -133,7 +131,7 @@ def plain_tone(described: NDArray[np.float64]) -> NDArray[np.float64]:
     the committee's mean `Member.level`.
 
     Args:
-        described: numbers of `OBSERVED`, (..., len(OBSERVED)).
+        described: numbers of `appearance.describe`, (..., len(NAMES)).
     """
     lightness, b = described[..., _PLAIN_L].mean(axis=-1), described[..., _PLAIN_B].mean(axis=-1)
     return tone_of(np.degrees(np.arctan2(lightness - 50, np.maximum(b, 1.0))))
@@ -165,7 +163,7 @@ class RatedLooks:
     """The rated faces, each in several looks of one style.
 
     Attributes:
-        points: their numbers, standardised, n x len(OBSERVED).
+        points: their numbers, standardised, n x len(NAMES).
         mean, scale: of those numbers before.
         share: how far exposure was evened first, see `evened`.
     """
@@ -182,7 +180,7 @@ class Member:
 
     Attributes:
         looks: what it was fitted on.
-        columns: which of `OBSERVED` it looks at.
+        columns: which of `appearance.NAMES` it looks at.
         kernel: squared-exponential (``"gauss"``) or exponential (``"laplace"``: less smooth, less certain of
             what lies between the rated faces).
         weights: of each point, n.
@@ -250,7 +248,7 @@ class Observer:
         """The tone of one face.
 
         Args:
-            described: its numbers of `OBSERVED`.
+            described: its numbers, from `appearance.describe`.
         """
         said = [member.predict(described) for member in self._members]
         nearness = float(np.mean([similarity(np.array(squares), "gauss") for _, squares in said]))

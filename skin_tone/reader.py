@@ -27,7 +27,7 @@ from .pixels import on_grids, planes, trained
 from .regions import LOWER_PATCHES, POLYGONS, patch_pixels
 from .scales import SCALES
 from .upright import lay_upright
-from .views import steady_numbers
+from .views import describe_views, views
 
 # Fences around a patch's median L*, in robust standard deviations. Gloss only ever adds light, so the upper
 # one is nearer.
@@ -295,7 +295,8 @@ def _estimated(
         share = 0.0
     elif share == 1:
         return _Found(light.lab, light.sigma, 1.0, None)
-    judged = fitted().judge(steady_numbers(rgb, measured.face, finder))
+    steady = describe_views(views(rgb, measured.face, finder))
+    judged = fitted().judge(described if steady is None else steady)
     angle, sigma = angle_of(judged.tone), judged.sigma * degrees_per_class(judged.tone)
     if light is not None:
         other = colour.ita(light.lab)

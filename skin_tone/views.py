@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .appearance import describe, describe_by_place
+from .appearance import describe
 from .faces import Face, FaceFinder
 from .picture import RGB, bare_frame
 from .place import Box, Place
@@ -47,24 +47,6 @@ class View(NamedTuple):
 
 
 _Meshes = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
-
-
-def steady_numbers(rgb: RGB, face: Face, finder: FaceFinder) -> NDArray[np.float64]:
-    """The mean of the numbers of `skin_tone.observer.OBSERVED` over views of one face.
-
-    Args:
-        rgb: the picture, H x W x 3, uint8 sRGB.
-        face: one of its faces.
-        finder: lays the meshes.
-
-    Raises:
-        ValueError: the face, as it was found, shows too little skin.
-    """
-    for seen in (views(rgb, face, finder), [as_found(rgb, face)]):
-        numbers = describe_views(seen)
-        if numbers is not None:
-            return numbers
-    raise ValueError("the face shows too little skin")
 
 
 def views(rgb: RGB, face: Face, finder: FaceFinder) -> list[View]:
@@ -103,15 +85,11 @@ def as_found(rgb: RGB, face: Face) -> View:
 
 
 def describe_views(seen: list[View]) -> NDArray[np.float64] | None:
-    """The mean of the numbers of `skin_tone.observer.OBSERVED` over views; None where none of them shows
+    """The mean of the numbers of `skin_tone.appearance.NAMES` over views; None where none of them shows
     enough skin.
     """
-    numbers = []
-    for view in seen:
-        face = with_regions(view.pixels, view.inside, view.landmarks)
-        whole, placed = describe(face), describe_by_place(face)
-        if whole is not None and placed is not None:
-            numbers.append(np.concatenate([whole, placed]))
+    faces = (with_regions(view.pixels, view.inside, view.landmarks) for view in seen)
+    numbers = [numbers for face in faces if (numbers := describe(face)) is not None]
     return np.mean(numbers, axis=0) if numbers else None
 
 

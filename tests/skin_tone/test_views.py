@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from skin_tone import SkinToneReader
+from skin_tone.appearance import NAMES
 from skin_tone.faces import Face, FaceFinder
-from skin_tone.observer import OBSERVED, fitted
-from skin_tone.views import as_found, describe_views, steady_numbers, views
+from skin_tone.observer import fitted
+from skin_tone.views import as_found, describe_views, views
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -31,7 +32,9 @@ def finder() -> Iterator[FaceFinder]:
 
 
 def _numbers(picture: Picture, finder: FaceFinder) -> Floats:
-    return steady_numbers(picture, finder.find(picture)[0], finder)
+    numbers = describe_views(views(picture, finder.find(picture)[0], finder))
+    assert numbers is not None
+    return numbers
 
 
 def _changed(portrait: Picture, finder: FaceFinder) -> dict[str, Picture]:
@@ -98,4 +101,4 @@ def test_where_no_mesh_can_be_laid_again_the_face_counts_as_it_was_found(finder:
     found = views(flat, Face((90, 70, 210, 230), landmarks), finder)
     assert len(found) == 1
     numbers = describe_views(found)
-    assert numbers is None or numbers.shape == (len(OBSERVED),)
+    assert numbers is None or numbers.shape == (len(NAMES),)

@@ -95,8 +95,9 @@ def familiar(
     from .observe import described
     from .rated import rated_faces
 
-    made = describe_renders(data, vae, shots, sorted(pictures.rglob("*.png")))
-    show(write(made, described([face for face in rated_faces(faces) if face.fit], once=True), out))
+    # First the one that forks: afterwards this process has threads of its own.
+    rated = described([face for face in rated_faces(faces) if face.fit], once=True)
+    show(write(describe_renders(data, vae, shots, sorted(pictures.rglob("*.png"))), rated, out))
 
 
 @app.command()

@@ -27,8 +27,11 @@ from .shots import SIZE, Shots, contexts_of
 
 _RIDGE = 0.05
 """Added to the variances, which are 1: no direction in which renders hardly differ decides by itself."""
-_PLAIN = 0.7  # share of the weight on rated faces that lies on the faces as they are, the rest on their looks
-_PENALTY = 2e-3
+_COUNTS = {"plain": 0.7, "glossy": 0.15, "flat": 0.15, "dim": 0.1}
+"""Weight of the rated faces as they are, and in each style of looks. The dim ones count least: renders that a
+careless camera took look like those.
+"""
+_PENALTY = 2e-4
 _AMONG = 99.0
 
 Floats = NDArray[np.float64]
@@ -74,13 +77,11 @@ def write(renders: Floats, faces: Descriptions, out: Path) -> dict[str, float]:
         How many faces of each kind lie on their own side.
     """
     fit = np.array([face.fit for face in faces.faces])
-    seen = {style: faces.looks[style][fit, :, : len(NAMES)] for style in ("glossy", "flat")}
-    plain = seen["glossy"][:, 0]
-    # Not the dim ones: renders that a careless camera took look like those.
-    looks = np.concatenate([numbers[:, 1:].reshape(-1, len(NAMES)) for numbers in seen.values()])
-    rows = np.concatenate([renders, plain, looks])
+    seen = {"plain": faces.looks["glossy"][fit, 0]}
+    seen |= {style: looks[fit, 1:].reshape(-1, len(NAMES)) for style, looks in faces.looks.items()}
+    rows = np.concatenate([renders, *seen.values()])
     is_render = np.arange(len(rows)) < len(renders)
-    counts = ((renders, 1.0), (plain, _PLAIN), (looks, 1 - _PLAIN))
+    counts = [(renders, 1.0), *((numbers, _COUNTS[name]) for name, numbers in seen.items())]
     weight = np.concatenate([np.full(len(kind), share / len(kind)) for kind, share in counts])
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     z = np.clip((rows - mean) / scale, -FARTHEST, FARTHEST)
@@ -101,9 +102,7 @@ def write(renders: Floats, faces: Descriptions, out: Path) -> dict[str, float]:
     temporary.replace(out)
     shares = {
         "renders": np.mean([found.evidence(row) > 0 for row in renders]),
-        "rated faces": np.mean([found.evidence(row) < 0 for row in plain]),
-        "their looks": np.mean([found.evidence(row) < 0 for row in looks]),
-    }
+    } | {name: np.mean([found.evidence(row) < 0 for row in numbers]) for name, numbers in seen.items()}
     return {name: float(share) for name, share in shares.items()} | {"among": among}
 
 

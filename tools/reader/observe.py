@@ -18,8 +18,9 @@ from rich.progress import track
 from safetensors.numpy import save_file
 from scipy.linalg import cho_factor, cho_solve
 
+from skin_tone.appearance import NAMES
 from skin_tone.faces import FaceFinder
-from skin_tone.observer import OBSERVED, Observer, evened, plain_tone, similarity, width_at
+from skin_tone.observer import Observer, evened, plain_tone, similarity, width_at
 from skin_tone.views import View, as_found, describe_views, views
 
 from .frames import Frame
@@ -42,8 +43,8 @@ _UNSTEADY = ("forehead_", "chin_")
 fifth of the skin say the same.
 """
 _FEATURES = ("brow", "lips_", "mouth_")
-_ALL = tuple(k for k, name in enumerate(OBSERVED) if not name.startswith(_UNSTEADY))
-_SKIN = tuple(k for k in _ALL if not OBSERVED[k].startswith(_FEATURES))
+_ALL = tuple(k for k, name in enumerate(NAMES) if not name.startswith(_UNSTEADY))
+_SKIN = tuple(k for k in _ALL if not NAMES[k].startswith(_FEATURES))
 _MEMBERS = (
     ("glossy", "gauss", _SKIN),
     ("flat", "gauss", _SKIN),
@@ -62,7 +63,7 @@ class Descriptions:
 
     Attributes:
         faces: the rated faces that were found and show enough skin.
-        looks: style -> len(faces) x (1 + LOOKS) x len(OBSERVED); the first look of each is the face as it is;
+        looks: style -> len(faces) x (1 + LOOKS) x len(NAMES); the first look of each is the face as it is;
             only that one where the licence forbids a fit (the others are NaN).
     """
 
@@ -86,7 +87,7 @@ def _describe_face(face: RatedFace, once: bool) -> dict[str, Floats] | None:
     seed = crc32(face.name.encode())
     described = {}
     for style in STYLES:
-        rows = np.full((1 + LOOKS, len(OBSERVED)), np.nan)
+        rows = np.full((1 + LOOKS, len(NAMES)), np.nan)
         for k in range(1 + (LOOKS if face.fit else 0)):
             looks = [_in_look(view, style, k, seed) for view in seen] if k else seen
             numbers = describe_views(looks if once or k == 0 else _reframed(looks, style, k, seed))
@@ -136,7 +137,7 @@ def members(data: Descriptions, rows: NDArray[np.bool_]) -> dict[str, NDArray[An
     counts = np.array([_COUNTS.get(face.name.split("/")[0], 1.0) for face in data.faces])
     noise = _NOISE / (_rarity(tones) * np.repeat(counts[rows], 1 + LOOKS))
     for style in STYLES:
-        numbers = evened(data.looks[style][rows].reshape(-1, len(OBSERVED)), _EVENED[style])
+        numbers = evened(data.looks[style][rows].reshape(-1, len(NAMES)), _EVENED[style])
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0) + 1e-6
         standard = (numbers - mean) / scale
         residuals = tones - plain_tone(numbers)
