@@ -107,8 +107,8 @@ class FaceFinder:
         return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
 
     def turned_away(self, rgb: RGB) -> Box | None:
-        """The box of the likeliest face in a picture in which `find` finds none: a head that is seen from the
-        side or behind, on which no mesh can be laid. None where there is none.
+        """The box of the likeliest face in a picture in which `find` finds none: a head that is turned so far
+        away that no mesh comes to lie on it. None where there is none.
 
         Raises:
             RuntimeError: the finder is closed.

@@ -110,7 +110,7 @@ class SkinToneReader:
 
         Returns:
             One reading per face, largest face first. Without a face, one reading whose ``abstained`` is
-            ``no_face``, or ``turned_away`` where only the side of a head is seen.
+            ``no_face``, or ``turned_away`` where a head is seen on which no mesh comes to lie.
 
         Raises:
             PictureError: the format is not supported, or the file is not a picture.
