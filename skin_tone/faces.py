@@ -51,6 +51,10 @@ _LARGER = 1.5
 _SAME_MESH = 0.1  # of the face's height: how far two meshes of one face lie apart at most, on average
 _SURE = 0.7
 """Score from which on the detector's word alone is enough for a head; patterns reach .65."""
+_TURNED = tuple((room, tilt) for room in (1.4, 1.2, 1.6) for tilt in (0.0, -0.15, 0.15, -0.3, 0.3))
+"""Sides of squares, in longer sides of the detector's box, and their tilt in radians: where a mesh is looked
+for on a head that is turned far away. Eyes seen from the side tell little of how a face is tilted.
+"""
 _ELSEWHERE = 0.25
 """From which share of its longer side on a face that is laid afresh is another one."""
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
@@ -103,6 +107,8 @@ class FaceFinder:
             faces, seen = self._look(rgb)
             if not seen:
                 faces = _larger(self._look_with_room(rgb), faces)
+            if not faces:
+                faces = self._turned(rgb)
             faces = [self._laid_again(rgb, face) if _cut(face, rgb) else face for face in faces]
         return sorted(faces, key=lambda face: (-_area(face.box), face.box))[: self._max_faces]
 
@@ -113,15 +119,10 @@ class FaceFinder:
         Raises:
             RuntimeError: the finder is closed.
         """
-        height, width = rgb.shape[:2]
         with self._lock:
             self._must_be_open()
-            found = self._graphs.detect(_halved(_sized(rgb)))
-        sure = max(found, key=lambda detection: detection.score, default=None)
-        if sure is None or sure.score < _SURE:
-            return None
-        corners = np.array(sure.box).reshape(2, 2) * (width, height)
-        return _clipped(corners[0], corners[1], width, height)
+            corners = self._sure(rgb)
+        return None if corners is None else _clipped(corners[0], corners[1], rgb.shape[1], rgb.shape[0])
 
     def lay_anew(
         self, rgb: RGB, place: Place, room: float = _MESH_ROOM, tilt: float = 0.0
@@ -200,15 +201,37 @@ class FaceFinder:
         moved = (_face(face.landmarks - (across, down), width, height) for face in found)
         return [face for face in moved if face is not None]
 
+    def _sure(self, rgb: RGB) -> NDArray[np.float64] | None:
+        """The corners, 2 x 2 in pixels, of the likeliest face, if the detector is sure of it."""
+        found = self._graphs.detect(_halved(_sized(rgb)))
+        likeliest = max(found, key=lambda detection: detection.score, default=None)
+        if likeliest is None or likeliest.score < _SURE:
+            return None
+        return np.array(likeliest.box).reshape(2, 2) * (rgb.shape[1], rgb.shape[0])
+
+    def _turned(self, rgb: RGB) -> list[Face]:
+        """A face that only the detector sees, with the first mesh that comes to lie in it twice over."""
+        corners = self._sure(rgb)
+        if corners is None:
+            return []
+        (x, y), side = corners.mean(axis=0), float((corners[1] - corners[0]).max())
+        found: list[Face] = []
+        for room, tilt in _TURNED:
+            laid = self._graphs.mesh_in(rgb, (x, y), room * side, tilt)
+            face = None if laid is None else _face(laid, rgb.shape[1], rgb.shape[0])
+            if face is None or _overlap(corners.ravel(), face.box) < _SAME:
+                continue
+            if any(_lie_together(face, other, _SAME_MESH) for other in found):
+                return [face]
+            found.append(face)
+        return []
+
     def _laid_again(self, rgb: RGB, face: Face) -> Face:
         """A face that the frame cuts, its mesh laid on an upright cut-out with the picture's edge repeated:
         there it comes to lie as it does in the whole picture.
         """
         again = self._upright_mesh(rgb, *_box_and_eyes(face.landmarks))
-        if again is None:
-            return face
-        apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
-        return again if apart < 2 * _SAME_MESH * face.height else face
+        return face if again is None or not _lie_together(again, face, 2 * _SAME_MESH) else again
 
     def _lies_again(self, view: RGB, face: Face) -> bool:
         """Whether a mesh laid afresh on the cut-out, upright face comes to lie where the first one does.
@@ -216,10 +239,7 @@ class FaceFinder:
         On a face it does; on a pattern that looks like one it lies elsewhere, or nowhere.
         """
         again = self._upright_mesh(view, *_box_and_eyes(face.landmarks))
-        if again is None:
-            return False
-        apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
-        return bool(apart < _SAME_MESH * face.height)
+        return again is not None and _lie_together(again, face, _SAME_MESH)
 
     def _search_tiles(self, faces: list[Face], rgb: RGB) -> None:
         """Tiles of the picture at a quarter of its size, at half, and as it is: large faces first."""
@@ -271,6 +291,12 @@ def _box_and_eyes(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     """The corners of the box around a mesh, and the outer corners of its eyes, each 2 x 2."""
     box = np.array([landmarks.min(axis=0), landmarks.max(axis=0)])
     return box, np.array([landmarks[33], landmarks[263]])
+
+
+def _lie_together(again: Face, face: Face, near: float) -> bool:
+    """Whether two meshes lie less than ``near`` of the face's height apart, on average."""
+    apart = np.linalg.norm(again.landmarks - face.landmarks, axis=1).mean()
+    return bool(apart < near * face.height)
 
 
 def _cut(face: Face, rgb: RGB) -> bool:

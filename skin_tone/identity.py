@@ -9,7 +9,7 @@ __all__ = ["METHOD", "identity"]
 
 _NOT_FITTED = ("confusion.json", "selftest.json")
 
-METHOD = 3
+METHOD = 4
 """Rises whenever a change of code changes what either reader reads. A test compares the readings of the
 self-test's faces with those on record, and fails where they moved and this number did not."""
 
