@@ -207,7 +207,7 @@ class FaceFinder:
         likeliest = max(found, key=lambda detection: detection.score, default=None)
         if likeliest is None or likeliest.score < _SURE:
             return None
-        return np.array(likeliest.box).reshape(2, 2) * (rgb.shape[1], rgb.shape[0])
+        return np.array(likeliest.box, dtype=np.float64).reshape(2, 2) * (rgb.shape[1], rgb.shape[0])
 
     def _turned(self, rgb: RGB) -> list[Face]:
         """A face that only the detector sees, with the first mesh that comes to lie in it twice over."""

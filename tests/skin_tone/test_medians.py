@@ -24,4 +24,3 @@ def test_as_numpy_gives_it(seed: int, count: int, shape: tuple[int, ...], equal:
 def test_values_that_do_not_lie_side_by_side() -> None:
     values = np.arange(30.0).reshape(10, 3)[::-2, ::-1]
     np.testing.assert_array_equal(median(values), np.median(values, axis=0))
-
