@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from .medians import median
 from .upright import LEAST_SKIN, UprightFace
 
 _PARTS = 8
@@ -70,7 +71,7 @@ def describe(face: UprightFace) -> NDArray[np.float64] | None:
     cut = int(_TRIM * len(ordered))
     ordered = ordered[cut : len(ordered) - cut]
     parts = np.concatenate([part.mean(axis=0) for part in np.array_split(ordered, _PARTS)])
-    middle = np.median(ordered, axis=0)
+    middle = median(ordered)
     patches = {name: _median(face, mask & face.skin) for name, mask in face.patches.items()}
     both = [p for p in (patches["right_cheek"], patches["left_cheek"]) if p is not None]
     cheeks = np.mean(both, axis=0) if both else middle
@@ -83,7 +84,7 @@ def describe(face: UprightFace) -> NDArray[np.float64] | None:
             *parts,
             *np.concatenate([cheeks, *rest]),
             abs(both[0][0] - both[1][0]) if len(both) == 2 else 0.0,
-            np.median(np.hypot(ordered[:, 1], ordered[:, 2])),
+            median(np.hypot(ordered[:, 1], ordered[:, 2])),
             np.degrees(np.arctan2(middle[2], middle[1])),
             *spread,
             *(_correlation(ordered[:, 0], ordered[:, k]) for k in (1, 2)),
@@ -99,12 +100,12 @@ def describe(face: UprightFace) -> NDArray[np.float64] | None:
 
 def _by_place(face: UprightFace, skin: NDArray[np.float64]) -> list[float]:
     """The numbers of `NAMES` from ``band_0_L`` on."""
-    bands = [np.median(band, axis=0) for band in np.array_split(skin, _BANDS)]
+    bands = [median(band) for band in np.array_split(skin, _BANDS)]
     across = skin[np.argsort(np.nonzero(face.skin)[1], kind="stable")]
     half, quarter = len(skin) // 2, len(skin) // 4
-    one_half, other_half = (np.median(part[:, 0]) for part in (across[:half], across[-half:]))
-    one_side, other_side = (np.median(part, axis=0) for part in (across[:quarter], across[-quarter:]))
-    middle = np.median(skin, axis=0)
+    one_half, other_half = (median(part[:, 0]) for part in (across[:half], across[-half:]))
+    one_side, other_side = (median(part) for part in (across[:quarter], across[-quarter:]))
+    middle = median(skin)
     mouth, brows = face.lab[face.mouth], face.lab[face.brows][:, 0]
     darker = np.percentile(brows, _BROW_SHARE) - middle[0] if len(brows) >= _LEAST else _BROWS_OUT_OF_SIGHT
     return [
@@ -112,14 +113,14 @@ def _by_place(face: UprightFace, skin: NDArray[np.float64]) -> list[float]:
         abs(one_half - other_half),
         *(one_side + other_side) / 2,
         abs(one_side[0] - other_side[0]),
-        *(np.median(mouth, axis=0) if len(mouth) >= _LEAST_MOUTH else middle + _LIPS_BESIDE_SKIN),
+        *(median(mouth) if len(mouth) >= _LEAST_MOUTH else middle + _LIPS_BESIDE_SKIN),
         darker,
     ]
 
 
 def _median(face: UprightFace, mask: NDArray[np.bool_]) -> NDArray[np.float64] | None:
     values = face.lab[mask]
-    return np.median(values, axis=0) if len(values) >= _LEAST else None
+    return median(values) if len(values) >= _LEAST else None
 
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from skimage.exposure import equalize_adapthist
 
 from .graphs import Detection, Graphs
-from .picture import RGB, resampled
+from .picture import RGB, copied, resampled
 from .place import Box, Place
 
 # Detection looks at no more than this: MediaPipe itself works at 128 px for the box and 192 px for the mesh
@@ -207,7 +207,7 @@ class FaceFinder:
         likeliest = max(found, key=lambda detection: detection.score, default=None)
         if likeliest is None or likeliest.score < _SURE:
             return None
-        return np.array(likeliest.box).reshape(2, 2) * (rgb.shape[1], rgb.shape[0])
+        return np.array(likeliest.box, dtype=np.float64).reshape(2, 2) * (rgb.shape[1], rgb.shape[0])
 
     def _turned(self, rgb: RGB) -> list[Face]:
         """A face that only the detector sees, with the first mesh that comes to lie in it twice over."""
@@ -383,7 +383,7 @@ def _clipped(low: NDArray[np.float64], high: NDArray[np.float64], width: int, he
 
 def _halved(view: RGB) -> RGB:
     """What the detector is shown: it works at 192 px, so half of the pixels are enough, and quicker."""
-    return np.ascontiguousarray(view[::2, ::2] if max(view.shape) > _TILE else view)
+    return copied(view[::2, ::2]) if max(view.shape) > _TILE else view
 
 
 def _overlap(a: NDArray[np.float64] | tuple[int, ...], b: tuple[int, ...]) -> float:

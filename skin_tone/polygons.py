@@ -23,7 +23,7 @@ def pixels_inside(corners: NDArray[np.float64], shape: tuple[int, int]) -> tuple
     """
     height, width = shape
     x, y = corners.T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    next_x, next_y = corners[np.arange(1, len(corners) + 1) % len(corners)].T
     top, bottom = max(0, int(np.ceil(y.min()))), min(height - 1, int(np.floor(y.max())))
     rows = np.arange(top, bottom + 1, dtype=np.float64)[:, None]
     row, side = np.nonzero((y <= rows) != (next_y <= rows))

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from .colour import srgb_to_lab
+from .medians import median
 from .picture import RGB
 from .polygons import pixels_inside
 from .regions import BROWS, EYES, LIPS, MOUTH, OVAL, POLYGONS
@@ -130,9 +131,10 @@ def _sampled(rgb: RGB, at: NDArray[np.complex128], step: float) -> RGB:
     left, top = x.astype(int), y.astype(int)
     right, bottom = np.minimum(left + 1, piece.shape[1] - 1), np.minimum(top + 1, piece.shape[0] - 1)
     across_, down_ = (x - left)[..., None], (y - top)[..., None]
-    values = piece.astype(np.float64)
-    upper = values[top, left] * (1 - across_) + values[top, right] * across_
-    lower = values[bottom, left] * (1 - across_) + values[bottom, right] * across_
+    values = piece.reshape(-1, 3).astype(np.float64)
+    above, below = top * piece.shape[1], bottom * piece.shape[1]
+    upper = values[above + left] * (1 - across_) + values[above + right] * across_
+    lower = values[below + left] * (1 - across_) + values[below + right] * across_
     return np.asarray(upper * (1 - down_) + lower * down_ + 0.5, dtype=np.uint8)
 
 
@@ -172,6 +174,6 @@ def _lower_half_differs(lab: NDArray[np.float64], skin: Mask) -> bool:
     upper, lower = lab[:_LOWER][skin[:_LOWER]], lab[_LOWER:][skin[_LOWER:]]
     if len(upper) < LEAST_SKIN or len(lower) < LEAST_SKIN:
         return False
-    above, below = (np.median(half, axis=0)[1:] @ (1, 1j) for half in (upper, lower))
+    above, below = (median(half)[1:] @ (1, 1j) for half in (upper, lower))
     other_hue = abs(float(np.degrees(np.angle(below * above.conjugate())))) > _OTHER_HUE
     return bool(abs(above - below) > _OTHER_COLOUR and (abs(below) < _PALER * abs(above) or other_hue))

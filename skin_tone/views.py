@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .appearance import describe
 from .faces import Face, FaceFinder
-from .picture import RGB, bare_frame
+from .picture import RGB, bare_frame, copied
 from .place import Box, Place
 from .upright import Mask, upright_pixels, with_regions
 
@@ -65,14 +65,14 @@ def views(rgb: RGB, face: Face, finder: FaceFinder) -> list[View]:
         box = _within(frame, place)
         if box is None:
             break
-        place = _settled(_cropped(rgb, box), place.moved(-box[0], -box[1]), finder).moved(box[0], box[1])
+        both, here = _both_ways(rgb, box), place.moved(-box[0], -box[1])
+        place = _settled(both, here, finder).moved(box[0], box[1])
     found: list[View] = []
     box = _within(frame, place)
     if box is not None:
-        cut, here = _cropped(rgb, box), place.moved(-box[0], -box[1])
+        both, here = _both_ways(rgb, box), place.moved(-box[0], -box[1])
         for square in _SQUARES:
-            meshes = _both_ways(cut, here, finder, *square)
-            pairs = zip((cut, _mirrored(cut)), meshes, (False, True), strict=True)
+            pairs = zip(both, _meshes(both, here, finder, *square), (False, True), strict=True)
             found += [
                 View(*upright_pixels(of, mesh), flipped) for of, mesh, flipped in pairs if mesh is not None
             ]
@@ -93,19 +93,19 @@ def describe_views(seen: list[View]) -> NDArray[np.float64] | None:
     return np.mean(numbers, axis=0) if numbers else None
 
 
-def _settled(cut: RGB, place: Place, finder: FaceFinder) -> Place:
+def _settled(both: tuple[RGB, RGB], place: Place, finder: FaceFinder) -> Place:
     """Where the face lies by meshes laid anew, on both sides alike; as before where none can be laid."""
-    plain, mirrored = _both_ways(cut, place, finder)
+    plain, mirrored = _meshes(both, place, finder)
     places = [] if plain is None else [Place.of(plain)]
     if mirrored is not None:
-        places.append(Place.of(mirrored).mirrored(cut.shape[1]))
+        places.append(Place.of(mirrored).mirrored(both[0].shape[1]))
     return Place.between(places) if places else place
 
 
-def _both_ways(cut: RGB, place: Place, finder: FaceFinder, *square: float) -> _Meshes:
+def _meshes(both: tuple[RGB, RGB], place: Place, finder: FaceFinder, *square: float) -> _Meshes:
     """The mesh in a picture, and that in its mirror image; ``square`` as in `_SQUARES`."""
-    flipped, there = _mirrored(cut), place.mirrored(cut.shape[1])
-    return finder.lay_anew(cut, place, *square), finder.lay_anew(flipped, there, *square)
+    there = place.mirrored(both[0].shape[1])
+    return finder.lay_anew(both[0], place, *square), finder.lay_anew(both[1], there, *square)
 
 
 def _within(frame: Box, place: Place) -> Box | None:
@@ -116,10 +116,8 @@ def _within(frame: Box, place: Place) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _cropped(rgb: RGB, box: Box) -> RGB:
+def _both_ways(rgb: RGB, box: Box) -> tuple[RGB, RGB]:
+    """What lies in a box, and its mirror image."""
     x0, y0, x1, y1 = box
-    return np.ascontiguousarray(rgb[y0:y1, x0:x1])
-
-
-def _mirrored(rgb: RGB) -> RGB:
-    return np.ascontiguousarray(rgb[:, ::-1])
+    cut = np.ascontiguousarray(rgb[y0:y1, x0:x1])
+    return cut, copied(cut[:, ::-1])

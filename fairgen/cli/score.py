@@ -9,7 +9,7 @@ import typer
 
 from fairgen.cli import common
 from fairgen.common.files import write_text
-from fairgen.common.text import one_line
+from fairgen.common.text import counted, one_line
 
 if TYPE_CHECKING:
     from fairgen.scoring.rescore import Score
@@ -52,7 +52,7 @@ def _show(found: Score) -> None:
         table.add_row(
             one_line(one.prompt),
             one.arm,
-            str(one.kept),
+            f"{one.kept:,}",
             common.number(one.tv, 3),
             common.number(one.first_pass_tv, 3),
             common.number(one.noise_floor_tv, 3),
@@ -61,9 +61,8 @@ def _show(found: Score) -> None:
     common.stdout().print(table)
     for arm in found.arms:
         common.say(
-            f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {arm.prompts} "
-            f"{'prompt' if arm.prompts == 1 else 'prompts'}, alignment error "
-            f"{common.number(arm.alignment_error, 4)}"
+            f"{arm.arm}: mean TV {common.number(arm.tv, 3)} over {counted(arm.prompts, 'prompt')}, "
+            f"alignment error {common.number(arm.alignment_error, 4)}"
         )
     against = f"TV from {found.spec} (scale {found.scale})"
     common.say(f"{against}; was: from the target that the set was made for.")

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from skin_tone.picture import bare_frame
+from skin_tone.picture import bare_frame, copied
 
 Picture = NDArray[np.uint8]
 
@@ -43,3 +43,11 @@ def test_bars_are_left_out_even_after_jpeg(picture: Picture, grey: int) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (40, 60), (3, 900)])
 def test_a_plain_picture_is_whole(shape: tuple[int, int]) -> None:
     assert bare_frame(np.full((*shape, 3), 77, dtype=np.uint8)) == (0, 0, shape[1], shape[0])
+
+
+def test_a_copy_is_the_same_and_lies_row_by_row(picture: Picture) -> None:
+    for view in (picture[:, ::-1], picture[1::2, ::2], picture):
+        copy = copied(view)
+        np.testing.assert_array_equal(copy, view)
+        assert copy.flags.c_contiguous
+        assert not np.shares_memory(copy, view)

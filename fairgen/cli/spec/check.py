@@ -73,9 +73,8 @@ def look_up(citations: Sequence[Citation]) -> list[Verdict]:
     console = common.stderr()
     if pages := pages_to_fetch(citations):
         hosts = Counter(urlsplit(page).hostname or "" for page in pages)
-        asked = ", ".join(f"{host} ({count})" if count > 1 else host for host, count in hosts.items())
-        what = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
-        common.say(one_line(f"Fetching {what} from {asked}"), console)
+        asked = ", ".join(f"{host} ({count:,})" if count > 1 else host for host, count in hosts.items())
+        common.say(one_line(f"Fetching {counted(len(pages), 'page')} from {asked}"), console)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("Looking citations up", total=len(citations))
         return judge_citations(citations, on_done=lambda done: progress.update(task, completed=done))
@@ -114,4 +113,4 @@ def _show(name: str, before: Sequence[Citation], verdicts: Sequence[Verdict]) ->
         )
     console.print(table)
     counts = Counter(verdict.citation.checked for verdict in verdicts)
-    console.print(", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items()))
+    console.print(", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items()))
