@@ -3,7 +3,8 @@
 Face mesh looks at the whole picture, and so does a full-range detector, for further faces. Where no face
 fills a quarter of the picture, the detector also looks at overlapping tiles at three sizes; where there is
 none at all, face mesh looks again with contrast raised. What only one of the two has found counts only if
-the mesh can be laid on the cut-out, upright face.
+the mesh can be laid on the cut-out, upright face. Where there is still none, but the detector is sure of a
+head, a mesh is looked for on squares around it.
 """
 
 from __future__ import annotations
