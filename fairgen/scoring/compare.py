@@ -160,12 +160,13 @@ def _unequal(pairs: list[tuple[_Read, _Read]]) -> list[str]:
     what = f"{counted(len(unequal), 'row')} {'has' if len(unequal) == 1 else 'have'}"
     said = [
         f"{what} another count of pictures in each run. TV of the final sets is not comparable there: the "
-        "smaller set is further off by chance. First passes of unsteered sets are compared at the smaller count."
+        "smaller set is further off by chance. First passes of unsteered sets are compared at the smaller "
+        "count."
     ]
     if steered := sum(not _comparable(a, b) for a, b in unequal):
         said.append(
-            f"First passes of {counted(steered, 'row')} are not compared: steered sets fill quotas, so they can "
-            "be compared at equal counts only. Run both with the same count."
+            f"First passes of {counted(steered, 'row')} are not compared: steered sets fill quotas, so they "
+            "can be compared at equal counts only. Run both with the same count."
         )
     return said
 
