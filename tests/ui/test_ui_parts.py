@@ -392,3 +392,12 @@ def test_what_the_library_says_of_its_options_is_said_in_the_words_of_the_page()
     ):
         assert "--" not in plain(sentence)
     assert plain("a well-kept thing -- and so on") == "a well-kept thing -- and so on"
+
+
+def test_a_slider_that_an_update_makes_anew_still_hands_on_what_was_typed() -> None:
+    from fairgen.ui.parts.components import slider
+
+    made = slider(1, 12, 4)
+    again = type(made)(**made.constructor_args)
+    assert again.preprocess(0) == 0
+    assert again.get_block_name() == "slider"

@@ -43,8 +43,8 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             hint(
                 f"Up to {services.limits.uploads} pictures of at most "
                 f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC: save "
-                "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
-                "photographs of real people say nothing about it."
+                "those as JPEG first. They stay on this server, for two hours at most. Bring pictures that a "
+                "generator made: photographs of real people say nothing about it."
             )
             target = picker.target_choice("fg-check", own)
             with gr.Row(elem_classes="fg-go"):
