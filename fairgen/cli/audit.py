@@ -259,7 +259,7 @@ def _show(summary: AuditSummary) -> None:
             table.add_row(one_line(group) or "(no mark)", *row)
         console.print(table)
     for arm in summary.arms:
-        if arm.worst_prompt is not None:
+        if arm.worst_prompt is not None and arm.worst_tv:
             worst = f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}"
             common.say(worst)
     common.say(

@@ -102,15 +102,17 @@ def _forget_error(shown: Any) -> Any:
 def _shown(state: Checked) -> tuple[Any, ...]:
     done = state.done
     n = sum(done.counts.values())
-    chart = distribution_chart(
-        done.spec.scale,
-        done.target,
-        max(1, n),
-        counts=done.counts,
-        now_label="so far" if state.running else "these",
-        running=state.running,
-        id=f"k{state.run.id}",
-    )
+    chart = ""
+    if n or state.running:
+        chart = distribution_chart(
+            done.spec.scale,
+            done.target,
+            max(1, n),
+            counts=done.counts,
+            now_label="so far" if state.running else "these",
+            running=state.running,
+            id=f"k{state.run.id}",
+        )
     classes = tone_classes(done.spec.scale, done.target)
     cards = [card_html(card, f"k{state.run.id}", classes) for card in state.cards]
     links = "" if state.running else render("links", run=state.run)
