@@ -48,7 +48,7 @@ def main(
     warn, table = Console(stderr=True), Table("file", "face", "class", "ITA", "as seen", "sure")
     bad = 0
     with SkinToneReader() as reader:
-        for file in track(files, "Reading", console=warn, transient=True):
+        for file in track(files, "Reading", console=warn, transient=True, disable=not warn.is_terminal):
             try:
                 image = open_picture(file)
                 readings = reader.read(image)
@@ -66,7 +66,7 @@ def main(
                     table.add_row(file.name, str(number), *_cells(reading, scale))
             if pictures is not None:
                 _save(image, readings, pictures, file)
-    if not as_json and not as_csv:
+    if table.row_count:
         Console().print(table)
     if bad == len(files):
         _stop(f"None of the {bad} files could be opened as a picture.")
@@ -116,8 +116,8 @@ def _cells(reading: ToneReading, scale: str) -> tuple[str, ...]:
     sure = reading.probabilities[scale][best]
     return (
         SCALES[scale].labels[best],
-        f"{reading.ita:.0f}° ± {reading.ita_sigma:.0f}°",
-        f"{reading.ita_seen:.0f}°",
+        f"{reading.ita:z.0f}° ± {reading.ita_sigma:.0f}°",
+        f"{reading.ita_seen:z.0f}°",
         f"{sure:.0%}",
     )
 

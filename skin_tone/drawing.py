@@ -50,7 +50,7 @@ def _row(rgb: NDArray[np.uint8], reading: ToneReading, number: int) -> Image.Ima
     best = SCALES["ita6"].labels[reading.classes["ita6"]]
     pen.text((left, 10), f"Face {number}: {best}", _INK, _font(18))
     pen.text(
-        (left, 36), f"ITA {reading.ita:.0f}° ± {reading.ita_sigma:.0f}° (as seen {reading.ita_seen:.0f}°)",
+        (left, 36), f"ITA {reading.ita:z.0f}° ± {reading.ita_sigma:.0f}° (as seen {reading.ita_seen:z.0f}°)",
         _INK, _font(13),
     )  # fmt: skip
     for x, title, lab in ((left, "as seen", reading.seen), (left + 108, "estimated", reading.lab)):

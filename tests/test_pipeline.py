@@ -24,6 +24,13 @@ def pipe() -> Any:
     return load_diffusers("embedded").pipe
 
 
+def test_a_pipeline_of_a_folder_is_named_without_its_path() -> None:
+    pipe = load_diffusers("embedded").pipe
+    assert Path(pipe.name_or_path).is_absolute()
+    assert wrap_pipeline(pipe).info.name == Path(pipe.name_or_path).name
+    assert wrap_pipeline(pipe, name="mine").info.name == "mine"
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path_factory.getbasetemp() / "home"))

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from fairgen import stats
-from fairgen.common.documents import Part, read_document
+from fairgen.common.documents import Part, json_schema, read_document
 from fairgen.errors import UserError
 from fairgen.runs import Host, ModelInfo
 
@@ -273,7 +273,4 @@ def load_result(path: str | Path) -> BenchResult:
 
 def result_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a result file; what must follow from what only `load_result` checks."""
-    schema = BenchResult.model_json_schema(mode="serialization")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "A result of fairgen's known-bias bench"
-    return schema
+    return json_schema(BenchResult, "A result of fairgen's known-bias bench", "serialization")

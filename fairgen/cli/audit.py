@@ -126,12 +126,24 @@ def audit(
         typer.echo(summary.model_dump_json())
     else:
         _show(summary)
-        typer.echo(f"Run: {folder}; `fairgen report {shlex.quote(str(folder))}` makes the report")
+        again = (
+            " anew: the one that lies there is older than the run"
+            if _outdated(folder / "report.html")
+            else ""
+        )
+        typer.echo(f"Run: {folder}; `fairgen report {shlex.quote(str(folder))}` makes the report{again}")
     if require:
         from fairgen.scoring.arms import meets
 
         if not meets(summary):
             raise typer.Exit(3)
+
+
+def _outdated(report: Path) -> bool:
+    """Whether a report lies there that is older than the run beside it."""
+    from fairgen.runs import RUN_FILE
+
+    return report.is_file() and report.stat().st_mtime < report.with_name(RUN_FILE).stat().st_mtime
 
 
 def _was_given(context: typer.Context, name: str) -> bool:
@@ -247,7 +259,7 @@ def _show(summary: AuditSummary) -> None:
             table.add_row(one_line(group) or "(no mark)", *row)
         console.print(table)
     for arm in summary.arms:
-        if arm.worst_prompt is not None:
+        if arm.worst_prompt is not None and arm.worst_tv:
             worst = f"Worst prompt, {arm.arm}: {one_line(arm.worst_prompt)}, TV {arm.worst_tv:.3f}"
             common.say(worst)
     common.say(

@@ -247,7 +247,7 @@ def number(value: float | None, places: int) -> str:
 
 def signed(value: float | None) -> str:
     """A difference for a table, with its sign."""
-    return "–" if value is None else f"{value:+.3f}"
+    return "–" if value is None else f"{value:+z.3f}"
 
 
 def say_calibrating(event: Calibrating, console: Console) -> None:

@@ -35,7 +35,7 @@ def path_lines(found: Calibration) -> list[str]:
     """Which words worked where the usual ones do not, and whether words go into the prompt as well."""
     lines = []
     if found.trials:
-        ways = ", ".join(f"{trial.name} {trial.way:.0f}°" for trial in found.trials)
+        ways = ", ".join(f"{trial.name} {trial.way:z.0f}°" for trial in found.trials)
         words = ", ".join(word for _, word in found.path)
         lines.append(f"It follows the usual words poorly. From light to dark: {ways}.")
         taken = next(trial.name for trial in found.trials if trial.anchors == found.path)
@@ -70,7 +70,7 @@ def save_sheet(tiles: Mapping[float, Sequence[Image.Image]], found: Calibration,
     draw = ImageDraw.Draw(page)
     for y, (strength, row) in enumerate(rows):
         dose = doses[strength]
-        ita = "not read" if dose.ita is None else f"ITA {dose.ita:.0f}°"
+        ita = "not read" if dose.ita is None else f"ITA {dose.ita:z.0f}°"
         label = f"strength {strength:+.1f}\n{ita}\n{dose.read} of {dose.read + dose.not_read} read"
         draw.multiline_text((12, y * TILE + 34), label, fill=_INK, font=font, spacing=4)
         for x, picture in enumerate(row):

@@ -40,6 +40,7 @@ def check(
     with common.stderr().status("Checking the run …"):
         done = repair_run(run) if repair else None
         found = check_run(run)
+    broken = any(fault.run_file or fault.file or not repair for fault in found.faults)
     if as_json:
         document = {
             "run": readable(found.folder),
@@ -62,11 +63,12 @@ def check(
         _list(found)
         typer.echo(
             f"{counted(found.sessions, 'set')} and {counted(found.pictures, 'picture')} checked: "
-            f"{'nothing is wrong' if not found.faults else counted(len(found.faults), 'fault')}."
+            f"{'nothing is wrong' if not found.faults else counted(len(found.faults), 'fault')}"
+            f"{'' if broken or not found.faults else ' left, which going on with the run mends'}."
         )
         if found.faults and not repair:
             typer.echo(f"`fairgen run check {shlex.quote(str(run))} --repair` moves what is broken aside.")
-    if any(fault.run_file or fault.file or not repair for fault in found.faults):
+    if broken:
         raise typer.Exit(1)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from fairgen.common.files import write_text
 from fairgen.errors import UserError
@@ -51,3 +52,17 @@ def read_document(path: Path, kind: type[_D], what: str) -> _D:
 def write_document(document: BaseModel, path: Path) -> None:
     """Write one JSON document, whole or not at all. Raises `UserError` where the disk refuses."""
     write_text(path, document.model_dump_json(indent=1) + "\n")
+
+
+def json_schema(
+    of: type[BaseModel] | TypeAdapter[Any], title: str, mode: Literal["validation", "serialization"]
+) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a document.
+
+    Args:
+        of: its model, or an adapter of several.
+        title: what it is.
+        mode: "validation" for documents that people write, "serialization" for those that fairgen writes.
+    """
+    adapter = of if isinstance(of, TypeAdapter) else TypeAdapter(of)
+    return adapter.json_schema(mode=mode) | {"$schema": GenerateJsonSchema.schema_dialect, "title": title}

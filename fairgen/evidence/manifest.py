@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from fairgen.common.documents import Part
+from fairgen.common.documents import Part, json_schema
 from fairgen.errors import UserError
 from fairgen.runs import SignerRecord
 
@@ -118,7 +118,4 @@ def parse_manifest(data: bytes, origin: str) -> Manifest:
 
 def manifest_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``manifest.json``."""
-    schema = Manifest.model_json_schema(mode="serialization")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "Manifest of a fairgen evidence pack"
-    return schema
+    return json_schema(Manifest, "Manifest of a fairgen evidence pack", "serialization")

@@ -139,14 +139,14 @@ def wrap_pipeline(
     """A generator around somebody else's pipeline, which stays as it is, on its device and in its precision.
 
     Args:
-        name: what it is called in run files; default: where it was loaded from. steps, guidance_scale,
-            height, width: as in `load_model`.
+        name: what it is called in run files; default: the hub id or the name of the folder that it was loaded
+            from. steps, guidance_scale, height, width: as in `load_model`.
 
     Raises:
         UserError: a value is out of range, or unknown to the pipeline.
     """
     _check_pipeline(pipe)
-    origin = name or str(getattr(pipe, "name_or_path", "") or getattr(pipe.config, "_name_or_path", "") or "")
+    origin = name or _origin(pipe)
     settings = SamplingSettings.build(pipe, {}, steps, guidance_scale, height, width)
     info = ModelInfo(
         name=origin or type(pipe).__name__,
@@ -161,6 +161,12 @@ def wrap_pipeline(
         **asdict(settings),
     )
     return DiffusersModel(pipe, info)
+
+
+def _origin(pipe: Any) -> str:
+    """The hub id of a pipeline, or the name of its folder: not the path, since pictures travel."""
+    origin = str(getattr(pipe, "name_or_path", "") or getattr(pipe.config, "_name_or_path", "") or "")
+    return Path(origin).resolve().name if origin and Path(origin).is_dir() else origin
 
 
 def _check_pipeline(pipe: Any) -> None:

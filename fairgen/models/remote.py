@@ -218,7 +218,7 @@ class RemoteModel:
             case openai.APITimeoutError():
                 why = f"no answer within {_SECONDS:g} seconds, {times}"
             case openai.APIConnectionError():
-                why = f"it cannot be reached, {times}: is the address right?"
+                why = f"it cannot be reached, {times}; check the address"
             case _:
                 why = f"the request failed ({type(error).__name__})"
         return self._failed(why)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from fairgen.common.documents import Part
+from fairgen.common.documents import Part, json_schema
 from fairgen.runs.chain import unchained
 from fairgen.runs.documents import ReadingDocument, SpecDocument, SteeringDocument, TechniqueDocument
 from fairgen.targets.approval import Approval
@@ -391,9 +391,7 @@ def parse_record(line: bytes | str) -> Record:
 
 def record_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a line of ``run.jsonl``."""
-    schema = _RECORD.json_schema(mode="serialization")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "A line of a fairgen run file"
+    schema = json_schema(_RECORD, "A line of a fairgen run file", "serialization")
     for option in schema["oneOf"]:
         schema["$defs"][option["$ref"].rpartition("/")[2]]["properties"]["chain"] = {
             "description": "links the line to the one before it (see fairgen.runs.chain); not in older files",

@@ -42,11 +42,11 @@ class ComparedSet(Part):
     first_pass_tv: tuple[float | None, float | None]
     first_pass_difference: float | None = Field(
         description="second - first, at equal counts: of the larger set the mean over "
-        "all subsets of the size of the smaller"
+        "all subsets of the size of the smaller; None where steered sets have another count each"
     )
     p_value: float | None = Field(
         description="chance of such a first-pass difference, if both come from one sampler; None: too little "
-        "was read"
+        "was read, or steered sets have another count each"
     )
     p_holm: float | None = Field(description="the same after Holm's correction over all rows")
     paired: bool = Field(
@@ -98,6 +98,8 @@ class _Read:
     """Seed -> class, of the first attempts."""
     seeded: bool
     """Whether those seeds reached the model."""
+    steered: bool = False
+    """Whether each first attempt was asked for a class."""
 
     @property
     def classes(self) -> list[str]:
@@ -140,19 +142,33 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
         sets=sets,
         only=([_name(k) for k in a if k not in b], [_name(k) for k in b if k not in a]),
         other_target=[_name(key) for key in shared if key not in same],
-        problems=problems + _unequal(sets),
+        problems=problems + _unequal([(a[key], b[key]) for key in same]),
     )
 
 
-def _unequal(sets: list[ComparedSet]) -> list[str]:
-    rows = [one.prompt for one in sets if one.count[0] != one.count[1]]
-    if not rows:
+def _comparable(a: _Read, b: _Read) -> bool:
+    """Whether first passes can be held against each other: those of steered sets fill quotas, so a part of
+    a larger set is not what the same steering gives at that size.
+    """
+    return a.count == b.count or not (a.steered or b.steered)
+
+
+def _unequal(pairs: list[tuple[_Read, _Read]]) -> list[str]:
+    unequal = [(a, b) for a, b in pairs if a.count != b.count]
+    if not unequal:
         return []
-    what = f"{counted(len(rows), 'row')} {'has' if len(rows) == 1 else 'have'}"
-    return [
-        f"{what} another count of pictures in each run. First passes are compared at the smaller count; TV "
-        "of the final sets is not comparable: the smaller set is further off by chance."
+    what = f"{counted(len(unequal), 'row')} {'has' if len(unequal) == 1 else 'have'}"
+    said = [
+        f"{what} another count of pictures in each run. TV of the final sets is not comparable there: the "
+        "smaller set is further off by chance. First passes of unsteered sets are compared at the smaller "
+        "count."
     ]
+    if steered := sum(not _comparable(a, b) for a, b in unequal):
+        said.append(
+            f"First passes of {counted(steered, 'row')} are not compared: steered sets fill quotas, so they "
+            "can be compared at equal counts only. Run both with the same count."
+        )
+    return said
 
 
 def _name(key: tuple[str, str]) -> str:
@@ -187,6 +203,7 @@ def _kept(session: SessionRun, group: str | None) -> _Read:
         session.summary.tv if session.summary else None,
         first,
         record.model.seeded,
+        record.steered,
     )
 
 
@@ -197,7 +214,8 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
         both = [(x, y) for seed, x in a.first.items() if x is not None and (y := b.first[seed]) is not None]
         left, right = [x for x, _ in both], [y for _, y in both]
     p_value = None
-    if len(left) > 1 and len(right) > 1:
+    comparable = _comparable(a, b)
+    if comparable and len(left) > 1 and len(right) > 1:
         p_value = stats.difference_test(left, right, a.target, paired=paired, draws=draws)
     size = stats.common_size(a.counts, b.counts)
     return ComparedSet(
@@ -208,7 +226,7 @@ def _compared(a: _Read, b: _Read, draws: int) -> ComparedSet:
         tv=(a.tv, b.tv),
         difference=None if a.tv is None or b.tv is None else b.tv - a.tv,
         first_pass_tv=(a.first_pass_tv, b.first_pass_tv),
-        first_pass_difference=b.rarefied(size) - a.rarefied(size) if size else None,
+        first_pass_difference=b.rarefied(size) - a.rarefied(size) if size and comparable else None,
         p_value=p_value,
         p_holm=None,
         paired=paired,
@@ -222,7 +240,9 @@ def _corrected(sets: list[ComparedSet]) -> list[ComparedSet]:
 
 def _arm(arm: str, pairs: list[tuple[_Read, _Read]], every: list[ComparedSet]) -> ComparedArm:
     sets = [one for one in every if one.arm == arm]
-    known = [(a.counts, b.counts, a.target) for a, b in pairs if a.classes and b.classes]
+    known = [
+        (a.counts, b.counts, a.target) for a, b in pairs if a.classes and b.classes and _comparable(a, b)
+    ]
     interval = p_value = None
     if len(known) >= FEWEST:
         p_value = stats.paired_rarefied(known, PART).p_value

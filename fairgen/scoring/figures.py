@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from fairgen.common.documents import Part
+from fairgen.common.documents import Part, json_schema
 from fairgen.runs import AuditRecord, Distances, ModelInfo, SetFigures, SignerRecord, SpecDocument
 from fairgen.targets.approval import Approval
 
@@ -203,7 +203,4 @@ class ReportFigures(Part):
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of ``report.json``."""
-    schema = ReportFigures.model_json_schema(mode="serialization")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "fairgen report"
-    return schema
+    return json_schema(ReportFigures, "fairgen report", "serialization")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairgen.common.documents import json_schema
 from fairgen.targets.model import FairnessSpec
 from skin_tone.scales import SCALES
 
@@ -16,9 +17,7 @@ def spec_schema() -> dict[str, Any]:
     What a schema cannot say (that shares sum to 1, that a hash matches, that a prompt stands once) only
     ``load_spec`` checks.
     """
-    schema = FairnessSpec.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "fairgen fairness spec"
+    schema = json_schema(FairnessSpec, "fairgen fairness spec", "validation")
     schema["allOf"] = [_of_scale(scale.name, scale.classes) for scale in SCALES.values()]
     schema["allOf"].append(_ASKED_EXACTLY_IF_LLM)
     return schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,22 @@ def test_ctrl_c_and_on(model: Model, capsys: pytest.CaptureFixture[str], tmp_pat
     batches = len(model.batches)
     assert cli.run(["audit", "--resume", "run"]) == 0, "nothing is left to do"
     assert len(model.batches) == batches
+
+
+def test_a_report_that_is_older_than_the_run_is_named(
+    model: Model, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model.stop_after = 7
+    assert cli.run([*AUDIT, "--out", "run"]) == 130
+    assert cli.run(["report", "run"]) == 0
+    report = tmp_path / "run" / "report.html"
+    os.utime(report, (0, 0))
+    model.stop_after = None
+    assert cli.run(["audit", "--resume", "run"]) == 0
+    assert "makes the report anew: the one that lies there is older" in capsys.readouterr().out
+    os.utime(report)
+    assert cli.run(["audit", "--resume", "run"]) == 0
+    assert "anew" not in capsys.readouterr().out
 
 
 def test_lost_and_torn_are_mended_and_said(

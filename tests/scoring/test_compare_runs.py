@@ -43,6 +43,23 @@ def test_runs_of_one_sampler_at_unequal_counts_do_not_differ(runs: tuple[Path, P
     assert any("another count of pictures" in problem for problem in found.problems)
 
 
+def test_steered_sets_of_unequal_count_are_not_tested(tmp_path: Path) -> None:
+    """Both hit their quotas exactly; a part of the larger set would not."""
+    few, many = (
+        write_fake_audit(tmp_path / str(count), PROMPTS[:6], count=count, arms=("none", "embedding"))
+        for count in (6, 12)
+    )
+    found = compare_runs(few, many)
+    steered = [one for one in found.sets if one.arm == "embedding"]
+    assert len(steered) == 6
+    assert all(one.p_value is one.first_pass_difference is None for one in steered)
+    assert all(one.p_value is not None for one in found.sets if one.arm == "none")
+    assert {arm.arm: arm.p_value is None for arm in found.arms} == {"none": False, "embedding": True}
+    assert any("6 rows are not compared" in problem for problem in found.problems)
+    again = compare_runs(few, few)
+    assert all(one.p_value is not None and one.first_pass_difference == 0 for one in again.sets)
+
+
 def test_turned_round_it_says_the_same(runs: tuple[Path, Path]) -> None:
     one, other = compare_runs(*runs), compare_runs(*reversed(runs))
     assert one.arms[0].p_value == pytest.approx(other.arms[0].p_value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -175,6 +176,36 @@ def test_sets_of_older_runs_are_let_go_and_adopted_folders_are_one_run(tmp_path:
     seen = {run.id for visit in range(5) for run in runs.past(f"guest {visit}")}
     assert len(seen) == 2
     assert [run.id for run in runs.past("ann")] == [run.id for run in runs.past("bob")]
+
+
+@pytest.mark.parametrize("name", ["a copy", "web-copy", "zzz"])
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_copied_folder_is_a_run_of_its_own(tmp_path: Path, name: str, anew: bool) -> None:
+    runs = Runs(tmp_path, adopt=True)
+    run = runs.claim("ann", "generate", "x")
+    (run.folder / "run.jsonl").write_text("x")
+    shutil.copytree(run.folder, tmp_path / name)
+    if anew:
+        runs = Runs(tmp_path, adopt=True)
+    seen = {found.folder: found for found in runs.past("bob")}
+    assert seen.keys() == {run.folder, tmp_path / name}
+    assert seen[run.folder].id == run.id
+    copy = seen[tmp_path / name]
+    assert runs.get(copy.id, "bob") is copy
+    with pytest.raises(UserError, match="no such run"):
+        runs.get(copy.id, None, run.key)
+    runs.delete(copy)
+    assert Runs(tmp_path).get(run.id, None, run.key).folder == run.folder
+
+
+def test_deleting_an_old_copy_leaves_the_run_it_was_copied_from(tmp_path: Path) -> None:
+    run = Runs(tmp_path).claim("ann", "generate", "x")
+    copy = tmp_path / "web-copy"
+    shutil.copytree(run.folder, copy)
+    os.utime(copy, (time.time() - 7200,) * 2)
+    Runs(tmp_path, keep_hours=1).claim("bob", "generate", "y")
+    assert not copy.exists()
+    assert Runs(tmp_path).get(run.id, None, run.key).folder == run.folder
 
 
 def test_a_key_opens_a_run_for_one_more_visit_until_that_leaves(tmp_path: Path) -> None:
@@ -361,3 +392,12 @@ def test_what_the_library_says_of_its_options_is_said_in_the_words_of_the_page()
     ):
         assert "--" not in plain(sentence)
     assert plain("a well-kept thing -- and so on") == "a well-kept thing -- and so on"
+
+
+def test_a_slider_that_an_update_makes_anew_still_hands_on_what_was_typed() -> None:
+    from fairgen.ui.parts.components import slider
+
+    made = slider(1, 12, 4)
+    again = type(made)(**made.constructor_args)
+    assert again.preprocess(0) == 0
+    assert again.get_block_name() == "slider"

@@ -43,8 +43,8 @@ def check_tab(services: Services, own: gr.BrowserState) -> gr.Dropdown:
             hint(
                 f"Up to {services.limits.uploads} pictures of at most "
                 f"{services.limits.upload_bytes // 1_000_000} MB, no HEIC: save "
-                "those as JPEG first. They stay on this server. Bring pictures that a generator made: "
-                "photographs of real people say nothing about it."
+                "those as JPEG first. They stay on this server, for two hours at most. Bring pictures that a "
+                "generator made: photographs of real people say nothing about it."
             )
             target = picker.target_choice("fg-check", own)
             with gr.Row(elem_classes="fg-go"):
@@ -102,15 +102,17 @@ def _forget_error(shown: Any) -> Any:
 def _shown(state: Checked) -> tuple[Any, ...]:
     done = state.done
     n = sum(done.counts.values())
-    chart = distribution_chart(
-        done.spec.scale,
-        done.target,
-        max(1, n),
-        counts=done.counts,
-        now_label="so far" if state.running else "these",
-        running=state.running,
-        id=f"k{state.run.id}",
-    )
+    chart = ""
+    if n or state.running:
+        chart = distribution_chart(
+            done.spec.scale,
+            done.target,
+            max(1, n),
+            counts=done.counts,
+            now_label="so far" if state.running else "these",
+            running=state.running,
+            id=f"k{state.run.id}",
+        )
     classes = tone_classes(done.spec.scale, done.target)
     cards = [card_html(card, f"k{state.run.id}", classes) for card in state.cards]
     links = "" if state.running else render("links", run=state.run)

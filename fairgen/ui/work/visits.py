@@ -91,7 +91,7 @@ class Runs:
         Raises:
             UserError: the folder cannot be made, or a run has that id.
         """
-        number, key = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        number, key = _drawn()
         if isinstance(ticket, str) and ticket:
             if _TICKET.fullmatch(ticket) is None or self._known(ticket[:_ID]) is not None:
                 raise UserError("That order is on the server already: load the page again.")
@@ -136,20 +136,37 @@ class Runs:
     def _known(self, number: str) -> UserRun | None:
         """The run of that id, in memory or in the folder."""
         found = self._runs.get(number)
-        if found is not None or _NUMBER.fullmatch(number) is None:
+        if found is not None:
             return found
-        try:
-            name = (self.folder / _INDEX / number).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            return None
-        folder = self.folder / name
-        if not name.startswith("web-") or folder.parent != self.folder:
+        folder = self._indexed(number)
+        if folder is None:
             return None
         run = _found(folder)
         if run.id != number:
             return None  # deleted since
         with self._lock:
             return self._runs.setdefault(number, run)
+
+    def _indexed(self, number: object) -> Path | None:
+        """The folder that the index names for that id."""
+        if not (isinstance(number, str) and _NUMBER.fullmatch(number)):
+            return None
+        try:
+            name = (self.folder / _INDEX / number).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        folder = self.folder / name
+        return folder if name.startswith("web-") and folder.parent == self.folder else None
+
+    def _adopted(self, folder: Path) -> UserRun:
+        """A run that lies in the folder already. A copy of another run's folder is a run of its own."""
+        run = _found(folder)
+        others = [self._indexed(run.id)]
+        if run.id in self._runs:
+            others.append(self._runs[run.id].folder)
+        if any(other is not None and other != folder and other.is_dir() for other in others):
+            return UserRun(*_drawn(), secrets.token_hex(), folder)
+        return run
 
     def get(self, number: object, owner: str | None, key: object = None) -> UserRun:
         """The run of that id, for its owner or the holder of its key. Raises `UserError` for anybody else."""
@@ -185,7 +202,7 @@ class Runs:
             if self.adopt:
                 known = {run.folder: run for run in self._runs.values()}
                 for file in self.folder.glob(f"*/{RUN_FILE}"):
-                    run = known.get(file.parent) or _found(file.parent)
+                    run = known.get(file.parent) or self._adopted(file.parent)
                     self._runs[run.id] = run
                     run.guests.add(owner)
             mine = [run for run in self._runs.values() if owner == run.owner or owner in run.guests]
@@ -220,8 +237,8 @@ class Runs:
                     del self._runs[run.id]
             number = visit_of(folder).get("id")
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(number, str) and _NUMBER.fullmatch(number):
-                (self.folder / _INDEX / number).unlink(missing_ok=True)
+            if self._indexed(number) == folder:
+                (self.folder / _INDEX / str(number)).unlink(missing_ok=True)
 
     def _older_than(self, seconds: float) -> Iterator[Path]:
         for folder in self.folder.glob("web-*"):
@@ -247,8 +264,13 @@ def _found(folder: Path) -> UserRun:
     kept = visit_of(folder)
     number, key = kept.get("id"), kept.get("key")
     if not (isinstance(number, str) and _NUMBER.fullmatch(number) and isinstance(key, str) and key):
-        number, key = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        number, key = _drawn()
     return UserRun(number, key, secrets.token_hex(), folder)
+
+
+def _drawn() -> tuple[str, str]:
+    """A fresh id and key."""
+    return secrets.token_urlsafe(12), secrets.token_urlsafe(24)
 
 
 def visit_of(folder: Path) -> dict[str, Any]:
