@@ -24,19 +24,18 @@ def pipe() -> Any:
     return load_diffusers("embedded").pipe
 
 
-def test_a_pipeline_of_a_folder_is_named_without_its_path() -> None:
-    pipe = load_diffusers("embedded").pipe
-    assert Path(pipe.name_or_path).is_absolute()
-    assert wrap_pipeline(pipe).info.name == Path(pipe.name_or_path).name
-    assert wrap_pipeline(pipe, name="mine").info.name == "mine"
-
-
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIRGEN_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
 SETTINGS: dict[str, Any] = {"num_inference_steps": 2, "guidance_scale": 1.5}
+
+
+def test_a_pipeline_of_a_folder_is_named_without_its_path(pipe: Any) -> None:
+    assert Path(pipe.name_or_path).is_absolute()
+    assert wrap_pipeline(pipe).info.name == Path(pipe.name_or_path).name
+    assert wrap_pipeline(pipe, name="mine").info.name == "mine"
 
 
 def test_a_foreign_pipeline_is_calibrated_once_and_meets_the_target(pipe: Any, tmp_path: Path) -> None:

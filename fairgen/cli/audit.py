@@ -126,11 +126,8 @@ def audit(
         typer.echo(summary.model_dump_json())
     else:
         _show(summary)
-        again = (
-            " anew: the one that lies there is older than the run"
-            if _outdated(folder / "report.html")
-            else ""
-        )
+        old = _outdated(folder / "report.html")
+        again = " anew: the one that lies there is older than the run" if old else ""
         typer.echo(f"Run: {folder}; `fairgen report {shlex.quote(str(folder))}` makes the report{again}")
     if require:
         from fairgen.scoring.arms import meets

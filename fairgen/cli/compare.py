@@ -39,7 +39,7 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
-    from fairgen.scoring.compare import CHANCE
+    from fairgen.scoring.compare import CHANCE, FEWEST
 
     table = common.table(["prompt", "arm"], ["TV 1st", "TV 2nd", "difference", "first pass", "p (Holm)"])
     table.columns[1].no_wrap = True
@@ -55,9 +55,8 @@ def _show(found: Comparison) -> None:
         )
     common.stdout().print(table)
     for arm in found.arms:
-        chance = (
-            "too few prompts for a test" if arm.p_value is None else f"p = {arm.p_value:.3g} over prompts"
-        )
+        untested = "not tested" if arm.prompts >= FEWEST else "too few prompts for a test"
+        chance = untested if arm.p_value is None else f"p = {arm.p_value:.3g} over prompts"
         common.say(
             f"{arm.arm}: mean TV {common.number(arm.tv[0], 3)} and {common.number(arm.tv[1], 3)} over "
             f"{counted(arm.prompts, 'prompt')}; first pass {common.number(arm.first_pass_tv[0], 3)} and "

@@ -64,7 +64,7 @@ def check(
         typer.echo(
             f"{counted(found.sessions, 'set')} and {counted(found.pictures, 'picture')} checked: "
             f"{'nothing is wrong' if not found.faults else counted(len(found.faults), 'fault')}"
-            f"{'' if broken or not found.faults else ' left, which going on with the run mends'}."
+            f"{'' if broken or not found.faults else ' left. Continue the run to mend that'}."
         )
         if found.faults and not repair:
             typer.echo(f"`fairgen run check {shlex.quote(str(run))} --repair` moves what is broken aside.")

@@ -42,11 +42,11 @@ class ComparedSet(Part):
     first_pass_tv: tuple[float | None, float | None]
     first_pass_difference: float | None = Field(
         description="second - first, at equal counts: of the larger set the mean over "
-        "all subsets of the size of the smaller; None where steered sets have another count each"
+        "all subsets of the size of the smaller; None where steered sets differ in count"
     )
     p_value: float | None = Field(
         description="chance of such a first-pass difference, if both come from one sampler; None: too little "
-        "was read, or steered sets have another count each"
+        "was read, or steered sets differ in count"
     )
     p_holm: float | None = Field(description="the same after Holm's correction over all rows")
     paired: bool = Field(
@@ -148,25 +148,24 @@ def compare_runs(first: str | Path, second: str | Path) -> Comparison:
 
 def _comparable(a: _Read, b: _Read) -> bool:
     """Whether first passes can be held against each other: those of steered sets fill quotas, so a part of
-    a larger set is not what the same steering gives at that size.
+    a larger set, or of one that was stopped, is not what the same steering gives at that size.
     """
-    return a.count == b.count or not (a.steered or b.steered)
+    return len(a.first) == len(b.first) or not (a.steered or b.steered)
 
 
 def _unequal(pairs: list[tuple[_Read, _Read]]) -> list[str]:
-    unequal = [(a, b) for a, b in pairs if a.count != b.count]
-    if not unequal:
-        return []
-    what = f"{counted(len(unequal), 'row')} {'has' if len(unequal) == 1 else 'have'}"
-    said = [
-        f"{what} another count of pictures in each run. TV of the final sets is not comparable there: the "
-        "smaller set is further off by chance. First passes of unsteered sets are compared at the smaller "
-        "count."
-    ]
-    if steered := sum(not _comparable(a, b) for a, b in unequal):
+    said = []
+    if unequal := sum(a.count != b.count for a, b in pairs):
+        what = f"{counted(unequal, 'row')} {'has' if unequal == 1 else 'have'}"
+        said.append(
+            f"{what} another count of pictures in each run. TV of the final sets is not comparable there: "
+            "the smaller set is further off by chance. First passes of unsteered sets are compared at the "
+            "smaller count."
+        )
+    if steered := sum(not _comparable(a, b) for a, b in pairs):
         said.append(
             f"First passes of {counted(steered, 'row')} are not compared: steered sets fill quotas, so they "
-            "can be compared at equal counts only. Run both with the same count."
+            "can be compared at equal counts only. Finish both runs, with the same count."
         )
     return said
 

@@ -255,7 +255,7 @@ def test_a_repaired_audit_ends_as_if_nothing_had_happened(
     out = capsys.readouterr().out
     assert "does not follow from the line before it" in out
     assert "fairgen audit --resume run" in out
-    assert "left, which going on with the run mends." in out
+    assert "left. Continue the run to mend that." in out
     assert (run / "broken-1" / RUN_FILE).read_bytes() == before, "nothing is deleted"
     broken = next(p.name for p in (run / "broken-1").iterdir() if p.is_dir() and p.name.endswith(".none"))
     assert any((run / "broken-1" / broken).iterdir())

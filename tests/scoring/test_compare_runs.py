@@ -60,6 +60,17 @@ def test_steered_sets_of_unequal_count_are_not_tested(tmp_path: Path) -> None:
     assert all(one.p_value is not None and one.first_pass_difference == 0 for one in again.sets)
 
 
+def test_a_steered_set_that_was_stopped_is_not_tested() -> None:
+    def read(made: int) -> compare._Read:
+        first: dict[int, str | None] = dict(enumerate(("a", "b", "c") * made))
+        target = dict.fromkeys("abc", 1 / 3)
+        return compare._Read("x", "embedding", None, "lmd3", target, 12, None, first, True, steered=True)
+
+    assert compare._compared(read(4), read(4), 99).p_value is not None
+    assert compare._compared(read(4), read(2), 99).p_value is None
+    assert len(compare._unequal([(read(4), read(2))])) == 1
+
+
 def test_turned_round_it_says_the_same(runs: tuple[Path, Path]) -> None:
     one, other = compare_runs(*runs), compare_runs(*reversed(runs))
     assert one.arms[0].p_value == pytest.approx(other.arms[0].p_value)
